@@ -1,0 +1,58 @@
+# Two commands: `make run` trains, `make test` checks everything. Both set up .venv first, once.
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run install test lint types check tutorial-table constraints clean
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+run: .venv/.installed ## train the default experiment; make run ARGS="model=cnn_large training.epochs=3"
+	@$(BIN)/mnist-exp $(ARGS)
+
+install: .venv/.installed ## set up .venv with mnist-exp
+
+test: .venv/.installed-dev ## run the whole suite; make test ARGS="-k config"
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.installed-dev ## check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/.installed-dev ## check types, strictly
+	@$(BIN)/mypy
+
+check: lint types test ## lint, types and test
+
+tutorial-table: .venv/.installed ## retrain the tutorial's three models with 5 seeds each and print the README's table
+	@$(BIN)/mnist-exp -m experiment=tutorial_mlp,tutorial_cnn_simple,tutorial_cnn_large 'seed=range(1,6)' \
+	    runs_dir=runs/tutorial $(ARGS)
+	@$(BIN)/mnist-exp compare runs/tutorial --group --format markdown
+
+constraints: .venv/.installed-dev ## write constraints.txt anew with the newest versions
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \
+	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file constraints.txt
+
+clean: ## remove .venv, caches and build products; runs/ stays
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.created: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "mnist-exp needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@echo "setting up .venv (once; TensorFlow is large, a few minutes at most) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(PIP) pip setuptools
+	@touch $@
+
+# No build isolation: the pinned setuptools of .venv builds, not whichever is newest that day.
+.venv/.installed: .venv/.created pyproject.toml
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	@$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@

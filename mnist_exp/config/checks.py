@@ -1,0 +1,70 @@
+"""What no single setting can tell: whether the layers fit the image, the subset the data, the device the machine."""
+
+from mnist_exp import devices
+from mnist_exp.config.problems import nearest, remedy, show
+from mnist_exp.config.schema import CnnConfig, MlpConfig, MnistConfig, TrainingConfig
+from mnist_exp.errors import Problem
+
+
+def validation_images(dataset: MnistConfig) -> int:
+    """How many images are held out; a limited set holds out the same share as the whole one."""
+    if dataset.limit is None:
+        return dataset.validation
+    return round(dataset.limit * dataset.validation / dataset.train_images)
+
+
+def layers_fit(dataset: MnistConfig, model: MlpConfig | CnnConfig) -> list[Problem]:
+    """Follow the image through the convolutions and pools, and name the first layer it is too small for."""
+    if not isinstance(model, CnnConfig):
+        return []
+    if len(model.filters) != len(model.kernel_sizes):
+        cause = f"model.kernel_sizes={show(model.kernel_sizes)}: {len(model.filters)} convolutions need as many"
+        return [Problem("model.kernel_sizes", cause, remedy(f"{len(model.filters)} sizes, one for each filter", None))]
+    side = min(dataset.image_shape[:2])
+    for index, kernel_size in enumerate(model.kernel_sizes):
+        if kernel_size > side:
+            key = f"model.kernel_sizes[{index}]"
+            cause = f"{key}={kernel_size}: layer conv_{index + 1} is larger than the {side}×{side} left of the image"
+            return [Problem(key, cause, remedy(f"an integer from 1 to {side}", None))]
+        side -= kernel_size - 1
+        if model.pool_size > side:
+            cause = (
+                f"model.pool_size={model.pool_size}: layer pool_{index + 1} is larger than the {side}×{side} left "
+                "of the image"
+            )
+            return [Problem("model.pool_size", cause, remedy(f"an integer from 1 to {side}", None))]
+        side //= model.pool_size
+    return []
+
+
+def sizes_fit(dataset: MnistConfig, training: TrainingConfig) -> list[Problem]:
+    """A batch must come from the images there are, and every class must appear on both sides of the split."""
+    total = dataset.limit or dataset.train_images
+    validation = validation_images(dataset)
+    train = total - validation
+    problems = []
+    if dataset.validation and not dataset.classes <= validation <= total - dataset.classes:
+        cause = f"dataset.validation={dataset.validation}: holds out {validation} of {total} images"
+        least = dataset.classes
+        allowed = f"0, or a share that leaves at least {least} images on each side"
+        problems.append(Problem("dataset.validation", cause, remedy(allowed, None)))
+    elif training.batch_size > train:
+        cause = f"training.batch_size={training.batch_size}: more than the {train} training images"
+        problems.append(Problem("training.batch_size", cause, remedy(f"an integer from 1 to {train}", None)))
+    return problems
+
+
+def device_present(device: str, precision: str) -> list[Problem]:
+    """Whether this machine has the device; where only TensorFlow can tell, it does so when training starts."""
+    gpus = devices.gpu_count()
+    problems = []
+    if gpus is not None and device.startswith("gpu"):
+        names = devices.device_names(gpus)
+        wanted = "gpu:0" if device == "gpu" else device
+        if wanted not in names:
+            cause = f"device={device}: this machine has no such device"
+            problems.append(Problem("device", cause, remedy(", ".join(["auto", *names]), nearest(device, names))))
+    if precision == "float16" and (device == "cpu" or (device == "auto" and gpus == 0)):
+        cause = "precision=float16: a CPU computes it hundreds of times slower than float32"
+        problems.append(Problem("precision", cause, remedy("float32, bfloat16 (float16 needs a GPU)", "bfloat16")))
+    return problems

@@ -1,0 +1,144 @@
+"""From pydantic's errors to sentences that name the key, what was given, what is allowed and the nearest valid name."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from mnist_exp.config.schema import Experiment
+from mnist_exp.errors import Problem
+
+JsonSchema = dict[str, Any]
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate a user most likely meant by `name`, or None: by spelling, then by initials (`lr`, `bs`)."""
+    known = list(candidates)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return close[0]
+    last = name.rsplit(".", 1)[-1]
+    by_initials = [key for key in known if "".join(word[:1] for word in key.rsplit(".", 1)[-1].split("_")) == last]
+    return by_initials[0] if by_initials else None
+
+
+def remedy(allowed: str, suggestion: str | None) -> str:
+    """The second line of a problem: what is allowed, and what was probably meant."""
+    return f"allowed: {allowed}" + (f"; did you mean {suggestion}?" if suggestion else "")
+
+
+def show(value: Any) -> str:
+    """A value as one would type it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}" if math.isfinite(value) else str(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(show(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{show(item)}" for key, item in value.items()) + "}"
+    return str(value) or "''"
+
+
+def from_validation(error: ValidationError) -> list[Problem]:
+    """One problem for each key, in the order of the configuration."""
+    problems: dict[str, Problem] = {}
+    for detail in error.errors(include_url=False):
+        problem = _problem(detail)
+        problems.setdefault(problem.key, problem)
+    return list(problems.values())
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    key, section, schema = _locate(detail["loc"])
+    given = detail["input"]
+    if detail["type"] == "extra_forbidden":
+        parent, _, name = key.rpartition(".")
+        guess = nearest(name, section["properties"])
+        suggestion = f"{parent}.{guess}" if guess and parent else guess
+        return Problem(
+            key, f"{key}={show(given)}: there is no such key", remedy(", ".join(section["properties"]), suggestion)
+        )
+    if detail["type"] == "missing":
+        return Problem(key, f"{key}: is missing", remedy(describe(schema), None))
+    if detail["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        names = _names(schema)
+        name = given.get("name") if isinstance(given, dict) else given
+        return Problem(
+            key, f"{key}.name={show(name)}: there is no such {key}", remedy(describe(schema), nearest(str(name), names))
+        )
+    return Problem(
+        key, f"{key}={show(given)}: not allowed", remedy(describe(schema), nearest(str(given), _names(schema)))
+    )
+
+
+def _locate(location: tuple[int | str, ...]) -> tuple[str, JsonSchema, JsonSchema]:
+    """Where an error is: its dotted key, the schema of the section it stands in, and its own (empty if unknown)."""
+    key = ""
+    section = schema = _schema()
+    for part in location:
+        if "discriminator" in schema:  # a union by `name`: pydantic adds the chosen name to the location
+            section = schema = _resolve({"$ref": schema["discriminator"]["mapping"][part]})
+        elif isinstance(part, int):
+            key += f"[{part}]"
+            schema = schema.get("items", {})
+        else:
+            key += f".{part}" if key else part
+            section, schema = schema, _resolve(schema.get("properties", {}).get(part, {}))
+    return key, section, schema
+
+
+@cache
+def _schema() -> JsonSchema:
+    return Experiment.model_json_schema()
+
+
+def _resolve(schema: JsonSchema) -> JsonSchema:
+    reference = schema.get("$ref")
+    return _schema()["$defs"][reference.rsplit("/", 1)[-1]] if reference else schema
+
+
+def _names(schema: JsonSchema) -> list[str]:
+    """The words a field can be, if it is a choice of words."""
+    if "discriminator" in schema:
+        return list(schema["discriminator"]["mapping"])
+    if "const" in schema:
+        return [schema["const"]]
+    return list(schema.get("enum", []))
+
+
+def describe(schema: JsonSchema) -> str:
+    """What a field may be, in words."""
+    if "anyOf" in schema:
+        return " or ".join(describe(_resolve(option)) for option in schema["anyOf"])
+    if names := _names(schema):
+        return ", ".join(names)
+    if "properties" in schema:
+        return "settings: " + ", ".join(schema["properties"])
+    match schema.get("type"):
+        case "null":
+            return "null"
+        case "boolean":
+            return "true or false"
+        case "integer":
+            return "an integer" + _bounds(schema)
+        case "number":
+            return "a number" + _bounds(schema)
+        case "array":
+            least = schema.get("minItems", 0)
+            return ("a list" if not least else f"a list of at least {least}") + ", each " + describe(schema["items"])
+    return str(schema.get("description", "text"))
+
+
+def _bounds(schema: JsonSchema) -> str:
+    if "minimum" in schema and "maximum" in schema:
+        return f" from {schema['minimum']} to {schema['maximum']}"
+    signs = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
+    bounds = [f"{sign} {schema[bound]}" for bound, sign in signs.items() if bound in schema]
+    return " " + " and ".join(bounds) if bounds else ""

@@ -1,0 +1,192 @@
+"""The typed experiment: what a composed configuration must be, and nothing else.
+
+Every model is strict (no coercion), frozen, and forbids unknown keys. None has a default: those stand in `conf/` alone.
+A union is told apart by its `name`, the name of the option's YAML file.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Size = Annotated[int, Field(strict=True, ge=1, le=65_536)]
+Sizes = Annotated[tuple[Size, ...], Field(strict=False, max_length=64)]  # YAML has lists; the sizes in them stay strict
+Rate = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Activation = Literal["relu", "elu", "gelu", "leaky_relu", "selu", "sigmoid", "silu", "tanh"]
+Initializer = Literal["random_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal"]
+
+
+class Settings(BaseModel):
+    """The base of every section."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class MnistConfig(Settings):
+    """The embedded digits. The constants are facts of the data that checks need before anything is loaded."""
+
+    train_images: ClassVar[int] = 60_000
+    image_shape: ClassVar[tuple[int, int, int]] = (28, 28, 1)
+    classes: ClassVar[int] = 10
+
+    name: Literal["mnist"]
+    limit: Annotated[int, Field(ge=10, le=train_images)] | None
+    validation: Annotated[int, Field(ge=0, lt=train_images)]
+    split_seed: Seed
+
+
+class PreprocessingConfig(Settings):
+    """Pixel scaling; see `mnist_exp.preprocessing`."""
+
+    name: Literal["unit", "standardize"]
+
+
+class MlpConfig(Settings):
+    """A multilayer perceptron."""
+
+    name: Literal["mlp"]
+    units: Sizes
+    activation: Activation
+    dropout: Rate
+    initializer: Initializer
+
+
+class CnnConfig(Settings):
+    """Convolutions with pooling, then dense layers; the YAML files differ only in their sizes."""
+
+    name: Literal["cnn_simple", "cnn_large"]
+    filters: Annotated[Sizes, Field(min_length=1)]
+    kernel_sizes: Annotated[Sizes, Field(min_length=1)]
+    pool_size: Size
+    dropout: Rate
+    units: Sizes
+    activation: Activation
+    initializer: Initializer
+
+
+ModelConfig = Annotated[MlpConfig | CnnConfig, Field(discriminator="name")]
+
+
+class TrainingConfig(Settings):
+    """How long, and in what portions."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    batch_size: Size
+    checkpoint_every: Annotated[int, Field(ge=1, le=100_000)]
+
+
+LearningRate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+
+
+class AdamConfig(Settings):
+    """Adam, Kingma & Ba 2014, arXiv:1412.6980."""
+
+    name: Literal["adam"]
+    learning_rate: LearningRate
+    beta_1: Rate
+    beta_2: Rate
+    epsilon: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class AdamWConfig(Settings):
+    """Adam with decoupled weight decay, Loshchilov & Hutter 2017, arXiv:1711.05101."""
+
+    name: Literal["adamw"]
+    learning_rate: LearningRate
+    weight_decay: Fraction
+    beta_1: Rate
+    beta_2: Rate
+    epsilon: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class SgdConfig(Settings):
+    """Stochastic gradient descent, with momentum or Nesterov's."""
+
+    name: Literal["sgd"]
+    learning_rate: LearningRate
+    momentum: Rate
+    nesterov: bool
+
+
+OptimizerConfig = Annotated[AdamConfig | AdamWConfig | SgdConfig, Field(discriminator="name")]
+
+WarmupEpochs = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
+
+
+class ConstantConfig(Settings):
+    """The optimizer's learning rate throughout."""
+
+    name: Literal["constant"]
+    warmup_epochs: WarmupEpochs
+
+
+class CosineConfig(Settings):
+    """Cosine decay, Loshchilov & Hutter 2016, arXiv:1608.03983."""
+
+    name: Literal["cosine"]
+    warmup_epochs: WarmupEpochs
+    final_fraction: Fraction
+
+
+class ExponentialConfig(Settings):
+    """Exponential decay, per epoch."""
+
+    name: Literal["exponential"]
+    warmup_epochs: WarmupEpochs
+    decay_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+ScheduleConfig = Annotated[ConstantConfig | CosineConfig | ExponentialConfig, Field(discriminator="name")]
+
+
+class ThreadsConfig(Settings):
+    """TensorFlow's thread pools on the CPU; null leaves the size to TensorFlow."""
+
+    intra_op: Annotated[int, Field(ge=1, le=4096)] | None
+    inter_op: Annotated[int, Field(ge=1, le=4096)] | None
+
+
+class Experiment(Settings):
+    """One experiment, whole: everything `mnist-exp --cfg job` prints, checked."""
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$",
+            description="letters, digits, '.', '_' and '-', 60 at most, the first a letter or digit",
+        ),
+    ]
+    seed: Seed
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d{1,4})$", description="auto, cpu, gpu or gpu:N")]
+    precision: Literal["float32", "bfloat16", "float16"]
+    threads: ThreadsConfig
+    runs_dir: Annotated[str, Field(min_length=1, description="a path")]
+    progress: Literal["auto", "live", "plain", "quiet"]
+    dataset: MnistConfig
+    preprocessing: PreprocessingConfig
+    model: ModelConfig
+    training: TrainingConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+
+
+# What does not define the experiment: its label, the repetition, the place, and what is kept and shown meanwhile.
+NOT_IDENTITY: dict[str, Any] = {
+    "name": True,
+    "seed": True,
+    "device": True,
+    "threads": True,
+    "runs_dir": True,
+    "progress": True,
+    "training": {"checkpoint_every"},
+}
+
+
+def config_hash(experiment: Experiment) -> str:
+    """The first 16 hexadecimal digits of a SHA-256 over all that defines the experiment; its repetitions by seed share it."""
+    identity = experiment.model_dump(mode="json", exclude=NOT_IDENTITY)
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

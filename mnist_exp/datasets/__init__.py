@@ -1,0 +1,17 @@
+"""Data sets by name."""
+
+from collections.abc import Callable
+
+from mnist_exp.datasets import mnist
+from mnist_exp.datasets.dataset import Dataset
+
+LOADERS: dict[str, Callable[[], Dataset]] = {"mnist": mnist.load}
+
+
+def load(name: str) -> Dataset:
+    """Load and verify a data set.
+
+    Raises:
+        IntegrityError: a file is missing or damaged.
+    """
+    return LOADERS[name]()

@@ -1,0 +1,63 @@
+"""What every data set is, and how its training images are divided."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels as they come from the files.
+
+    Images are uint8 of shape (n, height, width, channels), labels uint8 of shape (n,), indices into `class_names`.
+    `sha256` identifies the whole content; `file_sha256` its files, uncompressed.
+    """
+
+    name: str
+    sha256: str
+    file_sha256: Mapping[str, str]
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Indices into the training images, ascending."""
+
+    train: np.ndarray
+    validation: np.ndarray
+
+
+def split(labels: np.ndarray, limit: int | None, validation: int, seed: int) -> Split:
+    """A stratified subset of `limit` images, and of those a stratified `validation` share.
+
+    The same arguments give the same split on every machine.
+
+    Args:
+        labels: uint8, shape (n,).
+        limit: how many of the n images to use in all; None for all.
+        validation: how many of those to hold out.
+        seed: of the draw.
+    """
+    everything = np.arange(len(labels))
+    chosen = everything if limit is None else _stratified(everything, labels, limit, np.random.default_rng([seed, 0]))
+    held_out = _stratified(chosen, labels, validation, np.random.default_rng([seed, 1]))
+    return Split(train=np.setdiff1d(chosen, held_out, assume_unique=True), validation=held_out)
+
+
+def _stratified(indices: np.ndarray, labels: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw `count` of the indices so that each class has its share, rounded by largest remainders."""
+    classes, sizes = np.unique(labels[indices], return_counts=True)
+    shares = sizes * count / len(indices)
+    quotas = np.floor(shares).astype(int)
+    most_short = np.argsort(quotas - shares, kind="stable")[: count - quotas.sum()]
+    quotas[most_short] += 1
+    drawn = [
+        generator.choice(indices[labels[indices] == one], quota, replace=False)
+        for one, quota in zip(classes, quotas, strict=True)
+    ]
+    return np.sort(np.concatenate(drawn))

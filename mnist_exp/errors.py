@@ -1,0 +1,81 @@
+"""What can go wrong, as the user sees it: a cause, what to do about it, and an exit code.
+
+Exit codes: 0 done · 1 a run, or any job of a sweep, failed · 2 bad configuration or input · 3 a file failed its integrity
+or security check · 4 training diverged · 5 the environment (disk, permissions, device, network) · 130 / 143 interrupted by
+SIGINT / SIGTERM.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_SIGNAL_BASE = 128  # the shell's convention: 128 + the number of the signal
+
+
+class UserError(Exception):
+    """An error that is not a defect of the program; printed without a traceback."""
+
+    exit_code: ClassVar[int] = EXIT_FAILED
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(cause, remedy)
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.cause}\n{self.remedy}"
+
+
+class InputError(UserError):
+    """A command line, configuration or path that cannot be used."""
+
+    exit_code = 2
+
+
+class IntegrityError(UserError):
+    """A file that is not what it should be, or that may not be trusted."""
+
+    exit_code = 3
+
+
+class DivergenceError(UserError):
+    """The loss became NaN or infinite."""
+
+    exit_code = 4
+
+
+class EnvironmentFailure(UserError):  # noqa: N818  (EnvironmentError is Python's old name for OSError)
+    """The machine lacks something: disk space, a permission, a device, the network."""
+
+    exit_code = 5
+
+
+class Interrupted(BaseException):
+    """SIGTERM, as KeyboardInterrupt is SIGINT; a BaseException so that no `except Exception` swallows it."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = EXIT_SIGNAL_BASE + signal_number
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a configuration."""
+
+    key: str
+    cause: str
+    remedy: str
+
+
+class ConfigError(InputError):
+    """Everything wrong with a configuration, at once."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(
+            "\n".join(problem.cause for problem in problems), "\n".join(problem.remedy for problem in problems)
+        )
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(f"{problem.cause}\n  {problem.remedy}" for problem in self.problems)

@@ -1,0 +1,70 @@
+"""The machine for one training: which device, which precision, how many threads, and the same numbers every time."""
+
+import keras
+import tensorflow as tf
+
+from mnist_exp.config.schema import ThreadsConfig
+from mnist_exp.devices import device_names
+from mnist_exp.errors import EnvironmentFailure
+
+
+def prepare(device: str, precision: str, threads: ThreadsConfig, seed: int) -> str:
+    """Set TensorFlow up for one run and return the name of the device to train on, as in "/CPU:0".
+
+    Afterwards every random number of Keras derives from `seed`, and operations are deterministic.
+
+    Raises:
+        EnvironmentFailure: the device is not there, or cannot compute in that precision.
+    """
+    name = _choose(device)
+    _set_threads(threads)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        _grow_on_demand(gpu)
+    if precision == "float16" and name.startswith("/CPU"):
+        raise EnvironmentFailure("precision=float16 needs a GPU, and there is none", "use precision=bfloat16")
+    keras.utils.clear_session()  # no layer name, graph or random state of an earlier run of this process
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    return name
+
+
+def _choose(device: str) -> str:
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    if device == "cpu" or (device == "auto" and not gpus):
+        return "/CPU:0"
+    index = int(device.partition(":")[2] or 0)
+    if index >= gpus:
+        raise EnvironmentFailure(
+            f"device={device}: TensorFlow sees only {', '.join(device_names(gpus))}",
+            "choose one of them; for an NVIDIA GPU install the CUDA packages: pip install 'mnist-exp[gpu]'",
+        )
+    return f"/GPU:{index}"
+
+
+def _set_threads(threads: ThreadsConfig) -> None:
+    """TensorFlow takes the size of its thread pools once per process; a later run may only want the same."""
+    wanted = {"intra_op": threads.intra_op or 0, "inter_op": threads.inter_op or 0}
+    if wanted == thread_settings():
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(wanted["intra_op"])
+        tf.config.threading.set_inter_op_parallelism_threads(wanted["inter_op"])
+    except RuntimeError:
+        raise EnvironmentFailure(
+            f"threads={wanted}: TensorFlow already runs with {thread_settings()} in this process (0: its own choice)",
+            "give every job of a sweep in one process the same threads",
+        ) from None
+
+
+def thread_settings() -> dict[str, int]:
+    """The sizes asked of TensorFlow's thread pools; 0 is its own choice."""
+    return {
+        "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
+    }
+
+
+def _grow_on_demand(gpu: tf.config.PhysicalDevice) -> None:
+    if not tf.config.experimental.get_memory_growth(gpu):
+        tf.config.experimental.set_memory_growth(gpu, True)
