@@ -72,9 +72,7 @@ class ConfigError(InputError):
     """Everything wrong with a configuration, at once."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(
-            "\n".join(problem.cause for problem in problems), "\n".join(problem.remedy for problem in problems)
-        )
+        super().__init__("\n".join(problem.cause for problem in problems), "\n".join(problem.remedy for problem in problems))
         self.problems = problems
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Pixel scaling as a layer inside the model, so that a saved model takes raw pixels and cannot be fed wrongly scaled ones."""
+"""Pixel scaling as a layer of the model, so that a saved model takes raw pixels and cannot be fed wrongly scaled ones."""
 
 import keras
 import numpy as np

@@ -44,6 +44,6 @@ def _between_sections(config: Any, faulty: set[str]) -> list[Problem]:
 
 
 def _section(name: str, value: Any) -> Any:
-    field = Experiment.model_fields[name]
-    adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)
+    annotation: Any = Experiment.model_fields[name].annotation
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
     return adapter.validate_python(value)

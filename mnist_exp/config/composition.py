@@ -8,7 +8,7 @@ import argparse
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -138,7 +138,8 @@ class _Composer:
     def check(self, lines: list[str]) -> tuple[Experiment | None, list[Problem]]:
         """Compose one point as far as it goes, and check what comes of it."""
         overrides, problems = self.parse(lines)
-        choices, settings = [], []
+        choices: list[Override] = []
+        settings: list[Override] = []
         for override in overrides:
             (choices if self._loader.repository.group_exists(override.key_or_group) else settings).append(override)
         found = {id(override): self._choice_problems(override) for override in choices}
@@ -179,7 +180,11 @@ class _Composer:
         value = override.value()
         chosen = value if isinstance(value, list) else [value]
         return [
-            Problem(group, f"{group}={option}: there is no such {group}", remedy(", ".join(options), nearest(str(option), options)))
+            Problem(
+                group,
+                f"{group}={option}: there is no such {group}",
+                remedy(", ".join(options), nearest(str(option), options)),
+            )
             for option in chosen
             if option is not None and str(option) not in options and not override.is_delete()
         ]
@@ -189,7 +194,8 @@ class _Composer:
         key = override.key_or_group
         if override.is_add() or override.is_force_add():
             return []
-        task = {name: value for name, value in OmegaConf.to_container(tree, resolve=False).items() if name != "hydra"}  # type: ignore[union-attr]
+        composed = cast(dict[str, Any], OmegaConf.to_container(tree, resolve=False))
+        task = {name: value for name, value in composed.items() if name != "hydra"}
         keys = list(_keys(task))
         if key in keys or key.split(".")[0] == "hydra":
             return []
@@ -201,7 +207,7 @@ class _Composer:
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:
     """Every dotted key of a tree, sections and list elements included."""
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    items: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for name, value in items:
         key = f"{prefix}.{name}" if prefix else str(name)
         yield key

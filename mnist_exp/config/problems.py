@@ -69,13 +69,11 @@ def _problem(detail: ErrorDetails) -> Problem:
         return Problem(key, f"{key}: is missing", remedy(describe(schema), None))
     if detail["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         names = _names(schema)
-        name = given.get("name") if isinstance(given, dict) else given
+        chosen = given.get("name") if isinstance(given, dict) else given
         return Problem(
-            key, f"{key}.name={show(name)}: there is no such {key}", remedy(describe(schema), nearest(str(name), names))
+            key, f"{key}.name={show(chosen)}: there is no such {key}", remedy(describe(schema), nearest(str(chosen), names))
         )
-    return Problem(
-        key, f"{key}={show(given)}: not allowed", remedy(describe(schema), nearest(str(given), _names(schema)))
-    )
+    return Problem(key, f"{key}={show(given)}: not allowed", remedy(describe(schema), nearest(str(given), _names(schema))))
 
 
 def _locate(location: tuple[int | str, ...]) -> tuple[str, JsonSchema, JsonSchema]:

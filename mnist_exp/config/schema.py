@@ -186,7 +186,7 @@ NOT_IDENTITY: dict[str, Any] = {
 
 
 def config_hash(experiment: Experiment) -> str:
-    """The first 16 hexadecimal digits of a SHA-256 over all that defines the experiment; its repetitions by seed share it."""
+    """Of all that defines the experiment, the first 16 hexadecimal digits of SHA-256; its repetitions by seed share it."""
     identity = experiment.model_dump(mode="json", exclude=NOT_IDENTITY)
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -42,8 +42,18 @@ def tree_problems(tree: DictConfig) -> list[Problem]:
         if not (key.startswith(tuple(f"hydra.{part}." for part in OPEN_TO_USERS)) and _trusted(value))
     ]
     for part in ("job_logging", "hydra_logging"):
-        if tree.hydra[part].get("root") is not None or set(tree.hydra[part]) - {"version", "root", "disable_existing_loggers"}:
-            problems.append(Problem(f"hydra.{part}", f"hydra.{part}: is refused, it can run code", "remove it: each run has its own train.log"))
+        if tree.hydra[part].get("root") is not None or set(tree.hydra[part]) - {
+            "version",
+            "root",
+            "disable_existing_loggers",
+        }:
+            problems.append(
+                Problem(
+                    f"hydra.{part}",
+                    f"hydra.{part}: is refused, it can run code",
+                    "remove it: each run has its own train.log",
+                )
+            )
     if tree.hydra.callbacks:
         problems.append(Problem("hydra.callbacks", "hydra.callbacks: is refused, it runs code", "remove it"))
     return problems

@@ -1,0 +1,78 @@
+"""argv → a sub-command, or Hydra; the exit code; the one place where a user's error is printed."""
+
+import difflib
+import importlib
+import re
+import signal
+import sys
+import traceback
+from types import FrameType
+
+from mnist_exp import __version__
+from mnist_exp.errors import EXIT_SIGNAL_BASE, ConfigError, InputError, Interrupted, UserError
+
+# Sub-command → what it does; each is a module of mnist_exp.commands with a `main(arguments) -> exit code`.
+COMMANDS = {
+    "show": "print the result of a run",
+    "compare": "print runs side by side, best first, with the settings in which they differ",
+    "resume": "continue an interrupted run from its last checkpoint",
+    "data": "show a data set: counts, hashes and the first images",
+}
+SETTING = re.compile(r"[+~=]")  # what makes a word an override rather than a sub-command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `mnist-exp` and return its exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    if debug:
+        arguments.remove("--debug")
+    terminate = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _dispatch(arguments)
+    except UserError as error:
+        _explain(error, debug)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_SIGNAL_BASE + signal.SIGINT
+    except Interrupted as interruption:
+        return interruption.exit_code
+    finally:
+        signal.signal(signal.SIGTERM, terminate)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    first = arguments[0] if arguments else ""
+    if first in COMMANDS:
+        module = importlib.import_module(f"mnist_exp.commands.{first}")
+        return int(module.main(arguments[1:]))
+    if first in {"help", "--help", "-h"}:
+        from mnist_exp.commands import overview
+
+        return overview.main(COMMANDS)
+    if first == "--version":
+        print(f"mnist-exp {__version__}")
+        return 0
+    if first and not first.startswith("-") and not SETTING.search(first):
+        close = difflib.get_close_matches(first, COMMANDS, n=1)
+        suggestion = f"did you mean {close[0]}? " if close else ""
+        raise InputError(
+            f"{first}: neither a sub-command nor a setting (key=value)",
+            f"{suggestion}sub-commands: {', '.join(COMMANDS)}; see mnist-exp --help",
+        )
+    from mnist_exp.commands import train
+
+    return train.main(arguments)
+
+
+def _interrupt(signal_number: int, _: FrameType | None) -> None:
+    raise Interrupted(signal_number)
+
+
+def _explain(error: UserError, debug: bool) -> None:
+    from mnist_exp.commands import console
+
+    if debug:
+        traceback.print_exception(error)
+    for problem in error.problems if isinstance(error, ConfigError) else [error]:
+        console.error(f"{problem.cause}\n  {problem.remedy}")

@@ -1,0 +1,1 @@
+"""The sub-commands, one module each; `train` is what runs when none is named."""

@@ -1,0 +1,112 @@
+"""`mnist-exp data show`: what a data set holds."""
+
+from pathlib import Path
+
+import numpy as np
+from rich.color import Color
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from mnist_exp import datasets, runs
+from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands import console
+from mnist_exp.config.problems import nearest
+from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.errors import EXIT_DONE, InputError
+
+EXAMPLES = """\
+  mnist-exp data show
+  mnist-exp data show dataset=mnist --count 4 --output digits.png
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Print a data set's numbers and draw its first training images."""
+    parser = command_line.parser("data", "Show a data set: counts, hashes and the first training images.", EXAMPLES)
+    parser.add_argument("action", choices=("show",))
+    parser.add_argument("setting", nargs="?", default="dataset=mnist", metavar="dataset=NAME")
+    parser.add_argument("--count", type=int, default=20, metavar="N", help="images to draw (default: %(default)s)")
+    parser.add_argument("--output", default="", metavar="FILE", help="the PNG (default: NAME.png)")
+    parsed = parser.parse_args(arguments)
+    data = datasets.load(_name(parsed.setting))
+    if not 1 <= parsed.count <= 1000:
+        raise InputError(f"--count {parsed.count}: not allowed", "allowed: an integer from 1 to 1000")
+    out = console.output()
+    out.print(_facts(data))
+    out.print(_balance(data))
+    if out.is_terminal:
+        out.print(half_blocks(data, parsed.count, out.width))
+    path = Path(parsed.output or f"{data.name}.png")
+    _draw(data, parsed.count, path)
+    out.print(f"the first {parsed.count} training images: {path}", markup=False, highlight=False)
+    return EXIT_DONE
+
+
+def half_blocks(data: Dataset, count: int, width: int) -> Text:
+    """The first training images as characters, each the upper pixel in its foreground and the lower in its background."""
+    images = 255 - data.train_images[:count].mean(axis=-1).astype(np.uint8)
+    per_row = max(1, width // (images.shape[2] + 1))
+    text = Text()
+    for start in range(0, len(images), per_row):
+        row = images[start : start + per_row]
+        labels = data.train_labels[start : start + per_row]
+        text.append("".join(data.class_names[label].ljust(images.shape[2] + 1) for label in labels) + "\n")
+        for upper in range(0, images.shape[1] - 1, 2):
+            for image in row:
+                for top, bottom in zip(image[upper], image[upper + 1], strict=True):
+                    text.append("▀", Style(color=_grey(top), bgcolor=_grey(bottom)))
+                text.append(" ")
+            text.append("\n")
+    return text
+
+
+def _name(setting: str) -> str:
+    key, _, name = setting.partition("=")
+    if key != "dataset" or name not in datasets.LOADERS:
+        close = nearest(name, datasets.LOADERS)
+        raise InputError(
+            f"{setting}: there is no such data set",
+            f"allowed: {', '.join(f'dataset={known}' for known in datasets.LOADERS)}"
+            + (f"; did you mean dataset={close}?" if close else ""),
+        )
+    return name
+
+
+def _facts(data: Dataset) -> Table:
+    table = Table(title=data.name, title_justify="left")
+    for heading in ("part", "images", "shape", "dtype", "mean", "std"):
+        table.add_column(heading, justify="left" if heading == "part" else "right")
+    for part, images in (("train", data.train_images), ("test", data.test_images)):
+        shape = "×".join(map(str, images.shape[1:]))
+        moments = f"{images.mean():.3f}", f"{images.std():.3f}"
+        table.add_row(part, f"{len(images):,}", shape, str(images.dtype), *moments)
+    table.caption = Text("\n".join(f"SHA-256 {name} {sha256}" for name, sha256 in data.file_sha256.items()))
+    table.caption_justify = "left"
+    return table
+
+
+def _balance(data: Dataset) -> Table:
+    table = Table(title="images of each class", title_justify="left")
+    table.add_column("class")
+    for part in ("train", "test"):
+        table.add_column(part, justify="right")
+        table.add_column("%", justify="right")
+    counts = [np.bincount(labels, minlength=len(data.class_names)) for labels in (data.train_labels, data.test_labels)]
+    for index, name in enumerate(data.class_names):
+        cells = [cell for count in counts for cell in (f"{count[index]:,}", f"{100 * count[index] / count.sum():.2f}")]
+        table.add_row(name, *cells)
+    return table
+
+
+def _draw(data: Dataset, count: int, path: Path) -> None:
+    from mnist_exp.report import figures
+
+    columns = min(10, round(count**0.5)) if count <= 16 else 10
+    titles = [data.class_names[label] for label in data.train_labels[:count]]
+    with runs.writing(path), runs.replacing(path) as temporary:
+        figures.plate(data.train_images[:count], titles, temporary, columns)
+
+
+def _grey(value: np.uint8) -> Color:
+    return Color.from_rgb(*[float(value)] * 3)

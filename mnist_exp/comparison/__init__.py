@@ -1,0 +1,105 @@
+"""Runs → rows: what the runs at some places came to, best first, with the settings in which they differ."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mnist_exp import runs
+from mnist_exp.runs import Record, Run
+
+# The label, which stands in the name of the directory, and where and how a run was shown.
+NOT_SETTINGS = frozenset({"name", "runs_dir", "progress"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run with its flattened settings, key → value; none where config.yaml cannot be read."""
+
+    record: Record
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The completed runs of one configuration, which differ in their seeds; the first row stands for all."""
+
+    rows: Sequence[Row]
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Test errors in percent, float64 (n,)."""
+        return np.array([row.record.summary["test"]["error_percent"] for row in self.rows if row.record.summary])
+
+
+def gather(places: Iterable[Path]) -> list[Row]:
+    """The runs at or below the places, each once, best first; those without a result come last.
+
+    The best has the lowest validation error if every completed run has one, and else the lowest test error.
+
+    Raises:
+        InputError: a place is not there.
+    """
+    directories = list(dict.fromkeys(directory.resolve() for place in places for directory in runs.find(place)))
+    rows = [Row(runs.read(directory), _settings(directory)) for directory in directories]
+    key = ranking([row.record for row in rows])
+
+    def rank(row: Row) -> tuple[bool, float]:
+        summary = row.record.summary
+        return (summary is None, summary[key]["error_percent"] if summary else 0.0)
+
+    return sorted(rows, key=rank)
+
+
+def ranking(records: Iterable[Record]) -> str:
+    """Which error ranks these runs: `validation` if all completed ones have it, else `test`."""
+    summaries = [record.summary for record in records if record.summary is not None]
+    return "validation" if summaries and all(summary["validation"] for summary in summaries) else "test"
+
+
+def differing(rows: Sequence[Row]) -> list[str]:
+    """The keys in which the rows differ, in the order of the configuration.
+
+    Where rows chose different options of a group, its `name` says so; a setting of that group is a difference only if it
+    differs between rows that chose the same option.
+    """
+    known = [row.settings for row in rows if row.settings]
+    keys = [key for key in dict.fromkeys(key for settings in known for key in settings) if key not in NOT_SETTINGS]
+    return [key for key in keys if _differs(key, known)]
+
+
+def _differs(key: str, known: Sequence[dict[str, Any]]) -> bool:
+    option = f"{key.partition('.')[0]}.name"
+    values: dict[str, set[str]] = {}
+    for settings in known:
+        chosen = "" if key == option else repr(settings.get(option))
+        values.setdefault(chosen, set()).add(repr(settings.get(key)))
+    return any(len(different) > 1 for different in values.values())
+
+
+def groups(rows: Iterable[Row]) -> list[Group]:
+    """The completed runs grouped by `config_hash`, in the order of their mean test errors."""
+    by_hash: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.record.summary is not None:
+            by_hash.setdefault(row.record.summary["config_hash"], []).append(row)
+    return sorted((Group(members) for members in by_hash.values()), key=lambda group: float(group.errors.mean()))
+
+
+def _settings(directory: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(Run(directory).config.read_bytes())
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return {}
+    return _flat(tree) if isinstance(tree, dict) else {}
+
+
+def _flat(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        flat |= _flat(value, f"{key}.") if isinstance(value, dict) else {key: value}
+    return flat

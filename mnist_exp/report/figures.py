@@ -1,0 +1,128 @@
+"""The pictures of a run, as PNG files; Matplotlib's objects without pyplot, which would cost half a second to import."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mnist_exp.training.history import Epoch
+
+DOTS_PER_INCH = 150
+TRAIN, VALIDATION, QUIET = "#3b6fb6", "#d1603d", "#8a8f98"
+
+
+def learning_curves(history: Sequence[Epoch], path: Path) -> None:
+    """Loss and error by epoch, for the training and, if there is one, the validation images."""
+    figure = Figure((9, 3.4), layout="constrained")
+    epochs = [row.epoch for row in history]
+    curves = (
+        ("loss", [row.train_loss for row in history], [row.validation_loss for row in history]),
+        (
+            "error %",
+            [row.train_error_percent for row in history],
+            [row.validation_error_percent for row in history],
+        ),
+    )
+    for axes, (name, train, validation) in zip(figure.subplots(1, 2), curves, strict=True):
+        axes.plot(epochs, train, "o-", color=TRAIN, markersize=3.5, label="training (during the epoch)")
+        if any(value is not None for value in validation):
+            axes.plot(epochs, validation, "s-", color=VALIDATION, markersize=3.5, label="validation (after it)")
+        axes.set_xlim(0.5, len(epochs) + 0.5)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False, fontsize=8)
+        _open(axes)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], path: Path) -> None:
+    """True against predicted classes; only mistakes are coloured, since nearly everything lies on the diagonal."""
+    counts = np.asarray(matrix)
+    mistakes = counts * (1 - np.eye(len(counts), dtype=counts.dtype))
+    side = 1.6 + 0.42 * len(counts)
+    figure = Figure((side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=max(1, mistakes.max()))
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            right = row == column
+            dark = not right and mistakes[row, column] > 0.6 * mistakes.max()
+            color = QUIET if right else "white" if dark else "black"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=color)
+    axes.set_xticks(range(len(class_names)), class_names)
+    axes.set_yticks(range(len(class_names)), class_names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def reliability(calibration: dict[str, Any], path: Path) -> None:
+    """Accuracy against confidence; the area of a point grows with the images in its bin."""
+    figure = Figure((4.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1, label="perfect calibration")
+    filled = [bin_ for bin_ in calibration["bins"] if bin_["n"]]
+    total = sum(bin_["n"] for bin_ in filled)
+    axes.scatter(
+        [bin_["confidence"] for bin_ in filled],
+        [bin_["accuracy"] for bin_ in filled],
+        s=[25 + 375 * bin_["n"] / total for bin_ in filled],
+        color=TRAIN,
+        alpha=0.75,
+        label="images in a bin of confidence",
+    )
+    for bin_ in filled:
+        at = (bin_["confidence"], bin_["accuracy"])
+        axes.annotate(f"{bin_['n']:,}", at, (0, -14), textcoords="offset points", ha="center", fontsize=7, color=QUIET)
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("accuracy")
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    _open(axes)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def plate(images: np.ndarray, titles: Sequence[str], path: Path, columns: int = 10) -> None:
+    """Images under their titles, in rows.
+
+    Args:
+        images: uint8 (n, height, width, channels), n ≥ 1.
+        titles: n of them.
+        path: of the PNG.
+        columns: at most so many in a row.
+    """
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    figure = Figure((1.05 * columns + 0.2, 1.25 * rows + 0.1), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, image, title in zip(grid.flat, images, titles, strict=False):
+        axes.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=255)
+        axes.set_title(title, fontsize=8, pad=2)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def mistakes(worst: Sequence[dict[str, Any]], images: np.ndarray, class_names: Sequence[str], path: Path) -> None:
+    """The plate of the most confident mistakes: true class, predicted class, confidence."""
+    titles = [
+        f"{class_names[mistake['label']]} → {class_names[mistake['predicted']]}  {max(mistake['probabilities']):.0%}"
+        for mistake in worst
+    ]
+    plate(images[[mistake["index"] for mistake in worst]], titles, path)
+
+
+def _open(axes: Axes) -> None:
+    """No box around the data, and a faint grid."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)

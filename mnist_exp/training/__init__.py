@@ -1,0 +1,1 @@
+"""The training of a model: the loop, optimizers, schedules, checkpoints, the device."""

@@ -1,0 +1,169 @@
+"""The training loop: images resident as uint8 tensors, whole stretches of steps inside one TensorFlow graph."""
+
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mnist_exp import evaluation, models
+from mnist_exp.errors import DivergenceError
+from mnist_exp.training.history import Epoch
+
+# Steps between two returns from the graph to Python: often enough for a live display and Ctrl-C to answer within a
+# second, seldom enough that the return costs nothing.
+STRETCH = 25
+PREDICTION_BATCH = 1000
+
+Progress = Callable[[int, float, float], None]  # images seen in this epoch, their mean loss, their error in percent
+
+
+class Trainer:
+    """A model in training; its state is the model's and optimizer's variables and the number of epochs done."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.Optimizer,
+        learning_rates: np.ndarray,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int,
+        seed: int,
+        device: str,
+    ) -> None:
+        """Move the data to the device.
+
+        Args:
+            model: from `models.build`.
+            optimizer: from `optimizers.build`.
+            learning_rates: of each step, float32 (steps_per_epoch * epochs,).
+            images: uint8 (n, height, width, channels), to train on.
+            labels: uint8 (n,).
+            batch_size: the last batch of an epoch holds what is left.
+            seed: with the number of the epoch, decides the order of the images.
+            device: TensorFlow's name of it.
+        """
+        self.model = model
+        self.optimizer = optimizer
+        self.epoch = 0
+        self._learning_rates = learning_rates
+        self._batch_size = batch_size
+        self._seed = seed
+        self._device = device
+        self._steps = -(-len(labels) // batch_size)
+        with tf.device(device):
+            self._images = tf.constant(images)
+            self._labels = tf.constant(labels.astype(np.int32))
+        self._logits = models.logits_of(model)
+        optimizer.build(model.trainable_variables)
+        self._train = tf.function(
+            self._stretch, input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)]
+        )
+        self._predict = tf.function(lambda pixels: model(pixels, training=False))
+
+    def train_epoch(self, progress: Progress) -> tuple[float, float, float]:
+        """Train on every image once, in an order that depends on the seed and the epoch alone.
+
+        Returns:
+            The mean loss and the error in percent over the epoch's batches, and the seconds it took.
+
+        Raises:
+            DivergenceError: the loss is not finite any more.
+        """
+        count = len(self._labels)
+        order = np.random.default_rng([self._seed, self.epoch]).permutation(count).astype(np.int32)
+        first = self.epoch * self._steps
+        loss_sum, errors, seen = 0.0, 0, 0
+        began = time.perf_counter()
+        for step in range(0, self._steps, STRETCH):
+            end = min(step + STRETCH, self._steps)
+            stretch = order[step * self._batch_size : end * self._batch_size]
+            rates = self._learning_rates[first + step : first + end]
+            with tf.device(self._device):
+                stretch_loss, stretch_errors = self._train(stretch, rates)
+            loss_sum += float(stretch_loss)
+            errors += int(stretch_errors)
+            seen += len(stretch)
+            if not np.isfinite(loss_sum):
+                raise DivergenceError(
+                    f"training diverged: the loss is {loss_sum} in epoch {self.epoch + 1}, steps {step + 1} to {end}",
+                    "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1",
+                )
+            progress(seen, loss_sum / seen, 100 * errors / seen)
+        self.epoch += 1
+        return loss_sum / count, 100 * errors / count, time.perf_counter() - began
+
+    def run_epoch(self, validation_images: np.ndarray, validation_labels: np.ndarray, progress: Progress) -> Epoch:
+        """Train one epoch and measure it on the validation images, if there are any."""
+        loss, error_percent, seconds = self.train_epoch(progress)
+        validation_loss = validation_error_percent = None
+        if len(validation_labels):
+            probabilities = self.predict(validation_images)
+            validation_loss = evaluation.negative_log_likelihood(probabilities, validation_labels)
+            validation_error_percent = evaluation.error_percent(probabilities, validation_labels)
+        return Epoch(
+            epoch=self.epoch,
+            learning_rate=float(self._learning_rates[self.epoch * self._steps - 1]),
+            train_loss=loss,
+            train_error_percent=error_percent,
+            validation_loss=validation_loss,
+            validation_error_percent=validation_error_percent,
+            seconds=seconds,
+            images_per_second=len(self._labels) / seconds,
+        )
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels)."""
+        with tf.device(self._device):
+            batches = [
+                self._predict(images[start : start + PREDICTION_BATCH]).numpy()
+                for start in range(0, len(images), PREDICTION_BATCH)
+            ]
+        return np.concatenate(batches)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that decides how training goes on, the state of the random generators included."""
+        return {name: np.asarray(variable) for name, variable in self._variables().items()}
+
+    def restore(self, state: dict[str, np.ndarray], epoch: int) -> None:
+        """Continue behind `epoch` from what `state` returned there.
+
+        Raises:
+            ValueError: the state is not one of this model and optimizer.
+        """
+        variables = self._variables()
+        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+        if shapes != {name: array.shape for name, array in state.items()}:
+            raise ValueError("the state belongs to another model or optimizer")
+        for name, variable in variables.items():
+            variable.assign(state[name])
+        self.epoch = epoch
+
+    def _variables(self) -> dict[str, keras.Variable]:
+        # `model.variables` holds the weights, the statistics of batch norm, and the state of dropout's random generators,
+        # which files of Keras omit. Paths repeat, so the position makes the name unique.
+        listed = [("model", self.model.variables), ("optimizer", self.optimizer.variables)]
+        return {
+            f"{owner}/{index:03d}/{variable.path}": variable
+            for owner, variables in listed
+            for index, variable in enumerate(variables)
+        }
+
+    def _stretch(self, order: tf.Tensor, learning_rates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step for each learning rate; returns the sum of the losses and the number of errors."""
+        loss_sum, errors = tf.constant(0.0), tf.constant(0)
+        for step in tf.range(tf.size(learning_rates)):
+            batch = order[step * self._batch_size : (step + 1) * self._batch_size]
+            labels = tf.gather(self._labels, batch)
+            with tf.GradientTape() as tape:
+                logits = tf.cast(self._logits(tf.gather(self._images, batch), training=True), tf.float32)
+                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+                loss = self.optimizer.scale_loss(tf.reduce_mean(losses))  # float16 would lose small gradients
+            gradients = tape.gradient(loss, self.model.trainable_variables)
+            self.optimizer.learning_rate.assign(learning_rates[step])
+            self.optimizer.apply(gradients, self.model.trainable_variables)
+            loss_sum += tf.reduce_sum(losses)
+            errors += tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) != labels, dtype=tf.int32)
+        return loss_sum, errors
