@@ -5,10 +5,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark constraints clean
 
 help: ## list these commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}' | sort
 
 run: .venv/.installed ## train the default experiment; make run ARGS="model=cnn_large training.epochs=3"
 	@$(BIN)/mnist-exp $(ARGS)
@@ -27,10 +27,14 @@ types: .venv/.installed-dev ## check types, strictly
 
 check: lint types test ## lint, types and test
 
+tutorial-table: RUNS_DIR := runs/tutorial
 tutorial-table: .venv/.installed ## retrain the tutorial's three models with 5 seeds each and print the README's table
 	@$(BIN)/mnist-exp -m experiment=tutorial_mlp,tutorial_cnn_simple,tutorial_cnn_large 'seed=range(1,6)' \
-	    runs_dir=runs/tutorial $(ARGS)
-	@$(BIN)/mnist-exp compare runs/tutorial --group --format markdown
+	    runs_dir=$(RUNS_DIR) $(ARGS)
+	@$(BIN)/mnist-exp compare $(RUNS_DIR) --group --format markdown
+
+benchmark: .venv/.installed-dev ## measure what is promised about speed
+	@$(BIN)/python tests/benchmarks/startup.py
 
 constraints: .venv/.installed-dev ## write constraints.txt anew with the newest versions
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \

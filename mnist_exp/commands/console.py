@@ -25,9 +25,9 @@ def error(text: str) -> None:
     Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {escape(text)}")
 
 
-def warning(text: str) -> None:
-    """Print a warning."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[yellow]warning:[/] {escape(text)}")
+def note(text: str) -> None:
+    """Print a line about what is going on."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(escape(text))
 
 
 @contextlib.contextmanager

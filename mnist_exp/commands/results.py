@@ -42,6 +42,12 @@ def of_sweep(directory: Path, jobs: int) -> int:
     return EXIT_FAILED if failures or missing > 0 else EXIT_DONE
 
 
+def sentence(run: Run) -> str:
+    """How a run ended, in one line."""
+    record = runs.read(run.directory)
+    return f"test error {tables.rate(record.summary['test'])}" if record.summary else f"{record.status}: {record.cause}"
+
+
 def summary_table(directory: Path, summary: dict[str, Any]) -> Table:
     """A run's result, where it is, and how to open its report."""
     table = Table(title=Text(summary["name"]), show_header=False, title_justify="left")

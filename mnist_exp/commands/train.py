@@ -4,12 +4,14 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_exp import config, runs
@@ -105,7 +107,12 @@ def _run(experiment: Experiment, run: Run) -> None:
 def _job(composed: DictConfig) -> None:
     """One job: the single run, or one of a sweep; Hydra has made its directory."""
     context = HydraConfig.get()
-    execute(config.validate(composed), Run(Path(context.runtime.output_dir)), list(context.overrides.task))
+    run, overrides = Run(Path(context.runtime.output_dir)), list(context.overrides.task)
+    if context.mode == RunMode.MULTIRUN:
+        console.note(f"job {context.job.num}: {' '.join(overrides)}")
+    execute(config.validate(composed), run, overrides)
+    if context.mode == RunMode.MULTIRUN:
+        console.note(f"job {context.job.num}: {results.sentence(run)}")
 
 
 def _hydra(arguments: list[str]) -> int:
@@ -127,13 +134,16 @@ def _for_hydra(parsed: argparse.Namespace, directory: Path) -> list[str]:
         if getattr(parsed, flag) is not None:
             arguments += [f"--{flag.replace('_', '-')}", getattr(parsed, flag)]
     key = "hydra.sweep.dir" if parsed.multirun else "hydra.run.dir"
-    return [*arguments, *parsed.overrides, f"{key}={_quoted(str(directory.resolve()))}"]
+    return [*arguments, *parsed.overrides, f"{key}={quoted(str(directory.resolve()))}"]
 
 
-def _quoted(text: str) -> str:
-    """A literal of Hydra's override grammar: no interpolation, no escape, no list."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
-    return f"'{escaped}'"
+def quoted(text: str) -> str:
+    """A literal of Hydra's override grammar, whatever characters it has.
+
+    Backslashes count only before a quote (to Hydra) or before "${" (to OmegaConf); there they are doubled.
+    """
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), literal) + "'"
 
 
 @contextlib.contextmanager

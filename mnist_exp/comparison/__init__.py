@@ -81,12 +81,16 @@ def _differs(key: str, known: Sequence[dict[str, Any]]) -> bool:
 
 
 def groups(rows: Iterable[Row]) -> list[Group]:
-    """The completed runs grouped by `config_hash`, in the order of their mean test errors."""
-    by_hash: dict[str, list[Row]] = {}
-    for row in rows:
+    """The completed runs grouped by `config_hash`, in the order of their mean test errors.
+
+    Of several runs with one seed only the latest counts: a repetition of the same numbers is no further evidence.
+    """
+    by_hash: dict[str, dict[int, Row]] = {}
+    for row in sorted(rows, key=lambda row: row.record.directory):
         if row.record.summary is not None:
-            by_hash.setdefault(row.record.summary["config_hash"], []).append(row)
-    return sorted((Group(members) for members in by_hash.values()), key=lambda group: float(group.errors.mean()))
+            by_hash.setdefault(row.record.summary["config_hash"], {})[row.record.summary["seed"]] = row
+    found = [Group(list(members.values())) for members in by_hash.values()]
+    return sorted(found, key=lambda group: float(group.errors.mean()))
 
 
 def _settings(directory: Path) -> dict[str, Any]:

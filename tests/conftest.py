@@ -1,0 +1,62 @@
+"""What all tests share: composed configurations, a small data set, and the real command."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mnist_exp.config import composition
+from mnist_exp.config.schema import Experiment
+from mnist_exp.datasets.dataset import Dataset
+
+ROOT = Path(__file__).parent.parent
+TINY = ("model.units=[16]", "dataset.limit=600", "training.epochs=2", "training.batch_size=64")
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def compose(*overrides: str, multirun: bool = False) -> Experiment:
+    """The experiment that these overrides compose to; with several points, the first."""
+    arguments = (["-m"] if multirun else []) + list(overrides)
+    return composition.experiments(composition.parse_arguments(arguments))[0]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Run the real command, as `python -m mnist_exp`, in an empty directory."""
+
+    def run(*arguments: str, cwd: Path = tmp_path, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "mnist_exp", *arguments],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """The embedded digits."""
+    from mnist_exp import datasets
+
+    return datasets.load("mnist")
+
+
+@pytest.fixture(scope="session")
+def scores() -> tuple[np.ndarray, np.ndarray]:
+    """Plausible probabilities of 400 images of 10 classes, about a tenth of them wrong, and their labels."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 10, 400).astype(np.uint8)
+    logits = generator.normal(0, 1, (400, 10))
+    logits[np.arange(400), labels] += 3
+    exponentials = np.exp(logits)
+    return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32), labels

@@ -1,0 +1,178 @@
+"""One run through the real command: what it prints, what it leaves, and that it can be repeated."""
+
+import csv
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from mnist_exp import config, evaluation
+from mnist_exp.config.schema import config_hash
+from tests.conftest import TINY, Command
+
+SUMMARY_KEYS = {
+    "schema", "name", "status", "seed", "config_hash", "dataset", "model", "test", "validation", "epochs", "best_epoch",
+    "train_seconds", "wall_seconds", "images_per_second",
+}  # fmt: skip
+FILES = {
+    "config.yaml", "overrides.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "model.keras",
+    "predictions.npz", "errors.json", "report.html", "figures", "status.json", "summary.json",
+}  # fmt: skip
+METRICS = ("epoch", "learning_rate", "train_loss", "train_error_percent", "validation_loss", "validation_error_percent")
+
+
+def metrics(directory: Path) -> list[dict[str, str]]:
+    """The rows of history.csv without what the clock says."""
+    with (directory / "history.csv").open() as file:
+        return [{name: row[name] for name in METRICS} for row in csv.DictReader(file)]
+
+
+def weights(directory: Path) -> str:
+    """SHA-256 of all weights, as the log tells it."""
+    (found,) = re.findall(r"weights SHA-256 ([0-9a-f]{64})", (directory / "train.log").read_text())
+    return found
+
+
+def test_the_directory_is_complete_and_nothing_else(trained: Path) -> None:
+    assert {path.name for path in trained.iterdir()} == FILES
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d_mlp_s7", trained.name)
+    assert [path.name for path in sorted((trained / "checkpoints").iterdir())] == ["epoch_00001", "epoch_00002"]
+
+
+def test_the_summary_has_its_schema_and_agrees_with_the_predictions(trained: Path) -> None:
+    summary = json.loads((trained / "summary.json").read_text())
+    assert set(summary) == SUMMARY_KEYS
+    assert summary["schema"] == 1
+    assert summary["status"] == "completed"
+    assert set(summary["dataset"]) == {"name", "sha256", "train", "validation", "test"}
+    assert set(summary["model"]) == {"name", "parameters"}
+    assert set(summary["test"]) == set(summary["validation"]) == {"n", "errors", "error_percent", "ci95", "loss"}
+    assert (summary["dataset"]["train"], summary["dataset"]["validation"], summary["test"]["n"]) == (550, 50, 10_000)
+    assert summary["model"] == {"name": "mlp", "parameters": 784 * 16 + 16 + 16 * 10 + 10}
+    with np.load(trained / "predictions.npz", allow_pickle=False) as archive:
+        assert summary["test"] == evaluation.score(archive["probabilities"], archive["labels"])
+    assert 5 < summary["test"]["error_percent"] < 85  # better than guessing; 550 images and two epochs are little
+
+
+def test_errors_json_agrees_with_the_summary(trained: Path) -> None:
+    errors = json.loads((trained / "errors.json").read_text())
+    summary = json.loads((trained / "summary.json").read_text())
+    assert errors["overall"]["errors"] == summary["test"]["errors"]
+    assert len(errors["worst_mistakes"]) == 50
+    assert len(errors["calibration"]["bins"]) == 15
+    assert len(errors["per_class"]) == len(errors["confusion_matrix"]) == 10
+
+
+def test_the_configuration_validates_again_to_the_same_experiment(trained: Path) -> None:
+    experiment = config.validate(yaml.safe_load((trained / "config.yaml").read_text()))
+    assert config_hash(experiment) == json.loads((trained / "summary.json").read_text())["config_hash"]
+    assert experiment.model.units == (16,)
+    assert yaml.safe_load((trained / "overrides.yaml").read_text()) == [*TINY, "runs_dir=runs"]
+
+
+def test_the_environment_is_recorded(trained: Path) -> None:
+    environment = json.loads((trained / "environment.json").read_text())
+    assert environment["argv"][-len(TINY) - 1 :] == [*TINY, "runs_dir=runs"]
+    assert environment["versions"]["tensorflow"].startswith("2.")
+    assert environment["device"] == "/CPU:0"
+    assert environment["threads"] == {"intra_op": 0, "inter_op": 0}
+    assert environment["cpu"]["cores"] >= 1
+    git = environment["git"]
+    assert git is None or re.fullmatch("[0-9a-f]{40}", git["commit"])
+
+
+def test_what_the_user_sees(trained: Path) -> None:
+    place = trained.parent.parent
+    out, err = (place / "stdout").read_text(), (place / "stderr").read_text()
+    assert "test error" in out
+    assert trained.name in out
+    assert f"open {(trained / 'report.html').as_uri()} in a browser" in out
+    lines = err.splitlines()
+    assert len(lines) == 2, err  # a line for each epoch, and no library's chatter
+    assert re.fullmatch(
+        r"epoch 1/2  loss \d\.\d{4}  accuracy +\d+\.\d\d %  validation error \d+\.\d\d %  [\d,]+ images/s  \d+\.\d s",
+        lines[0],
+    )
+
+
+def test_the_saved_model_is_plain_keras_and_gives_the_runs_predictions(trained: Path) -> None:
+    code = """
+import sys, keras, numpy as np
+from mnist_exp import datasets
+model = keras.models.load_model(sys.argv[1])
+images = datasets.load("mnist").test_images
+assert images.dtype == np.uint8
+expected = np.load(sys.argv[2])["probabilities"]
+for batch_size in (32, 1, 10_000):
+    count = min(len(images), 200 * batch_size)
+    found = model.predict(images[:count], batch_size=batch_size, verbose=0)
+    np.testing.assert_allclose(found, expected[:count], atol=1e-6)
+    assert np.array_equal(found.argmax(axis=1), expected[:count].argmax(axis=1))
+flat = keras.models.load_model(sys.argv[1])  # images without a channel axis, as other libraries load them
+np.testing.assert_allclose(flat.predict(images[:7, :, :, 0], verbose=0), expected[:7], atol=1e-6)
+"""
+    arguments = [str(trained / "model.keras"), str(trained / "predictions.npz")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_same_command_gives_the_same_weights_and_another_seed_others(
+    trained: Path, command: Command, tmp_path: Path
+) -> None:
+    assert command(*TINY).returncode == 0
+    assert command(*TINY, "seed=8").returncode == 0
+    again, other = sorted((tmp_path / "runs").iterdir(), key=lambda path: path.name[-1])
+    assert weights(again) == weights(trained)
+    assert metrics(again) == metrics(trained)
+    assert weights(other) != weights(trained)
+    assert metrics(other) != metrics(trained)
+    same = [json.loads((path / "summary.json").read_text())["config_hash"] for path in (trained, again, other)]
+    assert len(set(same)) == 1
+
+
+def test_the_logged_hash_is_over_the_saved_weights(trained: Path) -> None:
+    code = (
+        "import sys, hashlib, keras; digest = hashlib.sha256()\n"
+        "for weight in keras.models.load_model(sys.argv[1]).get_weights(): digest.update(weight.tobytes())\n"
+        "print(digest.hexdigest())"
+    )
+    arguments = [sys.executable, "-c", code, str(trained / "model.keras")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == weights(trained)
+    assert hashlib.sha256(b"").hexdigest() != weights(trained)
+
+
+def test_show_prints_the_run(trained: Path, command: Command) -> None:
+    error = json.loads((trained / "summary.json").read_text())["test"]["error_percent"]
+    for arguments in (("show",), ("show", "latest"), ("show", trained.name), ("show", str(trained))):
+        done = command(*arguments, cwd=trained.parent.parent)
+        assert done.returncode == 0, done.stderr
+        assert f"{error:.2f} %" in done.stdout
+    assert f"did you mean {trained.name}?" in command("show", trained.name[:-1], cwd=trained.parent.parent).stderr
+
+
+def test_an_awkward_runs_dir_is_taken_literally(command: Command, tmp_path: Path) -> None:
+    name = "my 'runs', a=b [1]"
+    done = command(*TINY, "training.epochs=1", "progress=quiet", f'runs_dir="{name}"')
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (directory,) = (tmp_path / name).iterdir()
+    assert (directory / "summary.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16"])
+def test_lower_precision_trains(precision: str, command: Command, tmp_path: Path) -> None:
+    done = command(
+        *TINY, f"precision={precision}", "model=cnn_simple", "model.filters=[4]", "threads.intra_op=1", "threads.inter_op=1"
+    )
+    assert done.returncode == 0, done.stderr
+    (directory,) = (tmp_path / "runs").iterdir()
+    assert json.loads((directory / "environment.json").read_text())["threads"] == {"intra_op": 1, "inter_op": 1}
+    assert f"in {precision}" in (directory / "train.log").read_text()

@@ -1,0 +1,163 @@
+"""The loop: Keras's own steps, the same numbers every time, and a state that goes on where it stopped."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+
+from mnist_exp import models, preprocessing
+from mnist_exp.config.schema import Experiment
+from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.errors import DivergenceError, EnvironmentFailure
+from mnist_exp.experiment import weights_sha256
+from mnist_exp.training import device, optimizers, schedules
+from mnist_exp.training.loop import Trainer
+from tests.conftest import compose
+
+SMALL_CNN = ("model=cnn_large", "model.filters=[4,3]", "model.units=[8]", "training.batch_size=32", "training.epochs=3")
+COUNT = 300  # 9 full batches of 32 and one of 12
+
+
+def silent(seen: int, loss: float, error_percent: float) -> None:
+    """A progress that nobody sees."""
+
+
+@pytest.fixture
+def trainer(digits: Dataset) -> Callable[..., Trainer]:
+    def make(*overrides: str) -> Trainer:
+        return trainer_for(compose(*SMALL_CNN, *overrides), digits)
+
+    return make
+
+
+def trainer_for(experiment: Experiment, digits: Dataset) -> Trainer:
+    place = device.prepare("cpu", experiment.precision, experiment.threads, experiment.seed)
+    images, labels = digits.train_images[:COUNT], digits.train_labels[:COUNT]
+    model = models.build(experiment.model, preprocessing.build(experiment.preprocessing, images), (28, 28, 1), 10)
+    training = experiment.training
+    steps = -(-COUNT // training.batch_size)
+    rates = schedules.learning_rates(experiment.schedule, experiment.optimizer.learning_rate, steps, training.epochs)
+    optimizer = optimizers.build(experiment.optimizer, experiment.precision)
+    return Trainer(model, optimizer, rates, images, labels, training.batch_size, experiment.seed, place)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_epoch_is_kerass_train_on_batch(
+    optimizer: str, precision: str, trainer: Callable[..., Trainer], digits: Dataset
+) -> None:
+    """The same batches through Keras's own step, dropout aside, whose masks depend on how often they are drawn."""
+    overrides = (f"optimizer={optimizer}", f"precision={precision}", "model.dropout=0", "schedule=cosine")
+    ours = trainer(*overrides)
+    before = ours.model.get_weights()
+    experiment = compose(*SMALL_CNN, *overrides)
+
+    theirs = keras.models.clone_model(ours.model)
+    theirs.set_weights(before)
+    theirs.compile(
+        optimizer=optimizers.build(experiment.optimizer, precision),
+        loss="sparse_categorical_crossentropy",
+        jit_compile=False,
+    )
+    order = np.random.default_rng([7, 0]).permutation(COUNT)
+    rates = schedules.learning_rates(experiment.schedule, experiment.optimizer.learning_rate, 10, 3)
+    for step in range(10):
+        batch = order[step * 32 : (step + 1) * 32]
+        theirs.optimizer.learning_rate = rates[step]
+        theirs.train_on_batch(digits.train_images[batch], digits.train_labels[batch])
+
+    ours.train_epoch(silent)
+    tolerance = 1e-5 if precision == "float32" else 2e-2
+    moved = 0.0
+    for start, mine, keras_own in zip(before, ours.model.get_weights(), theirs.get_weights(), strict=True):
+        assert np.abs(mine - keras_own).max() < tolerance
+        moved = max(moved, float(np.abs(mine - start).max()))
+    assert moved > 5e-3
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(trainer: Callable[..., Trainer]) -> None:
+    hashes = []
+    for overrides in ((), (), ("seed=8",), ("precision=bfloat16",), ("precision=bfloat16",)):
+        made = trainer(*overrides)
+        losses = [made.train_epoch(silent)[0] for _ in range(2)]
+        hashes.append((weights_sha256(made.model), losses))
+    assert hashes[0] == hashes[1]
+    assert hashes[3] == hashes[4]
+    assert len({weights for weights, _ in hashes}) == 3
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_restored_state_goes_on_bit_for_bit(optimizer: str, trainer: Callable[..., Trainer]) -> None:
+    overrides = (f"optimizer={optimizer}", "schedule=cosine", "model.dropout=0.5")
+    whole = trainer(*overrides)
+    first = whole.train_epoch(silent)
+    state = {name: array.copy() for name, array in whole.state().items()}
+    rest = [whole.train_epoch(silent)[:2] for _ in range(2)]
+
+    resumed = trainer(*overrides, "seed=7")
+    resumed.restore(state, 1)
+    assert [resumed.train_epoch(silent)[:2] for _ in range(2)] == rest
+    assert weights_sha256(resumed.model) == weights_sha256(whole.model)
+    assert first[0] > rest[1][0]
+
+
+def test_a_state_of_another_model_is_refused(trainer: Callable[..., Trainer]) -> None:
+    state = trainer().state()
+    with pytest.raises(ValueError, match="another model"):
+        trainer("model.units=[9]").restore(state, 1)
+    with pytest.raises(ValueError, match="another model"):
+        trainer("optimizer=sgd").restore(state, 1)
+
+
+def test_an_epoch_is_measured(trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    made = trainer()
+    seen = []
+    row = made.run_epoch(
+        digits.test_images[:50], digits.test_labels[:50], lambda count, loss, error: seen.append((count, loss, error))
+    )
+    assert row.epoch == made.epoch == 1
+    assert seen[-1][0] == COUNT
+    assert row.train_loss == pytest.approx(seen[-1][1])
+    assert row.train_error_percent == pytest.approx(seen[-1][2])
+    assert row.validation_error_percent == pytest.approx(
+        100 * np.mean(made.predict(digits.test_images[:50]).argmax(axis=1) != digits.test_labels[:50])
+    )
+    empty = made.run_epoch(digits.test_images[:0], digits.test_labels[:0], silent)
+    assert empty.validation_loss is None
+    assert empty.validation_error_percent is None
+
+
+def test_predictions_do_not_depend_on_dropout_or_batching(trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    made = trainer("model.dropout=0.9")
+    images = digits.test_images[:1500]
+    probabilities = made.predict(images)
+    assert np.array_equal(probabilities, made.predict(images))
+    assert probabilities[:10] == pytest.approx(made.predict(images[:10]), abs=1e-6)
+
+
+def test_divergence_names_the_epoch_and_step(trainer: Callable[..., Trainer]) -> None:
+    made = trainer("optimizer=sgd", "optimizer.learning_rate=100", "model.activation=elu")
+
+    def train() -> None:
+        for _ in range(3):
+            made.train_epoch(silent)
+
+    with pytest.raises(DivergenceError, match=r"the loss is (nan|inf) in epoch \d+, steps 1 to 10") as caught:
+        train()
+    assert caught.value.exit_code == 4
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    experiment = compose()
+    with pytest.raises(EnvironmentFailure, match="TensorFlow sees only cpu") as caught:
+        device.prepare("gpu:7", "float32", experiment.threads, 7)
+    assert caught.value.exit_code == 5
+    with pytest.raises(EnvironmentFailure, match="needs a GPU"):
+        device.prepare("auto", "float16", experiment.threads, 7)
+
+
+def test_threads_cannot_change_within_a_process(trainer: Callable[..., Trainer]) -> None:
+    trainer()
+    with pytest.raises(EnvironmentFailure, match="already runs with"):
+        device.prepare("cpu", "float32", compose("threads.intra_op=1").threads, 7)

@@ -1,0 +1,82 @@
+"""Checkpoints: whole or not at all, verified, the last two kept."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_exp.errors import EnvironmentFailure, IntegrityError
+from mnist_exp.training import checkpoints
+from mnist_exp.training.checkpoints import Checkpoint
+from mnist_exp.training.history import Epoch
+
+
+def checkpoint(epoch: int) -> Checkpoint:
+    history = [Epoch(number, 0.1, 0.2, 0.3, None, 0.5, 0.6, 0.7) for number in range(1, epoch + 1)]
+    return Checkpoint(epoch, {"model/000/dense/kernel": np.full((2, 3), epoch / 3, np.float32)}, history)
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "checkpoints", checkpoint(1))
+    loaded, faults = checkpoints.load_latest(tmp_path / "checkpoints")
+    assert loaded is not None
+    assert faults == []
+    assert (loaded.epoch, loaded.history) == (1, checkpoint(1).history)
+    assert loaded.state["model/000/dense/kernel"].tobytes() == checkpoint(1).state["model/000/dense/kernel"].tobytes()
+
+
+def test_the_last_two_are_kept(tmp_path: Path) -> None:
+    for epoch in range(1, 6):
+        checkpoints.save(tmp_path, checkpoint(epoch))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_00004", "epoch_00005"]
+
+
+def test_a_run_without_checkpoints_starts_anew(tmp_path: Path) -> None:
+    assert checkpoints.load_latest(tmp_path / "nowhere") == (None, [])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, Path.unlink])
+@pytest.mark.parametrize("name", ["state.npz", "history.json"])
+def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path, damage: Callable[[Path], None], name: str) -> None:
+    for epoch in (1, 2):
+        checkpoints.save(tmp_path, checkpoint(epoch))
+    damage(tmp_path / "epoch_00002" / name)
+    loaded, faults = checkpoints.load_latest(tmp_path)
+    assert loaded is not None
+    assert loaded.epoch == 1
+    assert len(faults) == 1
+    assert "epoch_00002" in faults[0]
+    damage(tmp_path / "epoch_00001" / name)
+    with pytest.raises(IntegrityError) as caught:
+        checkpoints.load_latest(tmp_path)
+    assert caught.value.exit_code == 3
+
+
+def test_a_save_that_fails_leaves_the_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints.save(tmp_path, checkpoint(1))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(EnvironmentFailure, match="No space left"):
+            checkpoints.save(tmp_path, checkpoint(2))
+    loaded, faults = checkpoints.load_latest(tmp_path)
+    assert loaded is not None
+    assert (loaded.epoch, faults) == (1, [])
+    checkpoints.save(tmp_path, checkpoint(2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_00001", "epoch_00002"]

@@ -1,0 +1,134 @@
+"""Runs side by side: best first, only what differs, nothing that crashes."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from rich.console import Console
+
+from mnist_exp import comparison, evaluation, runs
+from mnist_exp.comparison import tables
+from mnist_exp.config.schema import config_hash
+from mnist_exp.runs import Run
+from tests.conftest import compose
+
+
+def finished(directory: Path, errors: int, *overrides: str, validation_errors: int | None = None) -> Path:
+    """A run directory as a completed run leaves it, as far as comparison reads it."""
+    experiment = compose(*overrides)
+    directory.mkdir(parents=True)
+    run = Run(directory)
+    run.config.write_text(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
+    runs.write_status(run, "completed", 0)
+
+    def score(wrong: int) -> dict[str, Any]:
+        return evaluation.error_rate(wrong, 10_000) | {"loss": 0.1}
+
+    summary = {
+        "schema": 1,
+        "name": experiment.name,
+        "status": "completed",
+        "seed": experiment.seed,
+        "config_hash": config_hash(experiment),
+        "model": {"name": experiment.model.name, "parameters": 1000},
+        "test": score(errors),
+        "validation": None if validation_errors is None else score(validation_errors),
+        "epochs": 10,
+        "train_seconds": 20.0,
+        "images_per_second": 1000.0,
+    }
+    runs.write_json(run.summary, summary)
+    return directory
+
+
+def rendered(table: Any) -> str:
+    console = Console(width=300, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text()
+
+
+def names(rows: list[comparison.Row]) -> list[str]:
+    return [row.record.directory.name for row in rows]
+
+
+def test_best_first_and_the_unfinished_last(tmp_path: Path) -> None:
+    finished(tmp_path / "a", 180)
+    finished(tmp_path / "b", 90, "model=cnn_large")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "summary.json").write_text("{")
+    rows = comparison.gather([tmp_path])
+    assert names(rows) == ["b", "a", "broken", "foreign"]
+    text = rendered(tables.of_runs(rows))
+    assert "no run" in text
+    assert "unreadable" in text
+    assert "best test error first" in text
+
+
+def test_validation_ranks_where_every_run_has_it(tmp_path: Path) -> None:
+    finished(tmp_path / "a", 100, validation_errors=90)
+    finished(tmp_path / "b", 90, validation_errors=100)
+    assert names(comparison.gather([tmp_path])) == ["a", "b"]
+    finished(tmp_path / "c", 95)
+    assert names(comparison.gather([tmp_path])) == ["b", "c", "a"]
+
+
+def test_a_run_named_twice_appears_once(tmp_path: Path) -> None:
+    finished(tmp_path / "a", 100)
+    assert len(comparison.gather([tmp_path, tmp_path / "a"])) == 1
+
+
+def test_only_settings_that_differ_are_columns(tmp_path: Path) -> None:
+    finished(tmp_path / "a", 180, "seed=1")
+    finished(tmp_path / "b", 170, "seed=2", "optimizer.learning_rate=1e-2", "name=other", "progress=quiet")
+    finished(tmp_path / "c", 90, "seed=2", "model=cnn_large")
+    rows = comparison.gather([tmp_path])
+    # The two models have other units and dropouts, which `model.name` says already.
+    assert comparison.differing(rows) == ["seed", "model.name", "optimizer.learning_rate"]
+    finished(tmp_path / "d", 95, "seed=2", "model=cnn_large", "model.dropout=0.5")
+    assert "model.dropout" in comparison.differing(comparison.gather([tmp_path]))
+
+
+def test_one_run_differs_in_nothing(tmp_path: Path) -> None:
+    finished(tmp_path / "a", 180)
+    assert comparison.differing(comparison.gather([tmp_path])) == []
+
+
+def test_groups_are_repetitions_by_seed(tmp_path: Path) -> None:
+    errors = [180, 170, 190]
+    for seed, wrong in enumerate(errors):
+        finished(tmp_path / f"mlp{seed}", wrong, f"seed={seed}")
+    finished(tmp_path / "cnn", 100, "model=cnn_large")
+    finished(tmp_path / "mlp0_earlier", 500, "seed=0").rename(tmp_path / "a_earlier_run_of_seed_0")
+    (tmp_path / "foreign").mkdir()
+    groups = comparison.groups(comparison.gather([tmp_path]))
+    assert [len(group.rows) for group in groups] == [1, 3]
+    text = tables.markdown(groups)
+    mean, deviation = np.mean(errors) / 100, np.std(errors, ddof=1) / 100
+    assert f"| mlp | mlp | 3 | {mean:.2f} ± {deviation:.2f} | 1.70 – 1.90 | 1,000 | 2.0 |" in text
+    assert "| cnn_large | cnn_large | 1 | 1.00 | 1.00 – 1.00 |" in text
+    assert "mlp" in rendered(tables.of_groups(groups))
+
+
+def test_markup_in_names_is_inert(tmp_path: Path) -> None:
+    finished(tmp_path / "[red]a", 180)
+    directory = finished(tmp_path / "b", 190, "optimizer=sgd")
+    config = yaml.safe_load((directory / "config.yaml").read_text())
+    config["optimizer"]["name"] = "[bold]x"
+    (directory / "config.yaml").write_text(yaml.safe_dump(config))
+    text = rendered(tables.of_runs(comparison.gather([tmp_path])))
+    assert "[red]a" in text
+    assert "[bold]x" in text
+
+
+@pytest.mark.parametrize("content", ["a: [", "!!python/object/apply:os.system ['touch /tmp/owned']", "3", "\0"])
+def test_a_damaged_or_hostile_config_is_only_left_out(tmp_path: Path, content: str) -> None:
+    finished(tmp_path / "a", 180)
+    (tmp_path / "a" / "config.yaml").write_text(content)
+    rows = comparison.gather([tmp_path])
+    assert rows[0].settings == {}
+    assert rows[0].record.summary is not None
+    assert not Path("/tmp/owned").exists()

@@ -1,0 +1,83 @@
+"""The IDX reader takes exactly the file it was told to expect."""
+
+import gzip
+import hashlib
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from mnist_exp.datasets import idx, mnist
+from mnist_exp.errors import IntegrityError
+
+
+def encode(array: np.ndarray) -> bytes:
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=1, max_dims=4, max_side=6)))
+def test_what_is_encoded_is_parsed(array: np.ndarray) -> None:
+    assert np.array_equal(idx.parse(encode(array), array.shape), array)
+
+
+@given(st.binary(max_size=64))
+def test_anything_else_is_refused(content: bytes) -> None:
+    good = encode(np.zeros((3, 2), np.uint8))
+    if content[: len(good) - 6] != good[:-6] or len(content) != len(good):
+        with pytest.raises(IntegrityError):
+            idx.parse(content, (3, 2))
+
+
+def test_the_embedded_digits_are_the_published_ones(digits) -> None:
+    assert digits.train_images.shape == (60_000, 28, 28, 1)
+    assert digits.test_images.shape == (10_000, 28, 28, 1)
+    assert digits.train_images.dtype == digits.test_labels.dtype == np.uint8
+    assert np.bincount(digits.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert not digits.train_images.flags.writeable
+    assert digits.train_images.mean() == pytest.approx(33.318, abs=1e-3)  # as published everywhere: 0.1307 × 255
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    for name in mnist.FILES:
+        shutil.copy(mnist.FOLDER / f"{name}.gz", tmp_path)
+    return tmp_path
+
+
+def damage_flip(path: Path) -> None:
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[-1] ^= 1
+    path.write_bytes(gzip.compress(bytes(content), 1))
+
+
+def damage_truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def damage_extend(path: Path) -> None:
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"\0" * 1_000_000, 1))
+
+
+def damage_garbage(path: Path) -> None:
+    path.write_bytes(b"no gzip file")
+
+
+@pytest.mark.parametrize("damage", [damage_flip, damage_truncate, damage_extend, damage_garbage, Path.unlink])
+@pytest.mark.parametrize("name", ["t10k-labels-idx1-ubyte", "train-labels-idx1-ubyte"])
+def test_a_damaged_file_is_named_with_both_hashes(copies: Path, name: str, damage) -> None:
+    path = copies / f"{name}.gz"
+    damage(path)
+    with pytest.raises(IntegrityError) as caught:
+        mnist.load(copies)
+    assert caught.value.exit_code == 3
+    assert str(path) in caught.value.cause
+    if damage is damage_flip:
+        assert mnist.FILES[name][1] in caught.value.cause
+        assert hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() in caught.value.cause
+    elif damage is not Path.unlink:
+        assert mnist.FILES[name][1] in caught.value.cause

@@ -1,0 +1,19 @@
+"""A path given to Hydra comes out as it went in."""
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import example, given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from mnist_exp.commands.train import quoted
+
+
+@given(st.text(st.sampled_from("ab/\\'\"${}[](),=: é~*"), min_size=1, max_size=12) | st.text(min_size=1))
+@example("\\${a}")
+@example("\\'")
+@example("a\\")
+@example("${now:}")
+def test_any_path_survives(path: str) -> None:
+    (override,) = OverridesParser.create().parse_overrides([f"hydra.run.dir={quoted(path)}"])
+    config = OmegaConf.create({"dir": override.value()})
+    assert config.dir == path

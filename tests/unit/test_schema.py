@@ -1,0 +1,117 @@
+"""The shipped YAML files are the configuration that the program documents."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from pydantic import ValidationError
+
+from mnist_exp import config
+from mnist_exp.commands.overview import description
+from mnist_exp.config.schema import Experiment, config_hash
+from mnist_exp.errors import ConfigError
+from tests.conftest import ROOT, compose
+
+CONF = ROOT / "conf"
+OPTIONS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
+
+
+def test_there_are_options_to_test() -> None:
+    assert {path.parent.name for path in OPTIONS} == {
+        "dataset",
+        "experiment",
+        "model",
+        "optimizer",
+        "preprocessing",
+        "schedule",
+        "training",
+    }
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=str)
+def test_every_option_composes_and_validates(path: Path) -> None:
+    group, option = path.parent.name, path.stem
+    experiment = compose(f"{group}={option}")
+    if group == "experiment":
+        assert experiment.name == option
+    elif group != "training":
+        assert getattr(experiment, group).name == option
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=str)
+def test_every_option_describes_itself(path: Path) -> None:
+    assert len(description(files("mnist_exp.conf") / path.parent.name / path.name)) > 10
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("experiment/*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_says_how_to_run_it(path: Path) -> None:
+    assert f"# mnist-exp experiment={path.stem}\n" in path.read_text()
+
+
+def test_defaults_are_the_issue_of_the_tutorial() -> None:
+    experiment = compose()
+    assert (experiment.seed, experiment.model.name, experiment.dataset.validation) == (7, "mlp", 5000)
+    assert (experiment.training.epochs, experiment.training.batch_size) == (10, 200)
+    assert (experiment.optimizer.name, experiment.optimizer.learning_rate) == ("adam", 1e-3)
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn_simple", "cnn_large"])
+def test_tutorial_recipes_hold_nothing_out(name: str) -> None:
+    experiment = compose(f"experiment=tutorial_{name}")
+    assert experiment.dataset.validation == 0
+    assert experiment.model.name == name
+
+
+def test_the_experiment_is_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        compose().seed = 8  # type: ignore[misc]
+
+
+def test_what_was_validated_validates_again_to_the_same() -> None:
+    experiment = compose("model=cnn_large", "dataset.limit=1000", "threads.intra_op=1")
+    again = config.validate(OmegaConf.create(OmegaConf.to_yaml(OmegaConf.create(experiment.model_dump(mode="json")))))
+    assert again == experiment
+    assert config.validate(experiment.model_dump(mode="json")) == experiment
+
+
+def test_a_missing_key_is_named() -> None:
+    tree = compose().model_dump(mode="json")
+    del tree["seed"]
+    with pytest.raises(ConfigError, match="seed: is missing"):
+        config.validate(tree)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seed=8", "runs_dir=x", "name=x", "device=cpu", "threads.intra_op=1", "progress=quiet", "training.checkpoint_every=2"],
+)
+def test_the_hash_leaves_out_repetition_and_place(override: str) -> None:
+    assert config_hash(compose(override)) == config_hash(compose())
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.epochs=9",
+        "precision=bfloat16",
+        "dataset.limit=5000",
+        "dataset.split_seed=1",
+        "model.units=[783]",
+        "optimizer=sgd",
+        "schedule=cosine",
+        "preprocessing=standardize",
+    ],
+)
+def test_the_hash_covers_what_defines_the_experiment(override: str) -> None:
+    assert config_hash(compose(override)) != config_hash(compose())
+
+
+def test_every_section_forbids_unknown_keys() -> None:
+    def sections(model: type) -> list[type]:
+        return [model, *(below for child in model.__subclasses__() for below in sections(child))]
+
+    for section in sections(Experiment.__mro__[1]):
+        assert section.model_config == {"extra": "forbid", "frozen": True, "strict": True}, section
+        for name, field in section.model_fields.items():
+            assert field.is_required(), f"{section.__name__}.{name} has a default outside conf/"
