@@ -31,6 +31,14 @@ def note(text: str) -> None:
 
 
 @contextlib.contextmanager
+def busy(text: str) -> Iterator[None]:
+    """A sign of life in a terminal during a wait; nothing elsewhere."""
+    console = Console(stderr=True)
+    with console.status(escape(text)) if console.is_terminal else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
 def native_messages_to(path: Path) -> Iterator[None]:
     """Send to a file what libraries in C++ write to standard error; Python's own standard error stays where it is.
 

@@ -33,8 +33,8 @@ def main(arguments: list[str]) -> int:
     if not 1 <= parsed.count <= 1000:
         raise InputError(f"--count {parsed.count}: not allowed", "allowed: an integer from 1 to 1000")
     out = console.output()
-    out.print(_facts(data))
-    out.print(_balance(data))
+    for table in (_facts(data), _balance(data), _hashes(data)):
+        out.print(table)
     if out.is_terminal:
         out.print(half_blocks(data, parsed.count, out.width))
     path = Path(parsed.output or f"{data.name}.png")
@@ -81,8 +81,15 @@ def _facts(data: Dataset) -> Table:
         shape = "×".join(map(str, images.shape[1:]))
         moments = f"{images.mean():.3f}", f"{images.std():.3f}"
         table.add_row(part, f"{len(images):,}", shape, str(images.dtype), *moments)
-    table.caption = Text("\n".join(f"SHA-256 {name} {sha256}" for name, sha256 in data.file_sha256.items()))
-    table.caption_justify = "left"
+    return table
+
+
+def _hashes(data: Dataset) -> Table:
+    table = Table(title="SHA-256 of the uncompressed files", title_justify="left")
+    table.add_column("file")
+    table.add_column("SHA-256", overflow="fold")
+    for name, sha256 in data.file_sha256.items():
+        table.add_row(name, sha256)
     return table
 
 

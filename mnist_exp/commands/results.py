@@ -34,7 +34,7 @@ def of_sweep(directory: Path, jobs: int) -> int:
     console.output().print(tables.of_runs(rows))
     failures = [row for row in rows if row.record.summary is None]
     for failure in failures:
-        console.error(f"{failure.record.directory}: {failure.record.status}: {failure.record.cause}")
+        console.error(f"{directory / failure.name}: {failure.record.status}: {failure.record.cause}")
     missing = jobs - len(rows)
     if missing > 0:
         console.error(f"{missing} of {jobs} jobs never started")

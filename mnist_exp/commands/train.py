@@ -93,8 +93,10 @@ def attempt(experiment: Experiment, run: Run) -> None:
 def _run(experiment: Experiment, run: Run) -> None:
     """The one place where TensorFlow is imported."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    quiet = experiment.progress == "quiet"
     with console.native_messages_to(run.log):
-        from mnist_exp import experiment as story
+        with contextlib.nullcontext() if quiet else console.busy("starting TensorFlow"):
+            from mnist_exp import experiment as story
 
         story.run(experiment, run)
 

@@ -17,8 +17,9 @@ NOT_SETTINGS = frozenset({"name", "runs_dir", "progress"})
 
 @dataclass(frozen=True)
 class Row:
-    """One run with its flattened settings, key → value; none where config.yaml cannot be read."""
+    """One run, its name from where it was looked for, and its flattened settings; none where config.yaml cannot be read."""
 
+    name: str
     record: Record
     settings: dict[str, Any]
 
@@ -43,8 +44,8 @@ def gather(places: Iterable[Path]) -> list[Row]:
     Raises:
         InputError: a place is not there.
     """
-    directories = list(dict.fromkeys(directory.resolve() for place in places for directory in runs.find(place)))
-    rows = [Row(runs.read(directory), _settings(directory)) for directory in directories]
+    named = {directory.resolve(): _name(directory, place) for place in places for directory in runs.find(place)}
+    rows = [Row(name, runs.read(directory), _settings(directory)) for directory, name in named.items()]
     key = ranking([row.record for row in rows])
 
     def rank(row: Row) -> tuple[bool, float]:
@@ -52,6 +53,10 @@ def gather(places: Iterable[Path]) -> list[Row]:
         return (summary is None, summary[key]["error_percent"] if summary else 0.0)
 
     return sorted(rows, key=rank)
+
+
+def _name(directory: Path, place: Path) -> str:
+    return directory.resolve().name if directory == place else str(directory.relative_to(place))
 
 
 def ranking(records: Iterable[Record]) -> str:

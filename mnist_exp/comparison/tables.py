@@ -33,7 +33,7 @@ def of_runs(rows: Sequence[Row]) -> Table:
         numbers = _numbers(summary) if summary else ["–"] * 6
         status = Text(row.record.status, style="" if summary else "red")
         settings = [Text(show(row.settings[key]) if key in row.settings else "–") for key in keys]
-        table.add_row(Text(row.record.directory.name), status, *numbers, *settings)
+        table.add_row(Text(row.name), status, *numbers, *settings)
     return table
 
 

@@ -24,7 +24,7 @@ from yaml import YAMLError
 
 from mnist_exp import config
 from mnist_exp.config.checks import device_present
-from mnist_exp.config.problems import nearest, remedy
+from mnist_exp.config.problems import nearest, nearest_key, remedy
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.security import override_problems, search_path_problems, tree_problems
 from mnist_exp.errors import ConfigError, InputError, Problem
@@ -202,7 +202,7 @@ class _Composer:
         parent = key.rpartition(".")[0]
         siblings = [name.rpartition(".")[2] for name in keys if name.rpartition(".")[0] == parent]
         allowed = ", ".join(siblings or task)
-        return [Problem(key, f"{override.input_line}: there is no such key", remedy(allowed, nearest(key, keys)))]
+        return [Problem(key, f"{override.input_line}: there is no such key", remedy(allowed, nearest_key(key, keys)))]
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
 
@@ -24,6 +24,19 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     last = name.rsplit(".", 1)[-1]
     by_initials = [key for key in known if "".join(word[:1] for word in key.rsplit(".", 1)[-1].split("_")) == last]
     return by_initials[0] if by_initials else None
+
+
+def nearest_key(key: str, keys: Collection[str]) -> str | None:
+    """The dotted key most likely meant: section by section, or by the whole spelling."""
+    found = ""
+    for part in key.split("."):
+        prefix = f"{found}." if found else ""
+        children = [name.removeprefix(prefix) for name in keys if name.startswith(prefix)]
+        child = nearest(part, [name for name in children if "." not in name])
+        if child is None:
+            return nearest(key, keys)
+        found = prefix + child
+    return found
 
 
 def remedy(allowed: str, suggestion: str | None) -> str:

@@ -22,7 +22,10 @@ def test_a_sweep_trains_every_combination(command: Command, tmp_path: Path, trai
     compared = command("compare")
     assert compared.returncode == 0, compared.stderr
     order = [line.split()[1] for line in compared.stdout.splitlines() if "completed" in line]
-    errors = {job.name: json.loads((job / "summary.json").read_text())["validation"]["error_percent"] for job in jobs}
+    errors = {
+        f"{sweep.name}/{job.name}": json.loads((job / "summary.json").read_text())["validation"]["error_percent"]
+        for job in jobs
+    }
     assert sorted(order, key=errors.__getitem__) == order
     grouped = command("compare", "--group", "--format", "markdown")
     assert grouped.stdout.count("| mlp | mlp | 2 |") == 2

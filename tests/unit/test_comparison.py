@@ -51,7 +51,7 @@ def rendered(table: Any) -> str:
 
 
 def names(rows: list[comparison.Row]) -> list[str]:
-    return [row.record.directory.name for row in rows]
+    return [row.name for row in rows]
 
 
 def test_best_first_and_the_unfinished_last(tmp_path: Path) -> None:
@@ -74,6 +74,16 @@ def test_validation_ranks_where_every_run_has_it(tmp_path: Path) -> None:
     assert names(comparison.gather([tmp_path])) == ["a", "b"]
     finished(tmp_path / "c", 95)
     assert names(comparison.gather([tmp_path])) == ["b", "c", "a"]
+
+
+def test_a_job_is_named_with_its_sweep(tmp_path: Path) -> None:
+    finished(tmp_path / "sweep" / "0_mlp", 100)
+    assert names(comparison.gather([tmp_path])) == ["sweep/0_mlp"]
+    assert (
+        names(comparison.gather([tmp_path / "sweep"]))
+        == names(comparison.gather([tmp_path / "sweep" / "0_mlp"]))
+        == ["0_mlp"]
+    )
 
 
 def test_a_run_named_twice_appears_once(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
     ("overrides", "key", "given", "expected"),
     [
         (["optimzer.learning_rate=1"], "optimzer.learning_rate", "1", "did you mean optimizer.learning_rate?"),
+        (["optimzer.lr=1"], "optimzer.lr", "1", "did you mean optimizer.learning_rate?"),
+        (["learning_rate=1"], "learning_rate", "1", "did you mean optimizer.learning_rate?"),
         (["+optimizer.lr=1"], "optimizer.lr", "1", "did you mean optimizer.learning_rate?"),
         (["model=cnn_large", "++model.filter=3"], "model.filter", "3", "did you mean model.filters?"),
         (["++model.widht=3"], "model.widht", "3", "allowed: name, units"),
