@@ -1,5 +1,11 @@
 # Two commands: `make run` trains, `make test` checks everything. Both set up .venv first, once.
-PYTHON ?= python3
+# TensorFlow has builds for these versions of Python only.
+VERSIONS := 3.13 3.12 3.11
+ifndef PYTHON
+PYTHON := $(shell for python in python3 $(addprefix python,$(VERSIONS)); do \
+    $$python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(VERSIONS)".split())' 2>/dev/null \
+    && echo $$python && break; done)
+endif
 ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
@@ -45,8 +51,7 @@ clean: ## remove .venv, caches and build products; runs/ stays
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created: constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	    || { echo "mnist-exp needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@[ -n "$(PYTHON)" ] || { echo "mnist-exp needs one of Python $(VERSIONS): install it, or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
 	@echo "setting up .venv (once; TensorFlow is large, a few minutes at most) ..."
 	@$(PYTHON) -m venv --clear .venv
 	@$(PIP) pip setuptools

@@ -61,7 +61,7 @@ def summary_table(directory: Path, summary: dict[str, Any]) -> Table:
     images = f"{dataset['train']:,} training, {dataset['validation']:,} validation, {dataset['test']:,} test"
     table.add_row("images", Text(f"{dataset['name']}: {images}"))
     speed = f"{summary['images_per_second']:,.0f} images/s"
-    table.add_row("training", f"{summary['epochs']} epochs in {summary['train_seconds']:.1f} s, {speed}")
+    table.add_row("training", f"{tables.counted(summary['epochs'], 'epoch')} in {summary['train_seconds']:.1f} s, {speed}")
     table.add_row("seed", str(summary["seed"]))
     table.add_row("run directory", Text(str(directory)))
     table.add_row("report", Text(f"open {(directory / 'report.html').resolve().as_uri()} in a browser"))

@@ -17,6 +17,11 @@ def rate(score: dict[str, Any]) -> str:
     return f"{score['error_percent']:.2f} %  (95 %: {low:.2f} – {high:.2f}; {score['errors']} of {score['n']:,})"
 
 
+def counted(n: int, noun: str) -> str:
+    """A number with its noun: 1 epoch, 2 epochs."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def of_runs(rows: Sequence[Row]) -> Table:
     """One line for each run: its numbers, and the settings in which the runs differ."""
     keys = comparison.differing(rows)
