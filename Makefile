@@ -10,6 +10,10 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 
+# `make run model=cnn_large` would train the default in silence.
+STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=%,$(subst \ ,_,$(MAKEOVERRIDES)))
+$(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
+
 .DEFAULT_GOAL := help
 .PHONY: help run install test lint types check tutorial-table benchmark constraints clean
 
@@ -33,7 +37,7 @@ types: .venv/.installed-dev ## check types, strictly
 
 check: lint types test ## lint, types and test
 
-tutorial-table: RUNS_DIR := runs/tutorial
+tutorial-table: RUNS_DIR := runs/tutorial-$(shell date +%Y-%m-%dT%H-%M-%S)
 tutorial-table: .venv/.installed ## retrain the tutorial's three models with 5 seeds each and print the README's table
 	@$(BIN)/mnist-exp -m experiment=tutorial_mlp,tutorial_cnn_simple,tutorial_cnn_large 'seed=range(1,6)' \
 	    runs_dir=$(RUNS_DIR) $(ARGS)

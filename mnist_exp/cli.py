@@ -1,7 +1,8 @@
-"""argv → a sub-command, or Hydra; the exit code; the one place where a user's error is printed."""
+"""argv → a sub-command, or Hydra; the exit code; the one place where an error is printed."""
 
 import difflib
 import importlib
+import os
 import re
 import signal
 import sys
@@ -9,7 +10,16 @@ import traceback
 from types import FrameType
 
 from mnist_exp import __version__
-from mnist_exp.errors import EXIT_SIGNAL_BASE, ConfigError, InputError, Interrupted, UserError
+from mnist_exp.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_SIGNAL_BASE,
+    ConfigError,
+    EnvironmentFailure,
+    InputError,
+    Interrupted,
+    UserError,
+)
 
 # Sub-command → what it does; each is a module of mnist_exp.commands with a `main(arguments) -> exit code`.
 COMMANDS = {
@@ -30,13 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
     terminate = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _dispatch(arguments)
-    except UserError as error:
-        _explain(error, debug)
-        return error.exit_code
     except KeyboardInterrupt:
         return EXIT_SIGNAL_BASE + signal.SIGINT
     except Interrupted as interruption:
         return interruption.exit_code
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  (or Python complains when it closes the pipe)
+        return EXIT_SIGNAL_BASE + signal.SIGPIPE
+    except Exception as error:  # noqa: BLE001  (the last resort: two lines in place of a traceback)
+        return _explain(error, debug)
     finally:
         signal.signal(signal.SIGTERM, terminate)
 
@@ -46,13 +58,13 @@ def _dispatch(arguments: list[str]) -> int:
     if first in COMMANDS:
         module = importlib.import_module(f"mnist_exp.commands.{first}")
         return int(module.main(arguments[1:]))
-    if first in {"help", "--help", "-h"}:
+    if first == "help" or {"--help", "-h"} & set(arguments):
         from mnist_exp.commands import overview
 
         return overview.main(COMMANDS)
-    if first == "--version":
+    if "--version" in arguments:
         print(f"mnist-exp {__version__}")
-        return 0
+        return EXIT_DONE
     if first and not first.startswith("-") and not SETTING.search(first):
         close = difflib.get_close_matches(first, COMMANDS, n=1)
         suggestion = f"did you mean {close[0]}? " if close else ""
@@ -69,10 +81,20 @@ def _interrupt(signal_number: int, _: FrameType | None) -> None:
     raise Interrupted(signal_number)
 
 
-def _explain(error: UserError, debug: bool) -> None:
-    from mnist_exp.commands import console
+def _explain(error: Exception, debug: bool) -> int:
+    """Print what went wrong, in two lines each; the exit code."""
+    from mnist_exp import terminal
 
     if debug:
         traceback.print_exception(error)
-    for problem in error.problems if isinstance(error, ConfigError) else [error]:
-        console.error(f"{problem.cause}\n  {problem.remedy}")
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            terminal.error(problem.cause, problem.remedy)
+    elif isinstance(error, UserError):
+        terminal.error(error.cause, error.remedy)
+    elif isinstance(error, OSError):
+        terminal.error(f"{error.filename or ''}: {error.strerror or error}", "mend the file or the place it is in")
+        return EnvironmentFailure.exit_code
+    else:
+        terminal.error(f"{type(error).__name__}: {error}", "this is a defect of mnist-exp; --debug shows where")
+    return error.exit_code if isinstance(error, UserError) else EXIT_FAILED

@@ -9,10 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import mnist_exp
-from mnist_exp import runs
+from mnist_exp import files, runs
+from mnist_exp.runs import Run
 
 PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pydantic", "rich", "matplotlib", "jinja2")
 CPU_INFO = Path("/proc/cpuinfo")
+# What must be the same for a resumed run to end in the weights it would have had.
+DECIDES_WEIGHTS = ("versions", "platform", "cpu", "device", "gpus", "cuda", "cudnn", "threads")
+
+
+def record(run: Run, device: dict[str, Any]) -> list[str]:
+    """Add this session to the run's environment.json: the first stands at the top, later ones under `resumed`.
+
+    Args:
+        run: the run.
+        device: from `training.device.describe`.
+
+    Returns:
+        What decides the weights and has changed since the run began.
+    """
+    session = describe() | device
+    earlier = runs.read_json(run.environment)
+    if not earlier:
+        files.write_json(run.environment, session | {"resumed": []})
+        return []
+    files.write_json(run.environment, earlier | {"resumed": [*earlier.get("resumed", []), session]})
+    return [key for key in DECIDES_WEIGHTS if earlier.get(key) != session[key]]
 
 
 def describe() -> dict[str, Any]:
@@ -24,9 +46,14 @@ def describe() -> dict[str, Any]:
         "versions": {"mnist_exp": mnist_exp.__version__, "python": platform.python_version()}
         | {name: metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "cpu": {"model": _cpu_model(), "cores": os.cpu_count(), "usable_cores": _usable_cores()},
+        "cpu": {"model": _cpu_model(), "cores": os.cpu_count(), "usable_cores": usable_cores()},
         "git": _git(Path(mnist_exp.__file__).parent),
     }
+
+
+def usable_cores() -> int:
+    """The processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_model() -> str:
@@ -35,10 +62,6 @@ def _cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _usable_cores() -> int | None:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _git(source: Path) -> dict[str, Any] | None:

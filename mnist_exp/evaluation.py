@@ -28,11 +28,6 @@ def wilson_interval(errors: int, n: int) -> tuple[float, float]:
     return 100 * low, 100 * high
 
 
-def error_percent(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The share of wrong predictions, in percent."""
-    return 100 * int(np.count_nonzero(probabilities.argmax(axis=1) != labels)) / len(labels)
-
-
 def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """The mean of −ln p(label), in nats: the loss that training minimises."""
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)

@@ -6,9 +6,11 @@ from types import TracebackType
 from typing import Literal, Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnist_exp.training.history import Epoch
+
+WIDE = 125  # columns for the whole live line
 
 
 class Display(Protocol):
@@ -88,12 +90,13 @@ class Live(Quiet):
     def __init__(self, console: Console, epochs: int, images: int, done: int) -> None:
         self._epochs, self._images, self._done = epochs, images, done
         self._validation = ""
+        # In a narrow terminal the numbers of the current epoch are left to its line when it is done.
+        numbers = [TextColumn("{task.fields[numbers]}")] if console.width >= WIDE else []
         self._bar = Progress(
             TextColumn("epoch {task.fields[current]}/{task.fields[epochs]}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[rate]}"),
+            *numbers,
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
@@ -105,7 +108,8 @@ class Live(Quiet):
             completed=done * images,
             current=done + 1,
             epochs=epochs,
-            numbers="preparing",
+            numbers="",
+            rate="",
         )
         self._began = time.perf_counter()
 
@@ -120,13 +124,18 @@ class Live(Quiet):
     def stretch(self, seen: int, loss: float, error_percent: float) -> None:
         """Move the bar."""
         rate = seen / max(time.perf_counter() - self._began, 1e-9)
-        numbers = f"{rate:>7,.0f} images/s  loss {loss:.4f}  accuracy {100 - error_percent:.2f} %{self._validation}"
-        self._bar.update(self._task, completed=self._done * self._images + seen, current=self._done + 1, numbers=numbers)
+        self._bar.update(
+            self._task,
+            completed=self._done * self._images + seen,
+            current=self._done + 1,
+            rate=f"{rate:>7,.0f} images/s",
+            numbers=f"loss {loss:.4f}  accuracy {100 - error_percent:.2f} %{self._validation}",
+        )
 
     def epoch(self, row: Epoch) -> None:
         """Print the finished epoch above the bar."""
         self._done = row.epoch
         if row.validation_error_percent is not None:
             self._validation = f"  validation error {row.validation_error_percent:.2f} %"
-        self._bar.console.print(sentence(row, self._epochs), highlight=False)
+        self._bar.console.print(sentence(row, self._epochs), highlight=False, soft_wrap=True)
         self._began = time.perf_counter()

@@ -1,23 +1,26 @@
-"""A run directory: create, write, read. Every file name and every atomic write of a run stands here."""
+"""A run directory: create, lock, write its status, find, read. Every file name of a run stands here."""
 
 import contextlib
-import csv
-import io
+import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
+import yaml
+from pydantic import ValidationError
 
-from mnist_exp.errors import EnvironmentFailure, InputError
+from mnist_exp import files
+from mnist_exp.errors import InputError
+from mnist_exp.summary import Summary
 
-SUMMARY_SCHEMA = 1
 Status = Literal["running", "completed", "interrupted", "failed", "diverged"]
+# What parsing a half-written or hostile file can raise; RecursionError by deep nesting.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def create_directory(runs_dir: Path, label: str) -> Path:
         EnvironmentFailure: it cannot be made.
     """
     stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
-    with writing(runs_dir):
+    with files.writing(runs_dir):
         runs_dir.mkdir(parents=True, exist_ok=True)
         attempt = 1
         while True:
@@ -100,80 +103,21 @@ def create_directory(runs_dir: Path, label: str) -> Path:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failure of the file system into an error that says where and what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise EnvironmentFailure(
-            f"{error.filename or path}: {error.strerror}",
-            "free space or mend permissions there, or choose another place with runs_dir=PATH",
-        ) from error
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path to write to, which then takes the place of `path`.
-
-    At every moment either the old or the new file is there, whole, even after a power cut.
+def locked(run: Run) -> Iterator[None]:
+    """Hold the run for this process alone; the system lets go of it when the process ends, however it ends.
 
     Raises:
-        EnvironmentFailure: it cannot be written; the old file is still there.
+        InputError: another process holds it.
+        EnvironmentFailure: its log cannot be opened.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    with writing(path):
+    with files.writing(run.log), run.log.open("a") as log:
         try:
-            yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_directory(path.parent)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file atomically.
-
-    Raises:
-        EnvironmentFailure: it cannot be written; the old content is still there.
-    """
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a rename in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON that people can read, without NaN."""
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    write(path, (text + "\n").encode())
-
-
-def write_table(path: Path, rows: Iterable[Any], row_type: type) -> None:
-    """Write dataclass instances of one type as CSV, None as an empty field; floats keep all their digits."""
-    if not is_dataclass(row_type):
-        raise TypeError(f"{row_type} is no dataclass")
-    text = io.StringIO()
-    table = csv.DictWriter(text, [field.name for field in fields(row_type)], lineterminator="\n")
-    table.writeheader()
-    table.writerows(asdict(row) for row in rows)
-    write(path, text.getvalue().encode())
-
-
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a compressed .npz archive."""
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
-    write(path, content.getvalue())
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            status = read_json(run.status)
+            holder = f"process {status.get('pid')} on {status.get('host')}" if status else "another process"
+            raise InputError(f"{run.directory}: is being written by {holder}", "wait for it, or end it first") from None
+        yield
 
 
 def write_status(
@@ -181,8 +125,7 @@ def write_status(
 ) -> None:
     """Say where the run stands and, if it did not complete, why; the exit code is None while it is running."""
     content = {"schema": 1, "status": status, "exit_code": exit_code, "cause": cause, "remedy": remedy}
-    content |= {"time": now(), "pid": os.getpid(), "host": socket.gethostname()}
-    write_json(run.status, content)
+    files.write_json(run.status, content | {"time": now(), "pid": os.getpid(), "host": socket.gethostname()})
 
 
 def now() -> str:
@@ -197,7 +140,8 @@ class Record:
     directory: Path
     status: str
     cause: str | None
-    summary: dict[str, Any] | None
+    remedy: str | None
+    summary: Summary | None
 
 
 def is_run(directory: Path) -> bool:
@@ -206,21 +150,33 @@ def is_run(directory: Path) -> bool:
     return run.status.exists() or run.summary.exists()
 
 
+def changed(run: Run) -> int:
+    """When the run last said where it stands, in nanoseconds; 0 if it never did."""
+    times = [path.stat().st_mtime_ns for path in (run.status, run.summary) if path.exists()]
+    return max(times, default=0)
+
+
 def find(place: Path) -> list[Path]:
-    """The runs at or below a place in the order of their names, and what else lies directly in it.
+    """The runs at or below a place in the order of their names, and the directories that hold none.
 
     Raises:
         InputError: there is no such place.
     """
     if not place.is_dir():
         raise InputError(f"{place}: there is no such directory", "name a run directory or one that holds runs")
-    if is_run(place):
-        return [place]
-    found = []
-    for child in sorted(child for child in place.iterdir() if child.is_dir() and not child.name.startswith(".")):
-        below = [] if is_run(child) else sorted(path.parent for path in child.glob("*/status.json"))
-        found += below or [child]
-    return found
+    return [place] if is_run(place) else [found for child in _children(place) for found in _below(child) or [child]]
+
+
+def _below(directory: Path) -> list[Path]:
+    if is_run(directory):
+        return [directory]
+    return [found for child in _children(directory) for found in _below(child)]
+
+
+def _children(directory: Path) -> list[Path]:
+    with contextlib.suppress(PermissionError):
+        return sorted(child for child in directory.iterdir() if child.is_dir() and not child.name.startswith("."))
+    return []
 
 
 def read(directory: Path) -> Record:
@@ -228,16 +184,61 @@ def read(directory: Path) -> Record:
     run = Run(directory)
     if run.summary.exists():
         try:
-            summary = json.loads(run.summary.read_bytes())
-            if summary["schema"] == SUMMARY_SCHEMA and isinstance(summary["test"]["error_percent"], float):
-                return Record(directory, str(summary["status"]), None, summary)
-            return Record(directory, "unreadable", f"summary.json has schema {summary['schema']}", None)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            return Record(directory, "unreadable", f"summary.json: {type(error).__name__}: {error}", None)
+            summary = Summary.model_validate_json(run.summary.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            return Record(directory, "unreadable", f"summary.json: {where}: {first['msg']}", None, None)
+        except OSError as error:
+            return Record(directory, "unreadable", f"summary.json: {error.strerror}", None, None)
+        return Record(directory, summary.status, None, None, summary)
+    if not run.status.exists():
+        return Record(directory, "no run", "no status.json and no summary.json", None, None)
+    status = read_json(run.status)
+    if not isinstance(status.get("status"), str):
+        return Record(directory, "unreadable", "status.json: is not what a run writes", None, None)
+    if status["status"] == "running" and _has_ended(status):
+        remedy = f"continue: mnist-exp resume {directory}"
+        return Record(directory, "interrupted", "its process ended without a word", remedy, None)
+    if status["status"] == "completed":
+        remedy = f"write it anew: mnist-exp resume {directory}"
+        return Record(directory, "incomplete", "it was completed, but its summary.json is gone", remedy, None)
+    told = {key: str(status[key]) if status.get(key) else None for key in ("cause", "remedy")}
+    return Record(directory, status["status"], told["cause"], told["remedy"], None)
+
+
+def read_config(run: Run) -> dict[str, Any]:
+    """The configuration as it stands in config.yaml, unchecked.
+
+    Raises:
+        ValueError: it cannot be read, or is no mapping.
+    """
     try:
-        status = json.loads(run.status.read_bytes())
-        return Record(directory, str(status["status"]), status.get("cause"), None)
-    except FileNotFoundError:
-        return Record(directory, "no run", "no status.json and no summary.json", None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Record(directory, "unreadable", f"status.json: {type(error).__name__}: {error}", None)
+        tree = yaml.safe_load(run.config.read_bytes())
+    except UNREADABLE as error:
+        raise ValueError(f"{run.config}: {' '.join(str(error).split()) or type(error).__name__}") from None
+    if not isinstance(tree, dict):
+        raise ValueError(f"{run.config}: holds no settings")
+    return tree
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; empty if there is none that can be read."""
+    try:
+        content = json.loads(path.read_bytes())
+    except UNREADABLE:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _has_ended(status: dict[str, Any]) -> bool:
+    """Whether the process that wrote "running" is gone; of another machine's process nothing is known."""
+    if status.get("host") != socket.gethostname() or not isinstance(status.get("pid"), int):
+        return False
+    try:
+        os.kill(status["pid"], 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
 from mnist_exp.config import composition
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
+
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 ROOT = Path(__file__).parent.parent
 TINY = ("model.units=[16]", "dataset.limit=600", "training.epochs=2", "training.batch_size=64")

@@ -2,12 +2,14 @@
 
 import argparse
 import difflib
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from mnist_exp import runs
 from mnist_exp.errors import InputError
-
-RUNS_DIR = "runs"  # the default of `runs_dir` in conf/config.yaml, for commands that compose no configuration
 
 
 def parser(name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
@@ -20,13 +22,19 @@ def parser(name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
     )
 
 
+def primary_config() -> dict[str, Any]:
+    """conf/config.yaml, for commands that compose no configuration."""
+    return dict(yaml.safe_load((files("mnist_exp.conf") / "config.yaml").read_text(encoding="utf-8")))
+
+
 def add_runs_dir(to: argparse.ArgumentParser) -> None:
     """The option that says where runs lie."""
-    to.add_argument("--runs-dir", default=RUNS_DIR, metavar="DIR", help="where runs lie (default: %(default)s)")
+    default = primary_config()["runs_dir"]
+    to.add_argument("--runs-dir", default=default, metavar="DIR", help="where runs lie (default: %(default)s)")
 
 
-def run_directory(name: str, runs_dir: str) -> Path:
-    """The run that a user names: `latest`, a path, or the name of a directory in `runs_dir`.
+def directory_of(name: str, runs_dir: str) -> Path:
+    """The directory that a user names: `latest` run, a path, or a name below `runs_dir`.
 
     Raises:
         InputError: there is none; the nearest name is suggested.
@@ -36,14 +44,29 @@ def run_directory(name: str, runs_dir: str) -> Path:
     for candidate in (Path(name), Path(runs_dir) / name):
         if candidate.is_dir():
             return candidate
-    known = [directory.name for directory in runs.find(Path(runs_dir))] if Path(runs_dir).is_dir() else []
+    known = [str(found.relative_to(runs_dir)) for found in runs.find(Path(runs_dir))] if Path(runs_dir).is_dir() else []
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
     suggestion = f"did you mean {close[0]}?" if close else "name a run directory, or latest"
     raise InputError(f"{name}: there is no such run", suggestion)
+
+
+def run_of(name: str, runs_dir: str) -> runs.Run:
+    """The single run that a user names.
+
+    Raises:
+        InputError: there is none, or the directory is not one.
+    """
+    directory = directory_of(name, runs_dir)
+    if runs.is_run(directory):
+        return runs.Run(directory)
+    below = [found for found in runs.find(directory) if runs.is_run(found)]
+    if below:
+        raise InputError(f"{directory}: is no run but holds {len(below)}", f"name one of them, as {below[0]}")
+    raise InputError(f"{directory}: is no run", "name a run directory, or latest")
 
 
 def _latest(runs_dir: Path) -> Path:
     found = [directory for directory in runs.find(runs_dir) if runs.is_run(directory)] if runs_dir.is_dir() else []
     if not found:
         raise InputError(f"{runs_dir}: holds no run", "train one with mnist-exp, or name the place with --runs-dir DIR")
-    return max(found, key=lambda directory: (runs.Run(directory).status.stat().st_mtime_ns, directory.name))
+    return max(found, key=lambda directory: (runs.changed(runs.Run(directory)), directory.name))

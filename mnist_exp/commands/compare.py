@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from mnist_exp import comparison
+from mnist_exp import comparison, runs
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.commands import console
 from mnist_exp.comparison import tables
 from mnist_exp.errors import EXIT_DONE, InputError
 
@@ -21,19 +20,16 @@ def main(arguments: list[str]) -> int:
     parser = command_line.parser("compare", "Print runs side by side, best first.", EXAMPLES)
     parser.add_argument("runs", nargs="*", metavar="RUN", help="runs or directories of runs (default: all of --runs-dir)")
     parser.add_argument("--group", action="store_true", help="one line for each configuration, over its seeds")
-    parser.add_argument("--format", choices=("table", "markdown"), default="table", help="markdown needs --group")
+    parser.add_argument("--format", choices=("table", "markdown"), default="table")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
-    if parsed.format == "markdown" and not parsed.group:
-        raise InputError("--format markdown: only groups are written as Markdown", "add --group")
-    places = [command_line.run_directory(name, parsed.runs_dir) for name in parsed.runs] or [Path(parsed.runs_dir)]
+    places = [command_line.directory_of(name, parsed.runs_dir) for name in parsed.runs] or [Path(parsed.runs_dir)]
     rows = comparison.gather(places)
-    if not rows:
-        raise InputError(f"{parsed.runs_dir}: holds no run", "train one with mnist-exp")
+    if not any(runs.is_run(row.record.directory) for row in rows):
+        raise InputError(f"{', '.join(map(str, places))}: holds no run", "train one with mnist-exp")
+    sheet = tables.of_groups(comparison.groups(rows)) if parsed.group else tables.of_runs(rows)
     if parsed.format == "markdown":
-        print(tables.markdown(comparison.groups(rows)))
-    elif parsed.group:
-        console.output().print(tables.of_groups(comparison.groups(rows)))
+        print(tables.markdown(sheet))
     else:
-        console.output().print(tables.of_runs(rows))
+        tables.show(sheet)
     return EXIT_DONE

@@ -8,9 +8,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from mnist_exp import datasets, runs
+from mnist_exp import datasets, files, terminal
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.commands import console
 from mnist_exp.config.problems import nearest
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import EXIT_DONE, InputError
@@ -19,25 +18,28 @@ EXAMPLES = """\
   mnist-exp data show
   mnist-exp data show dataset=mnist --count 4 --output digits.png
 """
+MOST_IMAGES = 200
 
 
 def main(arguments: list[str]) -> int:
     """Print a data set's numbers and draw its first training images."""
     parser = command_line.parser("data", "Show a data set: counts, hashes and the first training images.", EXAMPLES)
     parser.add_argument("action", choices=("show",))
-    parser.add_argument("setting", nargs="?", default="dataset=mnist", metavar="dataset=NAME")
+    parser.add_argument("setting", nargs="?", default=f"dataset={_default()}", metavar="dataset=NAME")
     parser.add_argument("--count", type=int, default=20, metavar="N", help="images to draw (default: %(default)s)")
     parser.add_argument("--output", default="", metavar="FILE", help="the PNG (default: NAME.png)")
     parsed = parser.parse_args(arguments)
     data = datasets.load(_name(parsed.setting))
-    if not 1 <= parsed.count <= 1000:
-        raise InputError(f"--count {parsed.count}: not allowed", "allowed: an integer from 1 to 1000")
-    out = console.output()
+    path = Path(parsed.output or f"{data.name}.png")
+    if not 1 <= parsed.count <= MOST_IMAGES:
+        raise InputError(f"--count {parsed.count}: not allowed", f"allowed: an integer from 1 to {MOST_IMAGES}")
+    if path.suffix != ".png":
+        raise InputError(f"--output {path}: not allowed", "allowed: a file name that ends in .png")
+    out = terminal.output()
     for table in (_facts(data), _balance(data), _hashes(data)):
         out.print(table)
     if out.is_terminal:
         out.print(half_blocks(data, parsed.count, out.width))
-    path = Path(parsed.output or f"{data.name}.png")
     _draw(data, parsed.count, path)
     out.print(f"the first {parsed.count} training images: {path}", markup=False, highlight=False)
     return EXIT_DONE
@@ -59,6 +61,12 @@ def half_blocks(data: Dataset, count: int, width: int) -> Text:
                 text.append(" ")
             text.append("\n")
     return text
+
+
+def _default() -> str:
+    """The data set that conf/config.yaml names in its defaults list."""
+    (name,) = (entry["dataset"] for entry in command_line.primary_config()["defaults"] if "dataset" in entry)
+    return str(name)
 
 
 def _name(setting: str) -> str:
@@ -111,8 +119,7 @@ def _draw(data: Dataset, count: int, path: Path) -> None:
 
     columns = min(10, round(count**0.5)) if count <= 16 else 10
     titles = [data.class_names[label] for label in data.train_labels[:count]]
-    with runs.writing(path), runs.replacing(path) as temporary:
-        figures.plate(data.train_images[:count], titles, temporary, columns)
+    files.write(path, figures.plate(data.train_images[:count], titles, columns))
 
 
 def _grey(value: np.uint8) -> Color:

@@ -1,9 +1,11 @@
 """`mnist-exp --help`: use, examples, every group with its options, the sub-commands; read from the YAML files themselves."""
 
+import textwrap
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+WIDTH = 100
 USE = """\
 mnist-exp: honest, repeatable image-classification experiments
 
@@ -31,8 +33,8 @@ flags:
   --debug            a traceback with every error
   --version, --help  also: mnist-exp COMMAND --help, mnist-exp --hydra-help
 
-exit codes: 0 done, 1 a run failed, 2 bad configuration or input, 3 a damaged or unsafe file, 4 training diverged,
-            5 disk, permission or device, 130 / 143 interrupted
+exit codes: 0 done, 1 a run failed, 2 bad configuration or input, 3 a damaged or unsafe file,
+            4 training diverged, 5 disk, permission or device, 130 / 143 interrupted
 """
 
 
@@ -47,7 +49,8 @@ def main(commands: Mapping[str, str]) -> int:
     for group in sorted((entry for entry in conf.iterdir() if _is_group(entry)), key=lambda entry: entry.name):
         print(f"  {group.name}")
         for option in sorted((entry for entry in group.iterdir() if entry.name.endswith(".yaml")), key=lambda e: e.name):
-            print(f"    {option.name.removesuffix('.yaml'):<20} {description(option)}")
+            name = option.name.removesuffix(".yaml")
+            print(textwrap.fill(description(option), WIDTH, initial_indent=f"    {name:<20} ", subsequent_indent=" " * 25))
     print("\nsettings outside the groups:")
     print("  " + ", ".join(_top_level(conf / "config.yaml")) + "\n")
     print(FLAGS, end="")

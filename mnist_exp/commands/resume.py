@@ -1,12 +1,9 @@
 """`mnist-exp resume RUN`: continue an interrupted run in its own directory."""
 
-import yaml
-
-from mnist_exp import config, runs
+from mnist_exp import config, job, runs
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.commands import results, train
-from mnist_exp.errors import EXIT_FAILED, InputError, IntegrityError
-from mnist_exp.runs import Run
+from mnist_exp.commands import results
+from mnist_exp.errors import EXIT_FAILED, InputError, IntegrityError, Interrupted
 
 EXAMPLES = """\
   mnist-exp resume latest
@@ -20,15 +17,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("run", metavar="RUN", help="a directory, its name, or latest")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
-    run = Run(command_line.run_directory(parsed.run, parsed.runs_dir))
-    record = runs.read(run.directory)
-    if record.summary is not None:
+    run = command_line.run_of(parsed.run, parsed.runs_dir)
+    if runs.read(run.directory).summary is not None:
         raise InputError(f"{run.directory}: is completed already", f"see it with: mnist-exp show {run.directory}")
-    if not runs.is_run(run.directory):
-        raise InputError(f"{run.directory}: is no run", "name a run directory, or latest")
     try:
-        tree = yaml.safe_load(run.config.read_bytes())
-    except (OSError, yaml.YAMLError) as error:
-        raise IntegrityError(f"{run.config}: {error}", "the run cannot be resumed: train it again") from None
-    train.attempt(config.validate(tree), run)
-    return results.of_run(run, EXIT_FAILED)
+        tree = runs.read_config(run)
+    except ValueError as error:
+        raise IntegrityError(str(error), "the run cannot be resumed: train it again") from None
+    experiment = config.validate(tree)
+    try:
+        code = job.carry_on(experiment, run)
+    except (KeyboardInterrupt, Interrupted):
+        results.of_run(run, EXIT_FAILED)
+        raise
+    return results.of_run(run, code)

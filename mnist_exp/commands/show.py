@@ -1,9 +1,9 @@
 """`mnist-exp show [RUN|latest]`: the result of a run."""
 
-from mnist_exp import runs
+from mnist_exp import runs, terminal
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.commands import console, results
-from mnist_exp.errors import EXIT_DONE
+from mnist_exp.commands import results
+from mnist_exp.errors import EXIT_DONE, IntegrityError
 
 EXAMPLES = """\
   mnist-exp show                      the latest run below runs/
@@ -13,16 +13,18 @@ EXAMPLES = """\
 
 
 def main(arguments: list[str]) -> int:
-    """Print a run's result, or how far it got."""
+    """Print a run's result, or how far it got and why."""
     parser = command_line.parser("show", "Print the result of a run.", EXAMPLES)
     parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="a directory, its name, or latest")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
-    record = runs.read(command_line.run_directory(parsed.run, parsed.runs_dir))
+    record = runs.read(command_line.run_of(parsed.run, parsed.runs_dir).directory)
     if record.summary is not None:
-        console.output().print(results.summary_table(record.directory, record.summary))
-    else:
-        console.output().print(f"{record.directory}: {record.status}", markup=False, highlight=False)
-        if record.cause:
-            console.output().print(record.cause, markup=False, highlight=False)
+        terminal.output().print(results.summary_table(record.directory, record.summary))
+        return EXIT_DONE
+    if record.status == "unreadable":
+        raise IntegrityError(f"{record.directory}: {record.cause}", f"write it anew: mnist-exp resume {record.directory}")
+    for line in (f"{record.directory}: {record.status}", record.cause, record.remedy):
+        if line:
+            terminal.output().print(terminal.cell(line))
     return EXIT_DONE

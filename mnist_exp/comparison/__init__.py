@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import yaml
 
 from mnist_exp import runs
 from mnist_exp.runs import Record, Run
+from mnist_exp.summary import Summary
 
 # The label, which stands in the name of the directory, and where and how a run was shown.
 NOT_SETTINGS = frozenset({"name", "runs_dir", "progress"})
@@ -26,53 +26,49 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """The completed runs of one configuration, which differ in their seeds; the first row stands for all."""
+    """The completed runs of one configuration, which differ in their seeds; the first stands for all."""
 
     rows: Sequence[Row]
+    summaries: Sequence[Summary]
 
     @property
     def errors(self) -> np.ndarray:
         """Test errors in percent, float64 (n,)."""
-        return np.array([row.record.summary["test"]["error_percent"] for row in self.rows if row.record.summary])
+        return np.array([summary.test.error_percent for summary in self.summaries])
 
 
 def gather(places: Iterable[Path]) -> list[Row]:
     """The runs at or below the places, each once, best first; those without a result come last.
-
-    The best has the lowest validation error if every completed run has one, and else the lowest test error.
 
     Raises:
         InputError: a place is not there.
     """
     named = {directory.resolve(): _name(directory, place) for place in places for directory in runs.find(place)}
     rows = [Row(name, runs.read(directory), _settings(directory)) for directory, name in named.items()]
-    key = ranking([row.record for row in rows])
+    key = ranking(rows)
 
-    def rank(row: Row) -> tuple[bool, float]:
-        summary = row.record.summary
-        return (summary is None, summary[key]["error_percent"] if summary else 0.0)
+    def rank(row: Row) -> float:
+        score = getattr(row.record.summary, key, None)
+        return float("inf") if score is None else float(score.error_percent)
 
     return sorted(rows, key=rank)
 
 
-def _name(directory: Path, place: Path) -> str:
-    return directory.resolve().name if directory == place else str(directory.relative_to(place))
+def ranking(rows: Iterable[Row]) -> Literal["validation", "test"]:
+    """Which error ranks these runs: validation if all completed ones have it, else test."""
+    summaries = [row.record.summary for row in rows if row.record.summary is not None]
+    return "validation" if summaries and all(summary.validation for summary in summaries) else "test"
 
 
-def ranking(records: Iterable[Record]) -> str:
-    """Which error ranks these runs: `validation` if all completed ones have it, else `test`."""
-    summaries = [record.summary for record in records if record.summary is not None]
-    return "validation" if summaries and all(summary["validation"] for summary in summaries) else "test"
-
-
-def differing(rows: Sequence[Row]) -> list[str]:
+def differing(rows: Sequence[Row], apart_from: frozenset[str] = frozenset()) -> list[str]:
     """The keys in which the rows differ, in the order of the configuration.
 
     Where rows chose different options of a group, its `name` says so; a setting of that group is a difference only if it
     differs between rows that chose the same option.
     """
     known = [row.settings for row in rows if row.settings]
-    keys = [key for key in dict.fromkeys(key for settings in known for key in settings) if key not in NOT_SETTINGS]
+    hidden = NOT_SETTINGS | apart_from
+    keys = [key for key in dict.fromkeys(key for settings in known for key in settings) if key not in hidden]
     return [key for key in keys if _differs(key, known)]
 
 
@@ -90,20 +86,24 @@ def groups(rows: Iterable[Row]) -> list[Group]:
 
     Of several runs with one seed only the latest counts: a repetition of the same numbers is no further evidence.
     """
-    by_hash: dict[str, dict[int, Row]] = {}
-    for row in sorted(rows, key=lambda row: row.record.directory):
-        if row.record.summary is not None:
-            by_hash.setdefault(row.record.summary["config_hash"], {})[row.record.summary["seed"]] = row
-    found = [Group(list(members.values())) for members in by_hash.values()]
+    completed = [(row, row.record.summary) for row in rows if row.record.summary is not None]
+    completed.sort(key=lambda pair: runs.changed(Run(pair[0].record.directory)))
+    by_hash: dict[str, dict[int, tuple[Row, Summary]]] = {}
+    for row, summary in completed:
+        by_hash.setdefault(summary.config_hash, {})[summary.seed] = (row, summary)
+    found = [Group(*zip(*members.values(), strict=True)) for members in by_hash.values()]
     return sorted(found, key=lambda group: float(group.errors.mean()))
+
+
+def _name(directory: Path, place: Path) -> str:
+    return directory.resolve().name if directory == place else str(directory.relative_to(place))
 
 
 def _settings(directory: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(Run(directory).config.read_bytes())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return _flat(runs.read_config(Run(directory)))
+    except (ValueError, RecursionError):  # an anchor that contains itself is valid YAML
         return {}
-    return _flat(tree) if isinstance(tree, dict) else {}
 
 
 def _flat(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,20 +1,44 @@
-"""Rows → tables for the terminal and for Markdown. User-supplied text is put into `Text`, where markup is inert."""
+"""Rows → tables for the terminal and for Markdown; a table too wide for the terminal says what it leaves out."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
+import numpy as np
+from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from mnist_exp import comparison
+from mnist_exp import comparison, terminal
 from mnist_exp.comparison import Group, Row
-from mnist_exp.config.problems import show
+from mnist_exp.config.problems import show as typed
+from mnist_exp.summary import Score, Summary
+
+NOTHING = "–"
+LARGE = 10_000  # columns: no table is that wide
 
 
-def rate(score: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class Column:
+    """A heading and its cells; of the columns that do not fit, those of the lowest priority are left out."""
+
+    heading: str
+    cells: Sequence[str]
+    priority: int
+    justify: str = "right"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table before it meets a terminal."""
+
+    title: str
+    columns: Sequence[Column]
+    caption: str
+
+
+def rate(score: Score) -> str:
     """An error with its interval and counts."""
-    low, high = score["ci95"]
-    return f"{score['error_percent']:.2f} %  (95 %: {low:.2f} – {high:.2f}; {score['errors']} of {score['n']:,})"
+    low, high = score.ci95
+    return f"{score.error_percent:.2f} %  (95 %: {low:.2f} – {high:.2f}; {score.errors:,} of {score.n:,})"
 
 
 def counted(n: int, noun: str) -> str:
@@ -22,70 +46,97 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
-def of_runs(rows: Sequence[Row]) -> Table:
+def of_runs(rows: Sequence[Row]) -> Sheet:
     """One line for each run: its numbers, and the settings in which the runs differ."""
-    keys = comparison.differing(rows)
-    ranked = comparison.ranking([row.record for row in rows])
-    table = Table(title="runs", title_justify="left", caption=f"best {ranked} error first", caption_justify="left")
-    table.add_column("run", overflow="fold")
-    table.add_column("status")
-    for heading in ("test error %", "95 % interval", "validation error %", "parameters", "train seconds", "images/s"):
-        table.add_column(heading, justify="right")
-    for key in keys:
-        table.add_column(Text(key), overflow="fold")
-    for row in rows:
-        summary = row.record.summary
-        numbers = _numbers(summary) if summary else ["–"] * 6
-        status = Text(row.record.status, style="" if summary else "red")
-        settings = [Text(show(row.settings[key]) if key in row.settings else "–") for key in keys]
-        table.add_row(Text(row.name), status, *numbers, *settings)
-    return table
+    summaries = [row.record.summary for row in rows]
+    columns = [Column("run", [row.name for row in rows], 9, "left")]
+    if any(summary is None for summary in summaries):
+        columns.append(Column("status", [row.record.status for row in rows], 7, "left"))
+    columns += [
+        Column("test error %", [f"{s.test.error_percent:.2f}" if s else NOTHING for s in summaries], 8),
+        Column("95 % interval", [_interval(s.test if s else None) for s in summaries], 6),
+    ]
+    if any(summary is not None and summary.validation is not None for summary in summaries):
+        percent = [f"{s.validation.error_percent:.2f}" if s and s.validation else NOTHING for s in summaries]
+        columns.append(Column("validation error %", percent, 4))
+        columns.append(Column("95 % interval", [_interval(s.validation if s else None) for s in summaries], 2))
+    for key in comparison.differing(rows):
+        columns.append(Column(key, [_setting(row, key) for row in rows], 5, "left"))
+    columns += [
+        Column("parameters", [f"{s.model.parameters:,}" if s else NOTHING for s in summaries], 3),
+        Column("train s", [f"{s.train_seconds:.1f}" if s else NOTHING for s in summaries], 3),
+        Column("images/s", [f"{s.images_per_second:,.0f}" if s else NOTHING for s in summaries], 1),
+    ]
+    ranked = comparison.ranking(rows)
+    some = ranked == "test" and any(summary is not None and summary.validation is not None for summary in summaries)
+    caption = f"lowest {ranked} error first" + (", since not every run has a validation error" if some else "")
+    return Sheet("runs", columns, caption)
 
 
-def of_groups(groups: Sequence[Group]) -> Table:
-    """One line for each configuration: the mean over its seeds and their standard deviation."""
-    table = Table(title="configurations", title_justify="left")
-    for index, heading in enumerate(GROUP_HEADINGS):
-        table.add_column(heading, justify="left" if index < 2 else "right")
-    for group in groups:
-        table.add_row(*(Text(cell) for cell in _group_cells(group)))
-    return table
+def of_groups(groups: Sequence[Group]) -> Sheet:
+    """One line for each configuration: the mean over its seeds, their standard deviation, and what differs."""
+    firsts = [group.rows[0] for group in groups]
+    errors = [group.errors for group in groups]
+    columns = [
+        Column("name", [group.summaries[0].name for group in groups], 9, "left"),
+        Column("test error %, mean ± std", [_mean(values) for values in errors], 8),
+        Column("seeds", [str(len(values)) for values in errors], 7),
+        Column("range", [f"{values.min():.2f} – {values.max():.2f}" for values in errors], 6),
+    ]
+    for key in comparison.differing(firsts, apart_from=frozenset({"seed"})):
+        columns.append(Column(key, [_setting(row, key) for row in firsts], 5, "left"))
+    columns += [
+        Column("parameters", [f"{group.summaries[0].model.parameters:,}" for group in groups], 3),
+        Column("s / epoch", [f"{_seconds_per_epoch(group.summaries):.1f}" for group in groups], 2),
+    ]
+    return Sheet("configurations", columns, "lowest mean test error first; of runs with one seed the latest counts")
 
 
-def markdown(groups: Sequence[Group]) -> str:
+def show(sheet: Sheet) -> None:
+    """Print a table, as many columns as fit."""
+    console = terminal.output()
+    columns = list(sheet.columns)
+    while len(columns) > 1 and _width(columns) > console.width:
+        columns.remove(min(reversed(columns), key=lambda column: column.priority))
+    left_out = [column.heading for column in sheet.columns if column not in columns]
+    caption = f"{sheet.caption}; too wide for this terminal: {', '.join(left_out)}" if left_out else sheet.caption
+    console.print(_table(columns, sheet.title))
+    console.print(terminal.cell(caption, style="italic"))
+
+
+def markdown(sheet: Sheet) -> str:
     """The same as a Markdown table."""
-    rows = [GROUP_HEADINGS, ["---"] * len(GROUP_HEADINGS), *map(_group_cells, groups)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    rows = [[column.heading for column in sheet.columns], ["---"] * len(sheet.columns)]
+    rows += [list(row) for row in zip(*(column.cells for column in sheet.columns), strict=True)]
+    return "\n".join("| " + " | ".join(terminal.plain(text).replace("|", "\\|") for text in row) + " |" for row in rows)
 
 
-GROUP_HEADINGS = ["name", "model", "seeds", "test error % (mean ± std)", "range", "parameters", "s / epoch"]
+def _table(columns: Sequence[Column], title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(terminal.cell(column.heading), justify=column.justify, overflow="fold")  # type: ignore[arg-type]
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*(terminal.cell(text) for text in row))
+    return table
 
 
-def _group_cells(group: Group) -> list[str]:
-    summaries = [row.record.summary for row in group.rows if row.record.summary is not None]
-    first, errors = summaries[0], group.errors
+def _width(columns: Sequence[Column]) -> int:
+    """The width at which no cell is folded."""
+    return Console(width=LARGE).measure(_table(columns, "")).maximum
+
+
+def _interval(score: Score | None) -> str:
+    return NOTHING if score is None else f"{score.ci95[0]:.2f} – {score.ci95[1]:.2f}"
+
+
+def _setting(row: Row, key: str) -> str:
+    return typed(row.settings[key]) if key in row.settings else NOTHING
+
+
+def _mean(errors: np.ndarray) -> str:
     # One seed has no standard deviation.
-    spread = f" ± {errors.std(ddof=1):.2f}" if len(errors) > 1 else ""
-    seconds = sum(summary["train_seconds"] / summary["epochs"] for summary in summaries) / len(summaries)
-    return [
-        str(first["name"]),
-        str(first["model"]["name"]),
-        str(len(errors)),
-        f"{errors.mean():.2f}{spread}",
-        f"{errors.min():.2f} – {errors.max():.2f}",
-        f"{first['model']['parameters']:,}",
-        f"{seconds:.1f}",
-    ]
+    return f"{errors.mean():.2f} ± {errors.std(ddof=1):.2f}" if len(errors) > 1 else f"{errors.mean():.2f}"
 
 
-def _numbers(summary: dict[str, Any]) -> list[str]:
-    validation = summary["validation"]
-    low, high = summary["test"]["ci95"]
-    return [
-        f"{summary['test']['error_percent']:.2f}",
-        f"{low:.2f} – {high:.2f}",
-        f"{validation['error_percent']:.2f}" if validation else "–",
-        f"{summary['model']['parameters']:,}",
-        f"{summary['train_seconds']:.1f}",
-        f"{summary['images_per_second']:,.0f}",
-    ]
+def _seconds_per_epoch(summaries: Sequence[Summary]) -> float:
+    return sum(summary.train_seconds / summary.epochs for summary in summaries) / len(summaries)

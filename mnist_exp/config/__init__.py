@@ -1,5 +1,6 @@
 """The way from YAML to a checked `Experiment`; nothing past `validate` sees a DictConfig."""
 
+import copy
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,6 +11,8 @@ from mnist_exp.config import checks, problems
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, Problem
 
+MOST_UNRESOLVED = 100
+
 
 def validate(config: DictConfig | dict[str, Any]) -> Experiment:
     """Check a composed configuration, without looking at the machine it may run on.
@@ -17,29 +20,45 @@ def validate(config: DictConfig | dict[str, Any]) -> Experiment:
     Raises:
         ConfigError: naming everything that is wrong with it at once.
     """
-    if isinstance(config, DictConfig):
-        try:
-            config = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-        except OmegaConfBaseException as error:
-            key = str(error.full_key or "")
-            raise ConfigError([Problem(key, f"{key}: {error.msg or error}".splitlines()[0], "give it a value")]) from None
-    found = []
+    tree, found = _resolved(config) if isinstance(config, DictConfig) else (config, [])
+    unresolved = {problem.key for problem in found}
     try:
-        experiment = Experiment.model_validate(config)
+        experiment = Experiment.model_validate(tree)
     except ValidationError as error:
-        found = problems.from_validation(error)
-    found += _between_sections(config, {problem.key.split(".")[0].split("[")[0] for problem in found})
+        found += [problem for problem in problems.from_validation(error) if problem.key not in unresolved]
+    found += _between_sections(tree, {problem.key.split(".")[0].split("[")[0] for problem in found})
     if found:
         raise ConfigError(found)
     return experiment
 
 
-def _between_sections(config: Any, faulty: set[str]) -> list[Problem]:
+def _resolved(config: DictConfig) -> tuple[Any, list[Problem]]:
+    """Plain containers with every interpolation filled in; one that cannot be is a problem, and null in what is returned."""
+    config = copy.deepcopy(config)
+    OmegaConf.set_readonly(config, False)
+    found: list[Problem] = []
+    while True:
+        try:
+            return OmegaConf.to_container(config, resolve=True, throw_on_missing=True), found
+        except OmegaConfBaseException as error:
+            key = str(error.full_key or "")
+            sentence = str(error.msg or error).splitlines()[0]
+            found.append(Problem(key, f"{key}: {sentence}", "give it a value"))
+            if not key or len(found) > MOST_UNRESOLVED:
+                raise ConfigError(found) from None
+            OmegaConf.update(config, key, None, force_add=True)
+
+
+def _between_sections(tree: Any, faulty: set[str]) -> list[Problem]:
     """Problems between sections that are well-formed themselves, so that they are told along with all others."""
-    found = []
-    for names, check in ((("dataset", "model"), checks.layers_fit), (("dataset", "training"), checks.sizes_fit)):
-        if not faulty.intersection(names):
-            found += check(*(_section(name, config[name]) for name in names))
+    found: list[Problem] = []
+    for names, check in (
+        (("dataset", "model"), checks.layers_fit),
+        (("dataset", "training"), checks.sizes_fit),
+        (("schedule", "training"), checks.warmup_fits),
+    ):
+        if isinstance(tree, dict) and not faulty.intersection(names):
+            found += check(*(_section(name, tree[name]) for name in names))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from mnist_exp import devices
 from mnist_exp.config.problems import nearest, remedy, show
-from mnist_exp.config.schema import CnnConfig, MlpConfig, MnistConfig, TrainingConfig
+from mnist_exp.config.schema import CnnConfig, MlpConfig, MnistConfig, ScheduleSettings, TrainingConfig
 from mnist_exp.errors import Problem
 
 
@@ -18,21 +18,21 @@ def layers_fit(dataset: MnistConfig, model: MlpConfig | CnnConfig) -> list[Probl
     if not isinstance(model, CnnConfig):
         return []
     if len(model.filters) != len(model.kernel_sizes):
-        cause = f"model.kernel_sizes={show(model.kernel_sizes)}: {len(model.filters)} convolutions need as many"
-        return [Problem("model.kernel_sizes", cause, remedy(f"{len(model.filters)} sizes, one for each filter", None))]
+        cause = f"model.kernel_sizes={show(model.kernel_sizes)}: filters need {len(model.filters)} kernel sizes"
+        return [Problem("model.kernel_sizes", cause, remedy("as many as model.filters", None))]
     side = min(dataset.image_shape[:2])
     for index, kernel_size in enumerate(model.kernel_sizes):
         if kernel_size > side:
             key = f"model.kernel_sizes[{index}]"
             cause = f"{key}={kernel_size}: layer conv_{index + 1} is larger than the {side}×{side} left of the image"
-            return [Problem(key, cause, remedy(f"an integer from 1 to {side}", None))]
+            return [Problem(key, cause, remedy(_up_to(side), None))]
         side -= kernel_size - 1
         if model.pool_size > side:
             cause = (
                 f"model.pool_size={model.pool_size}: layer pool_{index + 1} is larger than the {side}×{side} left "
                 "of the image"
             )
-            return [Problem("model.pool_size", cause, remedy(f"an integer from 1 to {side}", None))]
+            return [Problem("model.pool_size", cause, remedy(_up_to(side), None))]
         side //= model.pool_size
     return []
 
@@ -54,6 +54,15 @@ def sizes_fit(dataset: MnistConfig, training: TrainingConfig) -> list[Problem]:
     return problems
 
 
+def warmup_fits(schedule: ScheduleSettings, training: TrainingConfig) -> list[Problem]:
+    """A warm-up must end before the training does, or the schedule behind it never begins."""
+    if schedule.warmup_epochs < training.epochs:
+        return []
+    key = "schedule.warmup_epochs"
+    cause = f"{key}={show(schedule.warmup_epochs)}: the training ends after {training.epochs} epochs, in the warm-up"
+    return [Problem(key, cause, remedy(f"a number ≥ 0 and < {training.epochs}", None))]
+
+
 def device_present(device: str, precision: str) -> list[Problem]:
     """Whether this machine has the device; where only TensorFlow can tell, it does so when training starts."""
     gpus = devices.gpu_count()
@@ -68,3 +77,7 @@ def device_present(device: str, precision: str) -> list[Problem]:
         cause = "precision=float16: a CPU computes it hundreds of times slower than float32"
         problems.append(Problem("precision", cause, remedy("float32, bfloat16 (float16 needs a GPU)", "bfloat16")))
     return problems
+
+
+def _up_to(most: int) -> str:
+    return f"an integer from 1 to {most}" if most > 1 else "1"

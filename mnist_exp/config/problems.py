@@ -14,6 +14,10 @@ from mnist_exp.errors import Problem
 
 JsonSchema = dict[str, Any]
 
+# Groups whose files change other sections; without its directive, such a file becomes a section by the group's name.
+GROUPS_OF_RECIPES = frozenset({"experiment"})
+NOT_GLOBAL = "begin the YAML file with the line: # @package _global_"
+
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate a user most likely meant by `name`, or None: by spelling, then by initials (`lr`, `bs`)."""
@@ -27,14 +31,16 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def nearest_key(key: str, keys: Collection[str]) -> str | None:
-    """The dotted key most likely meant: section by section, or by the whole spelling."""
+    """The dotted key most likely meant: section by section, or what has the same last part in another section."""
     found = ""
     for part in key.split("."):
         prefix = f"{found}." if found else ""
         children = [name.removeprefix(prefix) for name in keys if name.startswith(prefix)]
         child = nearest(part, [name for name in children if "." not in name])
         if child is None:
-            return nearest(key, keys)
+            last = key.rpartition(".")[2]
+            elsewhere = [name for name in keys if nearest(last, [name.rpartition(".")[2]])]
+            return elsewhere[0] if elsewhere and not found else None
         found = prefix + child
     return found
 
@@ -75,6 +81,8 @@ def _problem(detail: ErrorDetails) -> Problem:
         parent, _, name = key.rpartition(".")
         guess = nearest(name, section["properties"])
         suggestion = f"{parent}.{guess}" if guess and parent else guess
+        if key in GROUPS_OF_RECIPES:
+            return Problem(key, f"{key}={show(given)}: stands in a section of its own", NOT_GLOBAL)
         return Problem(
             key, f"{key}={show(given)}: there is no such key", remedy(", ".join(section["properties"]), suggestion)
         )

@@ -116,26 +116,29 @@ OptimizerConfig = Annotated[AdamConfig | AdamWConfig | SgdConfig, Field(discrimi
 WarmupEpochs = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 
 
-class ConstantConfig(Settings):
+class ScheduleSettings(Settings):
+    """What every schedule has."""
+
+    warmup_epochs: WarmupEpochs
+
+
+class ConstantConfig(ScheduleSettings):
     """The optimizer's learning rate throughout."""
 
     name: Literal["constant"]
-    warmup_epochs: WarmupEpochs
 
 
-class CosineConfig(Settings):
+class CosineConfig(ScheduleSettings):
     """Cosine decay, Loshchilov & Hutter 2016, arXiv:1608.03983."""
 
     name: Literal["cosine"]
-    warmup_epochs: WarmupEpochs
     final_fraction: Fraction
 
 
-class ExponentialConfig(Settings):
+class ExponentialConfig(ScheduleSettings):
     """Exponential decay, per epoch."""
 
     name: Literal["exponential"]
-    warmup_epochs: WarmupEpochs
     decay_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
@@ -163,7 +166,7 @@ class Experiment(Settings):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d{1,4})$", description="auto, cpu, gpu or gpu:N")]
     precision: Literal["float32", "bfloat16", "float16"]
     threads: ThreadsConfig
-    runs_dir: Annotated[str, Field(min_length=1, description="a path")]
+    runs_dir: Annotated[str, Field(pattern=r"^([^$]|\$[^{])+$", description="a path without ${, which Hydra would resolve")]
     progress: Literal["auto", "live", "plain", "quiet"]
     dataset: MnistConfig
     preprocessing: PreprocessingConfig

@@ -1,6 +1,11 @@
-"""What a configuration may not do: name Python code to run, or replace the parts of Hydra that would run it."""
+"""What a configuration may not do: name Python code to run, or change how Hydra runs.
 
-from typing import Any
+Of Hydra's own configuration a user may set who launches the jobs of a sweep and who chooses them, nothing else: the rest
+can set environment variables, open files, or run code. It must be what `conf/` alone composes to.
+"""
+
+import re
+from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
@@ -8,10 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_exp.config.problems import show
 from mnist_exp.errors import Problem
 
-# What a user may set of Hydra's own configuration: who launches the jobs of a sweep, and who chooses them.
-OPEN_TO_USERS = ("launcher", "sweeper")
+OPEN_TO_USERS = frozenset({"launcher", "sweeper"})
+# What Hydra itself fills in for each composition.
+FILLED_IN = frozenset({"runtime", "overrides"})
+FILLED_IN_OF_JOB = frozenset({"name", "override_dirname", "config_name", "id", "num"})
 TRUSTED_TARGETS = ("hydra._internal.core_plugins.", "hydra_plugins.")
+RESOLVER = re.compile(r"\$\{[^}]*:")
 NO_CODE = "a configuration names options, never code; choose by name, as in model=mlp"
+OPEN = "allowed: hydra/launcher, hydra/sweeper and their settings; runs_dir says where runs land"
 
 
 def override_problems(override: Override) -> list[Problem]:
@@ -21,9 +30,7 @@ def override_problems(override: Override) -> list[Problem]:
         return [Problem(key, f"{override.input_line}: _target_ is refused", NO_CODE)]
     section, _, rest = key.replace("/", ".").partition(".")
     if section == "hydra" and rest.split(".")[0] not in OPEN_TO_USERS:
-        cause = f"{override.input_line}: this part of Hydra is not open to settings"
-        remedy = "allowed: hydra/launcher, hydra/sweeper and their settings; runs_dir says where runs land"
-        return [Problem(key, cause, remedy)]
+        return [Problem(key, f"{override.input_line}: this part of Hydra is not open to settings", OPEN)]
     return []
 
 
@@ -34,42 +41,50 @@ def search_path_problems(primary: Any) -> list[Problem]:
     return []
 
 
-def tree_problems(tree: DictConfig) -> list[Problem]:
-    """Refuse what a user's YAML file brought into the composed configuration, Hydra's part included."""
+def tree_problems(tree: DictConfig, shipped: DictConfig) -> list[Problem]:
+    """Refuse what a user's YAML file brought into the composed configuration.
+
+    Args:
+        tree: everything, Hydra's part included.
+        shipped: what `conf/` alone composes to.
+    """
+    composed = cast(dict[str, Any], OmegaConf.to_container(tree, resolve=False))
+    ours = cast(dict[str, Any], OmegaConf.to_container(shipped, resolve=False))
     problems = [
         Problem(key, f"{key}={show(value)}: _target_ is refused", NO_CODE)
-        for key, value in _targets(OmegaConf.to_container(tree, resolve=False), "")
-        if not (key.startswith(tuple(f"hydra.{part}." for part in OPEN_TO_USERS)) and _trusted(value))
+        for key, value in _leaves(composed)
+        if key.rpartition(".")[2] == "_target_" and not _is_plugin(key, value)
     ]
-    for part in ("job_logging", "hydra_logging"):
-        if tree.hydra[part].get("root") is not None or set(tree.hydra[part]) - {
-            "version",
-            "root",
-            "disable_existing_loggers",
-        }:
-            problems.append(
-                Problem(
-                    f"hydra.{part}",
-                    f"hydra.{part}: is refused, it can run code",
-                    "remove it: each run has its own train.log",
-                )
-            )
-    if tree.hydra.callbacks:
-        problems.append(Problem("hydra.callbacks", "hydra.callbacks: is refused, it runs code", "remove it"))
+    hydra, shipped_hydra = _fixed(composed["hydra"]), _fixed(ours["hydra"])
+    problems += [
+        Problem(f"hydra.{key}", f"hydra.{key}: this part of Hydra is not open to settings", OPEN)
+        for key in {**hydra, **shipped_hydra}
+        if hydra.get(key) != shipped_hydra.get(key)
+    ]
+    problems += [
+        Problem(key, f"{key}={value}: resolvers and _target_ are refused here", "write the value itself")
+        for part in OPEN_TO_USERS
+        for key, value in _leaves(composed["hydra"][part], f"hydra.{part}")
+        if isinstance(value, str) and (RESOLVER.search(value) or "_target_" in value)
+    ]
     return problems
 
 
-def _trusted(target: Any) -> bool:
-    return isinstance(target, str) and target.startswith(TRUSTED_TARGETS)
+def _fixed(hydra: dict[str, Any]) -> dict[str, Any]:
+    """The part of Hydra's configuration that users may not set, with dotted keys."""
+    job = {name: value for name, value in hydra["job"].items() if name not in FILLED_IN_OF_JOB}
+    rest = {name: value for name, value in hydra.items() if name not in OPEN_TO_USERS | FILLED_IN}
+    return dict(_leaves(rest | {"job": job}))
 
 
-def _targets(node: Any, prefix: str) -> list[tuple[str, Any]]:
-    if isinstance(node, dict):
-        found = []
-        for name, value in node.items():
-            key = f"{prefix}.{name}" if prefix else str(name)
-            found += [(key, value)] if name == "_target_" else _targets(value, key)
-        return found
-    if isinstance(node, list):
-        return [hit for index, item in enumerate(node) for hit in _targets(item, f"{prefix}[{index}]")]
-    return []
+def _is_plugin(key: str, target: Any) -> bool:
+    """Whether a `_target_` is that of an installed launcher or sweeper."""
+    places = tuple(f"hydra.{part}." for part in OPEN_TO_USERS)
+    return key.startswith(places) and isinstance(target, str) and target.startswith(TRUSTED_TARGETS)
+
+
+def _leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Every value of a tree with its dotted key; an empty section or list counts as a value."""
+    items: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    found = [leaf for name, value in items for leaf in _leaves(value, f"{prefix}.{name}" if prefix else str(name))]
+    return found or [(prefix, node)]

@@ -3,6 +3,7 @@
 Source: http://yann.lecun.com/exdb/mnist/, "FILE FORMATS FOR THE MNIST DATABASE".
 """
 
+import contextlib
 import hashlib
 import math
 import struct
@@ -15,6 +16,7 @@ from mnist_exp.errors import IntegrityError
 
 UNSIGNED_BYTE = 0x08
 GZIP_WINDOW = 31  # zlib's number for a gzip header and the largest window
+PORTION = 65_536  # bytes; what lies before a damaged portion can still be told
 REINSTALL = "install mnist-exp again"
 
 
@@ -33,18 +35,27 @@ def read(path: Path, sha256: str, shape: tuple[int, ...]) -> np.ndarray:
         IntegrityError: the file is missing, cannot be decompressed, or is not the one expected.
     """
     size = 4 + 4 * len(shape) + math.prod(shape)
-    decompressor = zlib.decompressobj(GZIP_WINDOW)
     try:
-        # One byte more than expected is enough to see that a file is too long, however far it would expand.
-        content = decompressor.decompress(path.read_bytes(), size + 1)
-    except FileNotFoundError:
-        raise IntegrityError(f"{path}: the file is missing", REINSTALL) from None
-    except zlib.error as error:
-        raise IntegrityError(f"{path}: cannot be decompressed ({error}); expected SHA-256 {sha256}", REINSTALL) from None
+        content = _decompressed(path.read_bytes(), size)
+    except OSError as error:
+        cause = f"{path}: cannot be read ({error.strerror}); found no content, expected SHA-256 {sha256}"
+        raise IntegrityError(cause, REINSTALL) from None
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise IntegrityError(f"{path}: SHA-256 of the content is {found}, expected {sha256}", REINSTALL)
+        raise IntegrityError(f"{path}: the content is damaged: found SHA-256 {found}, expected {sha256}", REINSTALL)
     return parse(content, shape)
+
+
+def _decompressed(compressed: bytes, size: int) -> bytes:
+    """The content as far as it can be decompressed, and no further than one byte behind the expected size."""
+    decompressor, portions, left = zlib.decompressobj(GZIP_WINDOW), [], size + 1
+    with contextlib.suppress(zlib.error):
+        for start in range(0, len(compressed), PORTION):
+            portions.append(decompressor.decompress(compressed[start : start + PORTION], left))
+            left -= len(portions[-1])
+            if not left:  # zlib would read a limit of 0 as no limit
+                break
+    return b"".join(portions)
 
 
 def parse(content: bytes, shape: tuple[int, ...]) -> np.ndarray:

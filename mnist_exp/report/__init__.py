@@ -8,8 +8,9 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from mnist_exp import runs
+from mnist_exp import files, runs
 from mnist_exp.report import figures
+from mnist_exp.summary import Summary
 from mnist_exp.training.history import Epoch
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -17,25 +18,28 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def write(
     run: runs.Run,
-    summary: dict[str, Any],
+    summary: Summary,
     errors: dict[str, Any],
     history: Sequence[Epoch],
     test_images: np.ndarray,
     class_names: Sequence[str],
-    environment: dict[str, Any],
 ) -> None:
-    """Draw the figures and write report.html, with the configuration as it stands in the run directory.
+    """Draw the figures and write report.html, with the configuration and environment as they stand in the run directory.
 
     Raises:
         EnvironmentFailure: a file cannot be written.
     """
-    with runs.writing(run.figures):
+    drawn = {
+        "learning_curves": figures.learning_curves(history),
+        "confusion_matrix": figures.confusion(errors["confusion_matrix"], class_names),
+        "reliability": figures.reliability(errors["calibration"]),
+    }
+    if errors["worst_mistakes"]:
+        drawn["worst_mistakes"] = figures.mistakes(errors["worst_mistakes"], test_images, class_names)
+    with files.writing(run.figures):
         run.figures.mkdir(exist_ok=True)
-        figures.learning_curves(history, run.figures / "learning_curves.png")
-        figures.confusion(errors["confusion_matrix"], class_names, run.figures / "confusion_matrix.png")
-        figures.reliability(errors["calibration"], run.figures / "reliability.png")
-        if errors["worst_mistakes"]:
-            figures.mistakes(errors["worst_mistakes"], test_images, class_names, run.figures / "worst_mistakes.png")
+    for name, png in drawn.items():
+        files.write(run.figures / f"{name}.png", png)
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -45,12 +49,12 @@ def write(
             errors=errors,
             history=history,
             class_names=class_names,
-            environment=environment,
+            environment=runs.read_json(run.environment),
             config=run.config.read_text(),
-            pictures={path.stem: _data_url(path) for path in run.figures.glob("*.png")},
+            pictures={name: "data:image/png;base64," + base64.b64encode(png).decode() for name, png in drawn.items()},
         )
     )
-    runs.write(run.report, page.encode())
+    files.write(run.report, page.encode())
 
 
 def _environment() -> jinja2.Environment:
@@ -61,7 +65,3 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def _data_url(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,13 +1,16 @@
-"""The pictures of a run, as PNG files; Matplotlib's objects without pyplot, which would cost half a second to import."""
+"""The pictures of a run, each returned as the bytes of a PNG.
 
+Matplotlib's objects are used without pyplot, which would cost half a second to import.
+"""
+
+import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from mnist_exp.training.history import Epoch
 
@@ -15,7 +18,7 @@ DOTS_PER_INCH = 150
 TRAIN, VALIDATION, QUIET = "#3b6fb6", "#d1603d", "#8a8f98"
 
 
-def learning_curves(history: Sequence[Epoch], path: Path) -> None:
+def learning_curves(history: Sequence[Epoch]) -> bytes:
     """Loss and error by epoch, for the training and, if there is one, the validation images."""
     figure = Figure((9, 3.4), layout="constrained")
     epochs = [row.epoch for row in history]
@@ -35,13 +38,13 @@ def learning_curves(history: Sequence[Epoch], path: Path) -> None:
         axes.set_ylim(bottom=0)
         axes.set_xlabel("epoch")
         axes.set_ylabel(name)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True) if len(epochs) > 1 else FixedLocator(epochs))
         axes.legend(frameon=False, fontsize=8)
         _open(axes)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    return _png(figure)
 
 
-def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], path: Path) -> None:
+def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> bytes:
     """True against predicted classes; only mistakes are coloured, since nearly everything lies on the diagonal."""
     counts = np.asarray(matrix)
     mistakes = counts * (1 - np.eye(len(counts), dtype=counts.dtype))
@@ -54,50 +57,51 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], path:
             right = row == column
             dark = not right and mistakes[row, column] > 0.6 * mistakes.max()
             color = QUIET if right else "white" if dark else "black"
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=color)
+            axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=8, color=color)
     axes.set_xticks(range(len(class_names)), class_names)
     axes.set_yticks(range(len(class_names)), class_names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    return _png(figure)
 
 
-def reliability(calibration: dict[str, Any], path: Path) -> None:
+def reliability(calibration: dict[str, Any]) -> bytes:
     """Accuracy against confidence; the area of a point grows with the images in its bin."""
     figure = Figure((4.6, 4.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1, label="perfect calibration")
     filled = [bin_ for bin_ in calibration["bins"] if bin_["n"]]
     total = sum(bin_["n"] for bin_ in filled)
-    axes.scatter(
-        [bin_["confidence"] for bin_ in filled],
-        [bin_["accuracy"] for bin_ in filled],
-        s=[25 + 375 * bin_["n"] / total for bin_ in filled],
-        color=TRAIN,
-        alpha=0.75,
-        label="images in a bin of confidence",
-    )
-    for bin_ in filled:
-        at = (bin_["confidence"], bin_["accuracy"])
-        axes.annotate(f"{bin_['n']:,}", at, (0, -14), textcoords="offset points", ha="center", fontsize=7, color=QUIET)
+    points = [(bin_["confidence"], bin_["accuracy"], 25 + 375 * bin_["n"] / total) for bin_ in filled]
+    axes.scatter(*zip(*points, strict=True), color=TRAIN, alpha=0.75, clip_on=False, label="images in a bin of confidence")
+    for bin_, (confidence, accuracy, area) in zip(filled, points, strict=True):
+        below = -(9 + area**0.5 / 2)  # points: under the circle
+        axes.annotate(
+            f"{bin_['n']:,}",
+            (confidence, accuracy),
+            (0, below),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+            color=QUIET,
+        )
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("confidence")
     axes.set_ylabel("accuracy")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     _open(axes)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    return _png(figure)
 
 
-def plate(images: np.ndarray, titles: Sequence[str], path: Path, columns: int = 10) -> None:
+def plate(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> bytes:
     """Images under their titles, in rows.
 
     Args:
         images: uint8 (n, height, width, channels), n ≥ 1.
         titles: n of them.
-        path: of the PNG.
         columns: at most so many in a row.
     """
     columns = min(columns, len(images))
@@ -109,16 +113,16 @@ def plate(images: np.ndarray, titles: Sequence[str], path: Path, columns: int = 
     for axes, image, title in zip(grid.flat, images, titles, strict=False):
         axes.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=255)
         axes.set_title(title, fontsize=8, pad=2)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    return _png(figure)
 
 
-def mistakes(worst: Sequence[dict[str, Any]], images: np.ndarray, class_names: Sequence[str], path: Path) -> None:
+def mistakes(worst: Sequence[dict[str, Any]], images: np.ndarray, class_names: Sequence[str]) -> bytes:
     """The plate of the most confident mistakes: true class, predicted class, confidence."""
     titles = [
         f"{class_names[mistake['label']]} → {class_names[mistake['predicted']]}  {max(mistake['probabilities']):.0%}"
         for mistake in worst
     ]
-    plate(images[[mistake["index"] for mistake in worst]], titles, path)
+    return plate(images[[mistake["index"] for mistake in worst]], titles)
 
 
 def _open(axes: Axes) -> None:
@@ -126,3 +130,9 @@ def _open(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def _png(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
+    return content.getvalue()

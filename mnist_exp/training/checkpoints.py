@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mnist_exp import runs
-from mnist_exp.errors import IntegrityError
+from mnist_exp import files
+from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.training.history import Epoch
 
 KEPT = 2
@@ -22,9 +23,14 @@ MANIFEST, STATE, HISTORY = "manifest.json", "state.npz", "history.json"
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The end of an epoch: the trainer's state and all rows of the history so far."""
+    """The end of an epoch: the trainer's state, all rows of the history so far, and whose they are.
 
+    `identity` says of which experiment it is a state; `wall_seconds` are those spent up to here, in all sessions of the run.
+    """
+
+    identity: str
     epoch: int
+    wall_seconds: float
     state: dict[str, np.ndarray]
     history: list[Epoch]
 
@@ -37,7 +43,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
     """
     final = directory / f"epoch_{checkpoint.epoch:05d}"
     temporary = directory / f".{final.name}.tmp"
-    with runs.writing(final):
+    with files.writing(final):
         directory.mkdir(exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
@@ -45,28 +51,36 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
             np.savez(file, **checkpoint.state)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
-        runs.write_json(temporary / HISTORY, [asdict(row) for row in checkpoint.history])
+        files.write_json(temporary / HISTORY, [asdict(row) for row in checkpoint.history])
         sums = {name: _sha256(temporary / name) for name in (STATE, HISTORY)}
-        runs.write_json(temporary / MANIFEST, {"schema": 1, "epoch": checkpoint.epoch, "sha256": sums})
+        manifest = {"schema": 1, "sha256": sums}
+        manifest |= {name: getattr(checkpoint, name) for name in ("identity", "epoch", "wall_seconds")}
+        files.write_json(temporary / MANIFEST, manifest)
         shutil.rmtree(final, ignore_errors=True)
         temporary.replace(final)
-        runs.sync_directory(directory)
+        files.sync_directory(directory)
         for old in _listed(directory)[:-KEPT]:
             shutil.rmtree(old)
 
 
-def load_latest(directory: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The last checkpoint that is whole, and what is wrong with those behind it; None where there never was one.
+def load_latest(directory: Path, identity: str) -> tuple[Checkpoint | None, list[str]]:
+    """The last checkpoint that is whole, and what is wrong with any later one; None where there never was one.
 
     Raises:
+        InputError: the checkpoint is of another experiment than `identity`.
         IntegrityError: there are checkpoints, and none is whole.
     """
     faults: list[str] = []
     for candidate in reversed(_listed(directory)):
         try:
-            return _load(candidate), faults
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found = _load(candidate)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             faults.append(f"{candidate}: {error}")
+            continue
+        if found.identity != identity:
+            cause = f"{candidate}: is a state of another experiment: config.yaml has been changed since"
+            raise InputError(cause, "undo the change, or train the changed experiment as a run of its own")
+        return found, faults
     if faults:
         raise IntegrityError("; ".join(faults), "no checkpoint of this run is whole: train again from the start")
     return None, []
@@ -81,11 +95,11 @@ def _load(directory: Path) -> Checkpoint:
     with np.load(directory / STATE, allow_pickle=False) as archive:
         state = {name: archive[name] for name in archive.files}
     history = [Epoch(**row) for row in json.loads((directory / HISTORY).read_bytes())]
-    return Checkpoint(int(manifest["epoch"]), state, history)
+    return Checkpoint(manifest["identity"], manifest["epoch"], manifest["wall_seconds"], state, history)
 
 
 def _listed(directory: Path) -> list[Path]:
-    return sorted(directory.glob("epoch_*"))
+    return sorted(directory.glob("epoch_*"), key=lambda path: int(path.name.rpartition("_")[2]))
 
 
 def _sha256(path: Path) -> str:

@@ -1,10 +1,14 @@
 """The machine for one training: which device, which precision, how many threads, and the same numbers every time."""
 
+from contextlib import AbstractContextManager
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.devices import device_names
+from mnist_exp.environment import usable_cores
 from mnist_exp.errors import EnvironmentFailure
 
 
@@ -55,6 +59,25 @@ def _set_threads(threads: ThreadsConfig) -> None:
             f"threads={wanted}: TensorFlow already runs with {thread_settings()} in this process (0: its own choice)",
             "give every job of a sweep in one process the same threads",
         ) from None
+
+
+def placed(name: str) -> AbstractContextManager[Any]:
+    """Where everything built and computed in this context lives."""
+    return tf.device(name)  # type: ignore[no-any-return]
+
+
+def describe(name: str) -> dict[str, Any]:
+    """What the numbers of a training may depend on: the device, how many threads it has, what TensorFlow was built for."""
+    gpus = tf.config.list_physical_devices("GPU")
+    build = tf.sysconfig.get_build_info()
+    cores = usable_cores()
+    return {
+        "device": name,
+        "gpus": [tf.config.experimental.get_device_details(gpu) for gpu in gpus],
+        "cuda": build.get("cuda_version"),
+        "cudnn": build.get("cudnn_version"),
+        "threads": {pool: asked or cores for pool, asked in thread_settings().items()},
+    }
 
 
 def thread_settings() -> dict[str, int]:

@@ -15,6 +15,7 @@ from mnist_exp.training.history import Epoch
 # second, seldom enough that the return costs nothing.
 STRETCH = 25
 PREDICTION_BATCH = 1000
+CALM = "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1"
 
 Progress = Callable[[int, float, float], None]  # images seen in this epoch, their mean loss, their error in percent
 
@@ -31,9 +32,8 @@ class Trainer:
         labels: np.ndarray,
         batch_size: int,
         seed: int,
-        device: str,
     ) -> None:
-        """Move the data to the device.
+        """Move the data to the current device.
 
         Args:
             model: from `models.build`.
@@ -43,7 +43,6 @@ class Trainer:
             labels: uint8 (n,).
             batch_size: the last batch of an epoch holds what is left.
             seed: with the number of the epoch, decides the order of the images.
-            device: TensorFlow's name of it.
         """
         self.model = model
         self.optimizer = optimizer
@@ -51,11 +50,9 @@ class Trainer:
         self._learning_rates = learning_rates
         self._batch_size = batch_size
         self._seed = seed
-        self._device = device
         self._steps = -(-len(labels) // batch_size)
-        with tf.device(device):
-            self._images = tf.constant(images)
-            self._labels = tf.constant(labels.astype(np.int32))
+        self._images = tf.constant(images)
+        self._labels = tf.constant(labels.astype(np.int32))
         self._logits = models.logits_of(model)
         optimizer.build(model.trainable_variables)
         self._train = tf.function(
@@ -81,47 +78,54 @@ class Trainer:
             end = min(step + STRETCH, self._steps)
             stretch = order[step * self._batch_size : end * self._batch_size]
             rates = self._learning_rates[first + step : first + end]
-            with tf.device(self._device):
-                stretch_loss, stretch_errors = self._train(stretch, rates)
+            stretch_loss, stretch_errors = self._train(stretch, rates)
             loss_sum += float(stretch_loss)
             errors += int(stretch_errors)
             seen += len(stretch)
             if not np.isfinite(loss_sum):
                 raise DivergenceError(
                     f"training diverged: the loss is {loss_sum} in epoch {self.epoch + 1}, steps {step + 1} to {end}",
-                    "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1",
+                    CALM,
                 )
             progress(seen, loss_sum / seen, 100 * errors / seen)
         self.epoch += 1
         return loss_sum / count, 100 * errors / count, time.perf_counter() - began
 
     def run_epoch(self, validation_images: np.ndarray, validation_labels: np.ndarray, progress: Progress) -> Epoch:
-        """Train one epoch and measure it on the validation images, if there are any."""
+        """Train one epoch and measure it on the validation images, if there are any.
+
+        Raises:
+            DivergenceError: the loss or a weight is not finite any more.
+        """
         loss, error_percent, seconds = self.train_epoch(progress)
-        validation_loss = validation_error_percent = None
+        for weight in self.model.trainable_variables:
+            if not tf.reduce_all(tf.math.is_finite(weight)):  # the last step's update, which no loss has seen yet
+                raise DivergenceError(f"training diverged: {weight.path} is not finite after epoch {self.epoch}", CALM)
+        validation = None
         if len(validation_labels):
-            probabilities = self.predict(validation_images)
-            validation_loss = evaluation.negative_log_likelihood(probabilities, validation_labels)
-            validation_error_percent = evaluation.error_percent(probabilities, validation_labels)
+            validation = evaluation.score(self.predict(validation_images), validation_labels)
         return Epoch(
             epoch=self.epoch,
             learning_rate=float(self._learning_rates[self.epoch * self._steps - 1]),
             train_loss=loss,
             train_error_percent=error_percent,
-            validation_loss=validation_loss,
-            validation_error_percent=validation_error_percent,
+            validation_loss=None if validation is None else validation["loss"],
+            validation_error_percent=None if validation is None else validation["error_percent"],
             seconds=seconds,
             images_per_second=len(self._labels) / seconds,
         )
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels)."""
-        with tf.device(self._device):
-            batches = [
-                self._predict(images[start : start + PREDICTION_BATCH]).numpy()
-                for start in range(0, len(images), PREDICTION_BATCH)
-            ]
-        return np.concatenate(batches)
+        """Class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels), n ≥ 1.
+
+        Raises:
+            DivergenceError: one of them is not finite: the weights have grown too large.
+        """
+        starts = range(0, len(images), PREDICTION_BATCH)
+        found = np.concatenate([self._predict(images[start : start + PREDICTION_BATCH]).numpy() for start in starts])
+        if not np.isfinite(found).all():
+            raise DivergenceError(f"training diverged: the model's output is not finite after epoch {self.epoch}", CALM)
+        return found
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on, the state of the random generators included."""

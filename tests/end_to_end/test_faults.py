@@ -49,8 +49,13 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     assert "Traceback" not in err
     (directory,) = (tmp_path / "runs").iterdir()
     assert status(directory)["status"] == left
+    if left == "interrupted":
+        assert "continue: mnist-exp resume" in err
     assert not (directory / "summary.json").exists()
-    assert left in command("show").stdout
+    shown = command("show").stdout
+    assert "interrupted" in shown
+    assert "mnist-exp resume " in shown
+    assert f"runs/{directory.name}" in shown
 
     done = command("resume", "latest")
     assert done.returncode == 0, done.stderr
@@ -59,9 +64,71 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     assert weights(directory) == weights(uninterrupted)
     assert metrics(directory) == metrics(uninterrupted)
     assert (directory / "predictions.npz").read_bytes() == (uninterrupted / "predictions.npz").read_bytes()
+    environment = json.loads((directory / "environment.json").read_text())
+    assert environment["argv"][-len(LONG) :] == list(LONG)
+    assert [session["argv"][-2:] for session in environment["resumed"]] == [["resume", "latest"]]
+    summary = json.loads((directory / "summary.json").read_text())
+    assert summary["wall_seconds"] > summary["train_seconds"]
     again = command("resume", "latest")
     assert again.returncode == 2
     assert "is completed already" in again.stderr
+
+
+def test_a_changed_configuration_and_a_live_run_are_not_resumed(tmp_path: Path, command: Command) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "mnist_exp", *LONG, "training.epochs=3000"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch    2/"):
+                break
+        live = command("resume", "latest")
+        process.kill()
+        process.wait(timeout=60)
+        process.stderr.read()
+    assert live.returncode == 2
+    assert f"is being written by process {process.pid} on " in live.stderr
+    (directory,) = (tmp_path / "runs").iterdir()
+    content = (directory / "config.yaml").read_text()
+    for change in (("learning_rate: 0.001", "learning_rate: 0.002"), ("seed: 7", "seed: 8"), ("epochs: 3000", "epochs: 4")):
+        (directory / "config.yaml").write_text(content.replace(*change))
+        changed = command("resume", "latest")
+        assert changed.returncode == 2, changed.stderr
+        assert "config.yaml has been changed since" in changed.stderr
+
+
+@pytest.mark.parametrize("held_out", ["5000", "0"])
+def test_a_divergence_that_only_the_weights_show(held_out: str, command: Command, tmp_path: Path) -> None:
+    overrides = [
+        *TINY,
+        "model.units=[16,16,16]",
+        "model.activation=leaky_relu",
+        "optimizer=sgd",
+        "optimizer.learning_rate=100",
+    ]
+    done = command(*overrides, "training.batch_size=550", f"dataset.validation={held_out}", "training.epochs=6")
+    assert done.returncode == 4, done.stderr
+    (directory,) = (tmp_path / "runs").iterdir()
+    assert status(directory)["status"] == "diverged"
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root can mount a small disk")
+def test_a_full_disk_is_exit_5_and_the_run_goes_on_when_there_is_space(command: Command, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(disk)], check=False).returncode:
+        pytest.skip("this system lets nobody mount a small disk")
+    try:
+        done = command(*TINY, "model.units=[32]", "training.epochs=6", "runs_dir=disk")
+        assert done.returncode == 5, done.stderr
+        assert "No space left on device" in done.stderr
+        assert "free space" in done.stderr
+        assert "Traceback" not in done.stderr
+        subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
+        resumed = command("resume", "latest", "--runs-dir", "disk")
+        assert resumed.returncode == 0, resumed.stderr
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def test_a_run_that_diverges_says_so(command: Command, tmp_path: Path) -> None:
@@ -103,8 +170,8 @@ def test_a_place_that_cannot_be_written_is_exit_5(command: Command, tmp_path: Pa
     (tmp_path / "file").write_text("")
     done = command(*TINY, "runs_dir=file/runs")
     assert done.returncode == 5
-    assert "file/runs: Not a directory" in done.stderr
-    assert "runs_dir=PATH" in done.stderr
+    assert "file/runs: cannot be written: Not a directory" in done.stderr
+    assert "choose another place" in done.stderr
 
 
 def test_a_defect_is_in_the_log_with_its_traceback_and_not_on_the_screen(command: Command, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -24,8 +25,12 @@ def checked(command: list[str], cwd: Path, **options: object) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy: what an earlier build left in the checkout would hide that a file is missing."""
     place = tmp_path_factory.mktemp("wheel")
-    checked([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place), str(ROOT)], place)
+    skipped = shutil.ignore_patterns(".*", "runs", "tests", "build", "dist", "__pycache__", "*.egg-info")
+    shutil.copytree(ROOT, place / "source", ignore=skipped)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place), str(place / "source")]
+    checked(command, place)
     (built,) = place.glob("*.whl")
     return built
 
@@ -37,8 +42,7 @@ def test_the_wheel_holds_the_configuration_and_the_digits(wheel: Path) -> None:
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/**/*.py")}
     expected |= {f"mnist_exp/report/templates/{name}" for name in ("report.html.j2", "report.css")}
     expected |= {"mnist_exp/datasets/mnist/NOTICE.md", "mnist_exp/py.typed", "mnist_exp/conf/__init__.py"}
-    assert expected <= names
-    assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {"mnist_exp"}
+    assert {name for name in names if ".dist-info" not in name} == expected
 
 
 def test_the_wheel_trains_in_a_new_environment(wheel: Path, tmp_path: Path) -> None:
@@ -81,8 +85,10 @@ def test_make_run_passes_overrides_on_and_installs_once(tmp_path: Path) -> None:
 def test_make_tutorial_table_prints_a_row_for_each_model(tmp_path: Path) -> None:
     arguments = ["ARGS=dataset.limit=600 training.epochs=1 seed=1,2", f"RUNS_DIR={tmp_path}/runs"]
     lines = checked(["make", "tutorial-table", *arguments], ROOT, env=MAKE_ENVIRONMENT).splitlines()
-    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in lines if line.startswith("| tutorial")]
-    assert sorted(rows) == [[f"tutorial_{name}", name, "2"] for name in ("cnn_large", "cnn_simple", "mlp")]
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith("| tutorial")]
+    assert sorted((row[1], row[3]) for row in rows) == [
+        (f"tutorial_{name}", "2") for name in ("cnn_large", "cnn_simple", "mlp")
+    ]
 
 
 def test_the_constraints_name_exact_versions_and_no_address() -> None:

@@ -43,7 +43,7 @@ def test_the_page(browser: Browser, trained: Path, width: int) -> None:
     assert page.inner_text("#test-error") == f"{summary['test']['error_percent']:.2f} %"
     for number in (
         f"{summary['test']['ci95'][0]:.2f} – {summary['test']['ci95'][1]:.2f} %",
-        f"{summary['test']['errors']} of 10,000 images wrong",
+        f"{summary['test']['errors']:,} of 10,000 images wrong",
         f"{summary['validation']['error_percent']:.2f} %",
         f"{summary['model']['parameters']:,}",
         f"{errors['calibration']['ece']:.4f}",

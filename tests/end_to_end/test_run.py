@@ -1,15 +1,14 @@
 """One run through the real command: what it prints, what it leaves, and that it can be repeated."""
 
 import csv
-import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 import yaml
 
 from mnist_exp import config, evaluation
@@ -81,7 +80,8 @@ def test_the_environment_is_recorded(trained: Path) -> None:
     assert environment["argv"][-len(TINY) - 1 :] == [*TINY, "runs_dir=runs"]
     assert environment["versions"]["tensorflow"].startswith("2.")
     assert environment["device"] == "/CPU:0"
-    assert environment["threads"] == {"intra_op": 0, "inter_op": 0}
+    assert environment["threads"]["intra_op"] >= 1
+    assert environment["resumed"] == []
     assert environment["cpu"]["cores"] >= 1
     git = environment["git"]
     assert git is None or re.fullmatch("[0-9a-f]{40}", git["commit"])
@@ -145,7 +145,6 @@ def test_the_logged_hash_is_over_the_saved_weights(trained: Path) -> None:
     arguments = [sys.executable, "-c", code, str(trained / "model.keras")]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == weights(trained)
-    assert hashlib.sha256(b"").hexdigest() != weights(trained)
 
 
 def test_show_prints_the_run(trained: Path, command: Command) -> None:
@@ -167,12 +166,38 @@ def test_an_awkward_runs_dir_is_taken_literally(command: Command, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("precision", ["bfloat16"])
-def test_lower_precision_trains(precision: str, command: Command, tmp_path: Path) -> None:
+def test_bfloat16_trains_and_its_model_is_plain_keras(command: Command, tmp_path: Path) -> None:
     done = command(
-        *TINY, f"precision={precision}", "model=cnn_simple", "model.filters=[4]", "threads.intra_op=1", "threads.inter_op=1"
+        *TINY,
+        "precision=bfloat16",
+        "preprocessing=standardize",
+        "model=cnn_simple",
+        "model.filters=[4]",
+        "threads.intra_op=1",
+        "threads.inter_op=1",
     )
     assert done.returncode == 0, done.stderr
     (directory,) = (tmp_path / "runs").iterdir()
     assert json.loads((directory / "environment.json").read_text())["threads"] == {"intra_op": 1, "inter_op": 1}
-    assert f"in {precision}" in (directory / "train.log").read_text()
+    assert "in bfloat16" in (directory / "train.log").read_text()
+    code = (
+        "import sys, keras, numpy as np; from mnist_exp import datasets; images = datasets.load('mnist').test_images\n"
+        "found = keras.models.load_model(sys.argv[1]).predict(images, batch_size=1000, verbose=0)\n"
+        "np.testing.assert_allclose(found, np.load(sys.argv[2])['probabilities'], atol=1e-2)"
+    )
+    arguments = [sys.executable, "-c", code, str(directory / "model.keras"), str(directory / "predictions.npz")]
+    checked = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_a_live_display_shows_rate_loss_accuracy_and_time_left(command: Command) -> None:
+    live = [*TINY, "progress=live", "training.epochs=150"]
+    done = command(*live, env=os.environ | {"COLUMNS": "140", "TERM": "xterm"})
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"epoch \d+/150 .*images/s.*loss \d\.\d+.*accuracy \d+\.\d+ %.*validation error.*left", done.stderr)
+    narrow = command(*live, env=os.environ | {"COLUMNS": "80", "TERM": "xterm"})
+    frames = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", narrow.stderr))
+    bars = [frame for frame in frames if "left" in frame]
+    assert bars
+    assert max(map(len, bars)) <= 80
+    assert "…" not in narrow.stderr

@@ -32,14 +32,14 @@ def trainer(digits: Dataset) -> Callable[..., Trainer]:
 
 
 def trainer_for(experiment: Experiment, digits: Dataset) -> Trainer:
-    place = device.prepare("cpu", experiment.precision, experiment.threads, experiment.seed)
+    device.prepare("cpu", experiment.precision, experiment.threads, experiment.seed)
     images, labels = digits.train_images[:COUNT], digits.train_labels[:COUNT]
     model = models.build(experiment.model, preprocessing.build(experiment.preprocessing, images), (28, 28, 1), 10)
     training = experiment.training
     steps = -(-COUNT // training.batch_size)
     rates = schedules.learning_rates(experiment.schedule, experiment.optimizer.learning_rate, steps, training.epochs)
     optimizer = optimizers.build(experiment.optimizer, experiment.precision)
-    return Trainer(model, optimizer, rates, images, labels, training.batch_size, experiment.seed, place)
+    return Trainer(model, optimizer, rates, images, labels, training.batch_size, experiment.seed)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])

@@ -1,5 +1,6 @@
 """Checkpoints: whole or not at all, verified, the last two kept."""
 
+import dataclasses
 import errno
 import os
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_exp.errors import EnvironmentFailure, IntegrityError
+from mnist_exp.errors import EnvironmentFailure, InputError, IntegrityError
 from mnist_exp.training import checkpoints
 from mnist_exp.training.checkpoints import Checkpoint
 from mnist_exp.training.history import Epoch
@@ -16,12 +17,12 @@ from mnist_exp.training.history import Epoch
 
 def checkpoint(epoch: int) -> Checkpoint:
     history = [Epoch(number, 0.1, 0.2, 0.3, None, 0.5, 0.6, 0.7) for number in range(1, epoch + 1)]
-    return Checkpoint(epoch, {"model/000/dense/kernel": np.full((2, 3), epoch / 3, np.float32)}, history)
+    return Checkpoint("me", epoch, 12.5, {"model/000/dense/kernel": np.full((2, 3), epoch / 3, np.float32)}, history)
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     checkpoints.save(tmp_path / "checkpoints", checkpoint(1))
-    loaded, faults = checkpoints.load_latest(tmp_path / "checkpoints")
+    loaded, faults = checkpoints.load_latest(tmp_path / "checkpoints", "me")
     assert loaded is not None
     assert faults == []
     assert (loaded.epoch, loaded.history) == (1, checkpoint(1).history)
@@ -35,7 +36,21 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_run_without_checkpoints_starts_anew(tmp_path: Path) -> None:
-    assert checkpoints.load_latest(tmp_path / "nowhere") == (None, [])
+    assert checkpoints.load_latest(tmp_path / "nowhere", "me") == (None, [])
+
+
+def test_a_checkpoint_of_another_experiment_is_refused(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path, checkpoint(1))
+    with pytest.raises(InputError, match="another experiment"):
+        checkpoints.load_latest(tmp_path, "someone else")
+
+
+def test_the_hundred_thousandth_epoch_comes_after_those_before(tmp_path: Path) -> None:
+    for epoch in (99_999, 100_000):
+        checkpoints.save(tmp_path, dataclasses.replace(checkpoint(1), epoch=epoch))
+    loaded, _ = checkpoints.load_latest(tmp_path, "me")
+    assert loaded is not None
+    assert (loaded.epoch, loaded.wall_seconds) == (100_000, 12.5)
 
 
 def flip(path: Path) -> None:
@@ -54,14 +69,14 @@ def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path, damage: Ca
     for epoch in (1, 2):
         checkpoints.save(tmp_path, checkpoint(epoch))
     damage(tmp_path / "epoch_00002" / name)
-    loaded, faults = checkpoints.load_latest(tmp_path)
+    loaded, faults = checkpoints.load_latest(tmp_path, "me")
     assert loaded is not None
     assert loaded.epoch == 1
     assert len(faults) == 1
     assert "epoch_00002" in faults[0]
     damage(tmp_path / "epoch_00001" / name)
     with pytest.raises(IntegrityError) as caught:
-        checkpoints.load_latest(tmp_path)
+        checkpoints.load_latest(tmp_path, "me")
     assert caught.value.exit_code == 3
 
 
@@ -75,7 +90,7 @@ def test_a_save_that_fails_leaves_the_earlier_ones(tmp_path: Path, monkeypatch: 
         patch.setattr(os, "fsync", full)
         with pytest.raises(EnvironmentFailure, match="No space left"):
             checkpoints.save(tmp_path, checkpoint(2))
-    loaded, faults = checkpoints.load_latest(tmp_path)
+    loaded, faults = checkpoints.load_latest(tmp_path, "me")
     assert loaded is not None
     assert (loaded.epoch, faults) == (1, [])
     checkpoints.save(tmp_path, checkpoint(2))

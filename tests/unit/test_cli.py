@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mnist_exp import cli
+from mnist_exp import cli, runs
+from mnist_exp.runs import Run
 from tests.conftest import ROOT
+from tests.unit.test_comparison import finished
 
 
 @pytest.fixture(autouse=True)
@@ -51,11 +53,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["show"], 2, "holds no run"),
         (["show", "nothing"], 2, "there is no such run"),
         (["compare"], 2, "there is no such directory"),
-        (["compare", "--format", "markdown"], 2, "add --group"),
         (["resume", "nothing"], 2, "there is no such run"),
         (["resume", "."], 2, "is no run"),
         (["data", "show", "dataset=mnst"], 2, "did you mean dataset=mnist?"),
-        (["data", "show", "--count", "0"], 2, "an integer from 1 to 1000"),
+        (["data", "show", "--output", "x"], 2, "ends in .png"),
+        (["data", "show", "--count", "1", "--output", "nowhere/x.png"], 5, "nowhere/x.png: cannot be written"),
+        (["show", "."], 2, "is no run"),
+        (["compare", "."], 2, ".: holds no run"),
+        (["device=:x:"], 2, "device=:x:"),
+        (["data", "show", "--count", "0"], 2, "an integer from 1 to 200"),
     ],
 )
 def test_errors_have_a_cause_a_remedy_and_a_code(
@@ -90,32 +96,72 @@ def test_cfg_prints_the_composed_configuration(capfd: pytest.CaptureFixture[str]
     assert not Path("runs").exists()
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["compare"],
-        ["show"],
-        ["training.epochs=0"],
-        ["--cfg", "job"],
-        ["data", "show", "--count", "4"],
-        ["compre"],
-    ],
-    ids=" ".join,
-)
-def test_only_training_imports_tensorflow(arguments: list[str]) -> None:
+def modules_of(*arguments: str) -> set[str]:
+    """The modules that a command has imported when it ends well."""
     code = (
-        "import sys; from mnist_exp import cli; cli.main(sys.argv[1:]); "
-        "heavy = {'tensorflow', 'keras'} & set(sys.modules); sys.exit(f'imported {heavy}' if heavy else 0)"
+        "import sys; from mnist_exp import cli; code = cli.main(sys.argv[1:]); "
+        "print('modules:', *sys.modules); sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == (2 if "training.epochs=0" in arguments else 0), done.stderr
+    return set(done.stdout.partition("modules: ")[2].split())
 
 
-def test_help_and_compare_do_without_hydra() -> None:
-    code = "import sys; from mnist_exp import cli; cli.main(sys.argv[1:]); sys.exit('hydra' in sys.modules)"
-    for arguments in (["--help"], ["compare"], ["show"]):
-        assert subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=False).returncode == 0
+LIGHT = [["--help"], ["compare"], ["show"], ["training.epochs=0"], ["--cfg", "job"], ["data", "show", "--count", "4"]]
+
+
+@pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
+def test_only_training_imports_tensorflow_and_only_composing_hydra(arguments: list[str]) -> None:
+    finished(Path("runs/a"), 100)
+    modules = modules_of(*arguments)
+    assert "mnist_exp.cli" in modules
+    assert not {"tensorflow", "keras"} & modules
+    assert ("hydra" in modules) == (arguments[0] in {"training.epochs=0", "--cfg"})
+
+
+@pytest.mark.parametrize("arguments", [["model=mlp", "--help"], ["-m", "-h"], ["--config-dir", ".", "--help"]], ids=" ".join)
+def test_help_anywhere_is_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 0
+    assert "usage: mnist-exp" in capsys.readouterr().out
+    assert not Path("runs").exists()
+
+
+def test_a_defect_is_two_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_dispatch", lambda _: 1 / 0)
+    assert cli.main([]) == 1
+    assert capsys.readouterr().err.splitlines()[0] == "error: ZeroDivisionError: division by zero"
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m mnist_exp --help | head -n 1", shell=True, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("mnist-exp")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "completed"])
+def test_show_tells_of_a_run_without_a_result(status: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/a").mkdir(parents=True)
+    runs.write_status(Run(Path("runs/a")), status, 1, "the cause", "the remedy")  # type: ignore[arg-type]
+    assert cli.main(["show"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"runs/a: {'incomplete' if status == 'completed' else status}")
+    assert ("the remedy" in text) == (status != "completed")
+
+
+def test_show_of_a_damaged_summary_is_exit_3(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/a").mkdir(parents=True)
+    Path("runs/a/summary.json").write_text("{")
+    assert cli.main(["show"]) == 3
+    assert "mnist-exp resume runs/a" in capsys.readouterr().err
+
+
+def test_show_of_a_sweep_names_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    finished(Path("runs/sweep/0_mlp_s7"), 100)
+    assert cli.main(["show", "sweep"]) == 2
+    assert "runs/sweep/0_mlp_s7" in capsys.readouterr().err
+    assert cli.main(["show", "sweep/0_mlp_s7"]) == 0
 
 
 def test_data_show_prints_and_draws(capsys: pytest.CaptureFixture[str]) -> None:

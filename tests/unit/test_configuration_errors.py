@@ -44,9 +44,12 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
         (["model.units=[5,0]"], "model.units[1]", "0", "an integer from 1 to 65536"),
         (["model.units=[5.0]"], "model.units[0]", "5", "an integer from 1 to 65536"),
         (["model.activation=rleu"], "model.activation", "rleu", "did you mean relu?"),
-        (["model.name=cnn"], "model.name", "cnn", "cnn_large"),
+        (["model.name=cnn_large"], "model.name", "cnn_large", "write model=cnn_large"),
         (["seed=-1"], "seed", "-1", "an integer from 0 to 4294967295"),
         (["seed=null"], "seed", "null", "an integer"),
+        (["runs_dir='a\\${x'"], "runs_dir", "a${x", "a path without ${"),
+        (["schedule.warmup_epochs=10"], "schedule.warmup_epochs", "10", "a number ≥ 0 and < 10"),
+        (["epochs=3"], "epochs", "3", "did you mean training.epochs?"),
         (["name=a/b"], "name", "a/b", "letters, digits"),
         (["precision=float23"], "precision", "float23", "did you mean float32?"),
         (["dataset.limit=5"], "dataset.limit", "5", "an integer from 10 to 60000 or null"),
@@ -93,7 +96,7 @@ def test_float16_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         (["model=cnn_large", "model.pool_size=13"], "layer conv_2 is larger than the 1×1 left"),
         (["model=cnn_large", "model.pool_size=6"], "layer pool_2 is larger than the 2×2 left"),
         (["model=cnn_large", "model.kernel_sizes=[28,1]"], "layer pool_1 is larger than the 1×1 left"),
-        (["model=cnn_large", "model.filters=[4]"], "1 convolutions need as many"),
+        (["model=cnn_large", "model.filters=[4]"], "filters need 1 kernel sizes"),
     ],
 )
 def test_layers_that_do_not_fit_are_named(overrides: list[str], expected: str) -> None:
@@ -105,6 +108,24 @@ def test_layers_that_do_not_fit_are_named(overrides: list[str], expected: str) -
 def test_every_point_of_a_sweep_is_checked_before_it_starts() -> None:
     found = problems("model=mlp,cnn_larg", "seed=1,-1", "training.epochs=0,1,2", multirun=True)
     assert sorted(line.partition(":")[0] for line in found) == ["model=cnn_larg", "seed=-1", "training.epochs=0"]
+
+
+def test_a_sweep_has_one_place_and_at_least_one_point() -> None:
+    assert "a sweep lands in one place" in problems("runs_dir=a,b", multirun=True)[0]
+    assert "holds no value" in problems("seed=range(1,1)", multirun=True)[0]
+
+
+def test_suggestions_stay_in_their_section() -> None:
+    assert "did you mean" not in problems("optimizer=sgd", "optimizer.beta_1=0.3")[0]
+
+
+def test_a_shipped_option_cannot_be_shadowed(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mlp.yaml").write_text("name: mlp\n")
+    (tmp_path / "config.yaml").write_text("seed: 4\n")
+    found = problems("--config-dir", str(tmp_path))
+    assert len(found) == 2
+    assert all("an option of that name is shipped already" in line for line in found)
 
 
 def test_a_sweep_needs_its_flag() -> None:
@@ -149,17 +170,52 @@ def test_code_by_override_is_refused(overrides: list[str]) -> None:
     [
         ("_target_: os.system\n", "_target_ is refused"),
         ("model:\n  deep: [{_target_: os.system}]\n", "_target_ is refused"),
-        ("hydra:\n  callbacks:\n    mine:\n      x: 1\n", "hydra.callbacks: is refused"),
-        ("hydra:\n  job_logging:\n    handlers: {x: {class: logging.NullHandler}}\n", "hydra.job_logging: is refused"),
-        ("hydra:\n  hydra_logging:\n    root: {level: INFO}\n", "hydra.hydra_logging: is refused"),
+        ("hydra:\n  callbacks:\n    mine:\n      x: 1\n", "hydra.callbacks.mine.x: this part"),
+        (
+            "hydra:\n  job_logging:\n    handlers: {x: {class: logging.NullHandler}}\n",
+            "hydra.job_logging.handlers.x.class: this part",
+        ),
+        ("hydra:\n  hydra_logging:\n    root: {level: INFO}\n", "hydra.hydra_logging.root.level: this part"),
         ("hydra:\n  launcher:\n    _target_: os.system\n", "_target_ is refused"),
-        ("a: [\n", ""),
+        ('hydra:\n  job:\n    env_set: {PATH: "."}\n', "hydra.job.env_set.PATH: this part"),
+        ("hydra:\n  mode: MULTIRUN\n", "hydra.mode: this part"),
+        ("hydra:\n  sweep:\n    subdir: ../..\n", "hydra.sweep.subdir: this part"),
+        ("hydra:\n  sweeper:\n    params:\n      seed: ${oc.create:{_target_:x}}\n", "hydra.sweeper.params.seed="),
+        ("a: [\n", "expected the node content"),
+        ("- a\n", "Cannot merge DictConfig with ListConfig"),
     ],
 )
 def test_code_by_a_users_yaml_is_refused(tmp_path: Path, content: str, expected: str) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\n" + content)
     assert any(expected in line for line in problems("--config-dir", str(tmp_path), "experiment=mine"))
+
+
+def test_what_cannot_be_resolved_is_named_all_at_once() -> None:
+    found = problems("name=${a}", "device=${b}", "training.epochs=0")
+    assert [line.partition(":")[0] for line in found] == ["name", "device", "training.epochs=0"]
+
+
+@pytest.mark.parametrize("group", ["model", "dataset", "experiment"])
+def test_no_group_may_be_none(group: str) -> None:
+    assert problems(f"{group}=null")[0].startswith(f"{group}=null: there is no such {group}")
+
+
+def test_an_interval_has_no_list_of_values() -> None:
+    assert "name the values" in problems("optimizer.learning_rate=interval(0.1,1)", multirun=True)[0]
+
+
+def test_what_a_recipe_sweeps_over_is_checked_too(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    recipe = "# @package _global_\nhydra:\n  sweeper:\n    params:\n      seed: 1,-1\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(recipe)
+    assert problems("--config-dir", str(tmp_path), "experiment=mine", multirun=True)[0].startswith("seed=-1: not allowed")
+
+
+def test_a_recipe_without_its_directive_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("seed: 3\n")
+    assert "# @package _global_" in problems("--config-dir", str(tmp_path), "experiment=mine")[0]
 
 
 def test_a_users_primary_configuration_may_not_import_packages(tmp_path: Path) -> None:
@@ -181,6 +237,8 @@ def test_a_users_own_options_work(tmp_path: Path) -> None:
         ["--config-path", "x"],
         ["-cp", "x"],
         ["-cd", "nowhere"],
+        ["--resolve"],
+        ["-p", "hydra"],
     ],
 )
 def test_refused_flags(arguments: list[str]) -> None:

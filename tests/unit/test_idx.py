@@ -2,8 +2,10 @@
 
 import gzip
 import hashlib
+import re
 import shutil
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +78,17 @@ def test_a_damaged_file_is_named_with_both_hashes(copies: Path, name: str, damag
         mnist.load(copies)
     assert caught.value.exit_code == 3
     assert str(path) in caught.value.cause
+    assert mnist.FILES[name][1] in caught.value.cause
+    assert len(set(re.findall("[0-9a-f]{64}", caught.value.cause))) == (1 if damage is Path.unlink else 2)
     if damage is damage_flip:
-        assert mnist.FILES[name][1] in caught.value.cause
         assert hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() in caught.value.cause
-    elif damage is not Path.unlink:
-        assert mnist.FILES[name][1] in caught.value.cause
+
+
+def test_a_bomb_is_not_decompressed_further_than_expected(copies: Path) -> None:
+    path = copies / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(200_000_000)))
+    tracemalloc.start()
+    with pytest.raises(IntegrityError):
+        idx.read(path, mnist.FILES["t10k-labels-idx1-ubyte"][1], (10_000,))
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()

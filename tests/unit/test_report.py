@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_exp import evaluation, report, runs
+from mnist_exp import evaluation, files, report, runs
 from mnist_exp.runs import Run
+from mnist_exp.summary import Summary
 from mnist_exp.training.history import Epoch
 
 HOSTILE = "<script>alert(1)</script>"
@@ -22,6 +23,7 @@ def page(tmp_path: Path, scores: tuple[np.ndarray, np.ndarray]) -> str:
     score = evaluation.score(probabilities, labels)
     summary: dict[str, Any] = {
         "name": HOSTILE,
+        "schema": 1,
         "status": "completed",
         "seed": 7,
         "config_hash": "0123456789abcdef",
@@ -45,7 +47,8 @@ def page(tmp_path: Path, scores: tuple[np.ndarray, np.ndarray]) -> str:
         "git": None,
     }
     errors = evaluation.error_report(probabilities, labels, tuple("0123456789"))
-    report.write(run, summary, errors, history, images, tuple("0123456789"), environment)
+    files.write_json(run.environment, environment)
+    report.write(run, Summary.model_validate(summary), errors, history, images, tuple("0123456789"))
     return run.report.read_text()
 
 
@@ -81,13 +84,15 @@ def test_a_model_without_mistakes_has_a_page(tmp_path: Path) -> None:
     errors = evaluation.error_report(probabilities, labels, tuple("0123456789"))
     score = evaluation.score(probabilities, labels)
     summary = {
-        "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "test": score, "validation": None,
+        "schema": 1, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "test": score, "validation": None,
         "dataset": {"name": "mnist", "sha256": "a", "train": 1, "validation": 0, "test": 10},
         "model": {"name": "mlp", "parameters": 1}, "epochs": 1, "best_epoch": None,
         "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0,
     }  # fmt: skip
     environment = {"started": "now", "versions": {"mnist_exp": "0"}}
     history = [Epoch(1, 1e-3, 0.5, 10.0, None, None, 1.5, 100.0)]
-    report.write(run, summary, errors, history, np.zeros((10, 28, 28, 1), np.uint8), tuple("0123456789"), environment)
+    files.write_json(run.environment, environment)
+    images = np.zeros((10, 28, 28, 1), np.uint8)
+    report.write(run, Summary.model_validate(summary), errors, history, images, tuple("0123456789"))
     assert "most confident mistakes" not in run.report.read_text()
     assert runs.Run(tmp_path).report.stat().st_size > 10_000

@@ -1,0 +1,93 @@
+"""Files that are at every moment whole, old or new, even after a power cut; and failures that say where and what to do."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnist_exp.errors import EnvironmentFailure
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure of the file system into an error that names `path`.
+
+    Raises:
+        EnvironmentFailure: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"{path}: cannot be written: {error.strerror or error}",
+            "free space or mend permissions there, or choose another place",
+        ) from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path to write to, with the same suffix, which then takes the place of `path`.
+
+    Raises:
+        EnvironmentFailure: it cannot be written; the old file is still there.
+    """
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    with writing(path):
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a rename in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file.
+
+    Raises:
+        EnvironmentFailure: it cannot be written; the old content is still there.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that people can read, without NaN."""
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    write(path, (text + "\n").encode())
+
+
+def write_table(path: Path, rows: Iterable[Any], row_type: type) -> None:
+    """Write dataclass instances of one type as CSV, None as an empty field; floats keep all their digits."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, [field.name for field in fields(row_type)], lineterminator="\n")
+    table.writeheader()
+    table.writerows(asdict(row) for row in rows)
+    write(path, text.getvalue().encode())
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a compressed .npz archive."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    write(path, content.getvalue())

@@ -1,0 +1,62 @@
+"""summary.json, schema 1: the result of a completed run."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=0)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class Part(BaseModel):
+    """The base of every section: all keys present, none unknown, no number NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Score(Part):
+    """Errors among n images, with the 95 % interval of the error in percent, and the mean loss in nats."""
+
+    n: Annotated[int, Field(ge=1)]
+    errors: Count
+    error_percent: Percent
+    ci95: Annotated[tuple[Percent, Percent], Field(strict=False)]
+    loss: float
+
+
+class DatasetSummary(Part):
+    """The data and how many of its images went where."""
+
+    name: str
+    sha256: str
+    train: Count
+    validation: Count
+    test: Count
+
+
+class ModelSummary(Part):
+    """The network."""
+
+    name: str
+    parameters: Count
+
+
+class Summary(Part):
+    """One completed run."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    version: Annotated[Literal[1], Field(alias="schema")]
+    name: str
+    status: Literal["completed"]
+    seed: Count
+    config_hash: str
+    dataset: DatasetSummary
+    model: ModelSummary
+    test: Score
+    validation: Score | None
+    epochs: Annotated[int, Field(ge=1)]
+    best_epoch: int | None
+    train_seconds: float
+    wall_seconds: float
+    images_per_second: float
