@@ -59,7 +59,7 @@ def of_runs(rows: Sequence[Row]) -> Sheet:
     if any(summary is not None and summary.validation is not None for summary in summaries):
         percent = [f"{s.validation.error_percent:.2f}" if s and s.validation else NOTHING for s in summaries]
         columns.append(Column("validation error %", percent, 4))
-        columns.append(Column("95 % interval", [_interval(s.validation if s else None) for s in summaries], 2))
+        columns.append(Column("its interval", [_interval(s.validation if s else None) for s in summaries], 2))
     for key in comparison.differing(rows):
         columns.append(Column(key, [_setting(row, key) for row in rows], 5, "left"))
     columns += [

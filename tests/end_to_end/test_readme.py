@@ -71,6 +71,14 @@ def test_help_example(command: str, place: Path) -> None:
     assert done.stdout.strip()
 
 
+def test_the_readmes_python_uses_a_runs_model(trained: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = re.sub(r'"runs/[^"]*"', repr(str(trained / "model.keras")), code) + "print(probabilities.shape)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "(3, 10)"
+
+
 def test_the_readme_names_every_option() -> None:
     for path in (ROOT / "conf").glob("*/*.yaml"):
         assert re.search(rf"^\| `{path.parent.name}` \|.*`{path.stem}`", README, re.MULTILINE), path

@@ -1,5 +1,9 @@
 """The loop: Keras's own steps, the same numbers every time, and a state that goes on where it stopped."""
 
+import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 
 import keras
@@ -13,7 +17,7 @@ from mnist_exp.errors import DivergenceError, EnvironmentFailure
 from mnist_exp.experiment import weights_sha256
 from mnist_exp.training import device, optimizers, schedules
 from mnist_exp.training.loop import Trainer
-from tests.conftest import compose
+from tests.conftest import ROOT, compose
 
 SMALL_CNN = ("model=cnn_large", "model.filters=[4,3]", "model.units=[8]", "training.batch_size=32", "training.epochs=3")
 COUNT = 300  # 9 full batches of 32 and one of 12
@@ -161,3 +165,34 @@ def test_threads_cannot_change_within_a_process(trainer: Callable[..., Trainer])
     trainer()
     with pytest.raises(EnvironmentFailure, match="already runs with"):
         device.prepare("cpu", "float32", compose("threads.intra_op=1").threads, 7)
+
+
+def test_everything_lives_on_the_chosen_device() -> None:
+    """Two logical CPUs stand in for two GPUs; a process of its own, since devices are fixed once TensorFlow has started."""
+    code = """
+import sys, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from pathlib import Path
+from mnist_exp import experiment, runs
+from mnist_exp.training import device
+from tests.conftest import TINY, compose
+device._choose = lambda _: "/CPU:1"
+found = []
+original = experiment._trainer
+def spy(*arguments):
+    trainer = original(*arguments)
+    for variable in [*trainer.model.variables, *trainer.optimizer.variables]:
+        found.append(variable.value.device)
+    return trainer
+experiment._trainer = spy
+run = runs.Run(Path(sys.argv[1]))
+run.config.write_text("")
+experiment.run(compose(*TINY, "model=cnn_simple", "model.filters=[2]", "progress=quiet"), run)
+print(len(found), {name.rpartition("/")[2] for name in found})
+"""
+    with tempfile.TemporaryDirectory() as place:
+        done = subprocess.run([sys.executable, "-c", code, place], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"\d\d \{'device:CPU:1'\}", done.stdout.strip())

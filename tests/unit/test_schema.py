@@ -14,7 +14,7 @@ from mnist_exp.errors import ConfigError
 from tests.conftest import ROOT, compose
 
 CONF = ROOT / "conf"
-OPTIONS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
+OPTIONS = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml") if path.parent != CONF)
 
 
 def test_there_are_options_to_test() -> None:
