@@ -72,14 +72,15 @@ def test_make_help_names_every_target() -> None:
 
 def test_make_run_passes_overrides_on_and_installs_once(tmp_path: Path) -> None:
     arguments = f"ARGS=training=quick dataset.limit=600 model.units=[16] runs_dir={tmp_path}/runs"
-    checked(["make", "run", arguments], ROOT, env=MAKE_ENVIRONMENT)
+    out = checked(["make", "run", arguments], ROOT, env=MAKE_ENVIRONMENT)
+    assert "test error" in out
+    assert len(list((tmp_path / "runs").iterdir())) == 1
     before = {path: path.stat().st_mtime_ns for path in (ROOT / ".venv").glob(".*")}
     assert before
-    out = checked(["make", "run", arguments], ROOT, env=MAKE_ENVIRONMENT)
+    again = checked(["make", "run", arguments, "--dry-run"], ROOT, env=MAKE_ENVIRONMENT)
+    assert again.count("\n") == 1  # nothing is left to do but to train
+    assert again.startswith(".venv/bin/mnist-exp training=quick dataset.limit=600")
     assert {path: path.stat().st_mtime_ns for path in (ROOT / ".venv").glob(".*")} == before
-    assert "test error" in out
-    assert "setting up" not in out
-    assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
 def test_make_tutorial_table_prints_a_row_for_each_model(tmp_path: Path) -> None:

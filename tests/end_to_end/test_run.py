@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import subprocess
 import sys
@@ -188,16 +187,3 @@ def test_bfloat16_trains_and_its_model_is_plain_keras(command: Command, tmp_path
     arguments = [sys.executable, "-c", code, str(directory / "model.keras"), str(directory / "predictions.npz")]
     checked = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
-
-
-def test_a_live_display_shows_rate_loss_accuracy_and_time_left(command: Command) -> None:
-    live = [*TINY, "progress=live", "training.epochs=150"]
-    done = command(*live, env=os.environ | {"COLUMNS": "140", "TERM": "xterm"})
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"epoch \d+/150 .*images/s.*loss \d\.\d+.*accuracy \d+\.\d+ %.*validation error.*left", done.stderr)
-    narrow = command(*live, env=os.environ | {"COLUMNS": "80", "TERM": "xterm"})
-    frames = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", narrow.stderr))
-    bars = [frame for frame in frames if "left" in frame]
-    assert bars
-    assert max(map(len, bars)) <= 80
-    assert "…" not in narrow.stderr
