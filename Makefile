@@ -48,7 +48,7 @@ benchmark: .venv/.installed-dev ## measure what is promised about speed
 
 constraints: .venv/.installed-dev ## write constraints.txt anew with the newest versions
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \
-	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file constraints.txt
+	    --no-annotate --no-header --output-file constraints.txt
 
 clean: ## remove .venv, caches and build products; runs/ stays
 	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
