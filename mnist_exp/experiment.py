@@ -127,11 +127,12 @@ def _trainer(experiment: Experiment, data: Dataset, parts: Split) -> Trainer:
     )
     return Trainer(
         model=models.build(experiment.model, scaling, data.train_images.shape[1:], len(data.class_names)),
-        optimizer=optimizers.build(experiment.optimizer, experiment.precision),
+        optimizer=optimizers.build(experiment.optimizer, experiment.precision, training.gradient_clip_norm),
         learning_rates=rates,
         images=images,
         labels=labels,
         batch_size=training.batch_size,
+        label_smoothing=training.label_smoothing,
         seed=experiment.seed,
     )
 

@@ -76,8 +76,11 @@ class TrainingConfig(Settings):
     epochs: Annotated[int, Field(ge=1, le=100_000)]
     batch_size: Size
     checkpoint_every: Annotated[int, Field(ge=1, le=100_000)]
+    label_smoothing: Rate
+    gradient_clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
 
 
+Epsilon = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 LearningRate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 
 
@@ -88,7 +91,7 @@ class AdamConfig(Settings):
     learning_rate: LearningRate
     beta_1: Rate
     beta_2: Rate
-    epsilon: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+    epsilon: Epsilon
 
 
 class AdamWConfig(Settings):
@@ -99,7 +102,7 @@ class AdamWConfig(Settings):
     weight_decay: Fraction
     beta_1: Rate
     beta_2: Rate
-    epsilon: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+    epsilon: Epsilon
 
 
 class SgdConfig(Settings):
@@ -111,7 +114,28 @@ class SgdConfig(Settings):
     nesterov: bool
 
 
-OptimizerConfig = Annotated[AdamConfig | AdamWConfig | SgdConfig, Field(discriminator="name")]
+class RmspropConfig(Settings):
+    """RMSprop, Tieleman & Hinton 2012, "Neural Networks for Machine Learning", lecture 6e."""
+
+    name: Literal["rmsprop"]
+    learning_rate: LearningRate
+    rho: Rate
+    momentum: Rate
+    epsilon: Epsilon
+
+
+class LionConfig(Settings):
+    """Lion, Chen et al. 2023, arXiv:2302.06675."""
+
+    name: Literal["lion"]
+    learning_rate: LearningRate
+    beta_1: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+    beta_2: Rate
+    weight_decay: Fraction
+
+
+AnyOptimizer = AdamConfig | AdamWConfig | SgdConfig | RmspropConfig | LionConfig
+OptimizerConfig = Annotated[AnyOptimizer, Field(discriminator="name")]
 
 WarmupEpochs = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 
@@ -142,7 +166,16 @@ class ExponentialConfig(ScheduleSettings):
     decay_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
-ScheduleConfig = Annotated[ConstantConfig | CosineConfig | ExponentialConfig, Field(discriminator="name")]
+class OneCycleConfig(ScheduleSettings):
+    """One cycle, Smith & Topin 2017, arXiv:1708.07120; the warm-up is its rise."""
+
+    name: Literal["one_cycle"]
+    start_fraction: Fraction
+    final_fraction: Fraction
+
+
+AnySchedule = ConstantConfig | CosineConfig | ExponentialConfig | OneCycleConfig
+ScheduleConfig = Annotated[AnySchedule, Field(discriminator="name")]
 
 
 class ThreadsConfig(Settings):

@@ -31,6 +31,7 @@ class Trainer:
         images: np.ndarray,
         labels: np.ndarray,
         batch_size: int,
+        label_smoothing: float,
         seed: int,
     ) -> None:
         """Move the data to the current device.
@@ -42,6 +43,7 @@ class Trainer:
             images: uint8 (n, height, width, channels), to train on.
             labels: uint8 (n,).
             batch_size: the last batch of an epoch holds what is left.
+            label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2015, arXiv:1512.00567, §7).
             seed: with the number of the epoch, decides the order of the images.
         """
         self.model = model
@@ -49,6 +51,7 @@ class Trainer:
         self.epoch = 0
         self._learning_rates = learning_rates
         self._batch_size = batch_size
+        self._label_smoothing = label_smoothing
         self._seed = seed
         self._steps = -(-len(labels) // batch_size)
         self._images = tf.constant(images)
@@ -163,7 +166,7 @@ class Trainer:
             labels = tf.gather(self._labels, batch)
             with tf.GradientTape() as tape:
                 logits = tf.cast(self._logits(tf.gather(self._images, batch), training=True), tf.float32)
-                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+                losses = self._losses(labels, logits)
                 loss = self.optimizer.scale_loss(tf.reduce_mean(losses))  # float16 would lose small gradients
             gradients = tape.gradient(loss, self.model.trainable_variables)
             self.optimizer.learning_rate.assign(learning_rates[step])
@@ -171,3 +174,11 @@ class Trainer:
             loss_sum += tf.reduce_sum(losses)
             errors += tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) != labels, dtype=tf.int32)
         return loss_sum, errors
+
+    def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """The cross-entropy of each image, float32 (n,)."""
+        if not self._label_smoothing:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        classes = logits.shape[-1]
+        targets = tf.one_hot(labels, classes) * (1 - self._label_smoothing) + self._label_smoothing / classes
+        return tf.nn.softmax_cross_entropy_with_logits(targets, logits)

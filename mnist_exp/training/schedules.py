@@ -2,16 +2,15 @@
 
 import numpy as np
 
-from mnist_exp.config.schema import ConstantConfig, CosineConfig, ExponentialConfig
+from mnist_exp.config.schema import AnySchedule, ConstantConfig, CosineConfig, ExponentialConfig, OneCycleConfig
 
 
-def learning_rates(
-    config: ConstantConfig | CosineConfig | ExponentialConfig, peak: float, steps_per_epoch: int, epochs: int
-) -> np.ndarray:
+def learning_rates(config: AnySchedule, peak: float, steps_per_epoch: int, epochs: int) -> np.ndarray:
     """The learning rate of each step of a training.
 
     The warm-up rises linearly and reaches `peak` at its last step (Goyal et al. 2017, arXiv:1706.02677, §2.2); the decay
-    begins behind it. The cosine is Loshchilov & Hutter 2016 (arXiv:1608.03983, eq. 5) without restarts.
+    begins behind it. The cosine is Loshchilov & Hutter 2016 (arXiv:1608.03983, eq. 5) without restarts. One cycle (Smith &
+    Topin 2017, arXiv:1708.07120) rises and falls along half cosines, as PyTorch's OneCycleLR does.
 
     Returns:
         float32, shape (steps_per_epoch * epochs,).
@@ -22,10 +21,17 @@ def learning_rates(
     done = np.arange(steps - warmup)  # steps since the warm-up
     match config:
         case ConstantConfig():
-            factor = np.ones(len(done))
+            falling = np.ones(len(done))
         case CosineConfig():
-            cosine = (1 + np.cos(np.pi * done / max(len(done), 1))) / 2
-            factor = config.final_fraction + (1 - config.final_fraction) * cosine
+            falling = _half_cosine(1.0, config.final_fraction, done / max(len(done), 1))
         case ExponentialConfig():
-            factor = config.decay_rate ** (done / steps_per_epoch)
-    return (peak * np.concatenate([rising, factor])).astype(np.float32)
+            falling = config.decay_rate ** (done / steps_per_epoch)
+        case OneCycleConfig():
+            rising = _half_cosine(config.start_fraction, 1.0, np.arange(warmup) / max(warmup - 1, 1))
+            falling = _half_cosine(1.0, config.final_fraction, (done + 1) / max(len(done), 1))
+    return (peak * np.concatenate([rising, falling])).astype(np.float32)
+
+
+def _half_cosine(start: float, end: float, share: np.ndarray) -> np.ndarray:
+    """From `start` at a share of 0 to `end` at 1, flat at both."""
+    return end + (start - end) * (1 + np.cos(np.pi * share)) / 2

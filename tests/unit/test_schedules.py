@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_exp.config.schema import ConstantConfig, CosineConfig, ExponentialConfig
+from mnist_exp.config.schema import ConstantConfig, CosineConfig, ExponentialConfig, OneCycleConfig
 from mnist_exp.training.schedules import learning_rates
 
 
@@ -32,6 +32,16 @@ def test_exponential() -> None:
     assert rates[2] == pytest.approx(0.5**0.5)
 
 
+def test_one_cycle_is_pytorchs() -> None:
+    """OneCycleLR(max_lr=1, total_steps=40, pct_start=0.3, div_factor=25, final_div_factor=1e4), its formula written out."""
+    config = OneCycleConfig(name="one_cycle", warmup_epochs=1.2, start_fraction=0.04, final_fraction=4e-6)
+    rates = learning_rates(config, 1.0, steps_per_epoch=10, epochs=4)
+    top = 0.3 * 40 - 1  # the step at which PyTorch reaches the maximum
+    for step, rate in enumerate(rates):
+        start, end, share = (1 / 25, 1.0, step / top) if step <= top else (1.0, 1 / 25 / 1e4, (step - top) / (39 - top))
+        assert rate == pytest.approx(end + (start - end) / 2 * (1 + math.cos(math.pi * share)), rel=1e-5, abs=1e-7)
+
+
 def test_warmup_rises_linearly_and_the_decay_begins_behind_it() -> None:
     config = CosineConfig(name="cosine", warmup_epochs=0.5, final_fraction=0.0)
     rates = learning_rates(config, 1.0, steps_per_epoch=8, epochs=2)
@@ -42,6 +52,13 @@ def test_warmup_rises_linearly_and_the_decay_begins_behind_it() -> None:
 CONFIGS = (
     st.builds(ConstantConfig, name=st.just("constant"), warmup_epochs=st.floats(0, 50))
     | st.builds(CosineConfig, name=st.just("cosine"), warmup_epochs=st.floats(0, 50), final_fraction=st.floats(0, 1))
+    | st.builds(
+        OneCycleConfig,
+        name=st.just("one_cycle"),
+        warmup_epochs=st.floats(0, 50),
+        start_fraction=st.floats(0, 1),
+        final_fraction=st.floats(0, 1),
+    )
     | st.builds(
         ExponentialConfig, name=st.just("exponential"), warmup_epochs=st.floats(0, 50), decay_rate=st.floats(0.01, 1)
     )
