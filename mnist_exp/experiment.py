@@ -96,7 +96,7 @@ def run(experiment: Experiment, directory: Run) -> Summary:
         wall_seconds=time.perf_counter() - began,
         images_per_second=len(parts.train) * len(history) / train_seconds,
     )
-    report.write(directory, summary, errors, history, data.test_images, data.class_names)
+    report.write(directory, summary, errors, history, trainer.learning_rates, data.test_images, data.class_names)
     files.write_json(directory.summary, summary.model_dump(mode="json"))
     return summary
 

@@ -21,6 +21,7 @@ def write(
     summary: Summary,
     errors: dict[str, Any],
     history: Sequence[Epoch],
+    learning_rates: np.ndarray,
     test_images: np.ndarray,
     class_names: Sequence[str],
 ) -> None:
@@ -30,7 +31,7 @@ def write(
         EnvironmentFailure: a file cannot be written.
     """
     drawn = {
-        "learning_curves": figures.learning_curves(history),
+        "learning_curves": figures.learning_curves(history, learning_rates),
         "confusion_matrix": figures.confusion(errors["confusion_matrix"], class_names),
         "reliability": figures.reliability(errors["calibration"]),
     }

@@ -18,9 +18,15 @@ DOTS_PER_INCH = 150
 TRAIN, VALIDATION, QUIET = "#3b6fb6", "#d1603d", "#8a8f98"
 
 
-def learning_curves(history: Sequence[Epoch]) -> bytes:
-    """Loss and error by epoch, for the training and, if there is one, the validation images."""
-    figure = Figure((9, 3.4), layout="constrained")
+def learning_curves(history: Sequence[Epoch], learning_rates: np.ndarray) -> bytes:
+    """Loss and error by epoch, for the training and, if there is one, the validation images; the learning rate by step.
+
+    Args:
+        history: a row for each epoch.
+        learning_rates: of each step, float32 (steps_per_epoch * epochs,).
+    """
+    figure = Figure((12, 3.4), layout="constrained")
+    *panels, last = figure.subplots(1, 3)
     epochs = [row.epoch for row in history]
     curves = (
         ("loss", [row.train_loss for row in history], [row.validation_loss for row in history]),
@@ -30,17 +36,16 @@ def learning_curves(history: Sequence[Epoch]) -> bytes:
             [row.validation_error_percent for row in history],
         ),
     )
-    for axes, (name, train, validation) in zip(figure.subplots(1, 2), curves, strict=True):
+    for axes, (name, train, validation) in zip(panels, curves, strict=True):
         axes.plot(epochs, train, "o-", color=TRAIN, markersize=3.5, label="training (during the epoch)")
         if any(value is not None for value in validation):
             axes.plot(epochs, validation, "s-", color=VALIDATION, markersize=3.5, label="validation (after it)")
         axes.set_xlim(0.5, len(epochs) + 0.5)
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True) if len(epochs) > 1 else FixedLocator(epochs))
+        _name(axes, name)
         axes.legend(frameon=False, fontsize=8)
-        _open(axes)
+    last.plot(np.arange(len(learning_rates)) / len(learning_rates) * len(epochs), learning_rates, color=TRAIN, linewidth=1.4)
+    _name(last, "learning rate")
     return _png(figure)
 
 
@@ -123,6 +128,13 @@ def mistakes(worst: Sequence[dict[str, Any]], images: np.ndarray, class_names: S
         for mistake in worst
     ]
     return plate(images[[mistake["index"] for mistake in worst]], titles)
+
+
+def _name(axes: Axes, what: str) -> None:
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(what)
+    _open(axes)
 
 
 def _open(axes: Axes) -> None:

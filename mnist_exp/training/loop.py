@@ -49,7 +49,7 @@ class Trainer:
         self.model = model
         self.optimizer = optimizer
         self.epoch = 0
-        self._learning_rates = learning_rates
+        self.learning_rates = learning_rates
         self._batch_size = batch_size
         self._label_smoothing = label_smoothing
         self._seed = seed
@@ -80,7 +80,7 @@ class Trainer:
         for step in range(0, self._steps, STRETCH):
             end = min(step + STRETCH, self._steps)
             stretch = order[step * self._batch_size : end * self._batch_size]
-            rates = self._learning_rates[first + step : first + end]
+            rates = self.learning_rates[first + step : first + end]
             stretch_loss, stretch_errors = self._train(stretch, rates)
             loss_sum += float(stretch_loss)
             errors += int(stretch_errors)
@@ -109,7 +109,7 @@ class Trainer:
             validation = evaluation.score(self.predict(validation_images), validation_labels)
         return Epoch(
             epoch=self.epoch,
-            learning_rate=float(self._learning_rates[self.epoch * self._steps - 1]),
+            learning_rate=float(self.learning_rates[self.epoch * self._steps - 1]),
             train_loss=loss,
             train_error_percent=error_percent,
             validation_loss=None if validation is None else validation["loss"],

@@ -48,7 +48,15 @@ def page(tmp_path: Path, scores: tuple[np.ndarray, np.ndarray]) -> str:
     }
     errors = evaluation.error_report(probabilities, labels, tuple("0123456789"))
     files.write_json(run.environment, environment)
-    report.write(run, Summary.model_validate(summary), errors, history, images, tuple("0123456789"))
+    report.write(
+        run,
+        Summary.model_validate(summary),
+        errors,
+        history,
+        np.linspace(0.1, 0, 20, dtype=np.float32),
+        images,
+        tuple("0123456789"),
+    )
     return run.report.read_text()
 
 
@@ -93,6 +101,14 @@ def test_a_model_without_mistakes_has_a_page(tmp_path: Path) -> None:
     history = [Epoch(1, 1e-3, 0.5, 10.0, None, None, 1.5, 100.0)]
     files.write_json(run.environment, environment)
     images = np.zeros((10, 28, 28, 1), np.uint8)
-    report.write(run, Summary.model_validate(summary), errors, history, images, tuple("0123456789"))
+    report.write(
+        run,
+        Summary.model_validate(summary),
+        errors,
+        history,
+        np.linspace(0.1, 0, 20, dtype=np.float32),
+        images,
+        tuple("0123456789"),
+    )
     assert "most confident mistakes" not in run.report.read_text()
     assert runs.Run(tmp_path).report.stat().st_size > 10_000
