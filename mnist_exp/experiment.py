@@ -9,14 +9,14 @@ import numpy as np
 
 from mnist_exp import datasets, environment, evaluation, files, models, preprocessing, report, terminal
 from mnist_exp.config.checks import validation_images
-from mnist_exp.config.schema import Experiment, config_hash
+from mnist_exp.config.schema import Experiment, TrainingConfig, config_hash
 from mnist_exp.datasets.dataset import Dataset, Split, split
 from mnist_exp.progress import Display, display, sentence
 from mnist_exp.runs import Run
 from mnist_exp.summary import DatasetSummary, ModelSummary, Score, Summary
 from mnist_exp.training import checkpoints, device, optimizers, schedules
 from mnist_exp.training.checkpoints import Checkpoint
-from mnist_exp.training.history import Epoch
+from mnist_exp.training.history import Epoch, best_epoch, out_of_patience
 from mnist_exp.training.loop import Trainer
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ def run(experiment: Experiment, directory: Run) -> Summary:
             log.info("resumed behind epoch %d", latest.epoch)
         with display(experiment.progress, experiment.training.epochs, len(parts.train), trainer.epoch) as shown:
             _train(trainer, experiment, history, validation, directory, shown, began)
+        trainer.finish(experiment.training.select)
         log.info("weights SHA-256 %s", weights_sha256(trainer.model))
         probabilities = trainer.predict(data.test_images)
         held_out = evaluation.score(trainer.predict(validation[0]), validation[1]) if len(parts.validation) else None
@@ -90,13 +91,22 @@ def run(experiment: Experiment, directory: Run) -> Summary:
         model=ModelSummary(name=experiment.model.name, parameters=trainer.model.count_params()),
         test=Score(**evaluation.score(probabilities, data.test_labels)),
         validation=None if held_out is None else Score(**held_out),
-        epochs=experiment.training.epochs,
-        best_epoch=_best_epoch(history),
+        epochs=len(history),
+        best_epoch=best_epoch(history),
         train_seconds=train_seconds,
         wall_seconds=time.perf_counter() - began,
         images_per_second=len(parts.train) * len(history) / train_seconds,
     )
-    report.write(directory, summary, errors, history, trainer.learning_rates, data.test_images, data.class_names)
+    report.write(
+        directory,
+        experiment.training.select,
+        summary,
+        errors,
+        history,
+        trainer.learning_rates,
+        data.test_images,
+        data.class_names,
+    )
     files.write_json(directory.summary, summary.model_dump(mode="json"))
     return summary
 
@@ -133,6 +143,7 @@ def _trainer(experiment: Experiment, data: Dataset, parts: Split) -> Trainer:
         labels=labels,
         batch_size=training.batch_size,
         label_smoothing=training.label_smoothing,
+        ema_decay=training.ema_decay,
         seed=experiment.seed,
     )
 
@@ -147,23 +158,25 @@ def _train(
     began: float,
 ) -> None:
     """Train the epochs that are left, adding each to the history, to history.csv, to the checkpoints and to the display."""
-    epochs = experiment.training.epochs
-    while trainer.epoch < epochs:
+    training = experiment.training
+    ended = bool(history) and _ended(history, training)
+    while not ended:
         row = trainer.run_epoch(*validation, progress=shown.stretch)
         history.append(row)
         files.write_table(directory.history, history, Epoch)
-        if trainer.epoch % experiment.training.checkpoint_every == 0 or trainer.epoch == epochs:
+        ended = _ended(history, training)
+        if training.select == "best" and best_epoch(history) == row.epoch:
+            trainer.keep()
+        if trainer.epoch % training.checkpoint_every == 0 or ended:
             wall_seconds = time.perf_counter() - began
             state = Checkpoint(identity(experiment), trainer.epoch, wall_seconds, trainer.state(), history)
             checkpoints.save(directory.checkpoints, state)
-        log.info("%s", sentence(row, epochs))
+        log.info("%s", sentence(row, training.epochs))
         shown.epoch(row)
 
 
-def _best_epoch(history: list[Epoch]) -> int | None:
-    """The epoch of the lowest validation error, the first of equals; None without a validation share."""
-    measured = [(row.validation_error_percent, row.epoch) for row in history if row.validation_error_percent is not None]
-    return min(measured)[1] if measured else None
+def _ended(history: list[Epoch], training: TrainingConfig) -> bool:
+    return history[-1].epoch == training.epochs or out_of_patience(history, training.early_stopping_patience)
 
 
 def _warn(text: str) -> None:

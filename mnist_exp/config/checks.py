@@ -54,6 +54,22 @@ def sizes_fit(dataset: MnistConfig, training: TrainingConfig) -> list[Problem]:
     return problems
 
 
+def selection_fits(dataset: MnistConfig, training: TrainingConfig) -> list[Problem]:
+    """Choosing among epochs needs validation images: the test images are looked at once."""
+    if validation_images(dataset):
+        return []
+    chosen = {"select": training.select == "best", "early_stopping_patience": training.early_stopping_patience is not None}
+    return [
+        Problem(
+            f"training.{name}",
+            f"training.{name}={show(getattr(training, name))}: there are no validation images to choose by",
+            "hold some out with dataset.validation=5000, or choose by none",
+        )
+        for name, asked in chosen.items()
+        if asked
+    ]
+
+
 def warmup_fits(schedule: ScheduleSettings, training: TrainingConfig) -> list[Problem]:
     """A warm-up must end before the training does, or the schedule behind it never begins."""
     if schedule.warmup_epochs < training.epochs:

@@ -78,6 +78,9 @@ class TrainingConfig(Settings):
     checkpoint_every: Annotated[int, Field(ge=1, le=100_000)]
     label_smoothing: Rate
     gradient_clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    ema_decay: Rate | None
+    select: Literal["last", "best"]
+    early_stopping_patience: Annotated[int, Field(ge=1, le=100_000)] | None
 
 
 Epsilon = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]

@@ -18,6 +18,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def write(
     run: runs.Run,
+    select: str,
     summary: Summary,
     errors: dict[str, Any],
     history: Sequence[Epoch],
@@ -47,6 +48,7 @@ def write(
         .render(
             run=run.directory.name,
             summary=summary,
+            select=select,
             errors=errors,
             history=history,
             class_names=class_names,

@@ -1,7 +1,8 @@
 """The training loop: images resident as uint8 tensors, whole stretches of steps inside one TensorFlow graph."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from mnist_exp.training.history import Epoch
 # Steps between two returns from the graph to Python: often enough for a live display and Ctrl-C to answer within a
 # second, seldom enough that the return costs nothing.
 STRETCH = 25
+BEST = "best/"  # prefix of the kept weights in a state
 PREDICTION_BATCH = 1000
 CALM = "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1"
 
@@ -32,6 +34,7 @@ class Trainer:
         labels: np.ndarray,
         batch_size: int,
         label_smoothing: float,
+        ema_decay: float | None,
         seed: int,
     ) -> None:
         """Move the data to the current device.
@@ -44,6 +47,7 @@ class Trainer:
             labels: uint8 (n,).
             batch_size: the last batch of an epoch holds what is left.
             label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2015, arXiv:1512.00567, §7).
+            ema_decay: of the moving average of the weights, which is evaluated in their place; None for the weights.
             seed: with the number of the epoch, decides the order of the images.
         """
         self.model = model
@@ -52,6 +56,10 @@ class Trainer:
         self.learning_rates = learning_rates
         self._batch_size = batch_size
         self._label_smoothing = label_smoothing
+        self._ema_decay = ema_decay
+        averaged = model.weights if ema_decay is not None else []
+        self._averages = [keras.Variable(weight, trainable=False, name=f"average_of_{weight.name}") for weight in averaged]
+        self._best: list[np.ndarray] = []
         self._seed = seed
         self._steps = -(-len(labels) // batch_size)
         self._images = tf.constant(images)
@@ -106,7 +114,8 @@ class Trainer:
                 raise DivergenceError(f"training diverged: {weight.path} is not finite after epoch {self.epoch}", CALM)
         validation = None
         if len(validation_labels):
-            validation = evaluation.score(self.predict(validation_images), validation_labels)
+            with self._averaged():
+                validation = evaluation.score(self.predict(validation_images), validation_labels)
         return Epoch(
             epoch=self.epoch,
             learning_rate=float(self.learning_rates[self.epoch * self._steps - 1]),
@@ -130,9 +139,22 @@ class Trainer:
             raise DivergenceError(f"training diverged: the model's output is not finite after epoch {self.epoch}", CALM)
         return found
 
+    def keep(self) -> None:
+        """Remember the weights as they are evaluated now; `finish` can return to them."""
+        with self._averaged():
+            self._best = self.model.get_weights()
+
+    def finish(self, select: str) -> None:
+        """Give the model the weights to evaluate and save: those kept last (`best`), or the present ones (`last`)."""
+        if select == "best":
+            self.model.set_weights(self._best)
+        elif self._averages:
+            self.model.set_weights([average.numpy() for average in self._averages])
+
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on, the state of the random generators included."""
-        return {name: np.asarray(variable) for name, variable in self._variables().items()}
+        state = {name: np.asarray(variable) for name, variable in self._variables().items()}
+        return state | {f"{BEST}{index:03d}": weight for index, weight in enumerate(self._best)}
 
     def restore(self, state: dict[str, np.ndarray], epoch: int) -> None:
         """Continue behind `epoch` from what `state` returned there.
@@ -140,6 +162,8 @@ class Trainer:
         Raises:
             ValueError: the state is not one of this model and optimizer.
         """
+        self._best = [array for name, array in state.items() if name.startswith(BEST)]
+        state = {name: array for name, array in state.items() if not name.startswith(BEST)}
         variables = self._variables()
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
         if shapes != {name: array.shape for name, array in state.items()}:
@@ -151,7 +175,11 @@ class Trainer:
     def _variables(self) -> dict[str, keras.Variable]:
         # `model.variables` holds the weights, the statistics of batch norm, and the state of dropout's random generators,
         # which files of Keras omit. Paths repeat, so the position makes the name unique.
-        listed = [("model", self.model.variables), ("optimizer", self.optimizer.variables)]
+        listed = [
+            ("model", self.model.variables),
+            ("optimizer", self.optimizer.variables),
+            ("average", self._averages),
+        ]
         return {
             f"{owner}/{index:03d}/{variable.path}": variable
             for owner, variables in listed
@@ -171,9 +199,30 @@ class Trainer:
             gradients = tape.gradient(loss, self.model.trainable_variables)
             self.optimizer.learning_rate.assign(learning_rates[step])
             self.optimizer.apply(gradients, self.model.trainable_variables)
+            self._average()
             loss_sum += tf.reduce_sum(losses)
             errors += tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) != labels, dtype=tf.int32)
         return loss_sum, errors
+
+    def _average(self) -> None:
+        """Move the averages towards the weights, faster at first, as TensorFlow's ExponentialMovingAverage does."""
+        if not self._averages:
+            return
+        steps = tf.cast(self.optimizer.iterations, tf.float32)
+        decay = tf.minimum(self._ema_decay, (1 + steps) / (10 + steps))
+        for average, weight in zip(self._averages, self.model.weights, strict=True):
+            average.assign(average + (1 - decay) * (weight - average))
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model with its averaged weights, if there are any, and afterwards with its own again."""
+        own = self.model.get_weights() if self._averages else []
+        self.finish("last")
+        try:
+            yield
+        finally:
+            if own:
+                self.model.set_weights(own)
 
     def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """The cross-entropy of each image, float32 (n,)."""

@@ -14,7 +14,15 @@ from mnist_exp.datasets import mnist
 from tests.conftest import TINY, Command
 from tests.end_to_end.test_run import metrics, weights
 
-LONG = (*TINY, "training.epochs=40", "model.dropout=0.3", "schedule=cosine")
+LONG = (
+    *TINY,
+    "training.epochs=40",
+    "model.dropout=0.3",
+    "schedule=cosine",
+    "training.ema_decay=0.9",
+    "training.select=best",
+    "training.early_stopping_patience=30",
+)
 
 
 def status(directory: Path) -> dict[str, object]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 
 from mnist_exp import config, evaluation
@@ -144,6 +145,25 @@ def test_the_logged_hash_is_over_the_saved_weights(trained: Path) -> None:
     arguments = [sys.executable, "-c", code, str(trained / "model.keras")]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == weights(trained)
+
+
+def test_a_run_stops_early_with_its_best_epoch(command: Command, tmp_path: Path) -> None:
+    done = command(
+        *TINY,
+        "optimizer.learning_rate=0.03",
+        "training.epochs=60",
+        "training.early_stopping_patience=3",
+        "training.select=best",
+    )
+    assert done.returncode == 0, done.stderr
+    (directory,) = (tmp_path / "runs").iterdir()
+    summary = json.loads((directory / "summary.json").read_text())
+    rows = metrics(directory)
+    assert summary["epochs"] == len(rows) == summary["best_epoch"] + 3 < 60
+    best = rows[summary["best_epoch"] - 1]
+    assert summary["validation"]["error_percent"] == float(best["validation_error_percent"])
+    assert summary["validation"]["loss"] == pytest.approx(float(best["validation_loss"]), rel=1e-6)
+    assert summary["validation"]["error_percent"] == min(float(row["validation_error_percent"]) for row in rows)
 
 
 def test_show_prints_the_run(trained: Path, command: Command) -> None:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from mnist_exp import models, preprocessing
+from mnist_exp import evaluation, models, preprocessing
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import DivergenceError, EnvironmentFailure
@@ -43,7 +43,17 @@ def trainer_for(experiment: Experiment, digits: Dataset) -> Trainer:
     steps = -(-COUNT // training.batch_size)
     rates = schedules.learning_rates(experiment.schedule, experiment.optimizer.learning_rate, steps, training.epochs)
     optimizer = optimizers.build(experiment.optimizer, experiment.precision, training.gradient_clip_norm)
-    return Trainer(model, optimizer, rates, images, labels, training.batch_size, training.label_smoothing, experiment.seed)
+    return Trainer(
+        model,
+        optimizer,
+        rates,
+        images,
+        labels,
+        training.batch_size,
+        training.label_smoothing,
+        training.ema_decay,
+        experiment.seed,
+    )
 
 
 VARIANTS = [
@@ -184,6 +194,41 @@ def test_threads_cannot_change_within_a_process(trainer: Callable[..., Trainer])
     trainer()
     with pytest.raises(EnvironmentFailure, match="already runs with"):
         device.prepare("cpu", "float32", compose("threads.intra_op=1").threads, 7)
+
+
+def test_the_average_follows_its_formula_and_is_what_is_evaluated(trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    made = trainer("training.ema_decay=0.6", f"training.batch_size={COUNT}", "training.epochs=20")
+    images, labels = digits.test_images[:50], digits.test_labels[:50]
+    expected = made.model.get_weights()
+    for step in range(1, 9):  # one step an epoch
+        row = made.run_epoch(images, labels, silent)
+        decay = min(0.6, (1 + step) / (10 + step))
+        expected = [
+            average + (1 - decay) * (weight - average)
+            for average, weight in zip(expected, made.model.get_weights(), strict=True)
+        ]
+    trained = made.model.get_weights()
+    made.finish("last")
+    for average, weight in zip(expected, made.model.get_weights(), strict=True):
+        assert average == pytest.approx(weight, abs=1e-6)
+    assert max(np.abs(before - now).max() for before, now in zip(trained, made.model.get_weights(), strict=True)) > 1e-4
+    assert evaluation.score(made.predict(images), labels)["loss"] == row.validation_loss
+
+
+def test_what_was_kept_comes_back(trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    made = trainer()
+    images, labels = digits.test_images[:50], digits.test_labels[:50]
+    first = made.run_epoch(images, labels, silent)
+    made.keep()
+    second = made.run_epoch(images, labels, silent)
+    resumed = trainer()
+    resumed.restore(made.state(), 2)
+    for one in (made, resumed):
+        one.finish("last")
+        assert evaluation.score(one.predict(images), labels)["loss"] == second.validation_loss
+        one.finish("best")
+        assert evaluation.score(one.predict(images), labels)["loss"] == first.validation_loss
+    assert first.validation_loss != second.validation_loss
 
 
 def test_everything_lives_on_the_chosen_device() -> None:

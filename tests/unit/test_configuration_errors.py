@@ -128,6 +128,12 @@ def test_a_shipped_option_cannot_be_shadowed(tmp_path: Path) -> None:
     assert all("an option of that name is shipped already" in line for line in found)
 
 
+@pytest.mark.parametrize("setting", ["training.select=best", "training.early_stopping_patience=2"])
+def test_choosing_among_epochs_needs_validation_images(setting: str) -> None:
+    assert problems("experiment=tutorial_mlp", setting)[0].startswith(f"{setting}: there are no validation images")
+    assert compose(setting).dataset.validation == 5000
+
+
 def test_a_sweep_needs_its_flag() -> None:
     assert "mnist-exp -m seed=1,2" in problems("seed=1,2")[0]
     assert "mnist-exp -m seed=range(3)" in problems("seed=range(3)")[0]

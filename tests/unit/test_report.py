@@ -50,6 +50,7 @@ def page(tmp_path: Path, scores: tuple[np.ndarray, np.ndarray]) -> str:
     files.write_json(run.environment, environment)
     report.write(
         run,
+        "last",
         Summary.model_validate(summary),
         errors,
         history,
@@ -103,6 +104,7 @@ def test_a_model_without_mistakes_has_a_page(tmp_path: Path) -> None:
     images = np.zeros((10, 28, 28, 1), np.uint8)
     report.write(
         run,
+        "last",
         Summary.model_validate(summary),
         errors,
         history,
