@@ -45,6 +45,7 @@ tutorial-table: .venv/.installed ## retrain the tutorial's three models with 5 s
 
 benchmark: .venv/.installed-dev ## measure what is promised about speed
 	@$(BIN)/python tests/benchmarks/startup.py
+	@$(BIN)/python tests/benchmarks/training.py $(ARGS)
 
 constraints: .venv/.installed-dev ## write constraints.txt anew with the newest versions
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \
