@@ -132,7 +132,7 @@ def _trainer(experiment: Experiment, data: Dataset, parts: Split) -> Trainer:
     rates = schedules.learning_rates(
         experiment.schedule,
         experiment.optimizer.learning_rate,
-        steps_per_epoch=-(-len(labels) // training.batch_size),
+        steps_per_epoch=schedules.steps_per_epoch(len(labels), training.batch_size),
         epochs=training.epochs,
     )
     return Trainer(

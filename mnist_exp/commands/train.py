@@ -37,12 +37,16 @@ def main(arguments: list[str]) -> int:
     directory = runs.create_directory(Path(first.runs_dir).expanduser(), label)
     if not parsed.multirun:
         runs.write_status(Run(directory), "running")
+
+    def told(code: int) -> int:
+        return results.of_sweep(directory, len(experiments)) if parsed.multirun else results.of_run(Run(directory), code)
+
     try:
         code = _hydra(_for_hydra(parsed, directory))
     except (KeyboardInterrupt, Interrupted):
-        results.of_sweep(directory, len(experiments)) if parsed.multirun else results.of_run(Run(directory), EXIT_FAILED)
+        told(EXIT_FAILED)
         raise
-    return results.of_sweep(directory, len(experiments)) if parsed.multirun else results.of_run(Run(directory), code)
+    return told(code)
 
 
 @hydra.main(version_base=composer.HYDRA_VERSION_BASE, config_path=composer.CONFIG_PATH, config_name=composer.CONFIG_NAME)

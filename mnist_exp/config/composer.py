@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -137,15 +138,15 @@ class Composer:
         lines = tuple(str(override.input_line) for override in overrides)
         if lines not in self._trees:
             primary = self._loader.repository.load_config(self._config_name)
-            problems = security.search_path_problems(primary.config) if primary is not None else []
-            if problems:
+            if primary is not None and (problems := security.search_path_problems(primary.config)):
                 raise ConfigError(problems)
             tree = self._loader.load_configuration(self._config_name, list(lines), RunMode.RUN)
-            if problems := security.tree_problems(tree, self._shipped()):
+            if problems := security.tree_problems(tree, self._shipped):
                 raise ConfigError(problems)
             self._trees[lines] = tree
         return self._trees[lines]
 
+    @cached_property
     def _shipped(self) -> DictConfig:
         """What `conf/` alone composes to."""
         loader = ConfigLoaderImpl(config_search_path=create_config_search_path(CONFIG_PATH))

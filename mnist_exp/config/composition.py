@@ -53,24 +53,12 @@ def experiments(arguments: argparse.Namespace) -> list[Experiment]:
         ConfigError: every problem of every point, each told once.
     """
     composer = Composer(arguments.config_dir, arguments.config_name)
-    overrides, problems = composer.parse(arguments.overrides)
-    problems += composer.shadowed()
-    sound = []
-    for override in overrides:
-        faults = override_problems(override) or _sweep_problems(override, arguments.multirun)
-        problems += faults
-        # What is at fault already is left aside, so that the rest can be composed and its faults told too.
-        sound += [] if faults else [override]
+    problems = composer.shadowed()
+    overrides = _sound(composer, arguments.overrides, arguments.multirun, problems)
     if arguments.multirun:
-        swept, faults = composer.parse(composer.sweeper_params(sound))
-        sound, problems = swept + sound, problems + faults
-    problems += [
-        Problem(override.key_or_group, f"{override.input_line}: holds no value", "name at least one: range(3) is 0, 1 and 2")
-        for override in sound
-        if override.is_sweep_override() and not list(override.sweep_string_iterator())
-    ]
+        overrides = _sound(composer, composer.sweeper_params(overrides), True, problems) + overrides
     points = []
-    for point in _points(sound, arguments.multirun):
+    for point in _points(overrides, arguments.multirun):
         experiment, faults = composer.check(point)
         problems += faults
         if experiment is not None:
@@ -80,16 +68,32 @@ def experiments(arguments: argparse.Namespace) -> list[Experiment]:
     return points
 
 
+def _sound(composer: Composer, lines: Sequence[str], multirun: bool, problems: list[Problem]) -> list[Override]:
+    """The overrides that nothing is wrong with in themselves; what is wrong with the others is added to `problems`.
+
+    What is at fault already is left aside, so that the rest can be composed and its faults told too.
+    """
+    overrides, faults = composer.parse(lines)
+    problems += faults
+    found = [(override, override_problems(override) or _sweep_problems(override, multirun)) for override in overrides]
+    problems += [problem for _, listed in found for problem in listed]
+    return [override for override, listed in found if not listed]
+
+
 def _sweep_problems(override: Override, multirun: bool) -> list[Problem]:
     key, line = override.key_or_group, override.input_line
-    if override.is_sweep_override() and not multirun:
+    if not override.is_sweep_override():
+        return []
+    if not multirun:
         cause = f"{line}: several values, but this is no sweep"
         return [Problem(key, cause, f"sweep with: mnist-exp -m {line}; write a list as {key}=[1,2]")]
-    if override.is_sweep_override() and key == "runs_dir":
+    if key == "runs_dir":
         return [Problem(key, f"{line}: a sweep lands in one place", "name one runs_dir, or start a sweep for each")]
-    if override.is_sweep_override() and not override.is_discrete_sweep():
+    if not override.is_discrete_sweep():
         cause = f"{line}: an interval has no list of values to try"
         return [Problem(key, cause, f"name the values: {key}=0.1,0.2 or {key}=range(1,5)")]
+    if not list(override.sweep_string_iterator()):
+        return [Problem(key, f"{line}: holds no value", "name at least one: range(3) is 0, 1 and 2")]
     return []
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from mnist_exp import evaluation, models
 from mnist_exp.errors import DivergenceError
 from mnist_exp.training.history import Epoch
+from mnist_exp.training.schedules import steps_per_epoch
 
 # Steps between two returns from the graph to Python: often enough for a live display and Ctrl-C to answer within a
 # second, seldom enough that the return costs nothing.
@@ -61,7 +62,7 @@ class Trainer:
         self._averages = [keras.Variable(weight, trainable=False, name=f"average_of_{weight.name}") for weight in averaged]
         self._best: list[np.ndarray] = []
         self._seed = seed
-        self._steps = -(-len(labels) // batch_size)
+        self._steps = steps_per_epoch(len(labels), batch_size)
         self._images = tf.constant(images)
         self._labels = tf.constant(labels.astype(np.int32))
         self._logits = models.logits_of(model)

@@ -5,6 +5,11 @@ import numpy as np
 from mnist_exp.config.schema import AnySchedule, ConstantConfig, CosineConfig, ExponentialConfig, OneCycleConfig
 
 
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """How many batches an epoch has; the last one holds what is left."""
+    return -(-images // batch_size)
+
+
 def learning_rates(config: AnySchedule, peak: float, steps_per_epoch: int, epochs: int) -> np.ndarray:
     """The learning rate of each step of a training.
 

@@ -7,12 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_exp import evaluation, files, report, runs
+from mnist_exp import evaluation, files, report
 from mnist_exp.runs import Run
 from mnist_exp.summary import Summary
 from mnist_exp.training.history import Epoch
 
 HOSTILE = "<script>alert(1)</script>"
+
+
+def written(
+    run: Run, summary: dict[str, Any], errors: dict[str, Any], history: list[Epoch], environment: dict[str, Any]
+) -> str:
+    """The page of a run with these results; its images are blank."""
+    files.write_json(run.environment, environment)
+    images = np.zeros((summary["dataset"]["test"], 28, 28, 1), np.uint8)
+    rates = np.linspace(0.1, 0, 20, dtype=np.float32)
+    report.write(run, "last", Summary.model_validate(summary), errors, history, rates, images, tuple("0123456789"))
+    return run.report.read_text()
 
 
 @pytest.fixture
@@ -38,7 +49,6 @@ def page(tmp_path: Path, scores: tuple[np.ndarray, np.ndarray]) -> str:
         "images_per_second": 12_345.0,
     }
     history = [Epoch(epoch, 1e-3, 0.5 / epoch, 10.0, 0.4, 9.0, 1.5, 12_345.0) for epoch in (1, 2)]
-    images = np.zeros((400, 28, 28, 1), np.uint8)
     environment = {
         "schema": 1,
         "started": "now",
@@ -47,18 +57,7 @@ def page(tmp_path: Path, scores: tuple[np.ndarray, np.ndarray]) -> str:
         "git": None,
     }
     errors = evaluation.error_report(probabilities, labels, tuple("0123456789"))
-    files.write_json(run.environment, environment)
-    report.write(
-        run,
-        "last",
-        Summary.model_validate(summary),
-        errors,
-        history,
-        np.linspace(0.1, 0, 20, dtype=np.float32),
-        images,
-        tuple("0123456789"),
-    )
-    return run.report.read_text()
+    return written(run, summary, errors, history, environment)
 
 
 def test_the_figures_are_there(page: str, tmp_path: Path) -> None:
@@ -100,17 +99,6 @@ def test_a_model_without_mistakes_has_a_page(tmp_path: Path) -> None:
     }  # fmt: skip
     environment = {"started": "now", "versions": {"mnist_exp": "0"}}
     history = [Epoch(1, 1e-3, 0.5, 10.0, None, None, 1.5, 100.0)]
-    files.write_json(run.environment, environment)
-    images = np.zeros((10, 28, 28, 1), np.uint8)
-    report.write(
-        run,
-        "last",
-        Summary.model_validate(summary),
-        errors,
-        history,
-        np.linspace(0.1, 0, 20, dtype=np.float32),
-        images,
-        tuple("0123456789"),
-    )
-    assert "most confident mistakes" not in run.report.read_text()
-    assert runs.Run(tmp_path).report.stat().st_size > 10_000
+    text = written(run, summary, errors, history, environment)
+    assert "most confident mistakes" not in text
+    assert len(text) > 10_000
