@@ -45,7 +45,13 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     number: signal.Signals, code: int, left: str, tmp_path: Path, command: Command, uninterrupted: Path
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "mnist_exp", *LONG], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "mnist_exp", *LONG],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A suite that a shell started in the background ignores SIGINT, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509  (no threads here)
     )
     assert process.stderr is not None
     for line in process.stderr:
