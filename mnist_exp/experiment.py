@@ -7,16 +7,16 @@ import time
 import keras
 import numpy as np
 
-from mnist_exp import datasets, environment, evaluation, files, models, preprocessing, report, terminal
+from mnist_exp import datasets, environment, evaluation, files, models, preprocessing, report
 from mnist_exp.config.checks import validation_images
-from mnist_exp.config.schema import Experiment, TrainingConfig, config_hash
+from mnist_exp.config.identity import config_hash
+from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split, split
-from mnist_exp.progress import Display, display, sentence
+from mnist_exp.progress import display
 from mnist_exp.runs import Run
 from mnist_exp.summary import DatasetSummary, ModelSummary, Score, Summary
-from mnist_exp.training import checkpoints, device, optimizers, schedules
-from mnist_exp.training.checkpoints import Checkpoint
-from mnist_exp.training.history import Epoch, best_epoch, out_of_patience
+from mnist_exp.training import device, epochs, optimizers, schedules
+from mnist_exp.training.history import best_epoch
 from mnist_exp.training.loop import Trainer
 
 log = logging.getLogger(__name__)
@@ -36,9 +36,10 @@ def run(experiment: Experiment, directory: Run) -> Summary:
     """
     began = time.perf_counter()
     device_name = device.prepare(experiment.device, experiment.precision, experiment.threads, experiment.seed)
-    changed = environment.record(directory, device.describe(device_name))
+    towers = device.towers(device_name, experiment.threads, experiment.training.batch_size)
+    changed = environment.record(directory, device.describe(device_name, towers))
     if changed:
-        _warn(f"{', '.join(changed)} changed since the run began: the result may differ in the last bits")
+        epochs.warn(f"{', '.join(changed)} changed since the run began: the result may differ in the last bits")
     log.info("training on %s in %s", device_name, experiment.precision)
 
     data = datasets.load(experiment.dataset.name)
@@ -52,18 +53,11 @@ def run(experiment: Experiment, directory: Run) -> Summary:
     validation = data.train_images[parts.validation], data.train_labels[parts.validation]
 
     with device.placed(device_name):
-        trainer = _trainer(experiment, data, parts)
-        latest, faults = checkpoints.load_latest(directory.checkpoints, identity(experiment))
-        for fault in faults:
-            _warn(f"checkpoint passed over: {fault}")
-        history: list[Epoch] = []
-        if latest is not None:
-            trainer.restore(latest.state, latest.epoch)
-            history += latest.history
-            began -= latest.wall_seconds
-            log.info("resumed behind epoch %d", latest.epoch)
+        trainer = _trainer(experiment, data, parts, towers, device.compiled(device_name))
+        history, earlier_seconds = epochs.resume(trainer, experiment, directory)
+        began -= earlier_seconds
         with display(experiment.progress, experiment.training.epochs, len(parts.train), trainer.epoch) as shown:
-            _train(trainer, experiment, history, validation, directory, shown, began)
+            history = epochs.train(trainer, experiment, history, validation, directory, shown, began)
         trainer.finish(experiment.training.select)
         log.info("weights SHA-256 %s", weights_sha256(trainer.model))
         probabilities = trainer.predict(data.test_images)
@@ -111,11 +105,6 @@ def run(experiment: Experiment, directory: Run) -> Summary:
     return summary
 
 
-def identity(experiment: Experiment) -> str:
-    """What a checkpoint must be of to be resumed: the configuration and the seed."""
-    return f"{config_hash(experiment)}_s{experiment.seed}"
-
-
 def weights_sha256(model: keras.Model) -> str:
     """SHA-256 over the bytes of all weights in the order of the model: equal if and only if they are, bit for bit."""
     digest = hashlib.sha256()
@@ -124,7 +113,7 @@ def weights_sha256(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _trainer(experiment: Experiment, data: Dataset, parts: Split) -> Trainer:
+def _trainer(experiment: Experiment, data: Dataset, parts: Split, towers: int, compiled: bool) -> Trainer:
     """The model with fresh weights, its optimizer and schedule, and the training images on the device."""
     images, labels = data.train_images[parts.train], data.train_labels[parts.train]
     scaling = preprocessing.build(experiment.preprocessing, images)
@@ -145,41 +134,6 @@ def _trainer(experiment: Experiment, data: Dataset, parts: Split) -> Trainer:
         label_smoothing=training.label_smoothing,
         ema_decay=training.ema_decay,
         seed=experiment.seed,
+        towers=towers,
+        compiled=compiled,
     )
-
-
-def _train(
-    trainer: Trainer,
-    experiment: Experiment,
-    history: list[Epoch],
-    validation: tuple[np.ndarray, np.ndarray],
-    directory: Run,
-    shown: Display,
-    began: float,
-) -> None:
-    """Train the epochs that are left, adding each to the history, to history.csv, to the checkpoints and to the display."""
-    training = experiment.training
-    ended = bool(history) and _ended(history, training)
-    while not ended:
-        row = trainer.run_epoch(*validation, progress=shown.stretch)
-        history.append(row)
-        files.write_table(directory.history, history, Epoch)
-        ended = _ended(history, training)
-        if training.select == "best" and best_epoch(history) == row.epoch:
-            trainer.keep()
-        if trainer.epoch % training.checkpoint_every == 0 or ended:
-            wall_seconds = time.perf_counter() - began
-            state = Checkpoint(identity(experiment), trainer.epoch, wall_seconds, trainer.state(), history)
-            checkpoints.save(directory.checkpoints, state)
-        log.info("%s", sentence(row, training.epochs))
-        shown.epoch(row)
-
-
-def _ended(history: list[Epoch], training: TrainingConfig) -> bool:
-    return history[-1].epoch == training.epochs or out_of_patience(history, training.early_stopping_patience)
-
-
-def _warn(text: str) -> None:
-    """To the log, and to the user."""
-    log.warning("%s", text)
-    terminal.note(f"warning: {text}")

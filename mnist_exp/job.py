@@ -15,6 +15,17 @@ from mnist_exp.runs import Run
 log = logging.getLogger(__name__)
 
 
+def prepare(experiment: Experiment, run: Run, overrides: Sequence[str]) -> None:
+    """Make an empty directory a run: what is to be trained, what was typed for it, and last that it has begun.
+
+    Raises:
+        EnvironmentFailure: the directory cannot be written.
+    """
+    files.write(run.config, yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False).encode())
+    files.write(run.overrides, yaml.safe_dump(list(overrides)).encode())
+    runs.write_status(run, "running")
+
+
 def start(experiment: Experiment, run: Run, overrides: Sequence[str]) -> int:
     """Train a new run in a directory that is there and empty; its exit code.
 
@@ -22,8 +33,7 @@ def start(experiment: Experiment, run: Run, overrides: Sequence[str]) -> int:
         KeyboardInterrupt, Interrupted: by the user or the system; the status is written.
     """
     try:
-        files.write(run.config, yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False).encode())
-        files.write(run.overrides, yaml.safe_dump(list(overrides)).encode())
+        prepare(experiment, run, overrides)
     except UserError as error:
         terminal.error(error.cause, error.remedy)
         return error.exit_code
@@ -31,7 +41,7 @@ def start(experiment: Experiment, run: Run, overrides: Sequence[str]) -> int:
 
 
 def carry_on(experiment: Experiment, run: Run) -> int:
-    """Train a run from its last checkpoint, if it has one, to its end; its exit code.
+    """Train a prepared run from its last checkpoint, if it has one, to its end; its exit code.
 
     Hydra would end a sweep at the first job that raises, and keep its traceback from the job's log: so none does.
 
@@ -79,8 +89,15 @@ def _train(experiment: Experiment, run: Run) -> None:
     with terminal.native_messages_to(run.log):
         with contextlib.nullcontext() if experiment.progress == "quiet" else terminal.busy("starting TensorFlow"):
             from mnist_exp import experiment as story
-
+        _only_to_files(logging.getLogger("tensorflow"))
         story.run(experiment, run)
+
+
+def _only_to_files(logger: logging.Logger) -> None:
+    """Take from a logger what would write across the terminal's display."""
+    for handler in logger.handlers[:]:
+        if not isinstance(handler, logging.FileHandler):
+            logger.removeHandler(handler)
 
 
 @contextlib.contextmanager

@@ -22,11 +22,11 @@ class Display(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def stretch(self, seen: int, loss: float, error_percent: float) -> None:
-        """Some images of the current epoch were trained on."""
+    def stretch(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
+        """So many images of an epoch, which counts from 1, were trained on."""
 
     def epoch(self, row: Epoch) -> None:
-        """An epoch is done."""
+        """An epoch is done and kept; called from another thread, perhaps when the next one has begun."""
 
 
 def display(setting: Literal["auto", "live", "plain", "quiet"], epochs: int, images: int, done: int = 0) -> Display:
@@ -66,7 +66,7 @@ class Quiet:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         return None
 
-    def stretch(self, seen: int, loss: float, error_percent: float) -> None:
+    def stretch(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
         """Say nothing."""
 
     def epoch(self, row: Epoch) -> None:
@@ -87,9 +87,9 @@ class Plain(Quiet):
 class Live(Quiet):
     """A bar over all epochs with the current numbers, below a line for each finished epoch."""
 
-    def __init__(self, console: Console, epochs: int, images: int, done: int) -> None:
-        self._epochs, self._images, self._done = epochs, images, done
-        self._validation = ""
+    def __init__(self, console: Console, epochs: int, images: int, done: int = 0) -> None:
+        self._epochs, self._images = epochs, images
+        self._validation = self._rate = ""
         # In a narrow terminal the numbers of the current epoch are left to its line when it is done.
         numbers = [TextColumn("{task.fields[numbers]}")] if console.width >= WIDE else []
         self._bar = Progress(
@@ -111,31 +111,32 @@ class Live(Quiet):
             numbers="",
             rate="",
         )
-        self._began = time.perf_counter()
+        self._before = (0.0, 0, 0)  # when the last stretch ended, of which epoch, after how many images
 
     def __enter__(self) -> Self:
         self._bar.start()
-        self._began = time.perf_counter()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bar.stop()
 
-    def stretch(self, seen: int, loss: float, error_percent: float) -> None:
+    def stretch(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
         """Move the bar."""
-        rate = seen / max(time.perf_counter() - self._began, 1e-9)
+        now = time.perf_counter()
+        then, before, already = self._before
+        if epoch == before:  # between epochs lies more than training
+            self._rate = f"{(seen - already) / max(now - then, 1e-9):>7,.0f} images/s"
+        self._before = now, epoch, seen
         self._bar.update(
             self._task,
-            completed=self._done * self._images + seen,
-            current=self._done + 1,
-            rate=f"{rate:>7,.0f} images/s",
+            completed=(epoch - 1) * self._images + seen,
+            current=epoch,
+            rate=self._rate,
             numbers=f"loss {loss:.4f}  accuracy {100 - error_percent:.2f} %{self._validation}",
         )
 
     def epoch(self, row: Epoch) -> None:
         """Print the finished epoch above the bar."""
-        self._done = row.epoch
         if row.validation_error_percent is not None:
             self._validation = f"  validation error {row.validation_error_percent:.2f} %"
         self._bar.console.print(sentence(row, self._epochs), highlight=False, soft_wrap=True)
-        self._began = time.perf_counter()

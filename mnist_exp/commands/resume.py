@@ -1,6 +1,6 @@
 """`mnist-exp resume RUN`: continue an interrupted run in its own directory."""
 
-from mnist_exp import config, job, runs
+from mnist_exp import config, job, runs, terminal
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
 from mnist_exp.errors import EXIT_FAILED, InputError, IntegrityError, Interrupted
@@ -25,6 +25,8 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         raise IntegrityError(str(error), "the run cannot be resumed: train it again") from None
     experiment = config.validate(tree)
+    if not run.checkpoints.exists() and experiment.progress != "quiet":
+        terminal.note(f"{run.directory}: ended before its first checkpoint: training begins at the start")
     try:
         code = job.carry_on(experiment, run)
     except (KeyboardInterrupt, Interrupted):

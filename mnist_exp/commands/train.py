@@ -35,8 +35,9 @@ def main(arguments: list[str]) -> int:
     first = experiments[0]
     label = "sweep" if parsed.multirun else f"{first.name}_s{first.seed}"
     directory = runs.create_directory(Path(first.runs_dir).expanduser(), label)
-    if not parsed.multirun:
-        runs.write_status(Run(directory), "running")
+    if not parsed.multirun:  # before Hydra, so that from here on the run can be resumed
+        typed = [override for override in parsed.overrides if not override.lstrip("+~").startswith("hydra.")]
+        job.prepare(first, Run(directory), typed)
 
     def told(code: int) -> int:
         return results.of_sweep(directory, len(experiments)) if parsed.multirun else results.of_run(Run(directory), code)
@@ -54,11 +55,12 @@ def _job(composed: DictConfig) -> None:
     """One job: the single run, or one of a sweep; Hydra has made its directory."""
     context = HydraConfig.get()
     experiment = config.validate(composed)
-    run, overrides = Run(Path(context.runtime.output_dir)), list(context.overrides.task)
+    run = Run(Path(context.runtime.output_dir))
     if context.mode == RunMode.RUN:
-        if code := job.start(experiment, run, overrides):
+        if code := job.carry_on(experiment, run):
             sys.exit(code)
         return
+    overrides = list(context.overrides.task)
     quiet = experiment.progress == "quiet"
     if not quiet:
         terminal.note(f"job {context.job.num}: {' '.join(overrides)}")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mnist_exp import runs
+from mnist_exp.config.identity import flat
 from mnist_exp.runs import Record, Run
 from mnist_exp.summary import Summary
 
@@ -101,14 +102,6 @@ def _name(directory: Path, place: Path) -> str:
 
 def _settings(directory: Path) -> dict[str, Any]:
     try:
-        return _flat(runs.read_config(Run(directory)))
+        return flat(runs.read_config(Run(directory)))
     except (ValueError, RecursionError):  # an anchor that contains itself is valid YAML
         return {}
-
-
-def _flat(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        key = f"{prefix}{name}"
-        flat |= _flat(value, f"{key}.") if isinstance(value, dict) else {key: value}
-    return flat

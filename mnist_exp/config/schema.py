@@ -4,9 +4,7 @@ Every model is strict (no coercion), frozen, and forbids unknown keys. None has 
 A union is told apart by its `name`, the name of the option's YAML file.
 """
 
-import hashlib
-import json
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -182,8 +180,9 @@ ScheduleConfig = Annotated[AnySchedule, Field(discriminator="name")]
 
 
 class ThreadsConfig(Settings):
-    """TensorFlow's thread pools on the CPU; null leaves the size to TensorFlow."""
+    """How training uses a CPU; null chooses by its number of cores."""
 
+    towers: Annotated[int, Field(ge=1, le=256)] | None
     intra_op: Annotated[int, Field(ge=1, le=4096)] | None
     inter_op: Annotated[int, Field(ge=1, le=4096)] | None
 
@@ -210,22 +209,3 @@ class Experiment(Settings):
     training: TrainingConfig
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
-
-
-# What does not define the experiment: its label, the repetition, the place, and what is kept and shown meanwhile.
-NOT_IDENTITY: dict[str, Any] = {
-    "name": True,
-    "seed": True,
-    "device": True,
-    "threads": True,
-    "runs_dir": True,
-    "progress": True,
-    "training": {"checkpoint_every"},
-}
-
-
-def config_hash(experiment: Experiment) -> str:
-    """Of all that defines the experiment, the first 16 hexadecimal digits of SHA-256; its repetitions by seed share it."""
-    identity = experiment.model_dump(mode="json", exclude=NOT_IDENTITY)
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

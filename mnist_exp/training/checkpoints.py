@@ -10,10 +10,12 @@ import shutil
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mnist_exp import files
+from mnist_exp.config.identity import changes
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.training.history import Epoch
 
@@ -23,13 +25,15 @@ MANIFEST, STATE, HISTORY = "manifest.json", "state.npz", "history.json"
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The end of an epoch: the trainer's state, all rows of the history so far, and whose they are.
+    """Where a training is: the trainer's state, all rows of the history so far, and whose they are.
 
-    `identity` says of which experiment it is a state; `wall_seconds` are those spent up to here, in all sessions of the run.
+    `identity` are the settings of which it is a state; `epoch` counts the finished ones, `step` those behind them;
+    `wall_seconds` are those spent up to here, by all processes that trained the run.
     """
 
-    identity: str
+    identity: dict[str, Any]
     epoch: int
+    step: int
     wall_seconds: float
     state: dict[str, np.ndarray]
     history: list[Epoch]
@@ -41,7 +45,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
     Raises:
         EnvironmentFailure: it cannot be written; the earlier ones are still there.
     """
-    final = directory / f"epoch_{checkpoint.epoch:05d}"
+    final = directory / (f"epoch_{checkpoint.epoch:06d}" + (f"_step_{checkpoint.step:09d}" if checkpoint.step else ""))
     temporary = directory / f".{final.name}.tmp"
     with files.writing(final):
         directory.mkdir(exist_ok=True)
@@ -54,7 +58,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
         files.write_json(temporary / HISTORY, [asdict(row) for row in checkpoint.history])
         sums = {name: _sha256(temporary / name) for name in (STATE, HISTORY)}
         manifest = {"schema": 1, "sha256": sums}
-        manifest |= {name: getattr(checkpoint, name) for name in ("identity", "epoch", "wall_seconds")}
+        manifest |= {name: getattr(checkpoint, name) for name in ("identity", "epoch", "step", "wall_seconds")}
         files.write_json(temporary / MANIFEST, manifest)
         shutil.rmtree(final, ignore_errors=True)
         temporary.replace(final)
@@ -63,7 +67,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
             shutil.rmtree(old)
 
 
-def load_latest(directory: Path, identity: str) -> tuple[Checkpoint | None, list[str]]:
+def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint | None, list[str]]:
     """The last checkpoint that is whole, and what is wrong with any later one; None where there never was one.
 
     Raises:
@@ -77,8 +81,8 @@ def load_latest(directory: Path, identity: str) -> tuple[Checkpoint | None, list
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             faults.append(f"{candidate}: {error}")
             continue
-        if found.identity != identity:
-            cause = f"{candidate}: is a state of another experiment: config.yaml has been changed since"
+        if differing := changes(found.identity, identity):
+            cause = f"{directory.parent}: config.yaml has been changed since the run began: {'; '.join(differing)}"
             raise InputError(cause, "undo the change, or train the changed experiment as a run of its own")
         return found, faults
     if faults:
@@ -95,11 +99,11 @@ def _load(directory: Path) -> Checkpoint:
     with np.load(directory / STATE, allow_pickle=False) as archive:
         state = {name: archive[name] for name in archive.files}
     history = [Epoch(**row) for row in json.loads((directory / HISTORY).read_bytes())]
-    return Checkpoint(manifest["identity"], manifest["epoch"], manifest["wall_seconds"], state, history)
+    return Checkpoint(manifest["identity"], manifest["epoch"], manifest["step"], manifest["wall_seconds"], state, history)
 
 
 def _listed(directory: Path) -> list[Path]:
-    return sorted(directory.glob("epoch_*"), key=lambda path: int(path.name.rpartition("_")[2]))
+    return sorted(directory.glob("epoch_*"))
 
 
 def _sha256(path: Path) -> str:

@@ -11,6 +11,9 @@ from mnist_exp.devices import device_names
 from mnist_exp.environment import usable_cores
 from mnist_exp.errors import EnvironmentFailure
 
+FEW_CORES = 4  # up to so many, each core computes a part of the batch by itself
+SMALLEST_PART = 16  # images; a smaller part costs more to start than to compute
+
 
 def prepare(device: str, precision: str, threads: ThreadsConfig, seed: int) -> str:
     """Set TensorFlow up for one run and return the name of the device to train on, as in "/CPU:0".
@@ -21,7 +24,7 @@ def prepare(device: str, precision: str, threads: ThreadsConfig, seed: int) -> s
         EnvironmentFailure: the device is not there, or cannot compute in that precision.
     """
     name = _choose(device)
-    _set_threads(threads)
+    _set_threads(name, threads)
     for gpu in tf.config.list_physical_devices("GPU"):
         _grow_on_demand(gpu)
     if precision == "float16" and name.startswith("/CPU"):
@@ -46,9 +49,9 @@ def _choose(device: str) -> str:
     return f"/GPU:{index}"
 
 
-def _set_threads(threads: ThreadsConfig) -> None:
+def _set_threads(name: str, threads: ThreadsConfig) -> None:
     """TensorFlow takes the size of its thread pools once per process; a later run may only want the same."""
-    wanted = {"intra_op": threads.intra_op or 0, "inter_op": threads.inter_op or 0}
+    wanted = {"intra_op": threads.intra_op or _intra_op(name), "inter_op": threads.inter_op or 0}
     if wanted == thread_settings():
         return
     try:
@@ -61,12 +64,29 @@ def _set_threads(threads: ThreadsConfig) -> None:
         ) from None
 
 
+def _intra_op(name: str) -> int:
+    """Threads of one operation: one where every core has a tower of its own, else TensorFlow's choice, 0."""
+    return 1 if name.startswith("/CPU") and usable_cores() <= FEW_CORES else 0
+
+
+def towers(name: str, threads: ThreadsConfig, batch_size: int) -> int:
+    """Into how many parts each batch is split, to be computed side by side."""
+    if not name.startswith("/CPU"):
+        return 1
+    return threads.towers or max(1, min(usable_cores(), FEW_CORES, batch_size // SMALLEST_PART))
+
+
 def placed(name: str) -> AbstractContextManager[Any]:
     """Where everything built and computed in this context lives."""
     return tf.device(name)  # type: ignore[no-any-return]
 
 
-def describe(name: str) -> dict[str, Any]:
+def compiled(name: str) -> bool:
+    """Whether XLA compiles the steps: on a GPU; on a CPU it makes convolutions several times slower."""
+    return name.startswith("/GPU")
+
+
+def describe(name: str, towers: int) -> dict[str, Any]:
     """What the numbers of a training may depend on: the device, how many threads it has, what TensorFlow was built for."""
     gpus = tf.config.list_physical_devices("GPU")
     build = tf.sysconfig.get_build_info()
@@ -76,7 +96,7 @@ def describe(name: str) -> dict[str, Any]:
         "gpus": [tf.config.experimental.get_device_details(gpu) for gpu in gpus],
         "cuda": build.get("cuda_version"),
         "cudnn": build.get("cudnn_version"),
-        "threads": {pool: asked or cores for pool, asked in thread_settings().items()},
+        "threads": {pool: asked or cores for pool, asked in thread_settings().items()} | {"towers": towers},
     }
 
 

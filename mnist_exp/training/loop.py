@@ -1,30 +1,34 @@
 """The training loop: images resident as uint8 tensors, whole stretches of steps inside one TensorFlow graph."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_exp import evaluation, models
+from mnist_exp import evaluation
 from mnist_exp.errors import DivergenceError
+from mnist_exp.training.average import Average
+from mnist_exp.training.forward import Forward
 from mnist_exp.training.history import Epoch
 from mnist_exp.training.schedules import steps_per_epoch
 
-# Steps between two returns from the graph to Python: often enough for a live display and Ctrl-C to answer within a
-# second, seldom enough that the return costs nothing.
-STRETCH = 25
+# A stretch is the steps between two returns from the graph to Python: short enough for a live display and Ctrl-C to answer
+# within a second, long enough that the return costs nothing.
+FIRST_STRETCH, LONGEST_STRETCH = 8, 64  # steps
+SHORT, LONG = 0.15, 0.5  # seconds; the length is doubled or halved to stay between
 BEST = "best/"  # prefix of the kept weights in a state
 PREDICTION_BATCH = 1000
 CALM = "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1"
 
-Progress = Callable[[int, float, float], None]  # images seen in this epoch, their mean loss, their error in percent
+Progress = Callable[[int, int, float, float], None]  # epoch, images seen in it, their mean loss, their error in percent
+Stop = Callable[[], bool]  # whether to stop behind the present stretch
 
 
 class Trainer:
-    """A model in training; its state is the model's and optimizer's variables and the number of epochs done."""
+    """A model in training; its state is that of its variables and how far in which epoch it is."""
 
     def __init__(
         self,
@@ -37,6 +41,8 @@ class Trainer:
         label_smoothing: float,
         ema_decay: float | None,
         seed: int,
+        towers: int,
+        compiled: bool,
     ) -> None:
         """Move the data to the current device.
 
@@ -49,84 +55,129 @@ class Trainer:
             batch_size: the last batch of an epoch holds what is left.
             label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2015, arXiv:1512.00567, §7).
             ema_decay: of the moving average of the weights, which is evaluated in their place; None for the weights.
-            seed: with the number of the epoch, decides the order of the images.
+            seed: decides, with the number of the epoch, the order of the images, and with that of the step, dropout.
+            towers: parts of each batch that are computed side by side, their gradients summed.
+            compiled: by XLA.
         """
         self.model = model
         self.optimizer = optimizer
-        self.epoch = 0
         self.learning_rates = learning_rates
+        self.epoch = 0  # how many are done
+        self.step = 0  # how many are done in the present epoch
+        self._sums = np.zeros(3)  # of the present epoch: loss over images, errors, seconds
         self._batch_size = batch_size
         self._label_smoothing = label_smoothing
-        self._ema_decay = ema_decay
-        averaged = model.weights if ema_decay is not None else []
-        self._averages = [keras.Variable(weight, trainable=False, name=f"average_of_{weight.name}") for weight in averaged]
+        self._average = Average(model, ema_decay)
         self._best: list[np.ndarray] = []
         self._seed = seed
-        self._steps = steps_per_epoch(len(labels), batch_size)
+        self._towers = towers
+        self.steps = steps_per_epoch(len(labels), batch_size)
+        self._stretch = FIRST_STRETCH
+        self._compiled = compiled
+        self._graphs: dict[int, Any] = {}  # by the size of a batch
         self._images = tf.constant(images)
         self._labels = tf.constant(labels.astype(np.int32))
-        self._logits = models.logits_of(model)
+        self._forward = Forward(model, seed)
         optimizer.build(model.trainable_variables)
-        self._train = tf.function(
-            self._stretch, input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)]
+        self._predict = tf.function(
+            self._predict_batch, input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)]
         )
-        self._predict = tf.function(lambda pixels: model(pixels, training=False))
 
-    def train_epoch(self, progress: Progress) -> tuple[float, float, float]:
-        """Train on every image once, in an order that depends on the seed and the epoch alone.
+    def run_epoch(
+        self, validation_images: np.ndarray, validation_labels: np.ndarray, progress: Progress, stop: Stop
+    ) -> Epoch | None:
+        """Train what is left of an epoch and measure the model on the validation images, if there are any.
 
         Returns:
-            The mean loss and the error in percent over the epoch's batches, and the seconds it took.
-
-        Raises:
-            DivergenceError: the loss is not finite any more.
-        """
-        count = len(self._labels)
-        order = np.random.default_rng([self._seed, self.epoch]).permutation(count).astype(np.int32)
-        first = self.epoch * self._steps
-        loss_sum, errors, seen = 0.0, 0, 0
-        began = time.perf_counter()
-        for step in range(0, self._steps, STRETCH):
-            end = min(step + STRETCH, self._steps)
-            stretch = order[step * self._batch_size : end * self._batch_size]
-            rates = self.learning_rates[first + step : first + end]
-            stretch_loss, stretch_errors = self._train(stretch, rates)
-            loss_sum += float(stretch_loss)
-            errors += int(stretch_errors)
-            seen += len(stretch)
-            if not np.isfinite(loss_sum):
-                raise DivergenceError(
-                    f"training diverged: the loss is {loss_sum} in epoch {self.epoch + 1}, steps {step + 1} to {end}",
-                    CALM,
-                )
-            progress(seen, loss_sum / seen, 100 * errors / seen)
-        self.epoch += 1
-        return loss_sum / count, 100 * errors / count, time.perf_counter() - began
-
-    def run_epoch(self, validation_images: np.ndarray, validation_labels: np.ndarray, progress: Progress) -> Epoch:
-        """Train one epoch and measure it on the validation images, if there are any.
+            The epoch, or None if it was stopped within.
 
         Raises:
             DivergenceError: the loss or a weight is not finite any more.
         """
-        loss, error_percent, seconds = self.train_epoch(progress)
-        for weight in self.model.trainable_variables:
+        if not self.train_epoch(progress, stop):
+            return None
+        for weight in [*self.model.weights, *self._average.variables]:
             if not tf.reduce_all(tf.math.is_finite(weight)):  # the last step's update, which no loss has seen yet
-                raise DivergenceError(f"training diverged: {weight.path} is not finite after epoch {self.epoch}", CALM)
+                where = f"after epoch {self.epoch}, step {self.steps}"
+                raise DivergenceError(f"training diverged: {weight.path} is not finite {where}", CALM)
         validation = None
         if len(validation_labels):
-            with self._averaged():
+            with self._average.applied():
                 validation = evaluation.score(self.predict(validation_images), validation_labels)
+        count, (loss, errors, seconds) = len(self._labels), self._sums
         return Epoch(
             epoch=self.epoch,
-            learning_rate=float(self.learning_rates[self.epoch * self._steps - 1]),
-            train_loss=loss,
-            train_error_percent=error_percent,
+            learning_rate=float(self.learning_rates[self.epoch * self.steps - 1]),
+            train_loss=float(loss / count),
+            train_error_percent=float(100 * errors / count),
             validation_loss=None if validation is None else validation["loss"],
             validation_error_percent=None if validation is None else validation["error_percent"],
-            seconds=seconds,
-            images_per_second=len(self._labels) / seconds,
+            seconds=float(seconds),
+            images_per_second=float(count / seconds),
         )
+
+    def train_epoch(self, progress: Progress, stop: Stop) -> bool:
+        """Train on every image once, or on what is left of an epoch, in an order that the seed and the epoch alone decide.
+
+        Returns:
+            Whether the epoch is done; False if it was stopped.
+
+        Raises:
+            DivergenceError: the loss is not finite any more.
+        """
+        order = np.random.default_rng([self._seed, self.epoch]).permutation(len(self._labels)).astype(np.int32)
+        full = len(order) // self._batch_size
+        batches = order[: full * self._batch_size].reshape(full, self._batch_size)
+        if self.step == 0:
+            self._sums = np.zeros(3)
+        while self.step < self.steps:
+            if self.step < full:
+                self._run(batches[self.step : self.step + self._stretch])
+            else:  # the last batch holds what is left
+                self._run(order[full * self._batch_size :][np.newaxis])
+            seen = min(self.step * self._batch_size, len(order))
+            progress(self.epoch + 1, seen, self._sums[0] / seen, 100 * self._sums[1] / seen)
+            if stop() and self.step < self.steps:
+                return False
+        self.epoch, self.step = self.epoch + 1, 0
+        return True
+
+    def _run(self, batches: np.ndarray) -> None:
+        """One stretch: a step for each row of indices."""
+        began = time.perf_counter()
+        first = self.epoch * self.steps + self.step
+        rates = self.learning_rates[first : first + len(batches)]
+        traced = batches.shape[1] in self._graphs
+        losses, errors = self._graph(batches.shape[1])(
+            tf.constant(batches), tf.constant(rates), tf.constant(first, tf.int64)
+        )
+        losses = losses.numpy()
+        if not np.isfinite(losses).all():
+            bad = int(np.argmin(np.isfinite(losses)))
+            where = f"in epoch {self.epoch + 1}, step {self.step + bad + 1}"
+            raise DivergenceError(f"training diverged: the loss is {losses[bad]} {where}", CALM)
+        seconds = time.perf_counter() - began
+        for loss, wrong in zip(losses, errors.numpy(), strict=True):  # one by one: a sum that no length of stretches changes
+            self._sums += (loss, wrong, 0)
+        self._sums[2] += seconds
+        self.step += len(batches)
+        if traced and len(batches) == self._stretch:  # the first call builds the graph, which says nothing of the next
+            if seconds < SHORT:
+                self._stretch = min(2 * self._stretch, LONGEST_STRETCH)
+            elif seconds > LONG:
+                self._stretch = max(self._stretch // 2, 1)
+
+    def _graph(self, batch_size: int) -> Any:
+        """`_train_stretch` for batches of one size, which the graph then knows."""
+        if batch_size not in self._graphs:
+            signature = [
+                tf.TensorSpec([None, batch_size], tf.int32),
+                tf.TensorSpec([None], tf.float32),
+                tf.TensorSpec([], tf.int64),
+            ]
+            traced = tf.function(self._train_stretch, input_signature=signature, jit_compile=self._compiled)
+            self._graphs[batch_size] = traced.get_concrete_function()
+        return self._graphs[batch_size]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels), n ≥ 1.
@@ -142,44 +193,46 @@ class Trainer:
 
     def keep(self) -> None:
         """Remember the weights as they are evaluated now; `finish` can return to them."""
-        with self._averaged():
+        with self._average.applied():
             self._best = self.model.get_weights()
 
     def finish(self, select: str) -> None:
         """Give the model the weights to evaluate and save: those kept last (`best`), or the present ones (`last`)."""
         if select == "best":
             self.model.set_weights(self._best)
-        elif self._averages:
-            self.model.set_weights([average.numpy() for average in self._averages])
+        else:
+            self._average.apply()
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that decides how training goes on, the state of the random generators included."""
-        state = {name: np.asarray(variable) for name, variable in self._variables().items()}
-        return state | {f"{BEST}{index:03d}": weight for index, weight in enumerate(self._best)}
+        """Everything that decides how training goes on, in memory of its own."""
+        state = {name: variable.numpy().copy() for name, variable in self._variables().items()}
+        state |= {f"{BEST}{index:03d}": weight for index, weight in enumerate(self._best)}
+        return state | {"position": np.array([self.epoch, self.step]), "sums": self._sums.copy()}
 
-    def restore(self, state: dict[str, np.ndarray], epoch: int) -> None:
-        """Continue behind `epoch` from what `state` returned there.
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from where `state` was called.
 
         Raises:
             ValueError: the state is not one of this model and optimizer.
         """
-        self._best = [array for name, array in state.items() if name.startswith(BEST)]
-        state = {name: array for name, array in state.items() if not name.startswith(BEST)}
+        state = dict(state)
+        self._best = [state.pop(name) for name in sorted(state) if name.startswith(BEST)]
+        position, self._sums = state.pop("position"), state.pop("sums")
+        self.epoch, self.step = map(int, position)
         variables = self._variables()
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
         if shapes != {name: array.shape for name, array in state.items()}:
             raise ValueError("the state belongs to another model or optimizer")
         for name, variable in variables.items():
             variable.assign(state[name])
-        self.epoch = epoch
 
     def _variables(self) -> dict[str, keras.Variable]:
-        # `model.variables` holds the weights, the statistics of batch norm, and the state of dropout's random generators,
-        # which files of Keras omit. Paths repeat, so the position makes the name unique.
+        # `model.variables` holds the weights, the statistics of batch norm, and the state of random layers, which files of
+        # Keras omit. Paths repeat, so the position makes the name unique.
         listed = [
             ("model", self.model.variables),
             ("optimizer", self.optimizer.variables),
-            ("average", self._averages),
+            ("average", self._average.variables),
         ]
         return {
             f"{owner}/{index:03d}/{variable.path}": variable
@@ -187,43 +240,39 @@ class Trainer:
             for index, variable in enumerate(variables)
         }
 
-    def _stretch(self, order: tf.Tensor, learning_rates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step for each learning rate; returns the sum of the losses and the number of errors."""
-        loss_sum, errors = tf.constant(0.0), tf.constant(0)
-        for step in tf.range(tf.size(learning_rates)):
-            batch = order[step * self._batch_size : (step + 1) * self._batch_size]
-            labels = tf.gather(self._labels, batch)
-            with tf.GradientTape() as tape:
-                logits = tf.cast(self._logits(tf.gather(self._images, batch), training=True), tf.float32)
-                losses = self._losses(labels, logits)
-                loss = self.optimizer.scale_loss(tf.reduce_mean(losses))  # float16 would lose small gradients
-            gradients = tape.gradient(loss, self.model.trainable_variables)
+    def _train_stretch(self, batches: tf.Tensor, learning_rates: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step for each row of `batches`; returns the sum of the losses and the number of errors of each."""
+        steps = tf.shape(batches)[0]
+        losses, errors = tf.TensorArray(tf.float32, steps), tf.TensorArray(tf.int32, steps)
+        for step in tf.range(steps):
+            loss, wrong, gradients = self._gradients(batches[step], first + tf.cast(step, tf.int64))
             self.optimizer.learning_rate.assign(learning_rates[step])
             self.optimizer.apply(gradients, self.model.trainable_variables)
-            self._average()
-            loss_sum += tf.reduce_sum(losses)
-            errors += tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) != labels, dtype=tf.int32)
-        return loss_sum, errors
+            self._average.update(self.optimizer.iterations)
+            losses, errors = losses.write(step, loss), errors.write(step, wrong)
+        return losses.stack(), errors.stack()
 
-    def _average(self) -> None:
-        """Move the averages towards the weights, faster at first, as TensorFlow's ExponentialMovingAverage does."""
-        if not self._averages:
-            return
-        steps = tf.cast(self.optimizer.iterations, tf.float32)
-        decay = tf.minimum(self._ema_decay, (1 + steps) / (10 + steps))
-        for average, weight in zip(self._averages, self.model.weights, strict=True):
-            average.assign(average + (1 - decay) * (weight - average))
+    def _gradients(self, batch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """The summed loss, the number of errors, and the gradient of the mean loss, each tower's apart and then added."""
+        count, variables = batch.shape[0], self.model.trainable_variables
+        towers = min(self._towers, count)
+        losses, errors, gradients = [], [], []
+        for tower in range(towers):
+            part = batch[count * tower // towers : count * (tower + 1) // towers]
+            labels = tf.gather(self._labels, part)
+            with tf.GradientTape() as tape:
+                logits = tf.cast(self._forward(tf.gather(self._images, part), step * towers + tower), tf.float32)
+                loss = tf.reduce_sum(self._losses(labels, logits))
+                share = self.optimizer.scale_loss(loss / count)  # float16 would lose small gradients
+            gradients.append(tape.gradient(share, variables))
+            losses.append(loss)
+            errors.append(tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) != labels, dtype=tf.int32))
+        return tf.add_n(losses), tf.add_n(errors), [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
 
-    @contextlib.contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The model with its averaged weights, if there are any, and afterwards with its own again."""
-        own = self.model.get_weights() if self._averages else []
-        self.finish("last")
-        try:
-            yield
-        finally:
-            if own:
-                self.model.set_weights(own)
+    def _predict_batch(self, images: tf.Tensor) -> tf.Tensor:
+        count = tf.shape(images)[0]
+        parts = [images[count * k // self._towers : count * (k + 1) // self._towers] for k in range(self._towers)]
+        return tf.concat([self.model(part, training=False) for part in parts], axis=0)
 
     def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """The cross-entropy of each image, float32 (n,)."""

@@ -1,12 +1,35 @@
 """Optimizers by name; the learning rate of each step comes from the schedule."""
 
 import keras
+import tensorflow as tf
 
 from mnist_exp.config.schema import AnyOptimizer
 
+
+class FusedAdam(keras.optimizers.Adam):
+    """Keras's Adam, each variable updated by one operation in one pass over memory instead of a dozen."""
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        """Update a float32 variable and its two moments."""
+        index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, tf.float32)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.cast(gradient, tf.float32),
+        )
+
+
 CLASSES = {
-    "adam": keras.optimizers.Adam,
-    "adamw": keras.optimizers.AdamW,
+    "adam": FusedAdam,
+    "adamw": FusedAdam,  # Keras decays weights apart from the gradient in every optimizer that is given a weight_decay
     "sgd": keras.optimizers.SGD,
     "rmsprop": keras.optimizers.RMSprop,
     "lion": keras.optimizers.Lion,

@@ -1,11 +1,15 @@
 """Runs that do not end well: their exit codes, what they leave, and how they go on."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +41,40 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@contextlib.contextmanager
+def started(place: Path, *overrides: str) -> Iterator[subprocess.Popen[str]]:
+    """A training that is under way."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "mnist_exp", *overrides],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A suite that a shell started in the background ignores SIGINT, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509  (no threads here)
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until(process: subprocess.Popen[str], beginning: str) -> None:
+    """Wait for a line that begins so."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith(beginning):
+            return
+    raise AssertionError(f"it ended before it wrote {beginning!r}")
+
+
+def same_result(directory: Path, other: Path) -> None:
+    """Bit for bit: weights, history (but for the seconds) and predictions."""
+    assert weights(directory) == weights(other)
+    assert metrics(directory) == metrics(other)
+    assert (directory / "predictions.npz").read_bytes() == (other / "predictions.npz").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("number", "code", "left"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "interrupted"), (signal.SIGKILL, -9, "running")],
@@ -44,21 +82,10 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_interrupted_run_resumes_to_the_same_result(
     number: signal.Signals, code: int, left: str, tmp_path: Path, command: Command, uninterrupted: Path
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mnist_exp", *LONG],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A suite that a shell started in the background ignores SIGINT, and its children would inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509  (no threads here)
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("epoch  5/"):
-            break
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    with started(tmp_path, *LONG) as process:
+        until(process, "epoch  5/")
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "Traceback" not in err
     (directory,) = (tmp_path / "runs").iterdir()
@@ -75,9 +102,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     assert done.returncode == 0, done.stderr
     assert status(directory)["status"] == "completed"
     assert "resumed behind epoch" in (directory / "train.log").read_text()
-    assert weights(directory) == weights(uninterrupted)
-    assert metrics(directory) == metrics(uninterrupted)
-    assert (directory / "predictions.npz").read_bytes() == (uninterrupted / "predictions.npz").read_bytes()
+    same_result(directory, uninterrupted)
     environment = json.loads((directory / "environment.json").read_text())
     assert environment["argv"][-len(LONG) :] == list(LONG)
     assert [session["argv"][-2:] for session in environment["resumed"]] == [["resume", "latest"]]
@@ -89,17 +114,11 @@ def test_an_interrupted_run_resumes_to_the_same_result(
 
 
 def test_a_changed_configuration_and_a_live_run_are_not_resumed(tmp_path: Path, command: Command) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "mnist_exp", *LONG, "training.epochs=3000"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("epoch    2/"):
-                break
+    with started(tmp_path, *LONG, "training.epochs=3000") as process:
+        until(process, "epoch    2/")
         live = command("resume", "latest")
         process.kill()
-        process.wait(timeout=60)
-        process.stderr.read()
+        process.communicate(timeout=60)
     assert live.returncode == 2
     assert f"is being written by process {process.pid} on " in live.stderr
     (directory,) = (tmp_path / "runs").iterdir()
@@ -108,7 +127,38 @@ def test_a_changed_configuration_and_a_live_run_are_not_resumed(tmp_path: Path, 
         (directory / "config.yaml").write_text(content.replace(*change))
         changed = command("resume", "latest")
         assert changed.returncode == 2, changed.stderr
-        assert "config.yaml has been changed since" in changed.stderr
+        before, now = (text.partition(": ")[2] for text in change)
+        key = change[0].partition(":")[0]
+        assert "config.yaml has been changed since the run began" in changed.stderr
+        assert f"{key}: {before} → {now}" in changed.stderr
+
+
+BIG = ("model=cnn_large", "dataset.limit=20000", "training.batch_size=500", "training.epochs=3", "model.dropout=0.2")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_within_an_epoch_keeps_its_steps(
+    number: signal.Signals, code: int, tmp_path: Path, command: Command
+) -> None:
+    with started(tmp_path, *BIG, "progress=live") as process:
+        assert process.stderr is not None
+        seen = ""
+        while not re.search(r"\d images/s", seen):  # the bar, behind the second stretch
+            seen += (character := process.stderr.read(1))
+            assert character, seen
+        began = time.perf_counter()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        seconds = time.perf_counter() - began
+    assert process.returncode == code, err
+    assert seconds < 5
+    (directory,) = (tmp_path / "runs").iterdir()
+    assert status(directory)["status"] == "interrupted"
+    latest = max((directory / "checkpoints").iterdir())
+    assert re.fullmatch(r"epoch_000000_step_0000000\d\d", latest.name)
+    resumed = command("resume", "latest")
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"resumed behind epoch 0, step {int(latest.name[-9:])} of 37" in resumed.stderr
 
 
 @pytest.mark.parametrize("held_out", ["5000", "0"])
@@ -126,23 +176,77 @@ def test_a_divergence_that_only_the_weights_show(held_out: str, command: Command
     assert status(directory)["status"] == "diverged"
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root can mount a small disk")
-def test_a_full_disk_is_exit_5_and_the_run_goes_on_when_there_is_space(command: Command, tmp_path: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 16 MB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(disk)], check=False).returncode:
-        pytest.skip("this system lets nobody mount a small disk")
-    try:
-        done = command(*TINY, "model.units=[32]", "training.epochs=6", "runs_dir=disk")
-        assert done.returncode == 5, done.stderr
-        assert "No space left on device" in done.stderr
-        assert "free space" in done.stderr
-        assert "Traceback" not in done.stderr
-        subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
-        resumed = command("resume", "latest", "--runs-dir", "disk")
-        assert resumed.returncode == 0, resumed.stderr
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("this system does not let this user mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_disk_too_small_is_known_before_training(command: Command, small_disk: Path) -> None:
+    done = command(*TINY, "model.units=[800]", f"runs_dir={small_disk}")
+    assert done.returncode == 5, done.stderr
+    assert re.search(r"the run needs about \d\d MB there, and 1\d\.\d MB are free", done.stderr)
+    assert str(small_disk) in done.stderr
+    assert "epoch" not in done.stderr
+
+
+def test_a_full_disk_is_exit_5_and_the_run_goes_on_when_there_is_space(
+    command: Command, tmp_path: Path, small_disk: Path, uninterrupted: Path
+) -> None:
+    filler = small_disk / "filler"
+    with started(tmp_path, *LONG, f"runs_dir={small_disk}") as process:
+        until(process, "epoch  3/")
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 5, err
+    assert "No space left on device" in err
+    assert "free space" in err
+    assert "Traceback" not in err
+    filler.unlink()
+    resumed = command("resume", "latest", "--runs-dir", str(small_disk))
+    assert resumed.returncode == 0, resumed.stderr
+    (directory,) = small_disk.iterdir()
+    same_result(directory, uninterrupted)
+
+
+def test_a_directory_that_goes_away_is_exit_5(tmp_path: Path) -> None:
+    with started(tmp_path, *LONG) as process:
+        until(process, "epoch  3/")
+        (directory,) = (tmp_path / "runs").iterdir()
+        directory.rename(tmp_path / "elsewhere")
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 5, err
+    assert f"{directory.name}" in err
+    assert "cannot be written: No such file or directory" in err
+    assert "Traceback" not in err
+
+
+def test_a_lost_checkpoint_is_told(command: Command, tmp_path: Path, uninterrupted: Path) -> None:
+    with started(tmp_path, *LONG) as process:
+        until(process, "epoch  5/")
+        process.kill()
+        process.communicate(timeout=60)
+    (directory,) = (tmp_path / "runs").iterdir()
+    shutil.copytree(directory, tmp_path / "none")
+    latest = max((directory / "checkpoints").iterdir())
+    shutil.rmtree(latest)
+    done = command("resume", "latest")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"warning: history\.csv has \d+ epochs, the last whole checkpoint is of epoch \d+:", done.stderr)
+    same_result(directory, uninterrupted)
+    shutil.rmtree(tmp_path / "none" / "checkpoints")
+    (tmp_path / "none" / "checkpoints").mkdir()
+    refused = command("resume", str(tmp_path / "none"))
+    assert refused.returncode == 3, refused.stderr
+    assert "there is no checkpoint, though history.csv has" in refused.stderr
 
 
 def test_a_run_that_diverges_says_so(command: Command, tmp_path: Path) -> None:

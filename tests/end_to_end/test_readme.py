@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,9 +39,11 @@ def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tour is taken: later commands see the runs of earlier ones."""
-    return tmp_path_factory.mktemp("tour")
+def place(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
+    """Where the tour is taken, by a user who has trained before."""
+    tour = tmp_path_factory.mktemp("tour")
+    shutil.copytree(trained, tour / "runs" / trained.name)
+    return tour
 
 
 def test_there_are_commands_to_run() -> None:

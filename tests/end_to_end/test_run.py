@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mnist_exp import config, evaluation
-from mnist_exp.config.schema import config_hash
+from mnist_exp.config.identity import config_hash
 from tests.conftest import TINY, Command
 
 SUMMARY_KEYS = {
@@ -41,7 +41,7 @@ def weights(directory: Path) -> str:
 def test_the_directory_is_complete_and_nothing_else(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} == FILES
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d_mlp_s7", trained.name)
-    assert [path.name for path in sorted((trained / "checkpoints").iterdir())] == ["epoch_00001", "epoch_00002"]
+    assert [path.name for path in sorted((trained / "checkpoints").iterdir())] == ["epoch_000001", "epoch_000002"]
 
 
 def test_the_summary_has_its_schema_and_agrees_with_the_predictions(trained: Path) -> None:
@@ -192,12 +192,13 @@ def test_bfloat16_trains_and_its_model_is_plain_keras(command: Command, tmp_path
         "preprocessing=standardize",
         "model=cnn_simple",
         "model.filters=[4]",
+        "threads.towers=3",
         "threads.intra_op=1",
         "threads.inter_op=1",
     )
     assert done.returncode == 0, done.stderr
     (directory,) = (tmp_path / "runs").iterdir()
-    assert json.loads((directory / "environment.json").read_text())["threads"] == {"intra_op": 1, "inter_op": 1}
+    assert json.loads((directory / "environment.json").read_text())["threads"] == {"intra_op": 1, "inter_op": 1, "towers": 3}
     assert "in bfloat16" in (directory / "train.log").read_text()
     code = (
         "import sys, keras, numpy as np; from mnist_exp import datasets; images = datasets.load('mnist').test_images\n"

@@ -20,11 +20,27 @@ from mnist_exp.training.loop import Trainer
 from tests.conftest import ROOT, compose
 
 SMALL_CNN = ("model=cnn_large", "model.filters=[4,3]", "model.units=[8]", "training.batch_size=32", "training.epochs=3")
+NOTHING = np.empty((0, 28, 28, 1), np.uint8), np.empty(0, np.uint8)
 COUNT = 300  # 9 full batches of 32 and one of 12
 
 
-def silent(seen: int, loss: float, error_percent: float) -> None:
+def silent(epoch: int, seen: int, loss: float, error_percent: float) -> None:
     """A progress that nobody sees."""
+
+
+def never() -> bool:
+    """Do not stop."""
+    return False
+
+
+def losses(made: Trainer, epochs: int) -> list[tuple[float, float]]:
+    """Train; the loss and the errors of each epoch."""
+    found = []
+    for _ in range(epochs):
+        row = made.run_epoch(*NOTHING, silent, never)
+        assert row is not None
+        found.append((row.train_loss, row.train_error_percent))
+    return found
 
 
 @pytest.fixture
@@ -35,7 +51,7 @@ def trainer(digits: Dataset) -> Callable[..., Trainer]:
     return make
 
 
-def trainer_for(experiment: Experiment, digits: Dataset) -> Trainer:
+def trainer_for(experiment: Experiment, digits: Dataset, compiled: bool = False) -> Trainer:
     device.prepare("cpu", experiment.precision, experiment.threads, experiment.seed)
     images, labels = digits.train_images[:COUNT], digits.train_labels[:COUNT]
     model = models.build(experiment.model, preprocessing.build(experiment.preprocessing, images), (28, 28, 1), 10)
@@ -53,6 +69,8 @@ def trainer_for(experiment: Experiment, digits: Dataset) -> Trainer:
         training.label_smoothing,
         training.ema_decay,
         experiment.seed,
+        device.towers("/CPU:0", experiment.threads, training.batch_size),
+        compiled,
     )
 
 
@@ -97,8 +115,7 @@ def test_steps_are_kerass_train_on_batch(
         theirs.optimizer.learning_rate = rates[step]
         theirs.train_on_batch(digits.train_images[batch], targets[batch])
 
-    for _ in range(2):
-        ours.train_epoch(silent)
+    losses(ours, 2)
     moved = max(np.abs(now - start).max() for start, now in zip(before, ours.model.get_weights(), strict=True))
     apart = [np.abs(mine - other) for mine, other in zip(ours.model.get_weights(), theirs.get_weights(), strict=True)]
     assert moved > 1e-3
@@ -113,50 +130,73 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(trainer: 
     hashes = []
     for overrides in ((), (), ("seed=8",), ("precision=bfloat16",), ("precision=bfloat16",)):
         made = trainer(*overrides)
-        losses = [made.train_epoch(silent)[0] for _ in range(2)]
-        hashes.append((weights_sha256(made.model), losses))
+        hashes.append((losses(made, 2), weights_sha256(made.model)))
     assert hashes[0] == hashes[1]
     assert hashes[3] == hashes[4]
-    assert len({weights for weights, _ in hashes}) == 3
+    assert len({weights for _, weights in hashes}) == 3
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "lion"])
 def test_a_restored_state_goes_on_bit_for_bit(optimizer: str, trainer: Callable[..., Trainer]) -> None:
     overrides = (f"optimizer={optimizer}", "schedule=cosine", "model.dropout=0.5")
     whole = trainer(*overrides)
-    first = whole.train_epoch(silent)
-    state = {name: array.copy() for name, array in whole.state().items()}
-    rest = [whole.train_epoch(silent)[:2] for _ in range(2)]
+    (first,) = losses(whole, 1)
+    state = whole.state()
+    rest = losses(whole, 2)
 
     resumed = trainer(*overrides, "seed=7")
-    resumed.restore(state, 1)
-    assert [resumed.train_epoch(silent)[:2] for _ in range(2)] == rest
+    resumed.restore(state)
+    assert losses(resumed, 2) == rest
     assert weights_sha256(resumed.model) == weights_sha256(whole.model)
     assert first[0] > rest[1][0]
+
+
+def test_a_training_stopped_within_an_epoch_goes_on_bit_for_bit(trainer: Callable[..., Trainer]) -> None:
+    """Behind the first stretch of 8 of 10 steps, whatever the length of the stretches before and after."""
+    overrides = ("model.dropout=0.5", "training.ema_decay=0.9")
+    whole = trainer(*overrides)
+    expected = losses(whole, 3)
+
+    stopped = trainer(*overrides)
+    before = losses(stopped, 1)
+    stopped._stretch = 3
+    assert stopped.run_epoch(*NOTHING, silent, lambda: True) is None
+    assert (stopped.epoch, stopped.step) == (1, 3)
+    resumed = trainer(*overrides)
+    resumed.restore(stopped.state())
+    assert before + losses(resumed, 2) == expected
+    assert weights_sha256(resumed.model) == weights_sha256(whole.model)
+
+
+def test_a_stop_at_the_end_of_an_epoch_leaves_it_done(trainer: Callable[..., Trainer]) -> None:
+    made = trainer(f"training.batch_size={COUNT}")
+    row = made.run_epoch(*NOTHING, silent, lambda: True)
+    assert row is not None
+    assert (made.epoch, made.step) == (1, 0)
 
 
 def test_a_state_of_another_model_is_refused(trainer: Callable[..., Trainer]) -> None:
     state = trainer().state()
     with pytest.raises(ValueError, match="another model"):
-        trainer("model.units=[9]").restore(state, 1)
+        trainer("model.units=[9]").restore(state)
     with pytest.raises(ValueError, match="another model"):
-        trainer("optimizer=sgd").restore(state, 1)
+        trainer("optimizer=sgd").restore(state)
 
 
 def test_an_epoch_is_measured(trainer: Callable[..., Trainer], digits: Dataset) -> None:
     made = trainer()
     seen = []
-    row = made.run_epoch(
-        digits.test_images[:50], digits.test_labels[:50], lambda count, loss, error: seen.append((count, loss, error))
-    )
+    row = made.run_epoch(digits.test_images[:50], digits.test_labels[:50], lambda *told: seen.append(told), never)
+    assert row is not None
     assert row.epoch == made.epoch == 1
-    assert seen[-1][0] == COUNT
-    assert row.train_loss == pytest.approx(seen[-1][1])
-    assert row.train_error_percent == pytest.approx(seen[-1][2])
+    assert seen[-1][:2] == (1, COUNT)
+    assert row.train_loss == pytest.approx(seen[-1][2])
+    assert row.train_error_percent == pytest.approx(seen[-1][3])
     assert row.validation_error_percent == pytest.approx(
         100 * np.mean(made.predict(digits.test_images[:50]).argmax(axis=1) != digits.test_labels[:50])
     )
-    empty = made.run_epoch(digits.test_images[:0], digits.test_labels[:0], silent)
+    empty = made.run_epoch(*NOTHING, silent, never)
+    assert empty is not None
     assert empty.validation_loss is None
     assert empty.validation_error_percent is None
 
@@ -170,14 +210,10 @@ def test_predictions_do_not_depend_on_dropout_or_batching(trainer: Callable[...,
 
 
 def test_divergence_names_the_epoch_and_step(trainer: Callable[..., Trainer]) -> None:
-    made = trainer("optimizer=sgd", "optimizer.learning_rate=100", "model.activation=elu")
+    made = trainer("optimizer=sgd", "optimizer.learning_rate=100", "model.activation=leaky_relu")
 
-    def train() -> None:
-        for _ in range(3):
-            made.train_epoch(silent)
-
-    with pytest.raises(DivergenceError, match=r"the loss is (nan|inf) in epoch \d+, steps 1 to 10") as caught:
-        train()
+    with pytest.raises(DivergenceError, match=r"the loss is (nan|inf) in epoch \d+, step \d+\n") as caught:
+        losses(made, 3)
     assert caught.value.exit_code == 4
 
 
@@ -193,7 +229,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 def test_threads_cannot_change_within_a_process(trainer: Callable[..., Trainer]) -> None:
     trainer()
     with pytest.raises(EnvironmentFailure, match="already runs with"):
-        device.prepare("cpu", "float32", compose("threads.intra_op=1").threads, 7)
+        device.prepare("cpu", "float32", compose("threads.intra_op=3").threads, 7)
 
 
 def test_the_average_follows_its_formula_and_is_what_is_evaluated(trainer: Callable[..., Trainer], digits: Dataset) -> None:
@@ -201,12 +237,13 @@ def test_the_average_follows_its_formula_and_is_what_is_evaluated(trainer: Calla
     images, labels = digits.test_images[:50], digits.test_labels[:50]
     expected = made.model.get_weights()
     for step in range(1, 9):  # one step an epoch
-        row = made.run_epoch(images, labels, silent)
+        row = made.run_epoch(images, labels, silent, never)
         decay = min(0.6, (1 + step) / (10 + step))
         expected = [
             average + (1 - decay) * (weight - average)
             for average, weight in zip(expected, made.model.get_weights(), strict=True)
         ]
+    assert row is not None
     trained = made.model.get_weights()
     made.finish("last")
     for average, weight in zip(expected, made.model.get_weights(), strict=True):
@@ -218,11 +255,13 @@ def test_the_average_follows_its_formula_and_is_what_is_evaluated(trainer: Calla
 def test_what_was_kept_comes_back(trainer: Callable[..., Trainer], digits: Dataset) -> None:
     made = trainer()
     images, labels = digits.test_images[:50], digits.test_labels[:50]
-    first = made.run_epoch(images, labels, silent)
+    first = made.run_epoch(images, labels, silent, never)
     made.keep()
-    second = made.run_epoch(images, labels, silent)
+    second = made.run_epoch(images, labels, silent, never)
+    assert first is not None
+    assert second is not None
     resumed = trainer()
-    resumed.restore(made.state(), 2)
+    resumed.restore(made.state())
     for one in (made, resumed):
         one.finish("last")
         assert evaluation.score(one.predict(images), labels)["loss"] == second.validation_loss

@@ -14,15 +14,17 @@ from mnist_exp.training import checkpoints
 from mnist_exp.training.checkpoints import Checkpoint
 from mnist_exp.training.history import Epoch
 
+ME = {"model.units": [4], "seed": 7}
 
-def checkpoint(epoch: int) -> Checkpoint:
+
+def checkpoint(epoch: int, step: int = 0) -> Checkpoint:
     history = [Epoch(number, 0.1, 0.2, 0.3, None, 0.5, 0.6, 0.7) for number in range(1, epoch + 1)]
-    return Checkpoint("me", epoch, 12.5, {"model/000/dense/kernel": np.full((2, 3), epoch / 3, np.float32)}, history)
+    return Checkpoint(ME, epoch, step, 12.5, {"model/000/dense/kernel": np.full((2, 3), epoch / 3, np.float32)}, history)
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     checkpoints.save(tmp_path / "checkpoints", checkpoint(1))
-    loaded, faults = checkpoints.load_latest(tmp_path / "checkpoints", "me")
+    loaded, faults = checkpoints.load_latest(tmp_path / "checkpoints", ME)
     assert loaded is not None
     assert faults == []
     assert (loaded.epoch, loaded.history) == (1, checkpoint(1).history)
@@ -32,23 +34,37 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def test_the_last_two_are_kept(tmp_path: Path) -> None:
     for epoch in range(1, 6):
         checkpoints.save(tmp_path, checkpoint(epoch))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_00004", "epoch_00005"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_000004", "epoch_000005"]
 
 
 def test_a_run_without_checkpoints_starts_anew(tmp_path: Path) -> None:
-    assert checkpoints.load_latest(tmp_path / "nowhere", "me") == (None, [])
+    assert checkpoints.load_latest(tmp_path / "nowhere", ME) == (None, [])
 
 
 def test_a_checkpoint_of_another_experiment_is_refused(tmp_path: Path) -> None:
     checkpoints.save(tmp_path, checkpoint(1))
-    with pytest.raises(InputError, match="another experiment"):
-        checkpoints.load_latest(tmp_path, "someone else")
+    with pytest.raises(InputError) as caught:
+        checkpoints.load_latest(tmp_path, {"model.units": [5], "model.dropout": 0.2})
+    changes = "model.units: [4] → [5]; seed: 7 → absent; model.dropout: absent → 0.2"
+    assert caught.value.cause == f"{tmp_path.parent}: config.yaml has been changed since the run began: {changes}"
+
+
+def test_a_state_within_an_epoch_comes_between_its_ends(tmp_path: Path) -> None:
+    for epoch, step in ((1, 0), (2, 0), (2, 125)):
+        checkpoints.save(tmp_path, checkpoint(epoch, step))
+    loaded, _ = checkpoints.load_latest(tmp_path, ME)
+    assert loaded is not None
+    assert (loaded.epoch, loaded.step) == (2, 125)
+    checkpoints.save(tmp_path, checkpoint(3))
+    loaded, _ = checkpoints.load_latest(tmp_path, ME)
+    assert loaded is not None
+    assert (loaded.epoch, loaded.step) == (3, 0)
 
 
 def test_the_hundred_thousandth_epoch_comes_after_those_before(tmp_path: Path) -> None:
     for epoch in (99_999, 100_000):
         checkpoints.save(tmp_path, dataclasses.replace(checkpoint(1), epoch=epoch))
-    loaded, _ = checkpoints.load_latest(tmp_path, "me")
+    loaded, _ = checkpoints.load_latest(tmp_path, ME)
     assert loaded is not None
     assert (loaded.epoch, loaded.wall_seconds) == (100_000, 12.5)
 
@@ -68,15 +84,15 @@ def truncate(path: Path) -> None:
 def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path, damage: Callable[[Path], None], name: str) -> None:
     for epoch in (1, 2):
         checkpoints.save(tmp_path, checkpoint(epoch))
-    damage(tmp_path / "epoch_00002" / name)
-    loaded, faults = checkpoints.load_latest(tmp_path, "me")
+    damage(tmp_path / "epoch_000002" / name)
+    loaded, faults = checkpoints.load_latest(tmp_path, ME)
     assert loaded is not None
     assert loaded.epoch == 1
     assert len(faults) == 1
-    assert "epoch_00002" in faults[0]
-    damage(tmp_path / "epoch_00001" / name)
+    assert "epoch_000002" in faults[0]
+    damage(tmp_path / "epoch_000001" / name)
     with pytest.raises(IntegrityError) as caught:
-        checkpoints.load_latest(tmp_path, "me")
+        checkpoints.load_latest(tmp_path, ME)
     assert caught.value.exit_code == 3
 
 
@@ -90,8 +106,8 @@ def test_a_save_that_fails_leaves_the_earlier_ones(tmp_path: Path, monkeypatch: 
         patch.setattr(os, "fsync", full)
         with pytest.raises(EnvironmentFailure, match="No space left"):
             checkpoints.save(tmp_path, checkpoint(2))
-    loaded, faults = checkpoints.load_latest(tmp_path, "me")
+    loaded, faults = checkpoints.load_latest(tmp_path, ME)
     assert loaded is not None
     assert (loaded.epoch, faults) == (1, [])
     checkpoints.save(tmp_path, checkpoint(2))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_00001", "epoch_00002"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_000001", "epoch_000002"]

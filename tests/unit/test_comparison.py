@@ -10,7 +10,7 @@ import yaml
 
 from mnist_exp import comparison, evaluation, files, runs, terminal
 from mnist_exp.comparison import tables
-from mnist_exp.config.schema import config_hash
+from mnist_exp.config.identity import config_hash
 from mnist_exp.runs import Run
 from tests.conftest import compose
 

@@ -16,10 +16,11 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 def frames(width: int) -> list[str]:
     """The lines that a live display of the second of three epochs draws."""
     file = io.StringIO()
-    shown = progress.Live(Console(file=file, force_terminal=True, width=width), epochs=3, images=1000, done=1)
+    shown = progress.Live(Console(file=file, force_terminal=True, width=width), epochs=3, images=1000)
     with shown:
         shown.epoch(ROW)
-        shown.stretch(500, 0.2, 6.0)
+        shown.stretch(3, 250, 0.3, 7.0)
+        shown.stretch(3, 500, 0.2, 6.0)
     return re.split(r"[\r\n]+", CONTROL.sub("", file.getvalue()))
 
 
@@ -51,7 +52,7 @@ def test_a_line_for_an_epoch() -> None:
 def test_plain_prints_a_line_and_quiet_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     for setting in ("plain", "auto", "quiet"):
         with progress.display(setting, 3, 1000) as shown:  # type: ignore[arg-type]
-            shown.stretch(500, 0.2, 6.0)
+            shown.stretch(2, 500, 0.2, 6.0)
             shown.epoch(ROW)
     captured = capsys.readouterr()
     assert captured.err == 2 * (progress.sentence(ROW, 3) + "\n")  # no terminal here: auto is plain

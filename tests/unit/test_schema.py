@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from mnist_exp import config
 from mnist_exp.commands.overview import description
-from mnist_exp.config.schema import Experiment, config_hash
+from mnist_exp.config.identity import config_hash
+from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError
 from tests.conftest import ROOT, compose
 

@@ -1,0 +1,116 @@
+"""The forward pass of training: the function that the model is, computed in fewer and cheaper operations.
+
+The model that is evaluated and saved stays plain Keras; this is a second graph over the same weights.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mnist_exp import models
+
+# Never decreasing, so the largest of four activations is the activation of the largest: pooling first leaves a quarter of
+# the elements to shift and activate, and the function and its gradient are the same.
+MONOTONIC = ("relu", "elu", "leaky_relu", "selu", "sigmoid", "tanh", "linear")
+LEVELS = 2**16  # of the random numbers that dropout compares with its rate
+
+
+class Forward:
+    """From images to logits, with dropout."""
+
+    def __init__(self, model: keras.Model, seed: int) -> None:
+        """Share the weights of a model.
+
+        Args:
+            model: from `models.build`.
+            seed: of the dropout masks, which depend on it and on the number given to each call.
+        """
+        self._seed = seed
+        self._number = tf.constant(0, tf.int64)
+        self._dropouts = 0
+        logits = models.logits_of(model)
+        self._fused = _convolutions_before_pooling(logits)
+        self._network = keras.models.clone_model(logits, clone_function=self._faster)
+
+    def __call__(self, images: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """Logits of images; no two calls of a training may share their `number`, an int64 scalar."""
+        self._number = number
+        return self._network(images, training=True)
+
+    def _faster(self, layer: keras.Layer) -> keras.Layer:
+        if type(layer) is keras.layers.Dropout and layer.noise_shape is None:
+            self._dropouts += 1
+            return _Dropout(layer, self, self._dropouts)
+        if layer in self._fused:
+            return _Convolve(layer)
+        for convolution, pool in self._fused.items():
+            if layer is pool:
+                return _PoolAndActivate(convolution, pool)
+        return layer
+
+    def random_bits(self, count: tf.Tensor, stream: int) -> tf.Tensor:
+        """uint16 (count,), uniform, fresh for each call of the network and each stream."""
+        seed = tf.stack([tf.constant(self._seed, tf.int64), self._number * 1024 + stream])
+        words = tf.random.stateless_uniform([(count + 3) // 4], seed, None, None, tf.uint64, "philox")
+        return tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:count]
+
+
+class _Dropout(keras.layers.Layer):
+    """Keras's Dropout with 16 random bits for an element in place of 64, and without a state.
+
+    The rate is rounded to 1/65,536; what is kept is scaled by what was really dropped, so the expectation is exact.
+    """
+
+    def __init__(self, dropout: keras.layers.Dropout, source: Forward, stream: int) -> None:
+        super().__init__(dtype=dropout.dtype_policy, name=f"fast_{dropout.name}")
+        self._dropped = round(dropout.rate * LEVELS)
+        self._source = source
+        self._stream = stream
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(inputs)
+        bits = self._source.random_bits(tf.reduce_prod(shape), self._stream)
+        kept = tf.cast(tf.reshape(bits, shape) >= self._dropped, inputs.dtype)
+        return inputs * (kept * tf.cast(LEVELS / (LEVELS - self._dropped), inputs.dtype))
+
+
+class _Convolve(keras.layers.Layer):
+    """A convolution's products alone; `_PoolAndActivate` does the rest."""
+
+    def __init__(self, convolution: keras.layers.Conv2D) -> None:
+        super().__init__(dtype=convolution.dtype_policy, name=f"fast_{convolution.name}")
+        self.convolution = convolution
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return self.convolution.convolution_op(inputs, self.convolution.kernel)
+
+
+class _PoolAndActivate(keras.layers.Layer):
+    """The pooling of a convolution, then its bias and activation."""
+
+    def __init__(self, convolution: keras.layers.Conv2D, pool: keras.layers.MaxPooling2D) -> None:
+        super().__init__(dtype=pool.dtype_policy, name=f"fast_{pool.name}")
+        self.convolution = convolution
+        self.pool = pool
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        largest = self.pool.call(inputs)
+        if self.convolution.use_bias:
+            largest = keras.ops.add(largest, self.convolution.bias)
+        return self.convolution.activation(largest)
+
+
+def _convolutions_before_pooling(network: keras.Model) -> dict[Any, Any]:
+    """The convolutions that only a max-pooling reads, each with that pooling, where the order of the two does not matter."""
+    readers: dict[int, list[keras.Layer]] = {}
+    for layer in network.layers:
+        for tensor in keras.tree.flatten(layer.input):
+            readers.setdefault(id(tensor), []).append(layer)
+    found = {}
+    for layer in network.layers:
+        if type(layer) is keras.layers.Conv2D and layer.activation.__name__ in MONOTONIC:
+            after = readers.get(id(layer.output), [])
+            if len(after) == 1 and type(after[0]) is keras.layers.MaxPooling2D:
+                found[layer] = after[0]
+    return found
