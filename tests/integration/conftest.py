@@ -3,6 +3,8 @@
 import os
 import warnings
 
+import pytest
+
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
@@ -10,3 +12,13 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what third parties warn of while they are imported is not ours to mend
     import keras  # noqa: F401
     import tensorflow as tf  # noqa: F401
+
+from mnist_exp.training import device
+from tests.conftest import compose
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _thread_pools() -> None:
+    """TensorFlow takes the sizes of its thread pools when it first computes: those of training, whichever test is first."""
+    experiment = compose()
+    device.prepare("cpu", experiment.precision, experiment.threads, experiment.seed)
