@@ -15,7 +15,7 @@ STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=%,$(subst \ ,_,$(MAKEOVERRIDES)))
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}' | sort
@@ -46,6 +46,9 @@ tutorial-table: .venv/.installed ## retrain the tutorial's three models with 5 s
 benchmark: .venv/.installed-dev ## measure what is promised about speed
 	@$(BIN)/python tests/benchmarks/startup.py
 	@$(BIN)/python tests/benchmarks/training.py $(ARGS)
+
+faults: .venv/.installed-dev ## break runs on purpose, many times, and count what survives (15 minutes)
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 constraints: .venv/.installed-dev ## write constraints.txt anew with the newest versions
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \

@@ -14,6 +14,8 @@ import numpy as np
 
 from mnist_exp.errors import EnvironmentFailure
 
+UNFINISHED = ".unfinished."  # how the name of a file begins while it is written
+
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
@@ -38,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         EnvironmentFailure: it cannot be written; the old file is still there.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = path.with_name(f"{UNFINISHED}{path.name}")
     with writing(path):
         try:
             yield temporary
@@ -50,6 +52,13 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink()
             raise
         sync_directory(path.parent)
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove what a process that was killed left half-written in a directory that is now this process's alone."""
+    with writing(directory):
+        for path in directory.glob(f"{UNFINISHED}*"):
+            path.unlink()
 
 
 def sync_directory(directory: Path) -> None:

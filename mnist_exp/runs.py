@@ -117,6 +117,7 @@ def locked(run: Run) -> Iterator[None]:
             status = read_json(run.status)
             holder = f"process {status.get('pid')} on {status.get('host')}" if status else "another process"
             raise InputError(f"{run.directory}: is being written by {holder}", "wait for it, or end it first") from None
+        files.remove_unfinished(run.directory)
         yield
 
 

@@ -49,7 +49,8 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
     temporary = directory / f".{final.name}.tmp"
     with files.writing(final):
         directory.mkdir(exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+        for unfinished in directory.glob(".epoch_*"):  # by a process that was killed, or a disk that was full
+            shutil.rmtree(unfinished, ignore_errors=True)
         temporary.mkdir()
         with (temporary / STATE).open("wb") as file:
             np.savez(file, **checkpoint.state)  # type: ignore[arg-type]

@@ -16,17 +16,10 @@ import pytest
 
 from mnist_exp.datasets import mnist
 from tests.conftest import TINY, Command
-from tests.end_to_end.test_run import metrics, weights
+from tests.faults import kills
+from tests.faults.result import result_of
 
-LONG = (
-    *TINY,
-    "training.epochs=40",
-    "model.dropout=0.3",
-    "schedule=cosine",
-    "training.ema_decay=0.9",
-    "training.select=best",
-    "training.early_stopping_patience=30",
-)
+LONG = kills.overrides("mlp")
 
 
 def status(directory: Path) -> dict[str, object]:
@@ -35,10 +28,9 @@ def status(directory: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("uninterrupted")
-    subprocess.run([sys.executable, "-m", "mnist_exp", *LONG, "progress=quiet"], cwd=place, check=True, capture_output=True)
-    (directory,) = (place / "runs").iterdir()
-    return directory
+    """What every interrupted training of LONG must come to."""
+    run, _ = kills.uninterrupted(tmp_path_factory.mktemp("uninterrupted") / "place", "mlp")
+    return run
 
 
 @contextlib.contextmanager
@@ -68,13 +60,6 @@ def until(process: subprocess.Popen[str], beginning: str) -> None:
     raise AssertionError(f"it ended before it wrote {beginning!r}")
 
 
-def same_result(directory: Path, other: Path) -> None:
-    """Bit for bit: weights, history (but for the seconds) and predictions."""
-    assert weights(directory) == weights(other)
-    assert metrics(directory) == metrics(other)
-    assert (directory / "predictions.npz").read_bytes() == (other / "predictions.npz").read_bytes()
-
-
 @pytest.mark.parametrize(
     ("number", "code", "left"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "interrupted"), (signal.SIGKILL, -9, "running")],
@@ -102,7 +87,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     assert done.returncode == 0, done.stderr
     assert status(directory)["status"] == "completed"
     assert "resumed behind epoch" in (directory / "train.log").read_text()
-    same_result(directory, uninterrupted)
+    assert result_of(directory) == result_of(uninterrupted)
     environment = json.loads((directory / "environment.json").read_text())
     assert environment["argv"][-len(LONG) :] == list(LONG)
     assert [session["argv"][-2:] for session in environment["resumed"]] == [["resume", "latest"]]
@@ -176,47 +161,6 @@ def test_a_divergence_that_only_the_weights_show(held_out: str, command: Command
     assert status(directory)["status"] == "diverged"
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 16 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
-        pytest.skip("this system does not let this user mount a small disk")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def test_a_disk_too_small_is_known_before_training(command: Command, small_disk: Path) -> None:
-    done = command(*TINY, "model.units=[800]", f"runs_dir={small_disk}")
-    assert done.returncode == 5, done.stderr
-    assert re.search(r"the run needs about \d\d MB there, and 1\d\.\d MB are free", done.stderr)
-    assert str(small_disk) in done.stderr
-    assert "epoch" not in done.stderr
-
-
-def test_a_full_disk_is_exit_5_and_the_run_goes_on_when_there_is_space(
-    command: Command, tmp_path: Path, small_disk: Path, uninterrupted: Path
-) -> None:
-    filler = small_disk / "filler"
-    with started(tmp_path, *LONG, f"runs_dir={small_disk}") as process:
-        until(process, "epoch  3/")
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while file.write(bytes(4096)):
-                pass
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 5, err
-    assert "No space left on device" in err
-    assert "free space" in err
-    assert "Traceback" not in err
-    filler.unlink()
-    resumed = command("resume", "latest", "--runs-dir", str(small_disk))
-    assert resumed.returncode == 0, resumed.stderr
-    (directory,) = small_disk.iterdir()
-    same_result(directory, uninterrupted)
-
-
 def test_a_directory_that_goes_away_is_exit_5(tmp_path: Path) -> None:
     with started(tmp_path, *LONG) as process:
         until(process, "epoch  3/")
@@ -241,7 +185,7 @@ def test_a_lost_checkpoint_is_told(command: Command, tmp_path: Path, uninterrupt
     done = command("resume", "latest")
     assert done.returncode == 0, done.stderr
     assert re.search(r"warning: history\.csv has \d+ epochs, the last whole checkpoint is of epoch \d+:", done.stderr)
-    same_result(directory, uninterrupted)
+    assert result_of(directory) == result_of(uninterrupted)
     shutil.rmtree(tmp_path / "none" / "checkpoints")
     (tmp_path / "none" / "checkpoints").mkdir()
     refused = command("resume", str(tmp_path / "none"))
@@ -282,6 +226,16 @@ def test_damaged_digits_are_exit_3(command: Command, tmp_path: Path) -> None:
     assert mnist.FILES["train-labels-idx1-ubyte"][1] in done.stderr
     (directory,) = (tmp_path / "runs").iterdir()
     assert status(directory)["status"] == "failed"
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    with started(tmp_path, *LONG) as process:
+        until(process, "epoch  2/")
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
 
 
 def test_a_place_that_cannot_be_written_is_exit_5(command: Command, tmp_path: Path) -> None:

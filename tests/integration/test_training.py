@@ -1,21 +1,27 @@
 """The loop: Keras's own steps, the same numbers every time, and a state that goes on where it stopped."""
 
+import dataclasses
+import itertools
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from mnist_exp import evaluation, models, preprocessing
+from mnist_exp import evaluation, interruption, models, preprocessing
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import DivergenceError, EnvironmentFailure
 from mnist_exp.experiment import weights_sha256
-from mnist_exp.training import device, optimizers, schedules
+from mnist_exp.progress import Quiet
+from mnist_exp.runs import Run
+from mnist_exp.training import device, epochs, optimizers, schedules
+from mnist_exp.training.history import Epoch
 from mnist_exp.training.loop import Trainer
 from tests.conftest import ROOT, compose
 
@@ -166,6 +172,55 @@ def test_a_training_stopped_within_an_epoch_goes_on_bit_for_bit(trainer: Callabl
     resumed.restore(stopped.state())
     assert before + losses(resumed, 2) == expected
     assert weights_sha256(resumed.model) == weights_sha256(whole.model)
+
+
+STATEFUL = (
+    "schedule=cosine",
+    "model.dropout=0.3",
+    "training.ema_decay=0.9",
+    "training.select=best",
+    "training.early_stopping_patience=4",
+    "training.epochs=5",
+    "training.batch_size=32",
+)
+
+
+@contextlib.contextmanager
+def signal_behind(stretches: int | None) -> Iterator[Callable[[], bool]]:
+    """In place of `interruption.deferred`: as if a signal came within that stretch."""
+    asked = itertools.count(1)
+    yield lambda: stretches is not None and next(asked) >= stretches
+
+
+@pytest.mark.parametrize(
+    "network",
+    [("model.units=[16]",), ("model=cnn_large", "model.filters=[4,3]", "model.units=[8]")],
+    ids=["mlp", "cnn_large"],
+)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_interrupted_at_every_epoch_a_run_ends_the_same(
+    network: tuple[str, ...], precision: str, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = compose(*network, *STATEFUL, f"precision={precision}", "progress=quiet")
+    validation = digits.test_images[:300], digits.test_labels[:300]
+
+    def train(directory: Path, stretches: int | None) -> tuple[str, list[Epoch], bytes]:
+        """Train in sessions that each end behind so many stretches; what came of it."""
+        run = Run(directory)
+        directory.mkdir()
+        while True:
+            monkeypatch.setattr(interruption, "deferred", lambda: signal_behind(stretches))
+            made = trainer_for(experiment, digits)
+            history, _ = epochs.resume(made, experiment, run)
+            history = epochs.train(made, experiment, history, validation, run, Quiet(), 0.0)
+            if len(history) == experiment.training.epochs and made.step == 0:
+                made.finish("best")
+                rows = [dataclasses.replace(row, seconds=0, images_per_second=0) for row in history]
+                return weights_sha256(made.model), rows, made.predict(validation[0]).tobytes()
+
+    whole = train(tmp_path / "whole", None)
+    assert train(tmp_path / "every_epoch", 3) == whole  # of 8 steps, of 1, and of the last batch
+    assert train(tmp_path / "every_stretch", 1) == whole
 
 
 def test_a_stop_at_the_end_of_an_epoch_leaves_it_done(trainer: Callable[..., Trainer]) -> None:

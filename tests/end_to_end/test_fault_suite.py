@@ -1,0 +1,50 @@
+"""`make faults`, short: the same campaigns with fewer tries."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults import disks, kills, rivals, writes
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The result that faults must not change."""
+    run, _ = kills.uninterrupted(tmp_path_factory.mktemp("expected") / "place", "mlp")
+    return run
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 16 MB."""
+    with disks.small_disk(tmp_path / "disk") as mounted:
+        if mounted is None:
+            pytest.skip("this system does not let this user mount a disk")
+        yield mounted
+
+
+@pytest.mark.parametrize("save", writes.SAVES)
+def test_a_save_that_fails_anywhere_leaves_the_old_or_the_new(save: str, tmp_path: Path) -> None:
+    tries, survived = writes.failures(tmp_path / "failures", writes.SAVES[save])
+    assert tries >= 30
+    assert survived == tries
+
+
+def test_a_kill_at_a_random_moment_loses_nothing(tmp_path: Path) -> None:
+    outcomes = kills.campaign(tmp_path / "kills", signal.SIGKILL, tries=2, seed=1)
+    assert len(outcomes) == 2
+    assert all(outcome.same and outcome.lost == 0 and outcome.code == -9 for outcome in outcomes)
+
+
+def test_of_two_processes_on_a_dead_run_one_wins(tmp_path: Path, expected: Path) -> None:
+    assert rivals.one_of_two_wins(tmp_path / "rivals", expected)
+
+
+def test_a_disk_too_small_is_known_before_training(disk: Path) -> None:
+    assert disks.refused_before_training(disk)
+
+
+def test_a_disk_that_fills_ends_a_run_which_goes_on_when_there_is_space(disk: Path, expected: Path) -> None:
+    assert disks.filled_and_resumed(disk, expected)

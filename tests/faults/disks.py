@@ -1,0 +1,60 @@
+"""A disk of 16 MB: too small from the start, or filled while a run trains."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.faults.kills import command, overrides
+from tests.faults.result import result_of
+
+
+@contextlib.contextmanager
+def small_disk(place: Path) -> Iterator[Path | None]:
+    """A mounted tmpfs of 16 MB; None where this user may not mount one."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        yield None
+        return
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def refused_before_training(disk: Path) -> bool:
+    """A run that needs more than is free ends with 5 before its first epoch, naming the place and the need."""
+    done = subprocess.run(
+        command("model.units=[800]", f"runs_dir={disk}/big"), cwd=disk.parent, capture_output=True, text=True, check=False
+    )
+    return (
+        done.returncode == 5
+        and f"{disk}/big" in done.stderr
+        and " MB are free" in done.stderr
+        and "epoch" not in done.stderr
+    )
+
+
+def filled_and_resumed(disk: Path, expected: Path) -> bool:
+    """The disk fills while a run trains: it ends with 5, and once there is space goes on to the same result."""
+    filler = disk / "filler"
+    with subprocess.Popen(
+        command(*overrides("mlp"), f"runs_dir={disk}/runs"),
+        cwd=disk.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert any(line.startswith("epoch  3/") for line in process.stderr)
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        told = process.stderr.read()
+    filler.unlink()
+    (run,) = (disk / "runs").iterdir()
+    resumed = subprocess.run(command("resume", str(run)), cwd=disk.parent, capture_output=True, text=True, check=False)
+    ended = process.returncode == 5 and "No space left on device" in told and str(run) in told
+    return ended and resumed.returncode == 0 and result_of(run) == result_of(expected)

@@ -1,0 +1,108 @@
+"""Signals at random moments: the run goes on to the same result, and no epoch that was told is lost."""
+
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.result import result_of
+
+SMALL = ("dataset.limit=600", "training.batch_size=64", "training.epochs=40")
+# Everything that a state must hold: random numbers, averages, a schedule, the best epoch, early stopping.
+STATEFUL = (
+    "model.dropout=0.3",
+    "schedule=cosine",
+    "training.ema_decay=0.9",
+    "training.select=best",
+    "training.early_stopping_patience=30",
+)
+NETWORKS = {
+    "mlp": ("model.units=[16]",),
+    "cnn_large": ("model=cnn_large", "model.filters=[4,3]", "model.units=[8]"),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one signal."""
+
+    reached: bool  # the run was still going on
+    seconds: float  # until it was gone
+    code: int
+    lost: int  # epochs told and not resumed behind
+    same: bool  # the resumed run's result and the uninterrupted one's, bit for bit
+
+
+def command(*arguments: str) -> list[str]:
+    """The real command."""
+    return [sys.executable, "-m", "mnist_exp", *arguments]
+
+
+def overrides(network: str) -> list[str]:
+    """What is trained."""
+    return [*SMALL, *STATEFUL, *NETWORKS[network]]
+
+
+def uninterrupted(place: Path, network: str) -> tuple[Path, float]:
+    """Train without a fault; the run, and its seconds from its first file to its end."""
+    place.mkdir()
+    subprocess.run(command(*overrides(network), "progress=quiet"), cwd=place, check=True, capture_output=True)
+    (run,) = (place / "runs").iterdir()
+    first = (run / "overrides.yaml").stat().st_mtime
+    return run, (run / "status.json").stat().st_mtime - first
+
+
+def interrupt(place: Path, network: str, number: signal.Signals, moment: float, expected: Path) -> Outcome:
+    """Train, send a signal so many seconds after the run has its directory, and resume."""
+    place.mkdir()
+    with (place / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(
+            command(*overrides(network), "progress=plain"),
+            cwd=place,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            restore_signals=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
+        )
+    while not list(place.glob("runs/*/status.json")):
+        time.sleep(0.002)
+    time.sleep(moment)
+    process.send_signal(number)
+    began = time.perf_counter()
+    code = process.wait(timeout=60)
+    seconds = time.perf_counter() - began
+    (run,) = (place / "runs").iterdir()
+    if (run / "summary.json").exists():
+        return Outcome(False, seconds, code, 0, result_of(run) == result_of(expected))
+    history = run / "history.csv"
+    rows = len(history.read_text().splitlines()) - 1 if history.exists() else 0
+    told = max(rows, len(re.findall(r"^epoch +\d+/", (place / "stderr").read_text(), re.MULTILINE)))
+    resumed = subprocess.run(command("resume", str(run)), cwd=place, capture_output=True, text=True, check=False)
+    behind = re.search(r"resumed behind epoch (\d+)", resumed.stderr)
+    lost = max(0, told - int(behind[1]) if behind else told)
+    return Outcome(True, seconds, code, lost, resumed.returncode == 0 and result_of(run) == result_of(expected))
+
+
+def campaign(place: Path, number: signal.Signals, tries: int, seed: int) -> list[Outcome]:
+    """So many interruptions, half of each network, at moments drawn evenly over the whole run; two at a time."""
+    place.mkdir()
+    expected = {network: uninterrupted(place / network, network) for network in NETWORKS}
+    generator = random.Random(seed)
+    outcomes: list[Outcome] = []
+    with ThreadPoolExecutor(2) as workers:
+        while len(outcomes) < tries:
+            jobs = []
+            for index in range(tries - len(outcomes)):
+                network = list(NETWORKS)[index % len(NETWORKS)]
+                run, seconds = expected[network]
+                moment = generator.uniform(0, seconds)
+                name = f"{seed}_{len(outcomes)}_{index}"
+                jobs.append(workers.submit(interrupt, place / name, network, number, moment, run))
+            # One that came too late interrupted nothing and does not count.
+            outcomes += [outcome for outcome in (job.result() for job in jobs) if outcome.reached]
+    return outcomes

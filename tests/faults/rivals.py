@@ -1,0 +1,42 @@
+"""Two processes on one run directory: one of them is refused, and nothing is harmed."""
+
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.faults.kills import command, overrides
+from tests.faults.result import result_of
+
+
+def refused_while_alive(place: Path, expected: Path) -> bool:
+    """Resume a run that is training: refused with the PID and host of who trains it, whose result is what it would be."""
+    place.mkdir()
+    with subprocess.Popen(
+        command(*overrides("mlp")), cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any(line.startswith("epoch  1/") for line in process.stderr)
+        rival = subprocess.run(command("resume", "latest"), cwd=place, capture_output=True, text=True, check=False)
+        still = process.poll() is None
+        process.stderr.read()
+    (run,) = (place / "runs").iterdir()
+    named = re.search(rf"is being written by process {process.pid} on \S+", rival.stderr) is not None
+    return still and rival.returncode == 2 and named and process.returncode == 0 and result_of(run) == result_of(expected)
+
+
+def one_of_two_wins(place: Path, expected: Path) -> bool:
+    """Two processes take over a dead one's run at once: one is refused, the other ends with the expected result."""
+    place.mkdir()
+    with subprocess.Popen(command(*overrides("mlp"), "progress=quiet"), cwd=place) as process:
+        while not list(place.glob("runs/*/checkpoints/epoch_*")):
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    (run,) = (place / "runs").iterdir()
+    rivals = [
+        subprocess.Popen(command("resume", "latest"), cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    codes = sorted(rival.wait(timeout=120) for rival in rivals)
+    return codes == [0, 2] and result_of(run) == result_of(expected)

@@ -1,0 +1,172 @@
+"""Every operation on the file system that a save makes fails in turn, or is the last before the process dies."""
+
+import builtins
+import contextlib
+import errno
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from mnist_exp import files
+from mnist_exp.errors import EnvironmentFailure
+from mnist_exp.training import checkpoints
+from mnist_exp.training.checkpoints import Checkpoint
+from mnist_exp.training.history import Epoch
+
+OPERATIONS = ("fsync", "rename", "replace", "mkdir", "unlink", "remove", "rmdir", "open")
+ME = {"seed": 7}
+
+
+class Crash(BaseException):
+    """The process is gone: no operation after this one happens, no clean-up either."""
+
+
+class Faults:
+    """Lets some operations through and fails the next, once or for good."""
+
+    def __init__(self, before: int, error: OSError | Crash | None, lasting: bool) -> None:
+        self.count = 0
+        self._before = before
+        self._error = error
+        self._lasting = lasting
+
+    def strikes(self) -> bool:
+        """Count an operation; whether it is to fail."""
+        self.count += 1
+        if self._error is None:
+            return False
+        return self.count > self._before if self._lasting else self.count == self._before + 1
+
+    def operation(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """The same operation, which may fail."""
+
+        def run(*arguments: Any, **options: Any) -> Any:
+            if self.strikes():
+                assert self._error is not None
+                raise self._error
+            return real(*arguments, **options)
+
+        return run
+
+    def opener(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """`open`, and every write of what it opens."""
+
+        def run(path: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+            if "r" in mode:
+                return real(path, mode, *arguments, **options)
+            if self.strikes():
+                assert self._error is not None
+                raise self._error
+            return _File(real(path, mode, *arguments, **options), self)
+
+        return run
+
+    def half(self, write: Callable[[Any], int], content: Any) -> int:
+        """Write all, or half and fail, as a disk that fills does."""
+        if self.strikes():
+            write(content[: len(content) // 2])
+            assert self._error is not None
+            raise self._error
+        return write(content)
+
+    @contextlib.contextmanager
+    def injected(self) -> Iterator[None]:
+        """Within, the operations of this process are these."""
+        with contextlib.ExitStack() as stack:
+            for name in OPERATIONS:
+                stack.enter_context(mock.patch.object(os, name, self.operation(getattr(os, name))))
+            opened = self.opener(io.open)
+            for module in (io, builtins):
+                stack.enter_context(mock.patch.object(module, "open", opened))
+            yield
+
+
+class _File:
+    def __init__(self, file: Any, faults: Faults) -> None:
+        self._file = file
+        self._faults = faults
+
+    def write(self, content: Any) -> int:
+        return self._faults.half(self._file.write, content)
+
+    def __enter__(self) -> "_File":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def checkpoint(epoch: int) -> Checkpoint:
+    """A small state that says which epoch it is of."""
+    history = [Epoch(number, 0.1, 0.2, 0.3, None, 0.5, 0.6, 0.7) for number in range(1, epoch + 1)]
+    return Checkpoint(ME, epoch, 0, 12.5, {"weights": np.full(1000, epoch, np.float32)}, history)
+
+
+def checkpoint_survives(place: Path, faults: Faults) -> bool:
+    """Save a third checkpoint under faults: the second or the third must be whole, and the next save must work."""
+    directory = place / "checkpoints"
+    for epoch in (1, 2):
+        checkpoints.save(directory, checkpoint(epoch))
+    with contextlib.suppress(EnvironmentFailure, Crash), faults.injected():
+        checkpoints.save(directory, checkpoint(3))
+    found, told = checkpoints.load_latest(directory, ME)
+    whole = found is not None and not told and found.epoch in (2, 3) and (found.state["weights"] == found.epoch).all()
+    checkpoints.save(directory, checkpoint(4))
+    after, told = checkpoints.load_latest(directory, ME)
+    clean = sorted(path.name for path in directory.iterdir())[-1] == "epoch_000004" and len(list(directory.iterdir())) == 2
+    return bool(whole and after is not None and after.epoch == 4 and not told and clean)
+
+
+def file_survives(place: Path, faults: Faults) -> bool:
+    """Write a file anew under faults: the old or the new content must be there, and the next write must work."""
+    path = place / "status.json"
+    files.write_json(path, {"is": "old"})
+    with contextlib.suppress(EnvironmentFailure, Crash), faults.injected():
+        files.write_json(path, {"is": "new"})
+    whole = json.loads(path.read_bytes())["is"] in {"old", "new"}
+    files.write_json(path, {"is": "newer"})
+    return whole and json.loads(path.read_bytes())["is"] == "newer"
+
+
+SAVES: dict[str, Callable[[Path, Faults], bool]] = {"checkpoint": checkpoint_survives, "file": file_survives}
+KINDS: tuple[tuple[type[Crash] | int, bool], ...] = (
+    (errno.EIO, False),
+    (errno.EIO, True),
+    (errno.ENOSPC, False),
+    (errno.ENOSPC, True),
+    (Crash, True),
+)
+
+
+def failures(place: Path, save: Callable[[Path, Faults], bool]) -> tuple[int, int]:
+    """Fail each operation of a save in each way: how many tries, and after how many the old or the new state was whole."""
+    place.mkdir()
+    counted = Faults(0, None, False)
+    assert save(place / _fresh(place), counted)
+    assert counted.count > 2
+    tries = survived = 0
+    for before in range(counted.count):
+        for kind, lasting in KINDS:
+            error = Crash() if kind is Crash else OSError(kind, os.strerror(int(kind)))  # type: ignore[call-overload]
+            faults = Faults(before, error, lasting)
+            tries += 1
+            survived += save(place / _fresh(place), faults)
+            assert faults.count > before, "the operation that was to fail was never reached"
+    return tries, survived
+
+
+def _fresh(place: Path) -> str:
+    name = "run"
+    shutil.rmtree(place / name, ignore_errors=True)
+    (place / name).mkdir()
+    return name
