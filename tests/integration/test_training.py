@@ -1,12 +1,13 @@
 """The loop: Keras's own steps, the same numbers every time, and a state that goes on where it stopped."""
 
+import contextlib
 import dataclasses
 import itertools
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
