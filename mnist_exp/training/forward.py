@@ -19,14 +19,16 @@ LEVELS = 2**16  # of the random numbers that dropout compares with its rate
 class Forward:
     """From images to logits, with dropout."""
 
-    def __init__(self, model: keras.Model, seed: int) -> None:
+    def __init__(self, model: keras.Model, seed: int, compiled: bool) -> None:
         """Share the weights of a model.
 
         Args:
             model: from `models.build`.
             seed: of the dropout masks, which depend on it and on the number given to each call.
+            compiled: by XLA.
         """
         self._seed = seed
+        self._compiled = compiled
         self._number = tf.constant(0, tf.int64)
         self._dropouts = 0
         logits = models.logits_of(model)
@@ -46,7 +48,7 @@ class Forward:
             return _Convolve(layer)
         for convolution, pool in self._fused.items():
             if layer is pool:
-                return _PoolAndActivate(convolution, pool)
+                return _PoolAndActivate(convolution, pool, self._compiled)
         return layer
 
     def random_bits(self, count: tf.Tensor, stream: int) -> tf.Tensor:
@@ -87,18 +89,29 @@ class _Convolve(keras.layers.Layer):
 
 
 class _PoolAndActivate(keras.layers.Layer):
-    """The pooling of a convolution, then its bias and activation."""
+    """The pooling of a convolution, then its bias and activation.
 
-    def __init__(self, convolution: keras.layers.Conv2D, pool: keras.layers.MaxPooling2D) -> None:
+    Compiled, windows that do not overlap become an axis and its maximum: on a GPU, XLA has no deterministic gradient of a
+    pooling. On a CPU that would be twice as slow.
+    """
+
+    def __init__(self, convolution: keras.layers.Conv2D, pool: keras.layers.MaxPooling2D, compiled: bool) -> None:
         super().__init__(dtype=pool.dtype_policy, name=f"fast_{pool.name}")
         self.convolution = convolution
         self.pool = pool
+        self._as_axes = compiled and pool.padding == "valid" and tuple(pool.strides) == tuple(pool.pool_size)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        largest = self.pool.call(inputs)
+        largest = self._axes_maximum(inputs) if self._as_axes else self.pool.call(inputs)
         if self.convolution.use_bias:
             largest = keras.ops.add(largest, self.convolution.bias)
         return self.convolution.activation(largest)
+
+    def _axes_maximum(self, inputs: tf.Tensor) -> tf.Tensor:
+        high, wide = self.pool.pool_size
+        rows, columns, channels = inputs.shape[1] // high, inputs.shape[2] // wide, inputs.shape[3]
+        windows = inputs[:, : rows * high, : columns * wide]
+        return tf.reduce_max(tf.reshape(windows, (-1, rows, high, columns, wide, channels)), axis=(2, 4))
 
 
 def _convolutions_before_pooling(network: keras.Model) -> dict[Any, Any]:

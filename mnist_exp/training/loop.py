@@ -77,7 +77,7 @@ class Trainer:
         self._graphs: dict[int, Any] = {}  # by the size of a batch
         self._images = tf.constant(images)
         self._labels = tf.constant(labels.astype(np.int32))
-        self._forward = Forward(model, seed)
+        self._forward = Forward(model, seed, compiled)
         optimizer.build(model.trainable_variables)
         self._predict = tf.function(
             self._predict_batch, input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)]
