@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from mnist_exp.training.history import Epoch
 
 DOTS_PER_INCH = 150
+CELL_WIDTH, CELL_HEIGHT = 1.07, 1.25  # inches, of an image of one inch and its title
 TRAIN, VALIDATION, QUIET = "#3b6fb6", "#d1603d", "#8a8f98"
 
 
@@ -111,13 +112,19 @@ def plate(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> bytes
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure = Figure((1.05 * columns + 0.2, 1.25 * rows + 0.1), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for axes, image, title in zip(grid.flat, images, titles, strict=False):
-        axes.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=255)
-        axes.set_title(title, fontsize=8, pad=2)
+    high, wide = images.shape[1:3]
+    width, height = wide / max(high, wide) / CELL_WIDTH, high / max(high, wide) / CELL_HEIGHT  # of an image, in cells
+    figure = Figure((CELL_WIDTH * columns, CELL_HEIGHT * rows))
+    axes = figure.add_axes((0, 0, 1, 1))  # one for all: an axes for each image would take seconds
+    for index, (image, title) in enumerate(zip(images, titles, strict=True)):
+        row, column = divmod(index, columns)
+        middle, bottom = column + 0.5, row + 0.98
+        place = (middle - width / 2, middle + width / 2, bottom, bottom - height)
+        axes.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=255, extent=place, aspect="auto")
+        axes.text(middle, bottom - height - 0.02, title, fontsize=8, ha="center", va="bottom")
+    axes.set_axis_off()
+    axes.set_xlim(0, columns)
+    axes.set_ylim(rows, 0)
     return _png(figure)
 
 

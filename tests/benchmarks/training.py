@@ -1,93 +1,216 @@
-"""This program against the tutorial's plain Keras script: whole processes, interleaved, medians and ranges.
+"""This program against plain Keras and PyTorch: whole processes, interleaved in one run, medians and ranges.
 
-Run with `make benchmark`; arguments: repetitions (5) and epochs of each run (3). An epoch's seconds are those of training,
-evaluation apart on both sides, and the first epoch, which builds the graph, is left out; `cold` is the whole process from
-its start to its result. Prints Markdown.
+Run with `make benchmark`; arguments: repetitions (5), and --readme to put the tables into README.md. An epoch's seconds
+are those of training, evaluation apart on all sides, and the first epoch, which builds the graph, is left out. Memory is the
+peak resident set. PyTorch is measured if it is installed: `.venv/bin/python -m pip install torch`.
 """
 
+import argparse
 import csv
+import importlib.util
 import json
 import os
+import platform
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
+from mnist_exp import environment
+
+HERE = Path(__file__).parent
+README = HERE.parent.parent / "README.md"
 MODELS = ("mlp", "cnn_simple", "cnn_large")
-TUTORIAL = Path(__file__).parent / "tutorial.py"
+KERAS, TORCH, OURS, OURS_BF16 = "plain Keras", "PyTorch", "mnist-exp", "mnist-exp, bfloat16"
+EPOCHS = 3  # of which two are counted
+COLD_EPOCHS = 10  # as in the tutorial
+BARS = {  # seconds of an epoch, as a share of another program's
+    ("mlp", OURS, KERAS): 0.65,
+    ("cnn_simple", OURS, KERAS): 0.85,
+    ("cnn_large", OURS, KERAS): 0.85,
+    ("mlp", OURS_BF16, KERAS): 0.45,
+    ("cnn_simple", OURS_BF16, KERAS): 0.70,
+    ("cnn_large", OURS_BF16, KERAS): 0.70,
+    ("cnn_simple", OURS, TORCH): 0.50,
+    ("cnn_large", OURS, TORCH): 0.50,
+}
+ADDED_BAR = 3.5  # seconds around training, the import of TensorFlow apart
+IMPORT = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'; import keras, tensorflow"
 
 
 @dataclass
 class Measured:
-    """What was seen of one program on one model."""
+    """What was seen of one program on one model, a value for each epoch or process."""
 
     epochs: list[float] = field(default_factory=list)
-    cold: list[float] = field(default_factory=list)
-    memory: list[float] = field(default_factory=list)
+    process: list[float] = field(default_factory=list)
+    around: list[float] = field(default_factory=list)  # of the process, what was not training
+    memory: list[float] = field(default_factory=list)  # MB
 
-    def add(self, command: list[str], place: str) -> str:
-        """Run a command; its standard output. Memory is the peak resident set in MB."""
+    def add(self, command: Sequence[str], seconds_of: Callable[[str], list[float]]) -> None:
+        """Run a command whose output tells the seconds of its epochs."""
         began = time.perf_counter()
-        with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
             assert process.stdout is not None
             out = process.stdout.read()
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
+        took = time.perf_counter() - began
         if process.returncode:
             raise RuntimeError(f"{command} ended with {process.returncode}")
-        self.cold.append(time.perf_counter() - began)
+        seconds = seconds_of(out)
+        self.epochs += seconds[1:]
+        self.process.append(took)
+        self.around.append(took - sum(seconds))
         self.memory.append(usage.ru_maxrss / 1024)
-        return out
 
 
-def tutorial(measured: Measured, model: str, epochs: int, place: str) -> None:
-    """The plain Keras script."""
-    out = measured.add([sys.executable, str(TUTORIAL), model, str(epochs)], place)
-    measured.epochs += json.loads(out)["seconds"][1:]
+def script(name: str, measured: Measured, model: str, epochs: int) -> None:
+    """A script of this folder."""
+    measured.add([sys.executable, str(HERE / name), model, str(epochs)], lambda out: list(json.loads(out)["seconds"]))
 
 
-def ours(measured: Measured, model: str, epochs: int, place: str, precision: str = "float32") -> None:
+def ours(precision: str, measured: Measured, model: str, epochs: int) -> None:
     """The same training by this program, report and all."""
-    with tempfile.TemporaryDirectory(dir=place) as runs:
-        overrides = [
-            f"experiment=tutorial_{model}",
-            f"training.epochs={epochs}",
-            f"precision={precision}",
-            f"runs_dir={runs}",
-        ]
-        measured.add([sys.executable, "-m", "mnist_exp", *overrides, "progress=quiet"], place)
-        (directory,) = Path(runs).iterdir()
-        with (directory / "history.csv").open() as file:
-            measured.epochs += [float(row["seconds"]) for row in csv.DictReader(file)][1:]
+    with tempfile.TemporaryDirectory() as runs:
+        settings = [f"experiment=tutorial_{model}", f"training.epochs={epochs}", f"precision={precision}"]
+
+        def seconds_of(_: str) -> list[float]:
+            (directory,) = Path(runs).iterdir()
+            with (directory / "history.csv").open() as file:
+                return [float(row["seconds"]) for row in csv.DictReader(file)]
+
+        measured.add([sys.executable, "-m", "mnist_exp", *settings, f"runs_dir={runs}", "progress=quiet"], seconds_of)
 
 
-def bfloat16(measured: Measured, model: str, epochs: int, place: str) -> None:
-    """This program in bfloat16."""
-    ours(measured, model, epochs, place, "bfloat16")
+def measure(program: str, measured: Measured, model: str, epochs: int) -> None:
+    """One process of a program."""
+    if program == KERAS:
+        script("tutorial.py", measured, model, epochs)
+    elif program == TORCH:
+        script("torch_tutorial.py", measured, model, epochs)
+    else:
+        ours("bfloat16" if program == OURS_BF16 else "float32", measured, model, epochs)
 
 
-PROGRAMS = {"plain Keras": tutorial, "mnist-exp": ours, "mnist-exp bfloat16": bfloat16}
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """The median, and the range."""
+    low, middle, high = (f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
+    return f"{middle} ({low} – {high})"
 
 
-def main(repetitions: int = 5, epochs: int = 3) -> None:
-    """Measure everything in turn, so that a slow minute of the machine hits all alike, and print the table."""
-    seen = {(model, program): Measured() for model in MODELS for program in PROGRAMS}
-    with tempfile.TemporaryDirectory() as place:
-        for _ in range(repetitions):
-            for (model, program), measured in seen.items():
-                PROGRAMS[program](measured, model, epochs, place)
-    print("| model | program | s / epoch, median (range) | of plain Keras | images/s | cold, s | peak memory, MB |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+def machine() -> str:
+    """What all this was measured on."""
+    described = environment.describe()
+    packages = [
+        f"{name} {metadata.version(name)}" for name in ("tensorflow", "keras", "torch") if importlib.util.find_spec(name)
+    ]
+    cpu = f"{described['cpu']['usable_cores']} cores of an {described['cpu']['model']}"
+    return f"{cpu}, {platform.system()}, Python {platform.python_version()}, {', '.join(packages)}"
+
+
+def epochs_table(seen: dict[tuple[str, str], Measured], profiles: dict[tuple[str, str], dict[str, object]]) -> list[str]:
+    """A row for each model and program."""
+    rows = [
+        "| model | program | s / epoch | of plain Keras | of PyTorch | images/s | peak memory, MB | of the matmul peak |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for (model, program), measured in seen.items():
         median = statistics.median(measured.epochs)
-        ratio = median / statistics.median(seen[model, "plain Keras"].epochs)
-        seconds = f"{median:.2f} ({min(measured.epochs):.2f} – {max(measured.epochs):.2f})"
-        cold, memory = statistics.median(measured.cold), statistics.median(measured.memory)
-        print(f"| {model} | {program} | {seconds} | {ratio:.2f} | {60_000 / median:,.0f} | {cold:.1f} | {memory:,.0f} |")
+        shares = []
+        for other in (KERAS, TORCH):
+            there = seen.get((model, other))
+            shares.append(f"{median / statistics.median(there.epochs):.2f}" if there and other != program else "")
+        precision = "bfloat16" if program == OURS_BF16 else "float32"
+        gflop, peak = (float(str(profiles[model, precision][key])) for key in ("gflop", "peak"))
+        cells = [model, program, spread(measured.epochs), *shares, f"{60_000 / median:,.0f}"]
+        cells += [f"{statistics.median(measured.memory):,.0f}", f"{100 * gflop / median / peak:.0f} %"]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def profile_table(profiles: dict[tuple[str, str], dict[str, object]]) -> list[str]:
+    """Shares of the processor's time in a step."""
+    columns = {key: dict(value["operations"]) for key, value in profiles.items()}  # type: ignore[call-overload]
+    kinds = sorted(
+        {kind for column in columns.values() for kind in column},
+        key=lambda kind: -max(c.get(kind, 0) for c in columns.values()),
+    )
+    rows = [f"| % of a step | {' | '.join(f'{model}, {precision}' for model, precision in columns)} |"]
+    rows.append("| --- |" + " --- |" * len(columns))
+    for kind in kinds:
+        shares = [100 * column.get(kind, 0) / sum(column.values()) for column in columns.values()]
+        rows.append(f"| {kind} | {' | '.join(f'{share:.0f}' for share in shares)} |")
+    return rows
+
+
+def main() -> int:
+    """Measure everything in turn, so that a slow minute of the machine hits all alike; 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("repetitions", nargs="?", type=int, default=5)
+    parser.add_argument("--readme", action="store_true", help="put the tables into README.md")
+    arguments = parser.parse_args()
+    programs = [KERAS, *([TORCH] if importlib.util.find_spec("torch") else []), OURS, OURS_BF16]
+    seen = {(model, program): Measured() for model in MODELS for program in programs}
+    cold = {program: Measured() for program in (KERAS, OURS)}
+    imports, profiles = Measured(), {}
+    for number in range(arguments.repetitions):
+        for (model, program), measured in seen.items():
+            measure(program, measured, model, EPOCHS)
+        for program, measured in cold.items():
+            measure(program, measured, "mlp", COLD_EPOCHS)
+        imports.add([sys.executable, "-c", IMPORT], lambda _: [])
+        print(f"repetition {number + 1} of {arguments.repetitions}", file=sys.stderr, flush=True)
+    for model in MODELS:
+        for precision in ("float32", "bfloat16"):
+            command = [sys.executable, "-m", "tests.benchmarks.profile_steps", model, precision]
+            done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE.parent.parent)
+            profiles[model, precision] = json.loads(done.stdout)
+
+    import_seconds = statistics.median(imports.process)
+    added = [around - import_seconds for around in cold[OURS].around]
+    lines = [f"{machine()}; {arguments.repetitions} repetitions, median (range).", "", *epochs_table(seen, profiles), ""]
+    lines += [
+        "`mnist-exp experiment=tutorial_mlp`, from the cold start to the finished report, takes "
+        f"{spread(cold[OURS].process, 1)} s, the bare script {spread(cold[KERAS].process, 1)} s. Importing TensorFlow takes "
+        f"{import_seconds:.1f} s of it; what the program adds around training (configuration, run directory, checkpoints, "
+        f"evaluation, report), {spread(added, 1)} s.",
+        "",
+        *profile_table(profiles),
+    ]
+    print("\n".join(lines))
+    if arguments.readme:
+        marked = re.compile(r"(<!-- make benchmark -->\n).*?(<!-- end -->)", re.DOTALL)
+        text = "\n".join(lines)
+        README.write_text(marked.sub(lambda found: f"{found[1]}{text}\n{found[2]}", README.read_text()))
+    return int(any(missed(seen, cold, added)))
+
+
+def missed(seen: dict[tuple[str, str], Measured], cold: dict[str, Measured], added: list[float]) -> list[bool]:
+    """Print each bar with what was measured; whether each was missed."""
+    found = []
+
+    def judge(what: str, value: float, bar: float) -> None:
+        found.append(value > bar)
+        print(f"{'MISSED' if value > bar else 'met   '} {what}: {value:.2f}, bar {bar:.2f}", file=sys.stderr)
+
+    for (model, program, other), bar in BARS.items():
+        if (model, other) in seen:
+            share = statistics.median(seen[model, program].epochs) / statistics.median(seen[model, other].epochs)
+            judge(f"{model}, {program} of {other}", share, bar)
+    for model in MODELS:
+        ours_memory, theirs = (statistics.median(seen[model, program].memory) for program in (OURS, KERAS))
+        judge(f"{model}, peak memory of {KERAS}", ours_memory / theirs, 1.0)
+    judge(f"cold, of {KERAS}", statistics.median(cold[OURS].process) / statistics.median(cold[KERAS].process), 1.0)
+    judge("seconds added around training", statistics.median(added), ADDED_BAR)
+    return found
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    sys.exit(main())
