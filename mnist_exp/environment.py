@@ -15,7 +15,9 @@ from mnist_exp.runs import Run
 PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pydantic", "rich", "matplotlib", "jinja2")
 CPU_INFO = Path("/proc/cpuinfo")
 # What must be the same for a resumed run to end in the weights it would have had.
-DECIDES_WEIGHTS = ("versions", "platform", "cpu", "device", "gpus", "cuda", "cudnn", "threads")
+DECIDES_WEIGHTS = ("versions", "platform", "cpu", "variables", "device", "gpus", "cuda", "cudnn", "threads")
+INSTRUCTIONS = ("avx", "amx", "fma", "asimd", "sve", "bf16")  # of the processor, by which its kernels are chosen
+VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OMP_", "CUDA_", "NVIDIA_")  # of the environment, that libraries listen to
 
 
 def record(run: Run, device: dict[str, Any]) -> list[str]:
@@ -46,7 +48,17 @@ def describe() -> dict[str, Any]:
         "versions": {"mnist_exp": mnist_exp.__version__, "python": platform.python_version()}
         | {name: metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "cpu": {"model": _cpu_model(), "cores": os.cpu_count(), "usable_cores": usable_cores()},
+        "cpu": {
+            "model": _cpu("model name") or platform.processor() or platform.machine(),
+            "instructions": [name for name in _cpu("flags").split() if name.startswith(INSTRUCTIONS)],
+            "cores": os.cpu_count(),
+            "usable_cores": usable_cores(),
+        },
+        "variables": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith(VARIABLES) and not name.startswith("TF_CPP_")  # how much TensorFlow logs
+        },
         "git": _git(Path(mnist_exp.__file__).parent),
     }
 
@@ -56,12 +68,10 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _cpu_model() -> str:
-    if CPU_INFO.exists():
-        for line in CPU_INFO.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def _cpu(what: str) -> str:
+    """What Linux knows of the first processor under that name."""
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(what)), "")
 
 
 def _git(source: Path) -> dict[str, Any] | None:

@@ -58,7 +58,12 @@ class Trainer:
             seed: decides, with the number of the epoch, the order of the images, and with that of the step, dropout.
             towers: parts of each batch that are computed side by side, their gradients summed.
             compiled: by XLA.
+
+        Raises:
+            ValueError: the model has statistics of whole batches, and there are several towers.
         """
+        if towers > 1 and model.non_trainable_weights:
+            raise ValueError(f"{model.name} keeps statistics of whole batches: train it in one tower")
         self.model = model
         self.optimizer = optimizer
         self.learning_rates = learning_rates

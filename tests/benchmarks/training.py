@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 README = HERE.parent.parent / "README.md"
 MODELS = ("mlp", "cnn_simple", "cnn_large")
 KERAS, TORCH, OURS, OURS_BF16 = "plain Keras", "PyTorch", "mnist-exp", "mnist-exp, bfloat16"
-EPOCHS = 3  # of which two are counted
+EPOCHS = 2  # of which one is counted
 COLD_EPOCHS = 10  # as in the tutorial
 BARS = {  # seconds of an epoch, as a share of another program's
     ("mlp", OURS, KERAS): 0.65,

@@ -46,5 +46,9 @@ def test_a_disk_too_small_is_known_before_training(disk: Path) -> None:
     assert disks.refused_before_training(disk)
 
 
+def test_a_disk_that_is_read_only_is_known_before_tensorflow(disk: Path) -> None:
+    assert disks.refused_where_nothing_can_be_written(disk)
+
+
 def test_a_disk_that_fills_ends_a_run_which_goes_on_when_there_is_space(disk: Path, expected: Path) -> None:
     assert disks.filled_and_resumed(disk, expected)

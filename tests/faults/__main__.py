@@ -45,6 +45,7 @@ def main(kill_tries: int = KILLS, signal_tries: int = SIGNALS, rival_tries: int 
             if disk is None:
                 print("no disk could be mounted here: not tried", file=sys.stderr)
             else:
+                add("a disk that is read-only", 1, int(disks.refused_where_nothing_can_be_written(disk)))
                 add("a disk of 16 MB, too small", 1, int(disks.refused_before_training(disk)))
                 add("a disk of 16 MB that fills", 1, int(disks.filled_and_resumed(disk, expected)))
     print("| fault | tries | survived | |\n| --- | --- | --- | --- |")

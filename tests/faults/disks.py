@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,16 @@ def refused_before_training(disk: Path) -> bool:
         and " MB are free" in done.stderr
         and "epoch" not in done.stderr
     )
+
+
+def refused_where_nothing_can_be_written(disk: Path) -> bool:
+    """A run on a read-only disk ends with 5 before TensorFlow is started."""
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    arguments = [sys.executable, "-X", "importtime", "-m", "mnist_exp", f"runs_dir={disk}/runs"]
+    done = subprocess.run(arguments, cwd=disk.parent, capture_output=True, text=True, check=False)
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    told = "Read-only file system" in done.stderr and f"{disk}/runs" in done.stderr
+    return done.returncode == 5 and told and " tensorflow\n" not in done.stderr
 
 
 def filled_and_resumed(disk: Path, expected: Path) -> bool:
