@@ -40,7 +40,7 @@ class IntegrityError(UserError):
 
 
 class DivergenceError(UserError):
-    """The loss became NaN or infinite."""
+    """The loss, a weight or an output became NaN or infinite."""
 
     exit_code = 4
 

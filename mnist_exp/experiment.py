@@ -7,7 +7,7 @@ import time
 import keras
 import numpy as np
 
-from mnist_exp import datasets, environment, evaluation, files, models, preprocessing, report
+from mnist_exp import datasets, environment, evaluation, files, models, preprocessing, report, terminal
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.identity import config_hash
 from mnist_exp.config.schema import Experiment
@@ -35,11 +35,13 @@ def run(experiment: Experiment, directory: Run) -> Summary:
         EnvironmentFailure: the device is not there, or a file cannot be written.
     """
     began = time.perf_counter()
-    device_name = device.prepare(experiment.device, experiment.precision, experiment.threads, experiment.seed)
-    towers = device.towers(device_name, experiment.threads, experiment.training.batch_size)
+    threads, batch_size = experiment.threads, experiment.training.batch_size
+    device_name = device.prepare(experiment.device, experiment.precision, threads, batch_size, experiment.seed)
+    towers = device.towers(device_name, threads, batch_size)
     changed = environment.record(directory, device.describe(device_name, towers))
     if changed:
-        epochs.warn(f"{', '.join(changed)} changed since the run began: the result may differ in the last bits")
+        kept = "the same bits as uninterrupted are not to be had"
+        terminal.warning(f"{', '.join(changed)} changed since the run began: {kept}")
     log.info("training on %s in %s", device_name, experiment.precision)
 
     data = datasets.load(experiment.dataset.name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from mnist_exp import files, runs, terminal
+from mnist_exp import files, interruption, runs, terminal
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_SIGNAL_BASE, DivergenceError, Interrupted, UserError
 from mnist_exp.runs import Run
@@ -50,10 +50,12 @@ def carry_on(experiment: Experiment, run: Run) -> int:
     """
     try:
         with runs.locked(run), _logged(run):
-            return _guarded(experiment, run)
+            code = _guarded(experiment, run)
     except UserError as error:  # the lock is held elsewhere, or not even the status could be written
         terminal.error(error.cause, error.remedy)
-        return error.exit_code
+        code = error.exit_code
+    interruption.deliver()  # what failed stands in the status; the user wanted the whole program to end
+    return code
 
 
 def _guarded(experiment: Experiment, run: Run) -> int:

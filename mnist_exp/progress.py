@@ -1,5 +1,6 @@
 """What the user sees while a model trains: a live display in a terminal, plain lines elsewhere, or nothing."""
 
+import contextlib
 import sys
 import time
 from types import TracebackType
@@ -26,7 +27,7 @@ class Display(Protocol):
         """So many images of an epoch, which counts from 1, were trained on."""
 
     def epoch(self, row: Epoch) -> None:
-        """An epoch is done and kept; called from another thread, perhaps when the next one has begun."""
+        """An epoch is done; called from another thread, perhaps when the next one has begun."""
 
 
 def display(setting: Literal["auto", "live", "plain", "quiet"], epochs: int, images: int, done: int = 0) -> Display:
@@ -81,7 +82,8 @@ class Plain(Quiet):
 
     def epoch(self, row: Epoch) -> None:
         """Print the epoch."""
-        print(sentence(row, self._epochs), file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # whoever read it has gone: that is no reason to end the training
+            print(sentence(row, self._epochs), file=sys.stderr, flush=True)
 
 
 class Live(Quiet):

@@ -99,6 +99,7 @@ def create_directory(runs_dir: Path, label: str) -> Path:
             except FileExistsError:
                 attempt += 1
             else:
+                files.sync_directory(runs_dir)
                 return directory
 
 

@@ -1,6 +1,7 @@
 """The terminal: results to standard output, everything else to standard error; stored text made harmless."""
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -12,6 +13,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
+
+log = logging.getLogger(__name__)
 
 STANDARD_ERROR = 2
 PIPE_WIDTH = 1000  # a pipe or file has no width; no table is that wide
@@ -38,6 +41,12 @@ def error(cause: str, *more: str) -> None:
     """Print an error: a line of cause, and a line each of what to do and where to look."""
     lines = [f"[bold red]error:[/] {escape(plain(cause))}", *(f"  {escape(plain(line))}" for line in more)]
     _standard_error().print("\n".join(lines))
+
+
+def warning(text: str) -> None:
+    """Print a warning, and log it."""
+    log.warning("%s", text)
+    note(f"warning: {text}")
 
 
 def note(text: str) -> None:

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         raise IntegrityError(str(error), "the run cannot be resumed: train it again") from None
     experiment = config.validate(tree)
-    if not run.checkpoints.exists() and experiment.progress != "quiet":
+    if not any(run.checkpoints.glob("epoch_*")) and experiment.progress != "quiet":
         terminal.note(f"{run.directory}: ended before its first checkpoint: training begins at the start")
     try:
         code = job.carry_on(experiment, run)

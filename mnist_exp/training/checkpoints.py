@@ -20,6 +20,7 @@ from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.training.history import Epoch
 
 KEPT = 2
+SCHEMA = 2
 MANIFEST, STATE, HISTORY = "manifest.json", "state.npz", "history.json"
 
 
@@ -45,10 +46,12 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
     Raises:
         EnvironmentFailure: it cannot be written; the earlier ones are still there.
     """
-    final = directory / (f"epoch_{checkpoint.epoch:06d}" + (f"_step_{checkpoint.step:09d}" if checkpoint.step else ""))
+    final = directory / _name(checkpoint.epoch, checkpoint.step)
     temporary = directory / f".{final.name}.tmp"
     with files.writing(final):
-        directory.mkdir(exist_ok=True)
+        if not directory.exists():
+            directory.mkdir()
+            files.sync_directory(directory.parent)
         for unfinished in directory.glob(".epoch_*"):  # by a process that was killed, or a disk that was full
             shutil.rmtree(unfinished, ignore_errors=True)
         temporary.mkdir()
@@ -58,14 +61,16 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
             os.fsync(file.fileno())
         files.write_json(temporary / HISTORY, [asdict(row) for row in checkpoint.history])
         sums = {name: _sha256(temporary / name) for name in (STATE, HISTORY)}
-        manifest = {"schema": 1, "sha256": sums}
+        manifest = {"schema": SCHEMA, "sha256": sums}
         manifest |= {name: getattr(checkpoint, name) for name in ("identity", "epoch", "step", "wall_seconds")}
-        files.write_json(temporary / MANIFEST, manifest)
+        files.write_json(temporary / MANIFEST, manifest | {"manifest_sha256": _canonical_sha256(manifest)})
         shutil.rmtree(final, ignore_errors=True)
         temporary.replace(final)
         files.sync_directory(directory)
-        for old in _listed(directory)[:-KEPT]:
-            shutil.rmtree(old)
+        listed = _listed(directory)
+        behind = listed.index(final) + 1  # later ones were passed over as damaged, and are of another past
+        for other in listed[: max(behind - KEPT, 0)] + listed[behind:]:
+            shutil.rmtree(other)
 
 
 def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint | None, list[str]]:
@@ -79,7 +84,7 @@ def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint |
     for candidate in reversed(_listed(directory)):
         try:
             found = _load(candidate)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             faults.append(f"{candidate}: {error}")
             continue
         if differing := changes(found.identity, identity):
@@ -93,6 +98,10 @@ def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint |
 
 def _load(directory: Path) -> Checkpoint:
     manifest = json.loads((directory / MANIFEST).read_bytes())
+    if manifest.pop("manifest_sha256") != _canonical_sha256(manifest):
+        raise ValueError(f"{MANIFEST}: does not match its own SHA-256")
+    if manifest["schema"] != SCHEMA or directory.name != _name(manifest["epoch"], manifest["step"]):
+        raise ValueError(f"{MANIFEST}: is of another version of this program, or of another checkpoint")
     for name in (STATE, HISTORY):
         found = _sha256(directory / name)
         if found != manifest["sha256"][name]:
@@ -105,6 +114,14 @@ def _load(directory: Path) -> Checkpoint:
 
 def _listed(directory: Path) -> list[Path]:
     return sorted(directory.glob("epoch_*"))
+
+
+def _name(epoch: int, step: int) -> str:
+    return f"epoch_{epoch:06d}" + (f"_step_{step:09d}" if step else "")
+
+
+def _canonical_sha256(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -11,11 +11,10 @@ from mnist_exp.devices import device_names
 from mnist_exp.environment import usable_cores
 from mnist_exp.errors import EnvironmentFailure
 
-FEW_CORES = 4  # up to so many, each core computes a part of the batch by itself
-SMALLEST_PART = 16  # images; a smaller part costs more to start than to compute
+MOST_TOWERS = 4  # every tower adds a gradient of the whole model
 
 
-def prepare(device: str, precision: str, threads: ThreadsConfig, seed: int) -> str:
+def prepare(device: str, precision: str, threads: ThreadsConfig, batch_size: int, seed: int) -> str:
     """Set TensorFlow up for one run and return the name of the device to train on, as in "/CPU:0".
 
     Afterwards every random number of Keras derives from `seed`, and operations are deterministic.
@@ -24,7 +23,7 @@ def prepare(device: str, precision: str, threads: ThreadsConfig, seed: int) -> s
         EnvironmentFailure: the device is not there, or cannot compute in that precision.
     """
     name = _choose(device)
-    _set_threads(name, threads)
+    _set_threads(name, threads, batch_size)
     for gpu in tf.config.list_physical_devices("GPU"):
         _grow_on_demand(gpu)
     if precision == "float16" and name.startswith("/CPU"):
@@ -49,9 +48,10 @@ def _choose(device: str) -> str:
     return f"/GPU:{index}"
 
 
-def _set_threads(name: str, threads: ThreadsConfig) -> None:
+def _set_threads(name: str, threads: ThreadsConfig, batch_size: int) -> None:
     """TensorFlow takes the size of its thread pools once per process; a later run may only want the same."""
-    wanted = {"intra_op": threads.intra_op or _intra_op(name), "inter_op": threads.inter_op or 0}
+    alone = name.startswith("/CPU") and towers(name, threads, batch_size) >= usable_cores()  # a core for each tower
+    wanted = {"intra_op": threads.intra_op or int(alone), "inter_op": threads.inter_op or 0}
     if wanted == thread_settings():
         return
     try:
@@ -64,16 +64,11 @@ def _set_threads(name: str, threads: ThreadsConfig) -> None:
         ) from None
 
 
-def _intra_op(name: str) -> int:
-    """Threads of one operation: one where every core has a tower of its own, else TensorFlow's choice, 0."""
-    return 1 if name.startswith("/CPU") and usable_cores() <= FEW_CORES else 0
-
-
 def towers(name: str, threads: ThreadsConfig, batch_size: int) -> int:
     """Into how many parts each batch is split, to be computed side by side."""
     if not name.startswith("/CPU"):
         return 1
-    return threads.towers or max(1, min(usable_cores(), FEW_CORES, batch_size // SMALLEST_PART))
+    return threads.towers or min(usable_cores(), MOST_TOWERS, batch_size)
 
 
 def placed(name: str) -> AbstractContextManager[Any]:

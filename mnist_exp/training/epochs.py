@@ -38,18 +38,23 @@ def resume(trainer: Trainer, experiment: Experiment, run: Run) -> tuple[list[Epo
     """
     latest, faults = checkpoints.load_latest(run.checkpoints, identity(experiment))
     for fault in faults:
-        warn(f"checkpoint passed over: {fault}")
+        terminal.warning(f"checkpoint passed over: {fault}")
     told = _epochs_told(run)
     if latest is None:
         if told:
             cause = f"{run.checkpoints}: there is no checkpoint, though history.csv has {told} epochs"
             raise IntegrityError(cause, "the run cannot be resumed: train it again")
-        _check_space(trainer, run)
+        _check_space(trainer, experiment, run)
         return [], 0.0
-    if told > latest.epoch:
+    if told - latest.epoch >= experiment.training.checkpoint_every:  # fewer are due to have none
         kept = f"the last whole checkpoint is of epoch {latest.epoch}"
-        warn(f"history.csv has {told} epochs, {kept}: those since are repeated")
-    trainer.restore(latest.state)
+        terminal.warning(f"history.csv has {told} epochs, {kept}: those since are repeated")
+    try:
+        trainer.restore(latest.state)
+    except (ValueError, KeyError) as error:
+        cause = f"{run.checkpoints}: {error}"
+        raise IntegrityError(cause, "resume it with the versions in its environment.json, or train it again") from None
+    _check_space(trainer, experiment, run)
     if latest.history:
         files.write_table(run.history, latest.history, Epoch)  # the process may have ended between the checkpoint and this
     position = f"epoch {latest.epoch}" + (f", step {latest.step} of {trainer.steps}" if latest.step else "")
@@ -70,8 +75,8 @@ def train(
 ) -> list[Epoch]:
     """Train the epochs that are left; the whole history.
 
-    Every state is written while the next epoch trains. SIGINT and SIGTERM end the training behind the present stretch, its
-    state kept.
+    Every state is written while the next epoch trains, but for the first, which shows before anything is trained whether a
+    state can be written. SIGINT and SIGTERM end the training behind the present stretch, its state kept.
 
     Raises:
         DivergenceError: the loss or a weight is not finite any more; the checkpoints are of the time before.
@@ -90,9 +95,9 @@ def train(
 
     with interruption.deferred() as interrupted, Background() as background:
         if not history and not trainer.step:
-            background.do(snapshot())  # what cannot be written is known before an epoch is trained
+            snapshot()()
         while not ended:
-            row = trainer.run_epoch(*validation, progress=shown.stretch, stop=interrupted)
+            row = trainer.run_epoch(*validation, progress=shown.stretch, stop=lambda: interrupted() or background.failed)
             if row is None:
                 background.do(snapshot())
                 break
@@ -110,7 +115,7 @@ def train(
 def _tell(
     row: Epoch, history: list[Epoch], save: Callable[[], None] | None, experiment: Experiment, run: Run, shown: Display
 ) -> None:
-    """Keep an epoch, and only then say that it is done."""
+    """Keep an epoch, if it is to be kept, and only then say that it is done."""
     if save is not None:
         save()
     files.write_table(run.history, history, Epoch)
@@ -130,10 +135,14 @@ def _ended(history: list[Epoch], training: TrainingConfig) -> bool:
     return history[-1].epoch == training.epochs or out_of_patience(history, training.early_stopping_patience)
 
 
-def _check_space(trainer: Trainer, run: Run) -> None:
-    """Before hours of training: room for the checkpoints (one more than are kept), the model and the report."""
+def _check_space(trainer: Trainer, experiment: Experiment, run: Run) -> None:
+    """Before hours of training: room for the checkpoints that are not there yet, one more, the model and the report."""
+    weights = sum(weight.nbytes for weight in trainer.model.get_weights())
     state = sum(array.nbytes for array in trainer.state().values())
-    need = (checkpoints.KEPT + 2) * state + REPORT_BYTES
+    if experiment.training.select == "best":
+        state += weights
+    missing = checkpoints.KEPT + 1 - min(len(list(run.checkpoints.glob("epoch_*"))), checkpoints.KEPT)
+    need = missing * state + weights + REPORT_BYTES
     with files.writing(run.directory):
         free = shutil.disk_usage(run.directory).free
     if free < need:
@@ -141,9 +150,3 @@ def _check_space(trainer: Trainer, run: Run) -> None:
             f"{run.directory}: the run needs about {need / 1e6:.0f} MB there, and {free / 1e6:.1f} MB are free",
             "free space there, or choose another place with runs_dir=...",
         )
-
-
-def warn(text: str) -> None:
-    """To the log, and to the user."""
-    log.warning("%s", text)
-    terminal.note(f"warning: {text}")

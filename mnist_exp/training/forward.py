@@ -11,7 +11,7 @@ import tensorflow as tf
 from mnist_exp import models
 
 # Never decreasing, so the largest of four activations is the activation of the largest: pooling first leaves a quarter of
-# the elements to shift and activate, and the function and its gradient are the same.
+# the elements to shift and activate, and the function is the same, and so is its gradient except between equals.
 MONOTONIC = ("relu", "elu", "leaky_relu", "selu", "sigmoid", "tanh", "linear")
 LEVELS = 2**16  # of the random numbers that dropout compares with its rate
 
@@ -61,12 +61,12 @@ class Forward:
 class _Dropout(keras.layers.Layer):
     """Keras's Dropout with 16 random bits for an element in place of 64, and without a state.
 
-    The rate is rounded to 1/65,536; what is kept is scaled by what was really dropped, so the expectation is exact.
+    The rate is rounded to 1/65,536, and what is kept is scaled by what was really dropped.
     """
 
     def __init__(self, dropout: keras.layers.Dropout, source: Forward, stream: int) -> None:
         super().__init__(dtype=dropout.dtype_policy, name=f"fast_{dropout.name}")
-        self._dropped = round(dropout.rate * LEVELS)
+        self._dropped = min(round(dropout.rate * LEVELS), LEVELS - 1)
         self._source = source
         self._stream = stream
 

@@ -17,8 +17,9 @@ from mnist_exp.training.schedules import steps_per_epoch
 
 # A stretch is the steps between two returns from the graph to Python: short enough for a live display and Ctrl-C to answer
 # within a second, long enough that the return costs nothing.
-FIRST_STRETCH, LONGEST_STRETCH = 8, 64  # steps
-SHORT, LONG = 0.15, 0.5  # seconds; the length is doubled or halved to stay between
+STRETCH_SECONDS = 0.25
+LONGEST_STRETCH = 64  # steps
+COMPILED_STRETCH = 32  # steps, always: XLA compiles each length anew
 BEST = "best/"  # prefix of the kept weights in a state
 PREDICTION_BATCH = 1000
 CALM = "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1"
@@ -77,7 +78,7 @@ class Trainer:
         self._seed = seed
         self._towers = towers
         self.steps = steps_per_epoch(len(labels), batch_size)
-        self._stretch = FIRST_STRETCH
+        self._stretch = COMPILED_STRETCH if compiled else 1
         self._compiled = compiled
         self._graphs: dict[int, Any] = {}  # by the size of a batch
         self._images = tf.constant(images)
@@ -101,10 +102,6 @@ class Trainer:
         """
         if not self.train_epoch(progress, stop):
             return None
-        for weight in [*self.model.weights, *self._average.variables]:
-            if not tf.reduce_all(tf.math.is_finite(weight)):  # the last step's update, which no loss has seen yet
-                where = f"after epoch {self.epoch}, step {self.steps}"
-                raise DivergenceError(f"training diverged: {weight.path} is not finite {where}", CALM)
         validation = None
         if len(validation_labels):
             with self._average.applied():
@@ -128,7 +125,7 @@ class Trainer:
             Whether the epoch is done; False if it was stopped.
 
         Raises:
-            DivergenceError: the loss is not finite any more.
+            DivergenceError: the loss or a weight is not finite any more.
         """
         order = np.random.default_rng([self._seed, self.epoch]).permutation(len(self._labels)).astype(np.int32)
         full = len(order) // self._batch_size
@@ -143,9 +140,18 @@ class Trainer:
             seen = min(self.step * self._batch_size, len(order))
             progress(self.epoch + 1, seen, self._sums[0] / seen, 100 * self._sums[1] / seen)
             if stop() and self.step < self.steps:
+                self._check_weights()
                 return False
+        self._check_weights()
         self.epoch, self.step = self.epoch + 1, 0
         return True
+
+    def _check_weights(self) -> None:
+        """The last step's update, which no loss has seen yet."""
+        for weight in [*self.model.weights, *self._average.variables]:
+            if not tf.reduce_all(tf.math.is_finite(weight)):
+                where = f"in epoch {self.epoch + 1}, step {self.step}"
+                raise DivergenceError(f"training diverged: {weight.path} is not finite {where}", CALM)
 
     def _run(self, batches: np.ndarray) -> None:
         """One stretch: a step for each row of indices."""
@@ -166,11 +172,8 @@ class Trainer:
             self._sums += (loss, wrong, 0)
         self._sums[2] += seconds
         self.step += len(batches)
-        if traced and len(batches) == self._stretch:  # the first call builds the graph, which says nothing of the next
-            if seconds < SHORT:
-                self._stretch = min(2 * self._stretch, LONGEST_STRETCH)
-            elif seconds > LONG:
-                self._stretch = max(self._stretch // 2, 1)
+        if traced and not self._compiled:  # the first call builds the graph, which says nothing of the next
+            self._stretch = min(max(int(STRETCH_SECONDS * len(batches) / seconds), 1), LONGEST_STRETCH)
 
     def _graph(self, batch_size: int) -> Any:
         """`_train_stretch` for batches of one size, which the graph then knows."""
@@ -190,10 +193,15 @@ class Trainer:
         Raises:
             DivergenceError: one of them is not finite: the weights have grown too large.
         """
-        starts = range(0, len(images), PREDICTION_BATCH)
-        found = np.concatenate([self._predict(images[start : start + PREDICTION_BATCH]).numpy() for start in starts])
+        rest = len(images) % PREDICTION_BATCH
+        missing = self._towers - rest if 0 < rest < self._towers else 0  # some layers refuse a tower without an image
+        padded = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
+        starts = range(0, len(padded), PREDICTION_BATCH)
+        found = np.concatenate([self._predict(padded[start : start + PREDICTION_BATCH]).numpy() for start in starts])
+        found = found[: len(images)]
         if not np.isfinite(found).all():
-            raise DivergenceError(f"training diverged: the model's output is not finite after epoch {self.epoch}", CALM)
+            where = f"after epoch {self.epoch}, step {self.steps}"
+            raise DivergenceError(f"training diverged: the model's output is not finite {where}", CALM)
         return found
 
     def keep(self) -> None:
@@ -210,7 +218,7 @@ class Trainer:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on, in memory of its own."""
-        state = {name: variable.numpy().copy() for name, variable in self._variables().items()}
+        state = {name: variable.numpy() for name, variable in self._variables().items()}
         state |= {f"{BEST}{index:03d}": weight for index, weight in enumerate(self._best)}
         return state | {"position": np.array([self.epoch, self.step]), "sums": self._sums.copy()}
 
@@ -266,7 +274,7 @@ class Trainer:
             part = batch[count * tower // towers : count * (tower + 1) // towers]
             labels = tf.gather(self._labels, part)
             with tf.GradientTape() as tape:
-                logits = tf.cast(self._forward(tf.gather(self._images, part), step * towers + tower), tf.float32)
+                logits = tf.cast(self._forward(tf.gather(self._images, part), step * self._towers + tower), tf.float32)
                 loss = tf.reduce_sum(self._losses(labels, logits))
                 share = self.optimizer.scale_loss(loss / count)  # float16 would lose small gradients
             gradients.append(tape.gradient(share, variables))

@@ -70,7 +70,7 @@ def milliseconds(choice: str, model: str, precision: str) -> float:
 
     settings = compose(f"experiment=tutorial_{model}", f"precision={precision}", *CHOICES[choice])
     with chosen(choice):
-        name = device.prepare("cpu", precision, settings.threads, settings.seed)
+        name = device.prepare("cpu", precision, settings.threads, settings.training.batch_size, settings.seed)
         data = datasets.load("mnist")
         size = settings.training.batch_size
         towers = device.towers(name, settings.threads, size)

@@ -1,6 +1,6 @@
 """Where the time of a training step goes, by kind of operation, and how much arithmetic there is to do.
 
-Usage: python tests/benchmarks/profile_steps.py mlp|cnn_simple|cnn_large float32|bfloat16
+Usage: python -m tests.benchmarks.profile_steps mlp|cnn_simple|cnn_large float32|bfloat16
 Prints one line of JSON: the multiplications and additions of an epoch, the machine's matmul peak (each in GFLOP), and the
 milliseconds of processor time that each kind of operation takes in a step.
 """
@@ -102,7 +102,7 @@ def operations(trainer: Trainer, images: int, batch_size: int) -> dict[str, floa
 def main(model: str, precision: str) -> None:
     """Measure one network in one precision."""
     chosen = compose(f"experiment=tutorial_{model}", f"precision={precision}")
-    name = device.prepare("cpu", precision, chosen.threads, chosen.seed)
+    name = device.prepare("cpu", precision, chosen.threads, chosen.training.batch_size, chosen.seed)
     data = datasets.load("mnist")
     parts = split(data.train_labels, None, 0, 1)
     towers = device.towers(name, chosen.threads, chosen.training.batch_size)

@@ -30,7 +30,7 @@ def one_of_two_wins(place: Path, expected: Path) -> bool:
     """Two processes take over a dead one's run at once: one is refused, the other ends with the expected result."""
     place.mkdir()
     with subprocess.Popen(command(*overrides("mlp"), "progress=quiet"), cwd=place) as process:
-        while not list(place.glob("runs/*/checkpoints/epoch_*")):
+        while process.poll() is None and not list(place.glob("runs/*/checkpoints/epoch_*")):
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
     (run,) = (place / "runs").iterdir()

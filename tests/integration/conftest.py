@@ -21,4 +21,4 @@ from tests.conftest import compose
 def _thread_pools() -> None:
     """TensorFlow takes the sizes of its thread pools when it first computes: those of training, whichever test is first."""
     experiment = compose()
-    device.prepare("cpu", experiment.precision, experiment.threads, experiment.seed)
+    device.prepare("cpu", experiment.precision, experiment.threads, 200, experiment.seed)

@@ -15,7 +15,7 @@ PARAMETERS = {"mlp": 623_290, "cnn_simple": 592_074, "cnn_large": 59_933}
 
 
 def build(experiment: Experiment, images: np.ndarray) -> keras.Model:
-    device.prepare("cpu", experiment.precision, experiment.threads, experiment.seed)
+    device.prepare("cpu", experiment.precision, experiment.threads, 200, experiment.seed)
     scaling = preprocessing.build(experiment.preprocessing, images)
     return models.build(experiment.model, scaling, (28, 28, 1), 10)
 

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 
 from mnist_exp import evaluation, interruption, models, preprocessing
+from mnist_exp.config.identity import identity
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import DivergenceError, EnvironmentFailure
 from mnist_exp.experiment import weights_sha256
 from mnist_exp.progress import Quiet
 from mnist_exp.runs import Run
-from mnist_exp.training import device, epochs, optimizers, schedules
-from mnist_exp.training.history import Epoch
+from mnist_exp.training import checkpoints, device, epochs, loop, optimizers, schedules
+from mnist_exp.training.history import Epoch, best_epoch
 from mnist_exp.training.loop import Trainer
 from tests.conftest import ROOT, compose
 
@@ -59,10 +60,10 @@ def trainer(digits: Dataset) -> Callable[..., Trainer]:
 
 
 def trainer_for(experiment: Experiment, digits: Dataset, compiled: bool = False) -> Trainer:
-    device.prepare("cpu", experiment.precision, experiment.threads, experiment.seed)
+    training = experiment.training
+    device.prepare("cpu", experiment.precision, experiment.threads, training.batch_size, experiment.seed)
     images, labels = digits.train_images[:COUNT], digits.train_labels[:COUNT]
     model = models.build(experiment.model, preprocessing.build(experiment.preprocessing, images), (28, 28, 1), 10)
-    training = experiment.training
     steps = -(-COUNT // training.batch_size)
     rates = schedules.learning_rates(experiment.schedule, experiment.optimizer.learning_rate, steps, training.epochs)
     optimizer = optimizers.build(experiment.optimizer, experiment.precision, training.gradient_clip_norm)
@@ -188,7 +189,7 @@ def test_a_restored_state_goes_on_bit_for_bit(optimizer: str, trainer: Callable[
 
 
 def test_a_training_stopped_within_an_epoch_goes_on_bit_for_bit(trainer: Callable[..., Trainer]) -> None:
-    """Behind the first stretch of 8 of 10 steps, whatever the length of the stretches before and after."""
+    """Whatever the length of the stretches before and after."""
     overrides = ("model.dropout=0.5", "training.ema_decay=0.9")
     whole = trainer(*overrides)
     expected = losses(whole, 3)
@@ -209,8 +210,8 @@ STATEFUL = (
     "model.dropout=0.3",
     "training.ema_decay=0.9",
     "training.select=best",
-    "training.early_stopping_patience=4",
-    "training.epochs=5",
+    "training.early_stopping_patience=2",
+    "training.epochs=12",
     "training.batch_size=32",
 )
 
@@ -220,6 +221,20 @@ def signal_behind(stretches: int | None) -> Iterator[Callable[[], bool]]:
     """In place of `interruption.deferred`: as if a signal came within that stretch."""
     asked = itertools.count(1)
     yield lambda: stretches is not None and next(asked) >= stretches
+
+
+class Told(Quiet):
+    """A display that looks, when it is told of an epoch, whether the epoch is kept."""
+
+    def __init__(self, run: Run, experiment: Experiment) -> None:
+        self.kept: list[bool] = []
+        self._run, self._experiment = run, experiment
+
+    def epoch(self, row: Epoch) -> None:
+        """Load the latest checkpoint, and the history."""
+        latest, faults = checkpoints.load_latest(self._run.checkpoints, identity(self._experiment))
+        rows = self._run.history.read_text().splitlines()[1:]
+        self.kept.append(latest is not None and not faults and latest.epoch == row.epoch == len(rows))
 
 
 @pytest.mark.parametrize(
@@ -232,25 +247,89 @@ def test_interrupted_at_every_epoch_a_run_ends_the_same(
     network: tuple[str, ...], precision: str, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = compose(*network, *STATEFUL, f"precision={precision}", "progress=quiet")
-    validation = digits.test_images[:300], digits.test_labels[:300]
+    # The labels belong to other images: the validation error wanders, and training stops early.
+    validation = digits.test_images[:300], digits.test_labels[300:600]
+    monkeypatch.setattr(loop, "LONGEST_STRETCH", 6)  # of the 10 steps of an epoch
 
-    def train(directory: Path, stretches: int | None) -> tuple[str, list[Epoch], bytes]:
-        """Train in sessions that each end behind so many stretches; what came of it."""
+    def train(directory: Path, stretches: int | None) -> tuple[int, tuple[str, list[Epoch], bytes]]:
+        """Train by processes that each end behind so many stretches; how many, and what came of it."""
         run = Run(directory)
         directory.mkdir()
-        while True:
-            monkeypatch.setattr(interruption, "deferred", lambda: signal_behind(stretches))
+        monkeypatch.setattr(interruption, "deferred", lambda: signal_behind(stretches))
+        for number in itertools.count(1):
             made = trainer_for(experiment, digits)
+            told = Told(run, experiment)
             history, _ = epochs.resume(made, experiment, run)
-            history = epochs.train(made, experiment, history, validation, run, Quiet(), 0.0)
-            if len(history) == experiment.training.epochs and made.step == 0:
+            history = epochs.train(made, experiment, history, validation, run, told, 0.0)
+            assert all(told.kept)
+            if history and epochs._ended(history, experiment.training):
                 made.finish("best")
                 rows = [dataclasses.replace(row, seconds=0, images_per_second=0) for row in history]
-                return weights_sha256(made.model), rows, made.predict(validation[0]).tobytes()
+                return number, (weights_sha256(made.model), rows, made.predict(validation[0]).tobytes())
+        raise AssertionError
 
-    whole = train(tmp_path / "whole", None)
-    assert train(tmp_path / "every_epoch", 3) == whole  # of 8 steps, of 1, and of the last batch
-    assert train(tmp_path / "every_stretch", 1) == whole
+    once, whole = train(tmp_path / "whole", None)
+    rows = whole[1]
+    assert once == 1
+    assert best_epoch(rows) == rows[-1].epoch - 2  # stopped early, and the best is not the last
+    assert len(rows) < experiment.training.epochs
+    often, same = train(tmp_path / "within_epochs", 3)
+    assert same == whole
+    assert often > 2
+
+
+def test_an_epoch_that_cannot_be_kept_is_not_told(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = compose("model.units=[16]", "training.epochs=4", "training.batch_size=32", "progress=quiet")
+    run, made = Run(tmp_path), trainer_for(experiment, digits)
+    saved = checkpoints.save
+
+    def save(directory: Path, checkpoint: checkpoints.Checkpoint) -> None:
+        if checkpoint.epoch == 2:
+            raise EnvironmentFailure("the disk is full", "free space")
+        saved(directory, checkpoint)
+
+    monkeypatch.setattr(checkpoints, "save", save)
+    told = Told(run, experiment)
+    with pytest.raises(EnvironmentFailure, match="the disk is full"):
+        epochs.train(made, experiment, [], NOTHING, run, told, 0.0)
+    assert told.kept == [True]
+    assert made.epoch <= 3
+
+
+def test_a_state_that_cannot_be_written_is_known_before_training(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = compose("model.units=[16]", "training.epochs=4", "training.batch_size=32", "progress=quiet")
+    made = trainer_for(experiment, digits)
+
+    def save(*_: object) -> None:
+        raise EnvironmentFailure("the disk is full", "free space")
+
+    monkeypatch.setattr(checkpoints, "save", save)
+    with pytest.raises(EnvironmentFailure, match="the disk is full"):
+        epochs.train(made, experiment, [], NOTHING, Run(tmp_path), Quiet(), 0.0)
+    assert (made.epoch, made.step) == (0, 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 1001])
+def test_any_number_of_images_can_be_predicted(count: int, trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    made = trainer("threads.towers=4")
+    images = digits.test_images[:1200]
+    assert made.predict(images[:count]) == pytest.approx(made.predict(images)[:count], abs=1e-5)
+
+
+def test_dropout_of_nearly_everything_is_still_defined(trainer: Callable[..., Trainer]) -> None:
+    assert np.isfinite(losses(trainer("model.dropout=0.999999"), 1)).all()
+
+
+def test_a_weight_that_is_not_finite_is_never_kept(trainer: Callable[..., Trainer]) -> None:
+    """Within an epoch, where the loss of the last step has not seen its update."""
+    made = trainer()
+    rates = made.learning_rates.copy()
+    made._stretch, rates[2] = 3, np.inf
+    made.learning_rates = rates
+    with pytest.raises(DivergenceError, match="is not finite in epoch 1, step 3"):
+        made.run_epoch(*NOTHING, silent, lambda: True)
 
 
 def test_a_stop_at_the_end_of_an_epoch_leaves_it_done(trainer: Callable[..., Trainer]) -> None:
@@ -305,16 +384,16 @@ def test_divergence_names_the_epoch_and_step(trainer: Callable[..., Trainer]) ->
 def test_a_device_that_is_not_there_is_refused() -> None:
     experiment = compose()
     with pytest.raises(EnvironmentFailure, match="TensorFlow sees only cpu") as caught:
-        device.prepare("gpu:7", "float32", experiment.threads, 7)
+        device.prepare("gpu:7", "float32", experiment.threads, 200, 7)
     assert caught.value.exit_code == 5
     with pytest.raises(EnvironmentFailure, match="needs a GPU"):
-        device.prepare("auto", "float16", experiment.threads, 7)
+        device.prepare("auto", "float16", experiment.threads, 200, 7)
 
 
 def test_threads_cannot_change_within_a_process(trainer: Callable[..., Trainer]) -> None:
     trainer()
     with pytest.raises(EnvironmentFailure, match="already runs with"):
-        device.prepare("cpu", "float32", compose("threads.intra_op=3").threads, 7)
+        device.prepare("cpu", "float32", compose("threads.intra_op=3").threads, 200, 7)
 
 
 def test_the_average_follows_its_formula_and_is_what_is_evaluated(trainer: Callable[..., Trainer], digits: Dataset) -> None:

@@ -38,6 +38,37 @@ def test_a_failure_of_the_last_job_is_raised_at_the_end() -> None:
         background.do(failing)
 
 
+def test_a_failure_beside_another_is_told_with_it() -> None:
+    with pytest.raises(ValueError, match="diverged") as caught, Background() as background:
+        background.do(failing)
+        raise ValueError("diverged")
+    assert caught.value.__notes__ == ["and beside it: full"]
+
+
+def test_a_failure_is_known_before_the_next_job() -> None:
+    with pytest.raises(OSError, match="full"), Background() as background:
+        assert not background.failed
+        background.do(failing)
+        while not background.failed:
+            time.sleep(0.001)
+
+
+def test_a_second_signal_does_not_wait_for_the_job() -> None:
+    release = threading.Event()
+    began = threading.Event()
+
+    def slow() -> None:
+        began.set()
+        assert release.wait(30)
+
+    with pytest.raises(KeyboardInterrupt), Background() as background:
+        background.do(slow)
+        assert began.wait(30)
+        raise KeyboardInterrupt
+    assert not release.is_set()
+    release.set()
+
+
 def test_what_ends_the_block_counts_more_and_the_job_is_still_finished() -> None:
     done: list[int] = []
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -76,11 +77,11 @@ def flip(path: Path) -> None:
 
 
 def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
+    path.write_bytes(path.read_bytes()[:-2])
 
 
 @pytest.mark.parametrize("damage", [flip, truncate, Path.unlink])
-@pytest.mark.parametrize("name", ["state.npz", "history.json"])
+@pytest.mark.parametrize("name", ["state.npz", "history.json", "manifest.json"])
 def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path, damage: Callable[[Path], None], name: str) -> None:
     for epoch in (1, 2):
         checkpoints.save(tmp_path, checkpoint(epoch))
@@ -111,3 +112,58 @@ def test_a_save_that_fails_leaves_the_earlier_ones(tmp_path: Path, monkeypatch: 
     assert (loaded.epoch, faults) == (1, [])
     checkpoints.save(tmp_path, checkpoint(2))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_000001", "epoch_000002"]
+
+
+def test_any_bit_of_a_manifest_that_flips_is_noticed(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path, checkpoint(1))
+    path = tmp_path / "epoch_000001" / "manifest.json"
+    content = path.read_bytes()
+    meant = json.loads(content)
+    for position in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[position // 8] ^= 1 << position % 8
+        path.write_bytes(flipped)
+        try:
+            found, _ = checkpoints.load_latest(tmp_path, ME)
+        except IntegrityError:
+            continue
+        assert found is not None  # white space between tokens
+        assert json.loads(flipped) == meant
+
+
+def test_a_save_behind_a_damaged_checkpoint_replaces_its_past(tmp_path: Path) -> None:
+    for epoch in (8, 9):
+        checkpoints.save(tmp_path, checkpoint(epoch))
+    flip(tmp_path / "epoch_000009" / "state.npz")
+    checkpoints.save(tmp_path, checkpoint(8, step=50))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_000008", "epoch_000008_step_000000050"]
+    loaded, faults = checkpoints.load_latest(tmp_path, ME)
+    assert loaded is not None
+    assert (loaded.epoch, loaded.step, faults) == (8, 50, [])
+
+
+def test_everything_is_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file is synced before the rename that lets it count, and the directory behind it."""
+    done: list[tuple[str, str]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def spy_fsync(descriptor: int) -> None:
+        done.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        fsync(descriptor)
+
+    def spy_replace(source: Path, target: Path, **options: int) -> None:
+        done.append(("rename", Path(target).name))
+        replace(source, target, **options)
+
+    monkeypatch.setattr(os, "fsync", spy_fsync)
+    monkeypatch.setattr(os, "replace", spy_replace)
+    directory = tmp_path / "checkpoints"
+    checkpoints.save(directory, checkpoint(1))
+    final = done.index(("rename", "epoch_000001"))
+    before, after = done[:final], done[final + 1 :]
+    assert ("sync", "state.npz") in before
+    for name in ("history.json", "manifest.json"):
+        assert before.index(("sync", f".unfinished.{name}")) < before.index(("rename", name))
+    assert before.count(("sync", ".epoch_000001.tmp")) >= 2
+    assert before[0] == ("sync", tmp_path.name)
+    assert after == [("sync", "checkpoints")]

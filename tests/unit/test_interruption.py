@@ -47,7 +47,7 @@ def test_the_second_signal_does_not_wait() -> None:
     assert reached == ["first"]
 
 
-def test_a_failure_in_the_block_is_not_hidden_by_a_signal() -> None:
+def test_a_failure_in_the_block_comes_first_and_the_signal_is_not_forgotten() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(ValueError, match="the failure"), interruption.deferred():
@@ -55,6 +55,9 @@ def test_a_failure_in_the_block_is_not_hidden_by_a_signal() -> None:
             raise ValueError("the failure")
     finally:
         signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        interruption.deliver()
+    interruption.deliver()  # once
 
 
 def test_another_thread_leaves_signals_alone() -> None:
