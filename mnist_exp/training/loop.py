@@ -1,8 +1,7 @@
-"""The training loop: images resident as uint8 tensors, whole stretches of steps inside one TensorFlow graph."""
+"""The training loop: epoch after epoch, each in stretches of steps, and a state to go on from behind any of them."""
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,9 +10,9 @@ import tensorflow as tf
 from mnist_exp import evaluation
 from mnist_exp.errors import DivergenceError
 from mnist_exp.training.average import Average
-from mnist_exp.training.forward import Forward
 from mnist_exp.training.history import Epoch
 from mnist_exp.training.schedules import steps_per_epoch
+from mnist_exp.training.steps import Steps
 
 # A stretch is the steps between two returns from the graph to Python: short enough for a live display and Ctrl-C to answer
 # within a second, long enough that the return costs nothing.
@@ -72,7 +71,6 @@ class Trainer:
         self.step = 0  # how many are done in the present epoch
         self._sums = np.zeros(3)  # of the present epoch: loss over images, errors, seconds
         self._batch_size = batch_size
-        self._label_smoothing = label_smoothing
         self._average = Average(model, ema_decay)
         self._best: list[np.ndarray] = []
         self._seed = seed
@@ -80,11 +78,8 @@ class Trainer:
         self.steps = steps_per_epoch(len(labels), batch_size)
         self._stretch = COMPILED_STRETCH if compiled else 1
         self._compiled = compiled
-        self._graphs: dict[int, Any] = {}  # by the size of a batch
-        self._images = tf.constant(images)
-        self._labels = tf.constant(labels.astype(np.int32))
-        self._forward = Forward(model, seed, compiled)
-        optimizer.build(model.trainable_variables)
+        self._count = len(labels)
+        self._graph = Steps(model, optimizer, self._average, images, labels, label_smoothing, seed, towers, compiled)
         self._predict = tf.function(
             self._predict_batch, input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)]
         )
@@ -106,7 +101,7 @@ class Trainer:
         if len(validation_labels):
             with self._average.applied():
                 validation = evaluation.score(self.predict(validation_images), validation_labels)
-        count, (loss, errors, seconds) = len(self._labels), self._sums
+        count, (loss, errors, seconds) = self._count, self._sums
         return Epoch(
             epoch=self.epoch,
             learning_rate=float(self.learning_rates[self.epoch * self.steps - 1]),
@@ -127,7 +122,7 @@ class Trainer:
         Raises:
             DivergenceError: the loss or a weight is not finite any more.
         """
-        order = np.random.default_rng([self._seed, self.epoch]).permutation(len(self._labels)).astype(np.int32)
+        order = np.random.default_rng([self._seed, self.epoch]).permutation(self._count).astype(np.int32)
         full = len(order) // self._batch_size
         batches = order[: full * self._batch_size].reshape(full, self._batch_size)
         if self.step == 0:
@@ -158,34 +153,19 @@ class Trainer:
         began = time.perf_counter()
         first = self.epoch * self.steps + self.step
         rates = self.learning_rates[first : first + len(batches)]
-        traced = batches.shape[1] in self._graphs
-        losses, errors = self._graph(batches.shape[1])(
-            tf.constant(batches), tf.constant(rates), tf.constant(first, tf.int64)
-        )
-        losses = losses.numpy()
+        traced = self._graph.knows(batches.shape[1])
+        losses, errors = self._graph(batches, rates, first)
         if not np.isfinite(losses).all():
             bad = int(np.argmin(np.isfinite(losses)))
             where = f"in epoch {self.epoch + 1}, step {self.step + bad + 1}"
             raise DivergenceError(f"training diverged: the loss is {losses[bad]} {where}", CALM)
         seconds = time.perf_counter() - began
-        for loss, wrong in zip(losses, errors.numpy(), strict=True):  # one by one: a sum that no length of stretches changes
+        for loss, wrong in zip(losses, errors, strict=True):  # one by one: a sum that no length of stretches changes
             self._sums += (loss, wrong, 0)
         self._sums[2] += seconds
         self.step += len(batches)
         if traced and not self._compiled:  # the first call builds the graph, which says nothing of the next
             self._stretch = min(max(int(STRETCH_SECONDS * len(batches) / seconds), 1), LONGEST_STRETCH)
-
-    def _graph(self, batch_size: int) -> Any:
-        """`_train_stretch` for batches of one size, which the graph then knows."""
-        if batch_size not in self._graphs:
-            signature = [
-                tf.TensorSpec([None, batch_size], tf.int32),
-                tf.TensorSpec([None], tf.float32),
-                tf.TensorSpec([], tf.int64),
-            ]
-            traced = tf.function(self._train_stretch, input_signature=signature, jit_compile=self._compiled)
-            self._graphs[batch_size] = traced.get_concrete_function()
-        return self._graphs[batch_size]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels), n ≥ 1.
@@ -253,44 +233,7 @@ class Trainer:
             for index, variable in enumerate(variables)
         }
 
-    def _train_stretch(self, batches: tf.Tensor, learning_rates: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step for each row of `batches`; returns the sum of the losses and the number of errors of each."""
-        steps = tf.shape(batches)[0]
-        losses, errors = tf.TensorArray(tf.float32, steps), tf.TensorArray(tf.int32, steps)
-        for step in tf.range(steps):
-            loss, wrong, gradients = self._gradients(batches[step], first + tf.cast(step, tf.int64))
-            self.optimizer.learning_rate.assign(learning_rates[step])
-            self.optimizer.apply(gradients, self.model.trainable_variables)
-            self._average.update(self.optimizer.iterations)
-            losses, errors = losses.write(step, loss), errors.write(step, wrong)
-        return losses.stack(), errors.stack()
-
-    def _gradients(self, batch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """The summed loss, the number of errors, and the gradient of the mean loss, each tower's apart and then added."""
-        count, variables = batch.shape[0], self.model.trainable_variables
-        towers = min(self._towers, count)
-        losses, errors, gradients = [], [], []
-        for tower in range(towers):
-            part = batch[count * tower // towers : count * (tower + 1) // towers]
-            labels = tf.gather(self._labels, part)
-            with tf.GradientTape() as tape:
-                logits = tf.cast(self._forward(tf.gather(self._images, part), step * self._towers + tower), tf.float32)
-                loss = tf.reduce_sum(self._losses(labels, logits))
-                share = self.optimizer.scale_loss(loss / count)  # float16 would lose small gradients
-            gradients.append(tape.gradient(share, variables))
-            losses.append(loss)
-            errors.append(tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) != labels, dtype=tf.int32))
-        return tf.add_n(losses), tf.add_n(errors), [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
-
     def _predict_batch(self, images: tf.Tensor) -> tf.Tensor:
         count = tf.shape(images)[0]
         parts = [images[count * k // self._towers : count * (k + 1) // self._towers] for k in range(self._towers)]
         return tf.concat([self.model(part, training=False) for part in parts], axis=0)
-
-    def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """The cross-entropy of each image, float32 (n,)."""
-        if not self._label_smoothing:
-            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        classes = logits.shape[-1]
-        targets = tf.one_hot(labels, classes) * (1 - self._label_smoothing) + self._label_smoothing / classes
-        return tf.nn.softmax_cross_entropy_with_logits(targets, logits)

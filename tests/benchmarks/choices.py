@@ -61,7 +61,6 @@ def chosen(choice: str) -> Iterator[None]:
 def milliseconds(choice: str, model: str, precision: str) -> float:
     """A step's, in this process."""
     import numpy as np
-    import tensorflow as tf
 
     from mnist_exp import datasets, experiment
     from mnist_exp.datasets.dataset import split
@@ -76,12 +75,12 @@ def milliseconds(choice: str, model: str, precision: str) -> float:
         towers = device.towers(name, settings.threads, size)
         trainer = experiment._trainer(settings, data, split(data.train_labels, None, 0, 1), towers, device.compiled(name))
         order = np.random.default_rng(0).permutation(STEPS * size).astype(np.int32).reshape(STEPS, size)
-        arguments = tf.constant(order), tf.constant(trainer.learning_rates[:STEPS]), tf.constant(0, tf.int64)
-        trainer._graph(size)(*arguments)
+        arguments = order, trainer.learning_rates[:STEPS], 0
+        trainer._graph(*arguments)
         seconds = []
         for _ in range(3):
             began = time.perf_counter()
-            [found.numpy() for found in trainer._graph(size)(*arguments)]
+            trainer._graph(*arguments)
             seconds.append(time.perf_counter() - began)
     return 1000 * statistics.median(seconds) / STEPS
 

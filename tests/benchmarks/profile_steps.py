@@ -74,11 +74,11 @@ def operations(trainer: Trainer, images: int, batch_size: int) -> dict[str, floa
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     order = np.arange(STEPS * batch_size, dtype=np.int32).reshape(STEPS, batch_size) % images
-    arguments = tf.constant(order), tf.constant(trainer.learning_rates[:STEPS]), tf.constant(0, tf.int64)
-    trainer._graph(batch_size)(*arguments)
+    arguments = order, trainer.learning_rates[:STEPS], 0
+    trainer._graph(*arguments)
     with tempfile.TemporaryDirectory() as place:
         tf.profiler.experimental.start(place, tf.profiler.experimental.ProfilerOptions(host_tracer_level=2))
-        [found.numpy() for found in trainer._graph(batch_size)(*arguments)]
+        trainer._graph(*arguments)
         tf.profiler.experimental.stop()
         (file,) = Path(place).rglob("*.xplane.pb")
         space = xplane_pb2.XSpace.FromString(file.read_bytes())

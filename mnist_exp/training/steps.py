@@ -1,0 +1,107 @@
+"""The graph of training: whole stretches of steps, over images that lie on the device as uint8."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mnist_exp.training.average import Average
+from mnist_exp.training.forward import Forward
+
+
+class Steps:
+    """Steps of an optimizer, each over one batch, as many as wanted in one call."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.Optimizer,
+        average: Average,
+        images: np.ndarray,
+        labels: np.ndarray,
+        label_smoothing: float,
+        seed: int,
+        towers: int,
+        compiled: bool,
+    ) -> None:
+        """Move the data to the current device; what the arguments are, `Trainer` says."""
+        self._variables = model.trainable_variables
+        self._optimizer = optimizer
+        self._average = average
+        self._images = tf.constant(images)
+        self._labels = tf.constant(labels.astype(np.int32))
+        self._label_smoothing = label_smoothing
+        self._towers = towers
+        self._compiled = compiled
+        self._forward = Forward(model, seed, compiled)
+        self._graphs: dict[int, Any] = {}  # by the size of a batch
+        optimizer.build(self._variables)
+
+    def __call__(self, batches: np.ndarray, learning_rates: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
+        """Do one step for each batch.
+
+        Args:
+            batches: indices of images, int32 (steps, batch_size).
+            learning_rates: float32 (steps,).
+            first: the number of the first step, counted from the beginning of the training.
+
+        Returns:
+            The sum of the losses, float32 (steps,), and the number of errors, int32 (steps,), of each batch.
+        """
+        graph = self._graph(batches.shape[1])
+        losses, errors = graph(tf.constant(batches), tf.constant(learning_rates), tf.constant(first, tf.int64))
+        return losses.numpy(), errors.numpy()
+
+    def knows(self, batch_size: int) -> bool:
+        """Whether the graph for batches of that size is built."""
+        return batch_size in self._graphs
+
+    def _graph(self, batch_size: int) -> Any:
+        """`_stretch` for batches of one size, which the graph then knows."""
+        if batch_size not in self._graphs:
+            signature = [
+                tf.TensorSpec([None, batch_size], tf.int32),
+                tf.TensorSpec([None], tf.float32),
+                tf.TensorSpec([], tf.int64),
+            ]
+            traced = tf.function(self._stretch, input_signature=signature, jit_compile=self._compiled)
+            self._graphs[batch_size] = traced.get_concrete_function()
+        return self._graphs[batch_size]
+
+    def _stretch(self, batches: tf.Tensor, learning_rates: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step for each row of `batches`; returns the sum of the losses and the number of errors of each."""
+        steps = tf.shape(batches)[0]
+        losses, errors = tf.TensorArray(tf.float32, steps), tf.TensorArray(tf.int32, steps)
+        for step in tf.range(steps):
+            loss, wrong, gradients = self._gradients(batches[step], first + tf.cast(step, tf.int64))
+            self._optimizer.learning_rate.assign(learning_rates[step])
+            self._optimizer.apply(gradients, self._variables)
+            self._average.update(self._optimizer.iterations)
+            losses, errors = losses.write(step, loss), errors.write(step, wrong)
+        return losses.stack(), errors.stack()
+
+    def _gradients(self, batch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """The summed loss, the number of errors, and the gradient of the mean loss, each tower's apart and then added."""
+        count, variables = batch.shape[0], self._variables
+        towers = min(self._towers, count)
+        losses, errors, gradients = [], [], []
+        for tower in range(towers):
+            part = batch[count * tower // towers : count * (tower + 1) // towers]
+            labels = tf.gather(self._labels, part)
+            with tf.GradientTape() as tape:
+                logits = tf.cast(self._forward(tf.gather(self._images, part), step * self._towers + tower), tf.float32)
+                loss = tf.reduce_sum(self._losses(labels, logits))
+                share = self._optimizer.scale_loss(loss / count)  # float16 would lose small gradients
+            gradients.append(tape.gradient(share, variables))
+            losses.append(loss)
+            errors.append(tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) != labels, dtype=tf.int32))
+        return tf.add_n(losses), tf.add_n(errors), [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
+
+    def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """The cross-entropy of each image, float32 (n,)."""
+        if not self._label_smoothing:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        classes = logits.shape[-1]
+        targets = tf.one_hot(labels, classes) * (1 - self._label_smoothing) + self._label_smoothing / classes
+        return tf.nn.softmax_cross_entropy_with_logits(targets, logits)

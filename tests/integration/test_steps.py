@@ -1,0 +1,90 @@
+"""The steps: Keras's own, whatever the optimizer, the network, the precision and the number of towers."""
+
+import keras
+import numpy as np
+import pytest
+
+from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.training import schedules
+from tests.conftest import compose
+from tests.integration.trainers import COUNT, SMALL_CNN, losses, trainer_for
+
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "lion")
+NETWORKS = (
+    SMALL_CNN,
+    ("model=cnn_simple", "model.filters=[4]", "model.units=[8]", "training.batch_size=32", "training.epochs=3"),
+    ("model=mlp", "model.units=[16,8]", "training.batch_size=32", "training.epochs=3"),
+)
+VARIANTS = [
+    *((network, (f"optimizer={name}",)) for network in NETWORKS for name in OPTIMIZERS),
+    *(
+        (SMALL_CNN, variant)
+        for variant in (
+            ("optimizer=sgd", "optimizer.nesterov=false"),
+            ("optimizer=rmsprop", "optimizer.momentum=0.9"),
+            ("optimizer=lion", "optimizer.weight_decay=0.1"),
+            ("optimizer=adamw", "optimizer.weight_decay=0.1"),
+            ("training.label_smoothing=0.1",),
+            ("optimizer=sgd", "training.gradient_clip_norm=0.1"),
+            ("model.activation=gelu",),  # the one that does not grow everywhere: pooled behind it
+            ("model.activation=elu", "model.pool_size=3"),
+            ("threads.towers=1",),
+            ("threads.towers=5",),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("network", "variant"), VARIANTS, ids=lambda part: " ".join(part[:1] if len(part) > 4 else part))
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_steps_are_kerass_train_on_batch(
+    network: tuple[str, ...], variant: tuple[str, ...], precision: str, digits: Dataset
+) -> None:
+    """20 steps: the same batches through Keras's own, dropout aside, whose masks depend on how often they are drawn."""
+    overrides = (f"precision={precision}", "model.dropout=0", "schedule=cosine", *variant)
+    experiment = compose(*network, *overrides)
+    ours = trainer_for(experiment, digits)
+    before = ours.model.get_weights()
+    training = experiment.training
+
+    theirs = keras.models.clone_model(ours.model)
+    theirs.set_weights(before)
+    settings = experiment.optimizer.model_dump(exclude={"name"}) | {"global_clipnorm": training.gradient_clip_norm}
+    class_name = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "lion": "Lion"}[
+        experiment.optimizer.name
+    ]
+    theirs.compile(
+        optimizer=getattr(keras.optimizers, class_name)(**settings),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=training.label_smoothing),
+        jit_compile=False,
+    )
+    rates = schedules.learning_rates(experiment.schedule, experiment.optimizer.learning_rate, 10, 3)
+    targets = np.eye(10, dtype=np.float32)[digits.train_labels[:COUNT]]
+    for step in range(20):
+        order = np.random.default_rng([7, step // 10]).permutation(COUNT)
+        batch = order[step % 10 * 32 : (step % 10 + 1) * 32]
+        theirs.optimizer.learning_rate = rates[step]
+        theirs.train_on_batch(digits.train_images[batch], targets[batch])
+
+    losses(ours, 2)
+    moved = max(np.abs(now - start).max() for start, now in zip(before, ours.model.get_weights(), strict=True))
+    apart = [np.abs(mine - other) for mine, other in zip(ours.model.get_weights(), theirs.get_weights(), strict=True)]
+    assert moved > 1e-3
+    # Adam, RMSprop and Lion divide by or take the sign of gradients near zero, where the last bit decides: a few weights may
+    # differ by whole steps (Lion's, in bfloat16, by several), the bulk may not.
+    largest, mean = max(part.max() for part in apart), np.concatenate([part.ravel() for part in apart]).mean()
+    assert mean < moved * (1e-5 if precision == "float32" else 2e-2)
+    assert largest < moved * (0.02 if precision == "float32" else 1 if experiment.optimizer.name == "lion" else 0.5)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda part: part[0])
+def test_compiled_by_xla_the_steps_are_the_same(network: tuple[str, ...], digits: Dataset) -> None:
+    """As on a GPU."""
+    found = []
+    for compiled in (False, True):
+        made = trainer_for(compose(*network, "model.dropout=0.3", "optimizer=sgd"), digits, compiled)
+        found.append((losses(made, 2), made.model.get_weights()))
+    (plain_losses, plain), (compiled_losses, compiled_weights) = found
+    assert compiled_losses == [pytest.approx(pair, rel=1e-4) for pair in plain_losses]
+    for one, other in zip(plain, compiled_weights, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
