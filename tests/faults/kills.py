@@ -1,5 +1,6 @@
 """Signals at random moments: the run goes on to the same result, and no epoch that was told is lost."""
 
+import itertools
 import random
 import re
 import signal
@@ -93,6 +94,7 @@ def campaign(place: Path, number: signal.Signals, tries: int, seed: int) -> list
     expected = {network: uninterrupted(place / network, network) for network in NETWORKS}
     generator = random.Random(seed)
     outcomes: list[Outcome] = []
+    numbers = itertools.count()
     with ThreadPoolExecutor(2) as workers:
         while len(outcomes) < tries:
             jobs = []
@@ -100,8 +102,7 @@ def campaign(place: Path, number: signal.Signals, tries: int, seed: int) -> list
                 network = list(NETWORKS)[index % len(NETWORKS)]
                 run, seconds = expected[network]
                 moment = generator.uniform(0, 1.5 * seconds)  # two at a time are slower than the one that was timed
-                name = f"{seed}_{len(outcomes)}_{index}"
-                jobs.append(workers.submit(interrupt, place / name, network, number, moment, run))
+                jobs.append(workers.submit(interrupt, place / str(next(numbers)), network, number, moment, run))
             found = [job.result() for job in jobs]
             # One that came too late interrupted nothing and does not count, unless it did harm.
             outcomes += [outcome for outcome in found if outcome.reached or not outcome.same]
