@@ -28,7 +28,7 @@ VARIANTS = [
             ("optimizer=sgd", "training.gradient_clip_norm=0.1"),
             ("model.activation=gelu",),  # the one that does not grow everywhere: pooled behind it
             ("model.activation=elu", "model.pool_size=3"),
-            ("threads.towers=1", "threads.intra_op=1"),
+            ("threads.towers=1",),
             ("threads.towers=5",),
         )
     ),

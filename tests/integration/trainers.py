@@ -1,5 +1,7 @@
 """Small trainers on real digits, in this process."""
 
+from unittest import mock
+
 import numpy as np
 
 from mnist_exp import models, preprocessing
@@ -36,7 +38,8 @@ def losses(made: Trainer, epochs: int) -> list[tuple[float, float]]:
 
 def trainer_for(experiment: Experiment, digits: Dataset, compiled: bool = False) -> Trainer:
     training = experiment.training
-    device.prepare("cpu", experiment.precision, experiment.threads, training.batch_size, experiment.seed)
+    with mock.patch.object(device, "_set_threads"):  # once for all, by a fixture: towers may then be any number
+        device.prepare("cpu", experiment.precision, experiment.threads, training.batch_size, experiment.seed)
     images, labels = digits.train_images[:COUNT], digits.train_labels[:COUNT]
     model = models.build(experiment.model, preprocessing.build(experiment.preprocessing, images), (28, 28, 1), 10)
     steps = -(-COUNT // training.batch_size)
