@@ -70,8 +70,8 @@ def _guarded(experiment: Experiment, run: Run) -> int:
         log.exception("failed")
         runs.write_status(run, "failed", error.exit_code, error.cause, error.remedy)
         return error.exit_code
-    except (KeyboardInterrupt, Interrupted) as interruption:
-        code = getattr(interruption, "exit_code", EXIT_SIGNAL_BASE + 2)
+    except (KeyboardInterrupt, Interrupted) as signalled:
+        code = getattr(signalled, "exit_code", EXIT_SIGNAL_BASE + 2)
         log.warning("interrupted")
         remedy = f"continue: mnist-exp resume {run.directory}"
         runs.write_status(run, "interrupted", code, "interrupted by the user or the system", remedy)

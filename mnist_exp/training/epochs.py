@@ -40,11 +40,11 @@ def resume(trainer: Trainer, experiment: Experiment, run: Run) -> tuple[list[Epo
     for fault in faults:
         terminal.warning(f"checkpoint passed over: {fault}")
     told = _epochs_told(run)
+    if latest is None and told:
+        cause = f"{run.checkpoints}: there is no checkpoint, though history.csv has {told} epochs"
+        raise IntegrityError(cause, "the run cannot be resumed: train it again")
+    _check_space(trainer, experiment, run)
     if latest is None:
-        if told:
-            cause = f"{run.checkpoints}: there is no checkpoint, though history.csv has {told} epochs"
-            raise IntegrityError(cause, "the run cannot be resumed: train it again")
-        _check_space(trainer, experiment, run)
         return [], 0.0
     if told - latest.epoch >= experiment.training.checkpoint_every:  # fewer are due to have none
         kept = f"the last whole checkpoint is of epoch {latest.epoch}"
@@ -54,7 +54,6 @@ def resume(trainer: Trainer, experiment: Experiment, run: Run) -> tuple[list[Epo
     except (ValueError, KeyError) as error:
         cause = f"{run.checkpoints}: {error}"
         raise IntegrityError(cause, "resume it with the versions in its environment.json, or train it again") from None
-    _check_space(trainer, experiment, run)
     if latest.history:
         files.write_table(run.history, latest.history, Epoch)  # the process may have ended between the checkpoint and this
     position = f"epoch {latest.epoch}" + (f", step {latest.step} of {trainer.steps}" if latest.step else "")

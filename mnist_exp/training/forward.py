@@ -32,7 +32,7 @@ class Forward:
         self._number = tf.constant(0, tf.int64)
         self._dropouts = 0
         logits = models.logits_of(model)
-        self._fused = _convolutions_before_pooling(logits)
+        self._pooled = _pooled_convolutions(logits)
         self._network = keras.models.clone_model(logits, clone_function=self._faster)
 
     def __call__(self, images: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
@@ -44,11 +44,10 @@ class Forward:
         if type(layer) is keras.layers.Dropout and layer.noise_shape is None:
             self._dropouts += 1
             return _Dropout(layer, self, self._dropouts)
-        if layer in self._fused:
+        if layer in self._pooled.values():
             return _Convolve(layer)
-        for convolution, pool in self._fused.items():
-            if layer is pool:
-                return _PoolAndActivate(convolution, pool, self._compiled)
+        if layer in self._pooled:
+            return _PoolAndActivate(self._pooled[layer], layer, self._compiled)
         return layer
 
     def random_bits(self, count: tf.Tensor, stream: int) -> tf.Tensor:
@@ -114,8 +113,8 @@ class _PoolAndActivate(keras.layers.Layer):
         return tf.reduce_max(tf.reshape(windows, (-1, rows, high, columns, wide, channels)), axis=(2, 4))
 
 
-def _convolutions_before_pooling(network: keras.Model) -> dict[Any, Any]:
-    """The convolutions that only a max-pooling reads, each with that pooling, where the order of the two does not matter."""
+def _pooled_convolutions(network: keras.Model) -> dict[Any, Any]:
+    """By max-pooling, the convolution that it alone reads, where pooling may come before the activation."""
     readers: dict[int, list[keras.Layer]] = {}
     for layer in network.layers:
         for tensor in keras.tree.flatten(layer.input):
@@ -125,5 +124,5 @@ def _convolutions_before_pooling(network: keras.Model) -> dict[Any, Any]:
         if type(layer) is keras.layers.Conv2D and layer.activation.__name__ in MONOTONIC:
             after = readers.get(id(layer.output), [])
             if len(after) == 1 and type(after[0]) is keras.layers.MaxPooling2D:
-                found[layer] = after[0]
+                found[after[0]] = layer
     return found

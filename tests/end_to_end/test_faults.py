@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +36,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def started(place: Path, *overrides: str) -> Iterator[subprocess.Popen[str]]:
     """A training that is under way."""
     with subprocess.Popen(
-        [sys.executable, "-m", "mnist_exp", *overrides],
+        kills.command(*overrides),
         cwd=place,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
