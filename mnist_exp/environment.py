@@ -11,6 +11,7 @@ from typing import Any
 import mnist_exp
 from mnist_exp import files, runs
 from mnist_exp.runs import Run
+from mnist_exp.threads import usable_cores
 
 PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pydantic", "rich", "matplotlib", "jinja2")
 CPU_INFO = Path("/proc/cpuinfo")
@@ -51,9 +52,8 @@ def describe() -> dict[str, Any]:
         "cpu": {
             "model": _cpu("model name") or platform.processor() or platform.machine(),
             "instructions": [name for name in _cpu("flags").split() if name.startswith(INSTRUCTIONS)],
-            "cores": os.cpu_count(),
-            "usable_cores": usable_cores(),
         },
+        "cores": {"present": os.cpu_count(), "usable": usable_cores()},
         "variables": {
             name: value
             for name, value in sorted(os.environ.items())
@@ -61,11 +61,6 @@ def describe() -> dict[str, Any]:
         },
         "git": _git(Path(mnist_exp.__file__).parent),
     }
-
-
-def usable_cores() -> int:
-    """The processors that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu(what: str) -> str:

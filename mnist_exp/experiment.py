@@ -7,7 +7,7 @@ import time
 import keras
 import numpy as np
 
-from mnist_exp import datasets, environment, evaluation, files, models, preprocessing, report, terminal
+from mnist_exp import datasets, environment, evaluation, files, models, preprocessing, report, terminal, threads
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.identity import config_hash
 from mnist_exp.config.schema import Experiment
@@ -35,9 +35,9 @@ def run(experiment: Experiment, directory: Run) -> Summary:
         EnvironmentFailure: the device is not there, or a file cannot be written.
     """
     began = time.perf_counter()
-    threads, batch_size = experiment.threads, experiment.training.batch_size
-    device_name = device.prepare(experiment.device, experiment.precision, threads, batch_size, experiment.seed)
-    towers = device.towers(device_name, threads, batch_size)
+    chosen, batch_size = threads.of_run(experiment.threads, directory), experiment.training.batch_size
+    device_name = device.prepare(experiment.device, experiment.precision, chosen, batch_size, experiment.seed)
+    towers = threads.towers(chosen, batch_size, device.on_cpu(device_name), threads.usable_cores())
     changed = environment.record(directory, device.describe(device_name, towers))
     if changed:
         kept = "the same bits as uninterrupted are not to be had"

@@ -2,9 +2,11 @@
 
 import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 
 from mnist_exp.errors import EnvironmentFailure
 
+POLL_SECONDS = 0.1
 UNFINISHED = ".unfinished."  # how the name of a file begins while it is written
 
 
@@ -52,6 +55,33 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink()
             raise
         sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def locked(path: Path, patience: float = 0.0) -> Iterator[None]:
+    """Hold a file, made if need be, for this process alone; the system lets go of it when the process ends, however it ends.
+
+    Args:
+        path: the file; it must not be replaced while it is held.
+        patience: seconds to wait for another process to let go of it.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        EnvironmentFailure: it cannot be opened.
+    """
+    with writing(path):
+        file = path.open("a")
+    with file:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
+        yield
 
 
 def remove_unfinished(directory: Path) -> None:

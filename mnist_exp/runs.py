@@ -1,7 +1,6 @@
 """A run directory: create, lock, write its status, find, read. Every file name of a run stands here."""
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -18,7 +17,7 @@ from mnist_exp import files
 from mnist_exp.errors import InputError
 from mnist_exp.summary import Summary
 
-Status = Literal["running", "completed", "interrupted", "failed", "diverged"]
+Status = Literal["waiting", "running", "completed", "interrupted", "failed", "diverged"]
 # What parsing a half-written or hostile file can raise; RecursionError by deep nesting.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
 
@@ -104,16 +103,16 @@ def create_directory(runs_dir: Path, label: str) -> Path:
 
 
 @contextlib.contextmanager
-def locked(run: Run) -> Iterator[None]:
-    """Hold the run for this process alone; the system lets go of it when the process ends, however it ends.
+def locked(run: Run, patience: float = 0.0) -> Iterator[None]:
+    """Hold the run for this process alone, if need be after so many seconds.
 
     Raises:
         InputError: another process holds it.
         EnvironmentFailure: its log cannot be opened.
     """
-    with files.writing(run.log), run.log.open("a") as log:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(files.locked(run.log, patience))
         except BlockingIOError:
             status = read_json(run.status)
             holder = f"process {status.get('pid')} on {status.get('host')}" if status else "another process"

@@ -26,7 +26,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def compose(*overrides: str, multirun: bool = False) -> Experiment:
     """The experiment that these overrides compose to; with several points, the first."""
     arguments = (["-m"] if multirun else []) + list(overrides)
-    return composition.experiments(composition.parse_arguments(arguments))[0]
+    return composition.points(composition.parse_arguments(arguments))[0].experiment
 
 
 @pytest.fixture

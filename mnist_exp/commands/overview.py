@@ -1,7 +1,7 @@
 """`mnist-exp --help`: use, examples, every group with its options, the sub-commands; read from the YAML files themselves."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -46,9 +46,9 @@ def main(commands: Mapping[str, str]) -> int:
     for name, purpose in commands.items():
         print(f"  {name:<12} {purpose}")
     print("\ngroups (choose an option with group=option, change a setting with group.key=value):")
-    for group in sorted((entry for entry in conf.iterdir() if _is_group(entry)), key=lambda entry: entry.name):
-        print(f"  {group.name}")
-        for option in sorted((entry for entry in group.iterdir() if entry.name.endswith(".yaml")), key=lambda e: e.name):
+    for group, options in sorted(_groups(conf, "")):
+        print(f"  {group}")
+        for option in sorted(options, key=lambda entry: entry.name):
             name = option.name.removesuffix(".yaml")
             print(textwrap.fill(description(option), WIDTH, initial_indent=f"    {name:<20} ", subsequent_indent=" " * 25))
     print("\nsettings outside the groups:")
@@ -65,8 +65,14 @@ def description(option: Traversable) -> str:
     return ""
 
 
-def _is_group(entry: Traversable) -> bool:
-    return entry.is_dir() and any(child.name.endswith(".yaml") for child in entry.iterdir())
+def _groups(place: Traversable, prefix: str) -> Iterator[tuple[str, list[Traversable]]]:
+    """Every directory below a place that holds YAML files, by its name, as hydra/launcher, with these files."""
+    for entry in place.iterdir():
+        if entry.is_dir():
+            options = [child for child in entry.iterdir() if child.name.endswith(".yaml")]
+            if options:
+                yield prefix + entry.name, options
+            yield from _groups(entry, f"{prefix}{entry.name}/")
 
 
 def _top_level(primary: Traversable) -> list[str]:

@@ -1,5 +1,6 @@
 """What the user sees at the end of a run or a sweep, and its exit code."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -9,6 +10,8 @@ from mnist_exp.comparison import tables
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED
 from mnist_exp.runs import Record, Run
 from mnist_exp.summary import Summary
+from mnist_exp.sweep import leaderboard
+from mnist_exp.sweep.plan import Job, Sweep
 
 
 def of_run(run: Run, code: int) -> int:
@@ -29,25 +32,25 @@ def explain(record: Record) -> None:
     terminal.error(f"{record.directory}: {record.status}: {record.cause}", *more)
 
 
-def of_sweep(directory: Path, jobs: int) -> int:
-    """Print the jobs of a sweep as a table and its failures with cause and log; 1 if any job did not complete."""
-    rows = [row for row in comparison.gather([directory]) if runs.is_run(row.record.directory)]
-    if rows:
-        tables.show(tables.of_runs(rows))
-    failures = [row.record for row in rows if row.record.summary is None]
-    for failure in failures:
+def of_sweep(sweep: Sweep, jobs: Sequence[Job], peak_memory: int | None = None) -> int:
+    """Write and print what a sweep came to, with its failures and what is left; 1 unless every job completed."""
+    names = {sweep.run(job).directory.name for job in jobs}
+    rows = [row for row in comparison.gather([sweep.directory]) if row.name in names]
+    leaderboard.write(sweep, rows)
+    groups = comparison.groups(rows)
+    if groups:
+        tables.show(tables.of_groups(groups))
+    failures = [row.record for row in rows if row.record.status in {"failed", "diverged", "unreadable"}]
+    for failure in sorted(failures, key=lambda record: record.directory):
         explain(failure)
-    missing = jobs - len(rows)
-    if missing > 0:
-        terminal.error(f"{tables.counted(missing, 'job')} of {jobs} never started")
-    terminal.output().print(terminal.cell(f"the sweep: {directory}"))
-    return EXIT_FAILED if failures or missing > 0 else EXIT_DONE
-
-
-def sentence(run: Run) -> str:
-    """How a run ended, in one line."""
-    record = runs.read(run.directory)
-    return f"test error {tables.rate(record.summary.test)}" if record.summary else f"{record.status}: {record.cause}"
+    completed = sum(row.record.summary is not None for row in rows)
+    left = len(jobs) - completed - len(failures)
+    again = [f"{tables.counted(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
+    again += [f"{len(failures):,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failures else []
+    memory = [f"{peak_memory / 1e6:,.0f} MB at most in one process"] if peak_memory else []
+    told = [f"{sweep.directory}: {completed:,} of {tables.counted(len(jobs), 'job')} completed", *memory, *again]
+    terminal.output().print(terminal.cell("; ".join(told)))
+    return EXIT_DONE if completed == len(jobs) else EXIT_FAILED
 
 
 def summary_table(directory: Path, summary: Summary) -> Table:

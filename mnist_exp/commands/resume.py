@@ -1,23 +1,41 @@
-"""`mnist-exp resume RUN`: continue an interrupted run in its own directory."""
+"""`mnist-exp resume RUN|SWEEP`: continue in the same directory what was interrupted."""
 
 from mnist_exp import config, job, runs, terminal
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.commands import results
+from mnist_exp.commands import results, sweep
 from mnist_exp.errors import EXIT_FAILED, InputError, IntegrityError, Interrupted
+from mnist_exp.runs import Run
+from mnist_exp.sweep import plan
 
 EXAMPLES = """\
   mnist-exp resume latest
   mnist-exp resume runs/2026-11-22T07-35-03_cnn_large_s7
+  mnist-exp resume runs/2026-11-22T07-40-12_sweep                          what is missing of a sweep
+  mnist-exp resume runs/2026-11-22T07-40-12_sweep --retry-failed           and what failed
+  mnist-exp resume runs/2026-11-22T07-40-12_sweep 'seed=range(10)'         and points that it did not have
 """
 
 
 def main(arguments: list[str]) -> int:
-    """Train what is left of a run, from its last whole checkpoint, to the result it would have had."""
-    parser = command_line.parser("resume", "Continue an interrupted run from its last checkpoint.", EXAMPLES)
-    parser.add_argument("run", metavar="RUN", help="a directory, its name, or latest")
+    """Train what is left of a run or a sweep."""
+    parser = command_line.parser("resume", "Continue an interrupted run or sweep.", EXAMPLES)
+    parser.add_argument("place", metavar="RUN|SWEEP", help="a directory, its name, or latest")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of a sweep: points to add, or how to run it")
+    parser.add_argument("--retry-failed", action="store_true", help="of a sweep: train the jobs that failed once more")
     command_line.add_runs_dir(parser)
-    parsed = parser.parse_args(arguments)
-    run = command_line.run_of(parsed.run, parsed.runs_dir)
+    parsed = parser.parse_intermixed_args(arguments)
+    place = command_line.directory_of(parsed.place, parsed.runs_dir)
+    if parsed.place == "latest" and plan.is_sweep(place.parent):
+        place = place.parent
+    if plan.is_sweep(place):
+        return sweep.resume(place, parsed.overrides, parsed.retry_failed)
+    if parsed.overrides or parsed.retry_failed:
+        raise InputError(f"{place}: is no sweep", "a run goes on as it began: mnist-exp resume RUN")
+    return _resume(command_line.run_of(parsed.place, parsed.runs_dir))
+
+
+def _resume(run: Run) -> int:
+    """Train what is left of a run, from its last whole checkpoint, to the result it would have had."""
     if runs.read(run.directory).summary is not None:
         raise InputError(f"{run.directory}: is completed already", f"see it with: mnist-exp show {run.directory}")
     try:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from mnist_exp import config, job, runs, terminal
-from mnist_exp.commands import results
+from mnist_exp import config, job, runs
+from mnist_exp.commands import results, sweep
 from mnist_exp.config import composer, composition
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted
 from mnist_exp.runs import Run
@@ -29,48 +28,34 @@ def main(arguments: list[str]) -> int:
         return _hydra(["--hydra-help"])  # without a configuration of the user's, which nobody has checked
     if parsed.shell_completion:
         return _hydra(arguments)  # composes, but runs nothing that a configuration could name
-    experiments = composition.experiments(parsed)
+    if parsed.multirun and not (parsed.cfg or parsed.info):
+        return sweep.start(parsed)
+    experiment = composition.points(parsed)[0].experiment
     if parsed.cfg or parsed.info:
         return _hydra(arguments)
-    first = experiments[0]
-    label = "sweep" if parsed.multirun else f"{first.name}_s{first.seed}"
-    directory = runs.create_directory(Path(first.runs_dir).expanduser(), label)
-    if not parsed.multirun:  # before Hydra, so that from here on the run can be resumed
-        typed = [override for override in parsed.overrides if not override.lstrip("+~").startswith("hydra.")]
-        job.prepare(first, Run(directory), typed)
-
-    def told(code: int) -> int:
-        return results.of_sweep(directory, len(experiments)) if parsed.multirun else results.of_run(Run(directory), code)
-
+    directory = runs.create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}")
+    run = Run(directory)
+    typed = [override for override in parsed.overrides if not override.lstrip("+~").startswith("hydra")]
+    job.prepare(experiment, run, typed, "running")  # before Hydra, so that from here on the run can be resumed
     try:
         code = _hydra(_for_hydra(parsed, directory))
     except (KeyboardInterrupt, Interrupted):
-        told(EXIT_FAILED)
+        results.of_run(run, EXIT_FAILED)
         raise
-    return told(code)
+    return results.of_run(run, code)
 
 
 @hydra.main(version_base=composer.HYDRA_VERSION_BASE, config_path=composer.CONFIG_PATH, config_name=composer.CONFIG_NAME)
 def _job(composed: DictConfig) -> None:
-    """One job: the single run, or one of a sweep; Hydra has made its directory."""
-    context = HydraConfig.get()
+    """The single run; its directory is prepared."""
     experiment = config.validate(composed)
-    run = Run(Path(context.runtime.output_dir))
-    if context.mode == RunMode.RUN:
-        if code := job.carry_on(experiment, run):
-            sys.exit(code)
-        return
-    overrides = list(context.overrides.task)
-    quiet = experiment.progress == "quiet"
-    if not quiet:
-        terminal.note(f"job {context.job.num}: {' '.join(overrides)}")
-    job.start(experiment, run, overrides)
-    if not quiet:
-        terminal.note(f"job {context.job.num}: {results.sentence(run)}")
+    if code := job.carry_on(experiment, Run(Path(HydraConfig.get().runtime.output_dir))):
+        sys.exit(code)
 
 
 def _hydra(arguments: list[str]) -> int:
     """Run `@hydra.main` on these arguments; its exit code."""
+    composer.forget_plugins()
     before, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         _job()
@@ -83,12 +68,11 @@ def _hydra(arguments: list[str]) -> int:
 
 def _for_hydra(parsed: argparse.Namespace, directory: Path) -> list[str]:
     """The same command line in Hydra's order, with the directory as a literal."""
-    arguments = ["--multirun"] if parsed.multirun else []
+    arguments: list[str] = []
     for flag in ("config_dir", "config_name"):
         if getattr(parsed, flag) is not None:
             arguments += [f"--{flag.replace('_', '-')}", getattr(parsed, flag)]
-    key = "hydra.sweep.dir" if parsed.multirun else "hydra.run.dir"
-    return [*arguments, *parsed.overrides, f"{key}={quoted(str(directory.resolve()))}"]
+    return [*arguments, *parsed.overrides, f"hydra.run.dir={quoted(str(directory.resolve()))}"]
 
 
 def quoted(text: str) -> str:

@@ -13,7 +13,10 @@ from mnist_exp.runs import Record, Run
 from mnist_exp.summary import Summary
 
 # The label, which stands in the name of the directory, and where and how a run was shown.
-NOT_SETTINGS = frozenset({"name", "runs_dir", "progress"})
+NOT_SETTINGS = frozenset({"name", "runs_dir", "progress", "sweep"})
+
+
+Which = Literal["validation", "test"]  # images
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,10 @@ class Group:
     rows: Sequence[Row]
     summaries: Sequence[Summary]
 
-    @property
-    def errors(self) -> np.ndarray:
-        """Test errors in percent, float64 (n,)."""
-        return np.array([summary.test.error_percent for summary in self.summaries])
+    def errors(self, which: Which) -> np.ndarray | None:
+        """Errors in percent, float64 (n,); None if a run has none of that kind."""
+        scores = [getattr(summary, which) for summary in self.summaries]
+        return None if None in scores else np.array([score.error_percent for score in scores])
 
 
 def gather(places: Iterable[Path]) -> list[Row]:
@@ -55,7 +58,7 @@ def gather(places: Iterable[Path]) -> list[Row]:
     return sorted(rows, key=rank)
 
 
-def ranking(rows: Iterable[Row]) -> Literal["validation", "test"]:
+def ranking(rows: Iterable[Row]) -> Which:
     """Which error ranks these runs: validation if all completed ones have it, else test."""
     summaries = [row.record.summary for row in rows if row.record.summary is not None]
     return "validation" if summaries and all(summary.validation for summary in summaries) else "test"
@@ -69,8 +72,8 @@ def differing(rows: Sequence[Row], apart_from: frozenset[str] = frozenset()) -> 
     """
     known = [row.settings for row in rows if row.settings]
     hidden = NOT_SETTINGS | apart_from
-    keys = [key for key in dict.fromkeys(key for settings in known for key in settings) if key not in hidden]
-    return [key for key in keys if _differs(key, known)]
+    keys = list(dict.fromkeys(key for settings in known for key in settings))
+    return [key for key in keys if key.partition(".")[0] not in hidden and _differs(key, known)]
 
 
 def _differs(key: str, known: Sequence[dict[str, Any]]) -> bool:
@@ -83,7 +86,7 @@ def _differs(key: str, known: Sequence[dict[str, Any]]) -> bool:
 
 
 def groups(rows: Iterable[Row]) -> list[Group]:
-    """The completed runs grouped by `config_hash`, in the order of their mean test errors.
+    """The completed runs grouped by `config_hash`, in the order of their mean errors.
 
     Of several runs with one seed only the latest counts: a repetition of the same numbers is no further evidence.
     """
@@ -92,8 +95,14 @@ def groups(rows: Iterable[Row]) -> list[Group]:
     by_hash: dict[str, dict[int, tuple[Row, Summary]]] = {}
     for row, summary in completed:
         by_hash.setdefault(summary.config_hash, {})[summary.seed] = (row, summary)
+    key = ranking([row for row, _ in completed])
     found = [Group(*zip(*members.values(), strict=True)) for members in by_hash.values()]
-    return sorted(found, key=lambda group: float(group.errors.mean()))
+
+    def rank(group: Group) -> float:
+        errors = group.errors(key)
+        return float("inf") if errors is None else float(errors.mean())
+
+    return sorted(found, key=rank)
 
 
 def _name(directory: Path, place: Path) -> str:

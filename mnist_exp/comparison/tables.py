@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mnist_exp import comparison, terminal
-from mnist_exp.comparison import Group, Row
+from mnist_exp.comparison import Group, Row, Which
+from mnist_exp.comparison.statistics import mean_interval
 from mnist_exp.config.problems import show as typed
 from mnist_exp.summary import Score, Summary
 
@@ -74,22 +75,30 @@ def of_runs(rows: Sequence[Row]) -> Sheet:
 
 
 def of_groups(groups: Sequence[Group]) -> Sheet:
-    """One line for each configuration: the mean over its seeds, their standard deviation, and what differs."""
+    """One line for each configuration: over its seeds, the mean, its interval and the best; and what differs."""
     firsts = [group.rows[0] for group in groups]
-    errors = [group.errors for group in groups]
+    ranked = comparison.ranking(row for group in groups for row in group.rows)
     columns = [
         Column("name", [group.summaries[0].name for group in groups], 9, "left"),
-        Column("test error %, mean ± std", [_mean(values) for values in errors], 8),
-        Column("seeds", [str(len(values)) for values in errors], 7),
-        Column("range", [f"{values.min():.2f} – {values.max():.2f}" for values in errors], 6),
+        Column("n", [str(len(group.rows)) for group in groups], 7),
     ]
+    which: tuple[Which, ...] = ("validation", "test") if ranked == "validation" else ("test",)
+    for images, priority in zip(which, (8, 6), strict=False):
+        errors = [group.errors(images) for group in groups]
+        columns += [
+            Column(f"{images} error %, mean ± std", [_mean(values) for values in errors], priority),
+            Column("95 % interval", [_interval_of_mean(values) for values in errors], priority - 2),
+        ]
+        if images == ranked:  # a best test error beside it would have been chosen by looking at the test images
+            columns.append(Column("best", [NOTHING if values is None else f"{values.min():.2f}" for values in errors], 4))
     for key in comparison.differing(firsts, apart_from=frozenset({"seed"})):
-        columns.append(Column(key, [_setting(row, key) for row in firsts], 5, "left"))
+        columns.append(Column(key, [_setting(row, key) for row in firsts], 7, "left"))
     columns += [
-        Column("parameters", [f"{group.summaries[0].model.parameters:,}" for group in groups], 3),
-        Column("s / epoch", [f"{_seconds_per_epoch(group.summaries):.1f}" for group in groups], 2),
+        Column("parameters", [f"{group.summaries[0].model.parameters:,}" for group in groups], 2),
+        Column("s / epoch", [f"{_seconds_per_epoch(group.summaries):.1f}" for group in groups], 1),
     ]
-    return Sheet("configurations", columns, "lowest mean test error first; of runs with one seed the latest counts")
+    seeds = "n seeds, of several runs with one seed the latest"
+    return Sheet("configurations", columns, f"lowest mean {ranked} error first; {seeds}")
 
 
 def show(sheet: Sheet) -> None:
@@ -133,9 +142,16 @@ def _setting(row: Row, key: str) -> str:
     return typed(row.settings[key]) if key in row.settings else NOTHING
 
 
-def _mean(errors: np.ndarray) -> str:
+def _mean(errors: np.ndarray | None) -> str:
+    if errors is None:
+        return NOTHING
     # One seed has no standard deviation.
     return f"{errors.mean():.2f} ± {errors.std(ddof=1):.2f}" if len(errors) > 1 else f"{errors.mean():.2f}"
+
+
+def _interval_of_mean(errors: np.ndarray | None) -> str:
+    interval = None if errors is None else mean_interval(errors)
+    return NOTHING if interval is None else f"{interval[0]:.2f} – {interval[1]:.2f}"
 
 
 def _seconds_per_epoch(summaries: Sequence[Summary]) -> float:

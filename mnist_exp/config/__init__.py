@@ -25,7 +25,7 @@ def validate(config: DictConfig | dict[str, Any]) -> Experiment:
     try:
         experiment = Experiment.model_validate(tree)
     except ValidationError as error:
-        found += [problem for problem in problems.from_validation(error) if problem.key not in unresolved]
+        found += [problem for problem in problems.from_validation(error, Experiment) if problem.key not in unresolved]
     found += _between_sections(tree, {problem.key.split(".")[0].split("[")[0] for problem in found})
     if found:
         raise ConfigError(found)

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,19 +12,24 @@ from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
 from yaml import YAMLError
 
 from mnist_exp import config
 from mnist_exp.config import security
 from mnist_exp.config.checks import device_present
-from mnist_exp.config.problems import nearest, nearest_key, remedy
+from mnist_exp.config.execution import Execution, HydraConfig
+from mnist_exp.config.problems import from_validation, nearest, nearest_key, remedy
 from mnist_exp.config.schema import Experiment
+from mnist_exp.config.security import OPEN_TO_USERS
 from mnist_exp.errors import ConfigError, Problem
 
 CONFIG_PATH = "pkg://mnist_exp.conf"
@@ -39,6 +45,7 @@ class Composer:
 
     def __init__(self, config_dir: str | None = None, config_name: str | None = None) -> None:
         version.setbase(HYDRA_VERSION_BASE)
+        forget_plugins()
         self._config_dir = None if config_dir is None else Path(config_dir)
         search_path = create_config_search_path(CONFIG_PATH)
         if config_dir is not None:
@@ -88,6 +95,22 @@ class Composer:
             return [f"{key}={value}" for key, value in params.items()] if params else []
         except (*COMPOSITION_ERRORS, ConfigError):
             return []  # the check of the points tells what is wrong
+
+    def execution(self, overrides: Sequence[Override]) -> HydraConfig:
+        """How the points of a sweep are found and where they run.
+
+        Raises:
+            ConfigError: everything that is wrong with these settings.
+        """
+        try:
+            tree = self._composed([override for override in overrides if not override.is_sweep_override()])
+        except COMPOSITION_ERRORS as error:
+            raise ConfigError([_composition_problem(error)]) from None
+        settings = {part: OmegaConf.to_container(tree.hydra[part], resolve=True) for part in sorted(OPEN_TO_USERS)}
+        try:
+            return Execution.model_validate({"hydra": settings}).hydra
+        except ValidationError as error:
+            raise ConfigError(from_validation(error, Execution)) from None
 
     def check(self, lines: Sequence[str]) -> tuple[Experiment | None, list[Problem]]:
         """The experiment of these overrides, which sweep over nothing, or everything that is wrong with them."""
@@ -171,13 +194,26 @@ class Composer:
         ]
 
 
+def forget_plugins() -> None:
+    """Take Hydra's launchers and sweepers, and those of its plugins, out of its store: those in conf/ stand in their place.
+
+    A sweep is run by this program (see `mnist_exp.sweep`), and Hydra would merge options of one name.
+    """
+    Plugins.instance()  # which fills the store
+    hydra = ConfigStore.instance().repo["hydra"]
+    for group in OPEN_TO_USERS:
+        hydra[group].clear()
+
+
 def shipped_files() -> list[PurePosixPath]:
     """Every YAML file of `conf/`, relative to it."""
-    conf = files("mnist_exp.conf")
-    found = [(PurePosixPath(entry.name), entry) for entry in conf.iterdir()]
-    yamls = [path for path, entry in found if entry.is_file()]
-    yamls += [path / child.name for path, entry in found if entry.is_dir() for child in entry.iterdir()]
-    return [path for path in yamls if path.suffix == ".yaml"]
+    return [path for path in _files_below(files("mnist_exp.conf"), PurePosixPath()) if path.suffix == ".yaml"]
+
+
+def _files_below(place: Traversable, path: PurePosixPath) -> list[PurePosixPath]:
+    if not place.is_dir():
+        return [path]
+    return [found for entry in place.iterdir() for found in _files_below(entry, path / entry.name)]
 
 
 def _validated(tree: DictConfig) -> tuple[Experiment | None, list[Problem]]:

@@ -13,6 +13,8 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 
 from mnist_exp.config.composer import Composer
+from mnist_exp.config.execution import HydraConfig, Point
+from mnist_exp.config.identity import not_identity
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.security import override_problems
 from mnist_exp.errors import ConfigError, InputError, Problem
@@ -46,8 +48,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return parsed
 
 
-def experiments(arguments: argparse.Namespace) -> list[Experiment]:
-    """The experiment of every point that the overrides span: one, or with `-m` their product.
+def points(arguments: argparse.Namespace) -> list[Point]:
+    """Every point that the overrides span: one, or with `-m` their product.
 
     Raises:
         ConfigError: every problem of every point, each told once.
@@ -57,15 +59,43 @@ def experiments(arguments: argparse.Namespace) -> list[Experiment]:
     overrides = _sound(composer, arguments.overrides, arguments.multirun, problems)
     if arguments.multirun:
         overrides = _sound(composer, composer.sweeper_params(overrides), True, problems) + overrides
-    points = []
-    for point in _points(overrides, arguments.multirun):
-        experiment, faults = composer.check(point)
+    found = []
+    for lines, swept in _product(overrides, arguments.multirun):
+        experiment, faults = composer.check(lines)
         problems += faults
         if experiment is not None:
-            points.append(experiment)
+            found.append(Point(tuple(lines), tuple(swept), experiment))
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
-    return points
+    return found
+
+
+def execution(arguments: argparse.Namespace) -> HydraConfig:
+    """How the points are found and where they run.
+
+    Raises:
+        ConfigError: everything that is wrong with these settings.
+    """
+    composer = Composer(arguments.config_dir, arguments.config_name)
+    return composer.execution(composer.parse(arguments.overrides)[0])
+
+
+def recomposed(arguments: argparse.Namespace, points: Sequence[Sequence[str]]) -> list[Experiment]:
+    """The experiments of points that were found earlier.
+
+    Raises:
+        ConfigError: every problem of every point, each told once.
+    """
+    composer = Composer(arguments.config_dir, arguments.config_name)
+    found, problems = [], composer.shadowed()
+    for lines in points:
+        experiment, faults = composer.check(lines)
+        problems += faults
+        if experiment is not None:
+            found.append(experiment)
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return found
 
 
 def _sound(composer: Composer, lines: Sequence[str], multirun: bool, problems: list[Problem]) -> list[Override]:
@@ -87,8 +117,9 @@ def _sweep_problems(override: Override, multirun: bool) -> list[Problem]:
     if not multirun:
         cause = f"{line}: several values, but this is no sweep"
         return [Problem(key, cause, f"sweep with: mnist-exp -m {line}; write a list as {key}=[1,2]")]
-    if key == "runs_dir":
-        return [Problem(key, f"{line}: a sweep lands in one place", "name one runs_dir, or start a sweep for each")]
+    if key.startswith("hydra") or not_identity(key):
+        cause = f"{line}: makes no other experiment, so it is the same for all jobs of a sweep"
+        return [Problem(key, cause, "name one value, or start a sweep for each")]
     if not override.is_discrete_sweep():
         cause = f"{line}: an interval has no list of values to try"
         return [Problem(key, cause, f"name the values: {key}=0.1,0.2 or {key}=range(1,5)")]
@@ -97,17 +128,23 @@ def _sweep_problems(override: Override, multirun: bool) -> list[Problem]:
     return []
 
 
-def _points(overrides: Sequence[Override], multirun: bool) -> Iterator[list[str]]:
-    """Plain overrides: the product of the sweeps as Hydra's own sweeper forms it, where a key's last override counts."""
+def _product(overrides: Sequence[Override], multirun: bool) -> Iterator[tuple[list[str], list[str]]]:
+    """Plain overrides and those of them that a sweep chose, for each point.
+
+    The product of the sweeps as Hydra's own sweeper forms it, where a key's last override counts.
+    """
     if not multirun:
-        yield [str(override.input_line) for override in overrides]
+        yield [str(override.input_line) for override in overrides], []
         return
     choices: dict[str, list[str]] = {}
+    swept: set[str] = set()
     for override in overrides:
         key = override.get_key_element()
+        swept.discard(key)
         if override.is_sweep_override():
             choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            swept.add(key)
         else:
             choices[key] = [str(override.input_line)]
-    for point in itertools.product(*choices.values()):
-        yield list(point)
+    for values in itertools.product(*choices.values()):
+        yield list(values), [line for key, line in zip(choices, values, strict=True) if key in swept]

@@ -13,6 +13,7 @@ NOT_IDENTITY: dict[str, Any] = {
     "threads": True,
     "runs_dir": True,
     "progress": True,
+    "sweep": True,
     "training": {"checkpoint_every"},
 }
 
@@ -20,6 +21,13 @@ NOT_IDENTITY: dict[str, Any] = {
 def identity(experiment: Experiment) -> dict[str, Any]:
     """The settings that define the experiment and its repetition, by dotted key, as JSON knows them."""
     return flat(experiment.model_dump(mode="json", exclude=NOT_IDENTITY))
+
+
+def not_identity(key: str) -> bool:
+    """Whether a setting, by its dotted key, is none of those."""
+    section, _, name = key.partition(".")
+    excluded = NOT_IDENTITY.get(section, set())
+    return excluded is True or name in excluded
 
 
 def config_hash(experiment: Experiment) -> str:

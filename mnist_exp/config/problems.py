@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import Problem
 
 JsonSchema = dict[str, Any]
@@ -65,17 +64,18 @@ def show(value: Any) -> str:
     return str(value) or "''"
 
 
-def from_validation(error: ValidationError) -> list[Problem]:
-    """One problem for each key, in the order of the configuration."""
+def from_validation(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """One problem for each key that does not fit a model, in the order of the configuration."""
     problems: dict[str, Problem] = {}
+    root = _schema(model)
     for detail in error.errors(include_url=False):
-        problem = _problem(detail)
+        problem = _problem(detail, root)
         problems.setdefault(problem.key, problem)
     return list(problems.values())
 
 
-def _problem(detail: ErrorDetails) -> Problem:
-    key, section, schema = _locate(detail["loc"])
+def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
+    key, section, schema = _locate(detail["loc"], root)
     given = detail["input"]
     if detail["type"] == "extra_forbidden":
         parent, _, name = key.rpartition(".")
@@ -87,40 +87,44 @@ def _problem(detail: ErrorDetails) -> Problem:
             key, f"{key}={show(given)}: there is no such key", remedy(", ".join(section["properties"]), suggestion)
         )
     if detail["type"] == "missing":
-        return Problem(key, f"{key}: is missing", remedy(describe(schema), None))
+        return Problem(key, f"{key}: is missing", remedy(describe(schema, root), None))
     if detail["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         names = _names(schema)
         chosen = given.get("name") if isinstance(given, dict) else given
         return Problem(
-            key, f"{key}.name={show(chosen)}: there is no such {key}", remedy(describe(schema), nearest(str(chosen), names))
+            key,
+            f"{key}.name={show(chosen)}: there is no such {key}",
+            remedy(describe(schema, root), nearest(str(chosen), names)),
         )
-    return Problem(key, f"{key}={show(given)}: not allowed", remedy(describe(schema), nearest(str(given), _names(schema))))
+    return Problem(
+        key, f"{key}={show(given)}: not allowed", remedy(describe(schema, root), nearest(str(given), _names(schema)))
+    )
 
 
-def _locate(location: tuple[int | str, ...]) -> tuple[str, JsonSchema, JsonSchema]:
+def _locate(location: tuple[int | str, ...], root: JsonSchema) -> tuple[str, JsonSchema, JsonSchema]:
     """Where an error is: its dotted key, the schema of the section it stands in, and its own (empty if unknown)."""
     key = ""
-    section = schema = _schema()
+    section = schema = root
     for part in location:
         if "discriminator" in schema:  # a union by `name`: pydantic adds the chosen name to the location
-            section = schema = _resolve({"$ref": schema["discriminator"]["mapping"][part]})
+            section = schema = _resolve({"$ref": schema["discriminator"]["mapping"][part]}, root)
         elif isinstance(part, int):
             key += f"[{part}]"
             schema = schema.get("items", {})
         else:
             key += f".{part}" if key else part
-            section, schema = schema, _resolve(schema.get("properties", {}).get(part, {}))
+            section, schema = schema, _resolve(schema.get("properties", {}).get(part, {}), root)
     return key, section, schema
 
 
 @cache
-def _schema() -> JsonSchema:
-    return Experiment.model_json_schema()
+def _schema(model: type[BaseModel]) -> JsonSchema:
+    return model.model_json_schema()
 
 
-def _resolve(schema: JsonSchema) -> JsonSchema:
+def _resolve(schema: JsonSchema, root: JsonSchema) -> JsonSchema:
     reference = schema.get("$ref")
-    return _schema()["$defs"][reference.rsplit("/", 1)[-1]] if reference else schema
+    return root["$defs"][reference.rsplit("/", 1)[-1]] if reference else schema
 
 
 def _names(schema: JsonSchema) -> list[str]:
@@ -132,10 +136,10 @@ def _names(schema: JsonSchema) -> list[str]:
     return list(schema.get("enum", []))
 
 
-def describe(schema: JsonSchema) -> str:
+def describe(schema: JsonSchema, root: JsonSchema) -> str:
     """What a field may be, in words."""
     if "anyOf" in schema:
-        return " or ".join(describe(_resolve(option)) for option in schema["anyOf"])
+        return " or ".join(describe(_resolve(option, root), root) for option in schema["anyOf"])
     if names := _names(schema):
         return ", ".join(names)
     if "properties" in schema:
@@ -151,7 +155,7 @@ def describe(schema: JsonSchema) -> str:
             return "a number" + _bounds(schema)
         case "array":
             least = schema.get("minItems", 0)
-            return ("a list" if not least else f"a list of at least {least}") + ", each " + describe(schema["items"])
+            return ("a list" if not least else f"a list of at least {least}") + ", each " + describe(schema["items"], root)
     return str(schema.get("description", "text"))
 
 

@@ -17,6 +17,15 @@ Activation = Literal["relu", "elu", "gelu", "leaky_relu", "selu", "sigmoid", "si
 Initializer = Literal["random_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal"]
 
 
+Label = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$",
+        description="letters, digits, '.', '_' and '-', 60 at most, the first a letter or digit",
+    ),
+]
+
+
 class Settings(BaseModel):
     """The base of every section."""
 
@@ -187,22 +196,28 @@ class ThreadsConfig(Settings):
     inter_op: Annotated[int, Field(ge=1, le=4096)] | None
 
 
+class SweepConfig(Settings):
+    """What a sweep does with its jobs."""
+
+    name: Label
+    dry_run: bool
+    on_failure: Literal["continue", "stop"]
+    retries: Annotated[int, Field(ge=0, le=100)]
+    job_timeout: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None
+    jobs_per_gpu: Annotated[int, Field(ge=1, le=64)]
+
+
 class Experiment(Settings):
     """One experiment, whole: everything `mnist-exp --cfg job` prints, checked."""
 
-    name: Annotated[
-        str,
-        Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$",
-            description="letters, digits, '.', '_' and '-', 60 at most, the first a letter or digit",
-        ),
-    ]
+    name: Label
     seed: Seed
     device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d{1,4})$", description="auto, cpu, gpu or gpu:N")]
     precision: Literal["float32", "bfloat16", "float16"]
     threads: ThreadsConfig
     runs_dir: Annotated[str, Field(pattern=r"^([^$]|\$[^{])+$", description="a path without ${, which Hydra would resolve")]
     progress: Literal["auto", "live", "plain", "quiet"]
+    sweep: SweepConfig
     dataset: MnistConfig
     preprocessing: PreprocessingConfig
     model: ModelConfig

@@ -1,6 +1,7 @@
 """The machine for one training: which device, which precision, how many threads, and the same numbers every time."""
 
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -8,10 +9,8 @@ import tensorflow as tf
 
 from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.devices import device_names
-from mnist_exp.environment import usable_cores
 from mnist_exp.errors import EnvironmentFailure
-
-MOST_TOWERS = 4  # every tower adds a gradient of the whole model
+from mnist_exp.threads import Pools, pools, usable_cores
 
 
 def prepare(device: str, precision: str, threads: ThreadsConfig, batch_size: int, seed: int) -> str:
@@ -23,10 +22,10 @@ def prepare(device: str, precision: str, threads: ThreadsConfig, batch_size: int
         EnvironmentFailure: the device is not there, or cannot compute in that precision.
     """
     name = _choose(device)
-    _set_threads(name, threads, batch_size)
+    _set_threads(pools(threads, batch_size, on_cpu(name), usable_cores()))
     for gpu in tf.config.list_physical_devices("GPU"):
         _grow_on_demand(gpu)
-    if precision == "float16" and name.startswith("/CPU"):
+    if precision == "float16" and on_cpu(name):
         raise EnvironmentFailure("precision=float16 needs a GPU, and there is none", "use precision=bfloat16")
     keras.utils.clear_session()  # no layer name, graph or random state of an earlier run of this process
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
@@ -48,27 +47,23 @@ def _choose(device: str) -> str:
     return f"/GPU:{index}"
 
 
-def _set_threads(name: str, threads: ThreadsConfig, batch_size: int) -> None:
+def _set_threads(wanted: Pools) -> None:
     """TensorFlow takes the size of its thread pools once per process; a later run may only want the same."""
-    alone = name.startswith("/CPU") and towers(name, threads, batch_size) >= usable_cores()  # a core for each tower
-    wanted = {"intra_op": threads.intra_op or int(alone), "inter_op": threads.inter_op or 0}
-    if wanted == thread_settings():
+    if wanted == pools_now():
         return
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(wanted["intra_op"])
-        tf.config.threading.set_inter_op_parallelism_threads(wanted["inter_op"])
+        tf.config.threading.set_intra_op_parallelism_threads(wanted.intra_op)
+        tf.config.threading.set_inter_op_parallelism_threads(wanted.inter_op)
     except RuntimeError:
         raise EnvironmentFailure(
-            f"threads={wanted}: TensorFlow already runs with {thread_settings()} in this process (0: its own choice)",
-            "give every job of a sweep in one process the same threads",
+            f"TensorFlow already runs with other thread pools in this process: {pools_now()}, not {wanted}",
+            "train in a process of its own",
         ) from None
 
 
-def towers(name: str, threads: ThreadsConfig, batch_size: int) -> int:
-    """Into how many parts each batch is split, to be computed side by side."""
-    if not name.startswith("/CPU"):
-        return 1
-    return threads.towers or min(usable_cores(), MOST_TOWERS, batch_size)
+def on_cpu(name: str) -> bool:
+    """Whether a device of TensorFlow's is the processor."""
+    return name.startswith("/CPU")
 
 
 def placed(name: str) -> AbstractContextManager[Any]:
@@ -78,7 +73,7 @@ def placed(name: str) -> AbstractContextManager[Any]:
 
 def compiled(name: str) -> bool:
     """Whether XLA compiles the steps: on a GPU; on a CPU it makes convolutions several times slower."""
-    return name.startswith("/GPU")
+    return not on_cpu(name)
 
 
 def describe(name: str, towers: int) -> dict[str, Any]:
@@ -91,16 +86,15 @@ def describe(name: str, towers: int) -> dict[str, Any]:
         "gpus": [tf.config.experimental.get_device_details(gpu) for gpu in gpus],
         "cuda": build.get("cuda_version"),
         "cudnn": build.get("cudnn_version"),
-        "threads": {pool: asked or cores for pool, asked in thread_settings().items()} | {"towers": towers},
+        "threads": {pool: asked or cores for pool, asked in asdict(pools_now()).items()} | {"towers": towers},
     }
 
 
-def thread_settings() -> dict[str, int]:
-    """The sizes asked of TensorFlow's thread pools; 0 is its own choice."""
-    return {
-        "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
-        "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
-    }
+def pools_now() -> Pools:
+    """The pools that TensorFlow has, or will have when it first computes."""
+    return Pools(
+        tf.config.threading.get_intra_op_parallelism_threads(), tf.config.threading.get_inter_op_parallelism_threads()
+    )
 
 
 def _grow_on_demand(gpu: tf.config.PhysicalDevice) -> None:

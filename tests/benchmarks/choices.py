@@ -62,7 +62,7 @@ def milliseconds(choice: str, model: str, precision: str) -> float:
     """A step's, in this process."""
     import numpy as np
 
-    from mnist_exp import datasets, experiment
+    from mnist_exp import datasets, experiment, threads
     from mnist_exp.datasets.dataset import split
     from mnist_exp.training import device
     from tests.conftest import compose
@@ -72,7 +72,7 @@ def milliseconds(choice: str, model: str, precision: str) -> float:
         name = device.prepare("cpu", precision, settings.threads, settings.training.batch_size, settings.seed)
         data = datasets.load("mnist")
         size = settings.training.batch_size
-        towers = device.towers(name, settings.threads, size)
+        towers = threads.towers(settings.threads, size, device.on_cpu(name), threads.usable_cores())
         trainer = experiment._trainer(settings, data, split(data.train_labels, None, 0, 1), towers, device.compiled(name))
         order = np.random.default_rng(0).permutation(STEPS * size).astype(np.int32).reshape(STEPS, size)
         arguments = order, trainer.learning_rates[:STEPS], 0

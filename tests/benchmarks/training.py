@@ -111,7 +111,7 @@ def machine() -> str:
     packages = [
         f"{name} {metadata.version(name)}" for name in ("tensorflow", "keras", "torch") if importlib.util.find_spec(name)
     ]
-    cpu = f"{described['cpu']['usable_cores']} cores of an {described['cpu']['model']}"
+    cpu = f"{described['cores']['usable']} cores of an {described['cpu']['model']}"
     return f"{cpu}, {platform.system()}, Python {platform.python_version()}, {', '.join(packages)}"
 
 

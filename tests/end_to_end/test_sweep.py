@@ -1,54 +1,85 @@
-"""`-m` through the real command: every combination, each a run of its own."""
+"""`-m` through the real command: every combination a run of its own, whatever happens to the others."""
 
+import contextlib
+import csv
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
-from tests.conftest import TINY, Command
+import pytest
+import yaml
+
+from tests.conftest import ROOT, TINY, Command
 from tests.end_to_end.test_run import weights
+from tests.faults.result import result_of
+
+SABOTEUR = str(ROOT / "tests" / "faults" / "saboteur")
+
+
+def sweep_of(place: Path) -> Path:
+    """The only sweep below a directory."""
+    (sweep,) = (place / "runs").iterdir()
+    return sweep
+
+
+def statuses(sweep: Path) -> dict[str, str]:
+    """What every job that has begun says of itself, by its directory."""
+    return {path.parent.name: json.loads(path.read_text())["status"] for path in sorted(sweep.glob("*/status.json"))}
+
+
+def sabotage(faults: str) -> dict[str, str]:
+    """An environment in which these seeds meet these faults."""
+    return os.environ | {"PYTHONPATH": SABOTEUR, "SABOTAGE": faults}
+
+
+def workers(place: Path) -> list[str]:
+    """The processes that train for the sweeps started in a directory."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if (process / "cwd").readlink() == place and b"mnist_exp.sweep.worker" in (process / "cmdline").read_bytes():
+                found.append(process.name)
+    return found
 
 
 def test_a_sweep_trains_every_combination(command: Command, tmp_path: Path, trained: Path) -> None:
-    done = command("-m", *TINY, "seed=6,7", "optimizer.learning_rate=1e-3,1e-2", "progress=quiet")
+    arguments = (*TINY, "seed=6,7", "optimizer.learning_rate=1e-3,1e-2")
+    done = command("-m", *arguments, "progress=quiet")
     assert done.returncode == 0, done.stderr
-    (sweep,) = (tmp_path / "runs").iterdir()
-    jobs = sorted(path for path in sweep.iterdir() if path.is_dir())
-    assert [job.name for job in jobs] == ["0_mlp_s6", "1_mlp_s6", "2_mlp_s7", "3_mlp_s7"]
-    assert all((job / "summary.json").exists() for job in jobs)
-    for name in ("seed", "optimizer.learning_rate", *(job.name for job in jobs)):
-        assert name in done.stdout
-    # A job's weights do not depend on the jobs before it.
-    assert weights(jobs[2]) == weights(trained)
-
-    compared = command("compare")
-    assert compared.returncode == 0, compared.stderr
-    order = [line.split()[1] for line in compared.stdout.splitlines() if "completed" in line]
-    errors = {
-        f"{sweep.name}/{job.name}": json.loads((job / "summary.json").read_text())["validation"]["error_percent"]
-        for job in jobs
-    }
-    assert sorted(order, key=errors.__getitem__) == order
-    grouped = command("compare", "--group", "--format", "markdown")
-    assert [line.split(" | ")[2] for line in grouped.stdout.splitlines()[2:]] == ["2", "2"]
-    assert "optimizer.learning_rate" in grouped.stdout
     assert done.stderr == ""  # quiet
+    sweep = sweep_of(tmp_path)
+    names = [f"{number:03d}_mlp_learning_rate={rate}_s{seed}" for number, (seed, rate) in enumerate(
+        [(6, "0.001"), (6, "0.01"), (7, "0.001"), (7, "0.01")], 1)]  # fmt: skip
+    assert statuses(sweep) == dict.fromkeys(names, "completed")
+    # A job's weights do not depend on the jobs before it, nor on being one of a sweep.
+    assert weights(sweep / names[2]) == weights(trained)
 
+    plan = yaml.safe_load((sweep / "sweep.yaml").read_text())
+    assert plan["overrides"] == [*arguments, "progress=quiet"]
+    assert [(job["number"], job["directory"], job["seed"]) for job in plan["jobs"]] == [
+        (number, name, 6 if number < 3 else 7) for number, name in enumerate(names, 1)
+    ]
+    assert "optimizer.learning_rate=0.01" in plan["jobs"][1]["overrides"]
 
-def test_one_failing_job_does_not_end_a_sweep(command: Command, tmp_path: Path) -> None:
-    done = command(
-        "-m",
-        *TINY,
-        "optimizer=sgd",
-        "model.units=[16,16]",
-        "model.activation=leaky_relu",
-        "optimizer.learning_rate=100,0.01",
-        "training.epochs=20",
-    )
-    assert done.returncode == 1
-    (sweep,) = (tmp_path / "runs").iterdir()
-    states = [json.loads((sweep / name / "status.json").read_text())["status"] for name in ("0_mlp_s7", "1_mlp_s7")]
-    assert states == ["diverged", "completed"]
-    assert "0_mlp_s7: diverged: training diverged" in done.stderr
-    assert "completed" in done.stdout
+    board = json.loads((sweep / "leaderboard.json").read_text())
+    assert board["ranked_by"] == "validation"
+    errors = {name: json.loads((sweep / name / "summary.json").read_text())["validation"]["error_percent"] for name in names}
+    means = [sum(errors[name] for name in line["runs"]) / 2 for line in board["configurations"]]
+    assert means == sorted(means)
+    for line, mean in zip(board["configurations"], means, strict=True):
+        assert (line["n"], sorted(line["seeds"]), line["validation"]["mean"]) == (2, [6, 7], pytest.approx(mean))
+        assert set(line["settings"]) == {"optimizer.learning_rate"}
+    with (sweep / "leaderboard.csv").open() as file:
+        assert [float(row["validation_mean"]) for row in csv.DictReader(file)] == pytest.approx(means)
+    assert (sweep / "leaderboard.md").read_text().count("\n") == 4
+    assert "optimizer.learning_rate" in done.stdout
+
+    again = command("resume", str(sweep))
+    assert again.returncode == 0, again.stderr
+    assert "4 of 4 jobs completed" in again.stdout
 
 
 def test_one_bad_point_stops_a_sweep_before_it_starts(command: Command, tmp_path: Path) -> None:
@@ -57,3 +88,119 @@ def test_one_bad_point_stops_a_sweep_before_it_starts(command: Command, tmp_path
     assert "training.epochs=0" in done.stderr
     assert "seed=-1" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_lists_the_points(command: Command, tmp_path: Path) -> None:
+    done = command("-m", "model=mlp,cnn_large", "seed=range(2)", "sweep.dry_run=true")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["1", "model=mlp", "seed=0", "sweep.dry_run=true"]
+    assert lines[-1] == "4 jobs"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whatever_happens_to_a_job_the_others_are_trained(command: Command, tmp_path: Path) -> None:
+    faults = "1=exit,2=vanish,3=kill,4=crash,5=memory,6=kill_once"
+    done = command("-m", *TINY, "seed=range(8)", "sweep.retries=1", "hydra/launcher=joblib", env=sabotage(faults))
+    assert done.returncode == 1
+    sweep = sweep_of(tmp_path)
+    failed = {seed: json.loads((sweep / f"{seed + 1:03d}_mlp_s{seed}" / "status.json").read_text()) for seed in range(1, 6)}
+    causes = ("sys.exit(3)", "exit code 7", "ended by SIGKILL", "ended by SIGSEGV", "MemoryError")
+    for status, cause in zip(failed.values(), causes, strict=True):
+        assert status["status"] == "failed"
+        assert cause in status["cause"]
+        assert done.stderr.count(cause) >= 2  # when it was tried again, and at the end
+    assert [statuses(sweep)[f"{seed + 1:03d}_mlp_s{seed}"] for seed in (0, 6, 7)] == ["completed"] * 3
+    assert done.stderr.count("its log: ") == 5
+    assert "3 of 8 jobs completed" in done.stdout
+    assert [failure["cause"] for failure in json.loads((sweep / "leaderboard.json").read_text())["without_result"]]
+
+    mended = command("resume", str(sweep))
+    assert (mended.returncode, "to train" in mended.stderr) == (1, False)  # failures are run again only if asked
+    mended = command("resume", str(sweep), "--retry-failed", "sweep.retries=0", "hydra/launcher=joblib")
+    assert mended.returncode == 0, mended.stderr
+    assert set(statuses(sweep).values()) == {"completed"}
+
+
+def test_a_job_that_hangs_is_ended(command: Command, tmp_path: Path) -> None:
+    done = command(
+        "-m", *TINY, "seed=1,2", "sweep.job_timeout=4", "hydra/launcher=joblib", env=sabotage("1=hang,2=deaf")
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("took longer than sweep.job_timeout=4 s") >= 2
+    assert set(statuses(sweep_of(tmp_path)).values()) == {"failed"}
+    assert workers(tmp_path) == []
+
+
+def test_the_first_failure_stops_a_sweep_if_asked(command: Command, tmp_path: Path) -> None:
+    done = command("-m", *TINY, "seed=range(4)", "sweep.on_failure=stop", env=sabotage("0=vanish"))
+    assert done.returncode == 1
+    sweep = sweep_of(tmp_path)
+    assert statuses(sweep)["001_mlp_s0"] == "failed"
+    assert "completed" not in statuses(sweep).values()
+    assert "3 jobs left: mnist-exp resume" in done.stdout
+
+
+def test_a_job_that_diverged_is_told(command: Command, tmp_path: Path) -> None:
+    done = command(
+        "-m", *TINY, "optimizer=sgd", "model.units=[16,16]", "model.activation=leaky_relu",
+        "optimizer.learning_rate=100,0.01", "training.epochs=20", "sweep.retries=3",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert list(statuses(sweep_of(tmp_path)).values()) == ["diverged", "completed"]
+    assert "diverged: training diverged" in done.stderr
+    assert "tried again" not in done.stderr  # it would diverge again, bit for bit
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_pull_the_plug_and_resume(launcher: str, command: Command, tmp_path: Path) -> None:
+    arguments = (*TINY, "training.epochs=8", "threads.towers=1", "threads.intra_op=1", f"hydra/launcher={launcher}")
+    (tmp_path / "expected").mkdir()
+    expected = command("-m", *arguments, "seed=range(4)", cwd=tmp_path / "expected")
+    assert expected.returncode == 0, expected.stderr
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mnist_exp", "-m", *arguments, "seed=range(3)"], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/*/summary.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert workers(tmp_path)
+    process.kill()
+    process.wait()
+    sweep = sweep_of(tmp_path)
+    finished = {path: path.stat().st_mtime_ns for path in sweep.glob("*/summary.json")}
+    assert 1 <= len(finished) <= 3
+    done = command("resume", str(sweep), "seed=range(4)")  # a point more than before
+    assert done.returncode == 0, done.stderr
+    assert "4 of 4 jobs completed" in done.stdout
+    assert workers(tmp_path) == []
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished  # not run again
+    plan = yaml.safe_load((sweep / "sweep.yaml").read_text())
+    assert [job["seed"] for job in plan["jobs"]] == [0, 1, 2, 3]
+    for job in plan["jobs"]:
+        assert result_of(sweep / job["directory"]) == result_of(sweep_of(tmp_path / "expected") / job["directory"])
+
+
+def test_two_processes_cannot_run_one_sweep(command: Command, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mnist_exp", "-m", *TINY, "seed=1,2", "training.epochs=50", "progress=quiet"],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/*/status.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    refused = command("resume", str(sweep_of(tmp_path)))
+    assert refused.returncode == 2
+    assert "is being run by another process" in refused.stderr
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert "failed" not in statuses(sweep_of(tmp_path)).values()
+
+
+def test_settings_for_other_thread_pools_share_a_sweep(command: Command, tmp_path: Path) -> None:
+    """TensorFlow takes the sizes of its pools once a process; a batch of one image has one tower."""
+    done = command("-m", *TINY, "training.batch_size=64,1", "dataset.limit=200", "training.epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert len(statuses(sweep_of(tmp_path))) == 2

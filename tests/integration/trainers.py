@@ -4,7 +4,7 @@ from unittest import mock
 
 import numpy as np
 
-from mnist_exp import models, preprocessing
+from mnist_exp import models, preprocessing, threads
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.training import device, optimizers, schedules
@@ -55,6 +55,6 @@ def trainer_for(experiment: Experiment, digits: Dataset, compiled: bool = False)
         training.label_smoothing,
         training.ema_decay,
         experiment.seed,
-        device.towers("/CPU:0", experiment.threads, training.batch_size),
+        threads.towers(experiment.threads, training.batch_size, True, threads.usable_cores()),
         compiled,
     )

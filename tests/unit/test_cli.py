@@ -21,10 +21,10 @@ def test_help_names_every_group_option_and_command(capsys: pytest.CaptureFixture
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
     words = set(text.split())
-    for path in (ROOT / "conf").glob("*/*.yaml"):
-        assert {path.parent.name, path.stem} <= words
+    for path in (ROOT / "conf").rglob("*/*.yaml"):
+        assert {str(path.parent.relative_to(ROOT / "conf")), path.stem} <= words
     assert set(cli.COMMANDS) <= words
-    for setting in ("name,", "seed,", "device,", "precision,", "threads,", "runs_dir,", "progress"):
+    for setting in ("name,", "seed,", "device,", "precision,", "threads,", "runs_dir,", "progress,", "sweep"):
         assert setting in words
 
 

@@ -110,8 +110,14 @@ def test_every_point_of_a_sweep_is_checked_before_it_starts() -> None:
     assert sorted(line.partition(":")[0] for line in found) == ["model=cnn_larg", "seed=-1", "training.epochs=0"]
 
 
-def test_a_sweep_has_one_place_and_at_least_one_point() -> None:
-    assert "a sweep lands in one place" in problems("runs_dir=a,b", multirun=True)[0]
+@pytest.mark.parametrize(
+    "line", ["runs_dir=a,b", "device=cpu,gpu", "threads.towers=1,2", "sweep.retries=1,2", "hydra/launcher=basic,joblib"]
+)
+def test_what_makes_no_other_experiment_cannot_be_swept_over(line: str) -> None:
+    assert "is the same for all jobs of a sweep" in problems(line, multirun=True)[0]
+
+
+def test_a_sweep_has_at_least_one_point() -> None:
     assert "holds no value" in problems("seed=range(1,1)", multirun=True)[0]
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from mnist_exp import config
 from mnist_exp.commands.overview import description
+from mnist_exp.config import composition
 from mnist_exp.config.identity import config_hash
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError
@@ -19,9 +20,11 @@ OPTIONS = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml") if path
 
 
 def test_there_are_options_to_test() -> None:
-    assert {path.parent.name for path in OPTIONS} == {
+    assert {str(path.parent) for path in OPTIONS} == {
         "dataset",
         "experiment",
+        "hydra/launcher",
+        "hydra/sweeper",
         "model",
         "optimizer",
         "preprocessing",
@@ -32,9 +35,12 @@ def test_there_are_options_to_test() -> None:
 
 @pytest.mark.parametrize("path", OPTIONS, ids=str)
 def test_every_option_composes_and_validates(path: Path) -> None:
-    group, option = path.parent.name, path.stem
+    group, option = str(path.parent), path.stem
     experiment = compose(f"{group}={option}")
-    if group == "experiment":
+    if group.startswith("hydra/"):
+        chosen = composition.execution(composition.parse_arguments(["-m", f"{group}={option}"]))
+        assert getattr(chosen, path.parent.name).name == option
+    elif group == "experiment":
         assert experiment.name == option
     elif group != "training":
         assert getattr(experiment, group).name == option
@@ -42,7 +48,7 @@ def test_every_option_composes_and_validates(path: Path) -> None:
 
 @pytest.mark.parametrize("path", OPTIONS, ids=str)
 def test_every_option_describes_itself(path: Path) -> None:
-    assert len(description(files("mnist_exp.conf") / path.parent.name / path.name)) > 10
+    assert len(description(files("mnist_exp.conf").joinpath(*path.parts))) > 10
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("experiment/*.yaml")), ids=lambda path: path.stem)

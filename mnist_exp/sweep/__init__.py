@@ -1,0 +1,1 @@
+"""Sweeps: many runs from one command, on any number of processes or machines, resumable, nothing lost."""

@@ -1,0 +1,169 @@
+"""What the user sees of a sweep: a live table in a terminal, a line for each job elsewhere, or nothing."""
+
+import contextlib
+import csv
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Literal, Self
+
+from rich.console import Console, Group
+from rich.live import Live as LiveDisplay
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mnist_exp import terminal
+from mnist_exp.runs import Record, Run
+from mnist_exp.summary import Score, Summary
+from mnist_exp.sweep.driver import Progress
+from mnist_exp.sweep.plan import Job, Sweep
+
+SHOWN = 8  # running jobs in the table, at most
+REFRESH_SECONDS = 0.5
+
+
+def display(
+    setting: Literal["auto", "live", "plain", "quiet"], sweep: Sweep, jobs: Mapping[int, Job], epochs: Mapping[int, int]
+) -> "Quiet":
+    """The display that the `progress` setting asks for.
+
+    Args:
+        setting: `auto` is live in a terminal and plain elsewhere.
+        sweep: the sweep.
+        jobs: all of its jobs by number.
+        epochs: how many each job trains, by number.
+    """
+    if setting == "quiet":
+        return Quiet(sweep, len(jobs))
+    console = Console(stderr=True, force_terminal=True if setting == "live" else None)
+    if setting == "live" or (setting == "auto" and console.is_terminal):
+        return Live(sweep, jobs, epochs, console)
+    return Plain(sweep, len(jobs))
+
+
+class Quiet:
+    """Nothing; but it knows the best job."""
+
+    def __init__(self, sweep: Sweep, count: int) -> None:
+        self._sweep = sweep
+        self._count = count
+        self._best: tuple[float, str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    def job_ended(self, progress: Progress, job: Job, record: Record) -> None:  # noqa: ARG002
+        """Note the best."""
+        if record.summary is not None:
+            which, score = deciding(record.summary)
+            if self._best is None or score.error_percent < self._best[0]:
+                self._best = score.error_percent, f"job {job.number}, {which} error {score.error_percent:.2f} %"
+
+    def job_again(self, progress: Progress, job: Job, cause: str) -> None:
+        """Say nothing."""
+
+    def tick(self, progress: Progress) -> None:
+        """Say nothing."""
+
+
+class Plain(Quiet):
+    """A line for each job that ended, for logs and pipes."""
+
+    def job_ended(self, progress: Progress, job: Job, record: Record) -> None:
+        """Print how it ended, how far the sweep is, and how long it may still take."""
+        super().job_ended(progress, job, record)
+        done = self._count - progress.count("waiting") - progress.count("running")
+        more = [self.ending(job, record), f"{done} of {self._count} done"]
+        if (left := progress.seconds_left) is not None and done < self._count:
+            more.append(f"about {duration(left)} left")
+        self._print("; ".join(more))
+
+    def job_again(self, progress: Progress, job: Job, cause: str) -> None:  # noqa: ARG002
+        """Print why."""
+        self._print(f"{job.directory}: is tried again: {cause}")
+
+    def ending(self, job: Job, record: Record) -> str:
+        """How a job ended, in a line."""
+        if record.summary is None:
+            return f"{job.directory}: {record.status}: {record.cause}"
+        which, score = deciding(record.summary)
+        return f"{job.directory}: {which} error {score.error_percent:.2f} %"
+
+    def _print(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # whoever read it has gone: that is no reason to end the sweep
+            print(terminal.plain(line), file=sys.stderr, flush=True)
+
+
+class Live(Plain):
+    """A table of the running jobs below the lines of the finished ones, with the counts, the best and the time left."""
+
+    def __init__(self, sweep: Sweep, jobs: Mapping[int, Job], epochs: Mapping[int, int], console: Console) -> None:
+        super().__init__(sweep, len(jobs))
+        self._jobs = jobs
+        self._epochs = epochs
+        self._console = console
+        self._live = LiveDisplay(console=console, transient=True, auto_refresh=False)
+        self._refreshed = 0.0
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.stop()
+
+    def tick(self, progress: Progress) -> None:
+        """Draw the table anew, if it is time."""
+        now = time.monotonic()
+        if now - self._refreshed >= REFRESH_SECONDS:
+            self._refreshed = now
+            self._live.update(self._drawn(progress), refresh=True)
+
+    def _print(self, line: str) -> None:
+        self._live.console.print(terminal.cell(line), soft_wrap=True)
+
+    def _drawn(self, progress: Progress) -> Group:
+        running = [number for number, state in progress.states.items() if state == "running"]
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for number in running[:SHOWN]:
+            job = self._jobs[number]
+            epoch, error = _last_epoch(self._sweep.run(job))
+            told = f"validation error {float(error):.2f} %" if error else ""
+            bar = ProgressBar(total=self._epochs[number], completed=epoch, width=20)
+            table.add_row(f"job {number}", bar, f"epoch {epoch}/{self._epochs[number]}", told, terminal.cell(job.directory))
+        if len(running) > SHOWN:
+            table.add_row("", "", f"and {len(running) - SHOWN} more", "", "")
+        counts = [f"{progress.count(state)} {state}" for state in ("completed", "running", "failed", "waiting")]
+        if self._best is not None:
+            counts.append(f"best: {self._best[1]}")
+        if (left := progress.seconds_left) is not None:
+            counts.append(f"about {duration(left)} left")
+        return Group(table, Text("  ".join(counts), style="bold"))
+
+
+def deciding(summary: Summary) -> tuple[str, Score]:
+    """The error by which a run is judged, and its name: that of the validation images where there are any."""
+    return ("test", summary.test) if summary.validation is None else ("validation", summary.validation)
+
+
+def duration(seconds: float) -> str:
+    """A time for people: 40 s, 12 min, 3 h 05 min."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _last_epoch(run: Run) -> tuple[int, str]:
+    """How many epochs a run in training has told of, and the last one's validation error as it is written."""
+    try:
+        with run.history.open(newline="") as file:
+            *_, last = csv.DictReader(file)
+        return int(last["epoch"]), last["validation_error_percent"]
+    except (OSError, ValueError, KeyError):
+        return 0, ""

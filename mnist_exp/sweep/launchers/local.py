@@ -1,0 +1,122 @@
+"""This machine: one process, or several among which its cores or GPUs are divided."""
+
+import os
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from mnist_exp import devices, terminal
+from mnist_exp.config.execution import BasicLauncherConfig, JoblibLauncherConfig
+from mnist_exp.config.schema import Experiment, SweepConfig
+from mnist_exp.runs import Run
+from mnist_exp.sweep.supervisor import Report, Worker
+
+MEMORY_OF_A_WORKER = 1_200_000_000  # bytes: TensorFlow, the digits and a model of millions of weights
+MEMORY = Path("/proc/meminfo")
+
+
+class Local:
+    """Processes of this machine, each watched by a thread."""
+
+    def __init__(self, workers: Sequence[Worker], settings: SweepConfig) -> None:
+        """Take over the workers, which start when there is work.
+
+        Args:
+            workers: one for each run that is to be in training at once.
+            settings: for the seconds that a run may take, and what a failure means for those that wait.
+        """
+        self.places = len(workers)
+        # The next one is prepared already, so that no worker waits for it; unless a failure is to stop it.
+        self.holds = len(workers) + (settings.on_failure == "continue")
+        self.peak_memory: int | None = None
+        self._workers = workers
+        self._timeout = settings.job_timeout
+        self._stop = threading.Event()
+        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        for worker in workers:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(len(workers))
+        self._runs: dict[Future[Report | None], Run] = {}
+
+    def submit(self, jobs: Sequence[Run]) -> None:
+        """Have these trained."""
+        for run in jobs:
+            self._runs[self._threads.submit(self._train, run)] = run
+
+    def ended(self, seconds: float) -> dict[Run, str | None]:
+        """What ended, as soon as something has or after so many seconds; a run of this machine is never lost."""
+        done, _ = wait(self._runs, seconds, FIRST_COMPLETED)
+        found: dict[Run, str | None] = {}
+        for future in done:
+            found[self._runs.pop(future)] = None
+            report = future.result()
+            if report is not None and report.peak_memory is not None:
+                self.peak_memory = max(self.peak_memory or 0, report.peak_memory)
+        return found
+
+    def recall(self) -> list[Run]:
+        """Take back what no worker has begun."""
+        return [self._runs.pop(future) for future in list(self._runs) if future.cancel()]
+
+    def close(self) -> None:
+        """End the processes."""
+        self._stop.set()
+        try:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+        except BaseException:  # a second signal
+            for worker in self._workers:
+                worker.kill()
+            raise
+        for worker in self._workers:
+            worker.end()
+
+    def _train(self, run: Run) -> Report | None:
+        if self._stop.is_set():
+            return None
+        worker = self._idle.get()
+        try:
+            return worker.train(run, self._timeout, self._stop)
+        finally:
+            self._idle.put(worker)
+
+
+def build(config: BasicLauncherConfig | JoblibLauncherConfig, experiment: Experiment) -> Local:
+    """One worker on all of the machine, or several, each on its part."""
+    if isinstance(config, BasicLauncherConfig):
+        return Local([Worker()], experiment.sweep)
+    gpus = _gpus(experiment.device)
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    per_gpu = experiment.sweep.jobs_per_gpu
+    wanted = config.n_jobs or (len(gpus) * per_gpu if gpus else len(cores) or os.cpu_count() or 1)
+    count = wanted if config.n_jobs else min(wanted, _fitting())
+    if count < wanted:
+        terminal.note(f"memory for {count} of {wanted} processes; hydra.launcher.n_jobs={wanted} takes them all the same")
+    return Local([_worker(index, count, cores, gpus, per_gpu) for index in range(count)], experiment.sweep)
+
+
+def _worker(index: int, count: int, cores: Sequence[int], gpus: Sequence[str], per_gpu: int) -> Worker:
+    """The worker with that index of so many: as many cores as every other, so that all compute alike, and a GPU if any."""
+    each = max(len(cores) // count, 1)
+    share = [cores[(index * each + offset) % len(cores)] for offset in range(each)] if cores else []
+    environment = {"CUDA_VISIBLE_DEVICES": gpus[index // per_gpu % len(gpus)]} if gpus else {}
+    return Worker(environment, frozenset(share))
+
+
+def _gpus(device: str) -> list[str]:
+    """The GPUs to hand out, as CUDA_VISIBLE_DEVICES names them; none where training is not to use them, or names its own."""
+    count = devices.gpu_count() or 0
+    if device not in {"auto", "gpu"}:
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (visible.split(",") if visible is not None else [str(index) for index in range(count)])[:count]
+
+
+def _fitting() -> int:
+    """How many workers the memory that is free now has room for, at least one."""
+    for line in MEMORY.read_text().splitlines() if MEMORY.exists() else []:
+        name, _, amount = line.partition(":")
+        if name == "MemAvailable":
+            return max(1, int(amount.split()[0]) * 1024 // MEMORY_OF_A_WORKER)
+    return os.cpu_count() or 1

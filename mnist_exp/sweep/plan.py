@@ -1,0 +1,180 @@
+"""A sweep's directory and its sweep.yaml: which point is which job, by a number and a directory that stay."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mnist_exp import files, runs
+from mnist_exp.config.execution import Point
+from mnist_exp.config.identity import config_hash
+from mnist_exp.config.schema import Experiment
+from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.runs import Run
+
+SLUG_BYTES = 100
+NUMBER_DIGITS = 3  # at least, so that a sweep that is extended still sorts
+UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
+# LibYAML is ten times as fast on thousands of points.
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Strings = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class Stored(BaseModel):
+    """What stands in sweep.yaml: all keys present, none unknown."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
+
+
+class Job(Stored):
+    """One point of a sweep, and the run directory it is trained in."""
+
+    number: Annotated[int, Field(ge=1)]
+    directory: Annotated[str, Field(pattern=r"^\d+_[A-Za-z0-9._=,+-]*$", max_length=SLUG_BYTES)]
+    overrides: Strings
+    config_hash: str
+    seed: int
+
+
+class Plan(Stored):
+    """The content of sweep.yaml."""
+
+    layout: Annotated[Literal[1], Field(alias="schema")]
+    created: str
+    version: str  # of mnist-exp
+    config_dir: str | None  # as given with --config-dir, absolute
+    config_name: str | None
+    overrides: Strings  # as typed, for the whole sweep
+    jobs: Annotated[tuple[Job, ...], Field(strict=False)]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The files of one sweep."""
+
+    directory: Path
+
+    @property
+    def plan(self) -> Path:
+        return self.directory / "sweep.yaml"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "sweep.log"
+
+    @property
+    def leaderboard(self) -> Path:
+        """Its name with .json; .csv and .md stand beside it."""
+        return self.directory / "leaderboard.json"
+
+    @property
+    def report(self) -> Path:
+        return self.directory / "report.html"
+
+    def run(self, job: Job) -> Run:
+        """The run directory of a job, whether it is there yet or not."""
+        return Run(self.directory / job.directory)
+
+
+def is_sweep(directory: Path) -> bool:
+    """Whether a directory calls itself a sweep."""
+    return Sweep(directory).plan.exists()
+
+
+def extended(known: Sequence[Job], points: Sequence[Point]) -> tuple[list[Job], dict[int, Experiment]]:
+    """The jobs of a sweep that is to have these points too, and the experiments of the points by the job's number.
+
+    A point is one of the known jobs if its configuration and its seed are; the others get the numbers that follow. Points
+    that are the same share a job.
+    """
+    jobs = list(known)
+    by_identity = {(job.config_hash, job.seed): job for job in known}
+    width = max(NUMBER_DIGITS, len(str(len(known) + len(points))))
+    experiments: dict[int, Experiment] = {}
+    for point in points:
+        experiment = point.experiment
+        identity = config_hash(experiment), experiment.seed
+        if identity not in by_identity:
+            number = max((job.number for job in jobs[-1:]), default=0) + 1
+            by_identity[identity] = Job(
+                number=number,
+                directory=f"{number:0{width}d}_{slug(point)}"[:SLUG_BYTES],
+                overrides=tuple(line for line in point.overrides if not line.lstrip("+~").startswith("hydra")),
+                config_hash=identity[0],
+                seed=identity[1],
+            )
+            jobs.append(by_identity[identity])
+        experiments.setdefault(by_identity[identity].number, experiment)
+    return jobs, experiments
+
+
+def slug(point: Point) -> str:
+    """What the sweep chose for a point, short and safe in a file name: cnn_large_learning_rate=0.001_s3."""
+    parts = [point.experiment.name]
+    for line in point.swept:
+        key, _, value = line.lstrip("+~").partition("=")
+        name = key.rpartition(".")[2]
+        if key == "seed":
+            continue
+        if "." in key:
+            parts.append(f"{name}={value}")
+        elif value not in parts:  # the option of a group speaks for itself
+            parts.append(value)
+    parts.append(f"s{point.experiment.seed}")
+    return "_".join(UNSAFE.sub("-", part).strip("-") for part in parts)
+
+
+def write(sweep: Sweep, plan: Plan) -> None:
+    """Write sweep.yaml.
+
+    Raises:
+        EnvironmentFailure: it cannot be written.
+    """
+    content = plan.model_dump(mode="json")
+    files.write(sweep.plan, yaml.dump(content, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120).encode())
+
+
+def read(sweep: Sweep) -> Plan:
+    """Read sweep.yaml.
+
+    Raises:
+        IntegrityError: it is not what a sweep writes.
+    """
+    again = "the sweep cannot be resumed: its runs can, each by itself with mnist-exp resume RUN"
+    try:
+        content: Any = yaml.load(sweep.plan.read_bytes(), Loader=LOADER)  # noqa: S506  (a safe loader, by either name)
+        plan = Plan.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise IntegrityError(f"{sweep.plan}: {where}: {first['msg']}", again) from None
+    except runs.UNREADABLE as error:
+        raise IntegrityError(f"{sweep.plan}: {' '.join(str(error).split()) or type(error).__name__}", again) from None
+    if len({job.number for job in plan.jobs}) < len(plan.jobs) or len({job.directory for job in plan.jobs}) < len(plan.jobs):
+        raise IntegrityError(f"{sweep.plan}: two jobs have one number or directory", again)
+    return plan
+
+
+@contextlib.contextmanager
+def locked(sweep: Sweep) -> Iterator[None]:
+    """Hold the sweep for this process alone, which hands out its jobs.
+
+    Raises:
+        InputError: another process holds it.
+        EnvironmentFailure: its log cannot be opened.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(files.locked(sweep.log))
+        except BlockingIOError:
+            raise InputError(f"{sweep.directory}: is being run by another process", "wait for it, or end it first") from None
+        yield

@@ -1,0 +1,107 @@
+"""`python -m mnist_exp.sweep.worker`: trains the runs named on its standard input, one after the other, in one process.
+
+Each line of standard input is a run directory; each line of standard output answers one, as JSON. TensorFlow is imported
+once, for the first run. When standard input ends, whoever started this process is done with it or gone: a run in training is
+brought to a state from which it can be resumed, and the process ends.
+"""
+
+import contextlib
+import faulthandler
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from mnist_exp import config, job, runs, terminal
+from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UserError
+from mnist_exp.runs import Run
+
+GRACE_SECONDS = 10.0  # for a run to keep its state when this process must end
+LOCK_SECONDS = 15.0  # for a process whose parent was killed to let go of its run: longer than its grace
+FORGET_PEAK = "5"  # to /proc/self/clear_refs: the peak of the resident memory is counted anew
+CLEAR_REFS, MEMORY = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+Directories = queue.SimpleQueue[str | None]
+
+
+def main(cores: list[int]) -> int:
+    """Train until there is no more to do, on these processors only if any are named."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no reply
+    faulthandler.enable()
+    if cores:
+        os.sched_setaffinity(0, cores)
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever handed out the work
+    directories: Directories = queue.SimpleQueue()
+    training = threading.Event()
+    threading.Thread(target=_receive, args=(directories, training), daemon=True).start()
+    try:
+        while (directory := directories.get()) is not None:
+            training.set()
+            reply = _train(Run(Path(directory)))
+            training.clear()
+            _write(replies, reply)
+    except Interrupted as interruption:
+        return interruption.exit_code
+    return EXIT_DONE
+
+
+def _receive(directories: Directories, training: threading.Event) -> None:
+    """Hand on what is to be trained; when no more can come, end the process."""
+    for line in sys.stdin.buffer:
+        directories.put(os.fsdecode(line.rstrip(b"\n")))
+    directories.put(None)
+    if training.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(GRACE_SECONDS)
+    os._exit(EXIT_FAILED)
+
+
+def _train(run: Run) -> dict[str, Any]:
+    """Train one run; its exit code, and the most memory it took, in bytes, where that can be told."""
+    forgotten = _forget_peak()
+    try:
+        experiment = config.validate(runs.read_config(run)).model_copy(update={"progress": "quiet"})
+        code = job.carry_on(experiment, run, patience=LOCK_SECONDS)
+    except (ValueError, UserError) as error:
+        terminal.error(str(error))
+        code = EXIT_FAILED
+    except Interrupted as interruption:
+        code = interruption.exit_code
+    return {"code": code, "peak_memory": _peak_memory() if forgotten else None}
+
+
+def _write(replies: TextIO, reply: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # nobody is left to hear it
+        replies.write(json.dumps(reply) + "\n")
+
+
+def _forget_peak() -> bool:
+    try:
+        CLEAR_REFS.write_text(FORGET_PEAK)
+    except OSError:
+        return False
+    return True
+
+
+def _peak_memory() -> int | None:
+    """The most resident memory since it was last forgotten, in bytes."""
+    for line in MEMORY.read_text().splitlines():
+        name, _, amount = line.partition(":")
+        if name == "VmHWM":
+            return int(amount.split()[0]) * 1024
+    return None
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main([int(core) for core in sys.argv[1:]]))

@@ -1,0 +1,51 @@
+"""How training uses the cores there are, told without TensorFlow, which takes the sizes of its pools only once."""
+
+import os
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from mnist_exp import runs
+from mnist_exp.config.schema import ThreadsConfig
+from mnist_exp.runs import Run
+
+MOST_TOWERS = 4  # every tower adds a gradient of the whole model
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The sizes of TensorFlow's thread pools; 0 is its own choice."""
+
+    intra_op: int
+    inter_op: int
+
+
+def usable_cores() -> int:
+    """The processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def towers(threads: ThreadsConfig, batch_size: int, on_cpu: bool, cores: int) -> int:
+    """Into how many parts each batch is split, to be computed side by side."""
+    if not on_cpu:
+        return 1
+    return threads.towers or min(cores, MOST_TOWERS, batch_size)
+
+
+def pools(threads: ThreadsConfig, batch_size: int, on_cpu: bool, cores: int) -> Pools:
+    """The pools for a training: where each tower has a core of its own, an operation has one thread."""
+    alone = on_cpu and towers(threads, batch_size, on_cpu, cores) >= cores
+    return Pools(threads.intra_op or int(alone), threads.inter_op or 0)
+
+
+def of_run(asked: ThreadsConfig, run: Run) -> ThreadsConfig:
+    """What was asked for; where nothing was, what the run began with, on however many cores it goes on.
+
+    The number of towers decides in which order gradients are added, and so the last bits of the weights.
+    """
+    recorded = runs.read_json(run.environment).get("threads")
+    try:
+        began = ThreadsConfig.model_validate(recorded)
+    except ValidationError:  # it has not begun
+        return asked
+    return began.model_copy(update=asked.model_dump(exclude_none=True))
