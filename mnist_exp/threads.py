@@ -9,6 +9,7 @@ from mnist_exp import runs
 from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.runs import Run
 
+CORES = "MNIST_EXP_CORES"  # environment variable: so many are ours, of however many can be seen
 MOST_TOWERS = 4  # every tower adds a gradient of the whole model
 
 
@@ -21,8 +22,9 @@ class Pools:
 
 
 def usable_cores() -> int:
-    """The processors that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The processors that this process may run on, or fewer where a cluster gave it so many."""
+    present = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(present, int(os.environ.get(CORES, present)))
 
 
 def towers(threads: ThreadsConfig, batch_size: int, on_cpu: bool, cores: int) -> int:
@@ -35,7 +37,8 @@ def towers(threads: ThreadsConfig, batch_size: int, on_cpu: bool, cores: int) ->
 def pools(threads: ThreadsConfig, batch_size: int, on_cpu: bool, cores: int) -> Pools:
     """The pools for a training: where each tower has a core of its own, an operation has one thread."""
     alone = on_cpu and towers(threads, batch_size, on_cpu, cores) >= cores
-    return Pools(threads.intra_op or int(alone), threads.inter_op or 0)
+    own = cores if CORES in os.environ else 0  # TensorFlow itself would take all it can see
+    return Pools(threads.intra_op or (1 if alone else own), threads.inter_op or own)
 
 
 def of_run(asked: ThreadsConfig, run: Run) -> ThreadsConfig:

@@ -15,7 +15,7 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, InputError, Interrupted
 from mnist_exp.sweep import launchers, plan
 from mnist_exp.sweep.display import display
-from mnist_exp.sweep.driver import Driver
+from mnist_exp.sweep.driver import Driver, Planned, Progress, standing
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 
 log = logging.getLogger(__name__)
@@ -89,18 +89,19 @@ def _train(sweep: Sweep, jobs: Sequence[Job], experiments: Mapping[int, Experime
     if not experiments:
         return results.of_sweep(sweep, jobs)
     first = next(iter(experiments.values()))
-    epochs = {number: experiment.training.epochs for number, experiment in experiments.items()}
+    ended = [job for job in jobs if job.number not in experiments]
+    source = Planned((job, experiments[job.number]) for job in jobs if job.number in experiments)
     with plan.locked(sweep), logs.logged(sweep.log):
-        launcher = launchers.build(execution.launcher, first)
-        done, new = len(jobs) - len(experiments), f"{counted(len(experiments), 'job')} to train"
-        told = f"{sweep.directory}: {new}, {launcher.places} at once" + (f"; {done:,} are done" if done else "")
+        launcher = launchers.build(sweep, execution.launcher, first)
+        new = f"{counted(len(experiments), 'job')} to train, {launcher.places} at once"
+        told = f"{sweep.directory}: {new}" + (f"; {len(ended):,} are done" if ended else "")
         log.info("%s", told)
         if first.progress != "quiet":
             terminal.note(told)
-        shown = display(first.progress, sweep, {job.number: job for job in jobs}, epochs)
+        shown = display(first.progress, sweep)
         try:
             with shown:
-                Driver(sweep, first.sweep, launcher, shown).run(jobs, experiments)
+                Driver(sweep, first.sweep, launcher, shown).run(source, Progress(len(jobs), standing(sweep, ended)))
         except (KeyboardInterrupt, Interrupted):
             results.of_sweep(sweep, jobs)
             raise

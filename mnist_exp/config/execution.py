@@ -30,7 +30,36 @@ class JoblibLauncherConfig(Settings):
     n_jobs: Annotated[int, Field(ge=1, le=4096)] | None
 
 
-LauncherConfig = Annotated[BasicLauncherConfig | JoblibLauncherConfig, Field(discriminator="name")]
+# A name that Slurm knows, with nothing in it that a shell or sbatch would take for more.
+SlurmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.,:&|*()-]*$", description="a name that Slurm knows")]
+
+
+class SlurmLauncherConfig(Settings):
+    """Array jobs of a Slurm cluster; named and set as Hydra's launcher of that name."""
+
+    name: Literal["submitit_slurm"]
+    partition: SlurmName | None
+    account: SlurmName | None
+    qos: SlurmName | None
+    constraint: SlurmName | None
+    timeout_min: Annotated[int, Field(ge=1, le=1_000_000)] | None
+    cpus_per_task: Annotated[int, Field(ge=1, le=4096)]
+    gpus_per_node: Annotated[int, Field(ge=1, le=64)] | None
+    mem_gb: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None
+    array_parallelism: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class RayLauncherConfig(Settings):
+    """Tasks of a Ray cluster."""
+
+    name: Literal["ray"]
+    address: Annotated[str, Field(min_length=1)]
+    num_cpus: Annotated[int, Field(ge=1, le=4096)]
+    num_gpus: Annotated[float, Field(ge=0, le=64, allow_inf_nan=False)]
+
+
+AnyLauncher = BasicLauncherConfig | JoblibLauncherConfig | SlurmLauncherConfig | RayLauncherConfig
+LauncherConfig = Annotated[AnyLauncher, Field(discriminator="name")]
 
 
 class BasicSweeperConfig(Settings):

@@ -4,7 +4,7 @@ import contextlib
 import csv
 import sys
 import time
-from collections.abc import Mapping
+from collections import Counter
 from types import TracebackType
 from typing import Literal, Self
 
@@ -24,31 +24,26 @@ SHOWN = 8  # running jobs in the table, at most
 REFRESH_SECONDS = 0.5
 
 
-def display(
-    setting: Literal["auto", "live", "plain", "quiet"], sweep: Sweep, jobs: Mapping[int, Job], epochs: Mapping[int, int]
-) -> "Quiet":
+def display(setting: Literal["auto", "live", "plain", "quiet"], sweep: Sweep) -> "Quiet":
     """The display that the `progress` setting asks for.
 
     Args:
         setting: `auto` is live in a terminal and plain elsewhere.
         sweep: the sweep.
-        jobs: all of its jobs by number.
-        epochs: how many each job trains, by number.
     """
     if setting == "quiet":
-        return Quiet(sweep, len(jobs))
+        return Quiet(sweep)
     console = Console(stderr=True, force_terminal=True if setting == "live" else None)
     if setting == "live" or (setting == "auto" and console.is_terminal):
-        return Live(sweep, jobs, epochs, console)
-    return Plain(sweep, len(jobs))
+        return Live(sweep, console)
+    return Plain(sweep)
 
 
 class Quiet:
     """Nothing; but it knows the best job."""
 
-    def __init__(self, sweep: Sweep, count: int) -> None:
+    def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        self._count = count
         self._best: tuple[float, str] | None = None
 
     def __enter__(self) -> Self:
@@ -77,9 +72,9 @@ class Plain(Quiet):
     def job_ended(self, progress: Progress, job: Job, record: Record) -> None:
         """Print how it ended, how far the sweep is, and how long it may still take."""
         super().job_ended(progress, job, record)
-        done = self._count - progress.count("waiting") - progress.count("running")
-        more = [self.ending(job, record), f"{done} of {self._count} done"]
-        if (left := progress.seconds_left) is not None and done < self._count:
+        done = len(progress.states)
+        more = [self.ending(job, record), f"{done} of {progress.total} done"]
+        if (left := progress.seconds_left) is not None and done < progress.total:
             more.append(f"about {duration(left)} left")
         self._print("; ".join(more))
 
@@ -102,10 +97,8 @@ class Plain(Quiet):
 class Live(Plain):
     """A table of the running jobs below the lines of the finished ones, with the counts, the best and the time left."""
 
-    def __init__(self, sweep: Sweep, jobs: Mapping[int, Job], epochs: Mapping[int, int], console: Console) -> None:
-        super().__init__(sweep, len(jobs))
-        self._jobs = jobs
-        self._epochs = epochs
+    def __init__(self, sweep: Sweep, console: Console) -> None:
+        super().__init__(sweep)
         self._console = console
         self._live = LiveDisplay(console=console, transient=True, auto_refresh=False)
         self._refreshed = 0.0
@@ -128,17 +121,18 @@ class Live(Plain):
         self._live.console.print(terminal.cell(line), soft_wrap=True)
 
     def _drawn(self, progress: Progress) -> Group:
-        running = [number for number, state in progress.states.items() if state == "running"]
         table = Table(box=None, pad_edge=False, show_header=False)
-        for number in running[:SHOWN]:
-            job = self._jobs[number]
+        for job, experiment in list(progress.running.values())[:SHOWN]:
+            epochs = experiment.training.epochs
             epoch, error = _last_epoch(self._sweep.run(job))
             told = f"validation error {float(error):.2f} %" if error else ""
-            bar = ProgressBar(total=self._epochs[number], completed=epoch, width=20)
-            table.add_row(f"job {number}", bar, f"epoch {epoch}/{self._epochs[number]}", told, terminal.cell(job.directory))
-        if len(running) > SHOWN:
-            table.add_row("", "", f"and {len(running) - SHOWN} more", "", "")
-        counts = [f"{progress.count(state)} {state}" for state in ("completed", "running", "failed", "waiting")]
+            bar = ProgressBar(total=epochs, completed=epoch, width=20)
+            table.add_row(bar, f"epoch {epoch}/{epochs}", told, terminal.cell(job.directory))
+        if len(progress.running) > SHOWN:
+            table.add_row("", f"and {len(progress.running) - SHOWN} more", "", "")
+        states = Counter(progress.states.values())
+        counts = [f"{states[state]} {state}" for state in ("completed", "pruned", "failed") if states[state]]
+        counts += [f"{len(progress.running)} running", f"{progress.waiting} waiting"]
         if self._best is not None:
             counts.append(f"best: {self._best[1]}")
         if (left := progress.seconds_left) is not None:

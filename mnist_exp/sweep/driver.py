@@ -3,51 +3,79 @@
 import contextlib
 import logging
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from mnist_exp import files, runs
 from mnist_exp import job as single
-from mnist_exp import runs
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import EXIT_FAILED, InputError
 from mnist_exp.runs import Record, Run
-from mnist_exp.sweep.launchers import Launcher
+from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Sweep
 
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.25  # between two looks at the jobs in training, if none ends
+WITHOUT_A_WORD = "its process ended without a word"
 MOST_LOSSES = 3  # how often a job may lose its process or its machine, through no fault of its own, before it has failed
 
-State = Literal["waiting", "running", "completed", "failed"]
+State = Literal["completed", "pruned", "failed"]  # of a job that ended
 
 
 @dataclass
 class Progress:
     """Where the jobs stand."""
 
-    states: dict[int, State]  # by the number of the job
+    total: int
+    states: dict[int, State]  # of the jobs that ended, by number
+    running: dict[int, tuple[Job, Experiment]] = field(default_factory=dict)  # or handed out, by number
     began: float = field(default_factory=time.monotonic)
     ended: int = 0  # jobs since then
 
-    def count(self, state: State) -> int:
-        """How many jobs are there."""
-        return sum(found == state for found in self.states.values())
+    @property
+    def waiting(self) -> int:
+        """How many jobs have not been handed out."""
+        return self.total - len(self.states) - len(self.running)
 
     @property
     def seconds_left(self) -> float | None:
         """Judged by the jobs that ended so far; None as long as there is none."""
-        left = self.count("waiting") + self.count("running")
+        left = self.total - len(self.states)
         return (time.monotonic() - self.began) / self.ended * left if self.ended else None
+
+
+class Source(Protocol):
+    """Where jobs come from, one after the other."""
+
+    def take(self, running: int) -> tuple[Job, Experiment] | None:
+        """The next job, while so many are out; None if there is none, or none yet."""
+
+    def ended(self, job: Job, record: Record) -> None:
+        """A job that was taken completed, was pruned, or failed for good."""
+
+
+class Planned:
+    """Jobs that are all known from the start."""
+
+    def __init__(self, jobs: Iterable[tuple[Job, Experiment]]) -> None:
+        self._jobs = iter(jobs)
+
+    def take(self, running: int) -> tuple[Job, Experiment] | None:  # noqa: ARG002
+        """The next job; None if there is none."""
+        return next(self._jobs, None)
+
+    def ended(self, job: Job, record: Record) -> None:
+        """Nothing follows from it."""
 
 
 class Watcher(Protocol):
     """Is told what happens to the jobs."""
 
     def job_ended(self, progress: Progress, job: Job, record: Record) -> None:
-        """A job completed, or failed for good."""
+        """A job completed, was pruned, or failed for good."""
 
     def job_again(self, progress: Progress, job: Job, cause: str) -> None:
         """A job failed or was lost, and will be tried again."""
@@ -64,77 +92,94 @@ class Driver:
         self._settings = settings
         self._launcher = launcher
         self._watcher = watcher
-        self._handed_out: dict[Run, Job] = {}
-        self._failures: dict[int, int] = {}
-        self._losses: dict[int, int] = {}
+        self._again: deque[tuple[Job, Experiment]] = deque()
+        self._handed_out: dict[Run, tuple[Job, Experiment]] = {}
+        self._failures: Counter[int] = Counter()
+        self._losses: Counter[int] = Counter()
+        self._stopped = False
 
-    def run(self, jobs: Sequence[Job], experiments: Mapping[int, Experiment]) -> Progress:
-        """Train the jobs that have an experiment here, until each has completed or failed.
+    def run(self, source: Source, progress: Progress) -> None:
+        """Have the jobs trained until each has completed or failed.
 
         Args:
-            jobs: all of the sweep.
-            experiments: of those that are to be trained, by number.
+            source: of the jobs that are to be trained.
+            progress: of the whole sweep; kept up to date.
 
         Raises:
             KeyboardInterrupt, Interrupted: by the user or the system; jobs in training have kept their states.
         """
-        waiting = deque(job for job in jobs if job.number in experiments)
-        progress = Progress({job.number: self._standing(job, job.number in experiments) for job in jobs})
         with contextlib.closing(self._launcher):
-            while waiting or self._handed_out:
-                room = self._launcher.holds - len(self._handed_out)
-                self._hand_out([waiting.popleft() for _ in range(min(len(waiting), room))], experiments, progress)
+            while self._hand_out(source, progress) or self._handed_out:
                 for run, lost in self._launcher.ended(WAIT_SECONDS).items():
-                    job = self._handed_out.pop(run)
-                    if again := self._again(job, run, lost):
-                        progress.states[job.number] = "waiting"
-                        waiting.append(job)
-                        self._watcher.job_again(progress, job, again)
-                    elif not self._ended(job, run, lost, progress) and self._settings.on_failure == "stop":
-                        waiting.clear()
-                        for recalled in self._launcher.recall():
-                            progress.states[self._handed_out.pop(recalled).number] = "waiting"
+                    job, experiment = self._handed_out.pop(run)
+                    del progress.running[job.number]
+                    record = runs.read(run.directory)
+                    if cause := self._to_be_tried_again(job, record, lost):
+                        self._again.append((job, experiment))
+                        log.warning("%s is tried again: %s", job.directory, cause)
+                        self._watcher.job_again(progress, job, cause)
+                    else:
+                        record = _settled(run, record, lost)
+                        progress.states[job.number] = state = _state(record)
+                        progress.ended += 1
+                        log.info("%s: %s%s", job.directory, record.status, f": {record.cause}" if record.cause else "")
+                        source.ended(job, record)
+                        self._watcher.job_ended(progress, job, record)
+                        if state == "failed" and self._settings.on_failure == "stop":
+                            self._stop(progress)
                 self._watcher.tick(progress)
-        return progress
 
-    def _standing(self, job: Job, wanted: bool) -> State:
-        if wanted:
-            return "waiting"
-        return "completed" if runs.read(self._sweep.run(job).directory).summary is not None else "failed"
-
-    def _hand_out(self, batch: Sequence[Job], experiments: Mapping[int, Experiment], progress: Progress) -> None:
-        """Make what is new a run, and submit all."""
-        for job in batch:
+    def _hand_out(self, source: Source, progress: Progress) -> int:
+        """Give the launcher as much as it takes; how much that was."""
+        batch: list[Run] = []
+        while not self._stopped and len(self._handed_out) < self._launcher.holds:
+            taken = self._again.popleft() if self._again else source.take(len(self._handed_out))
+            if taken is None:
+                break
+            job, experiment = taken
             run = self._sweep.run(job)
             if not run.config.exists():
-                with contextlib.suppress(FileExistsError):  # made before the plug was pulled
-                    run.directory.mkdir()
-                single.prepare(experiments[job.number], run, job.overrides, "waiting")
-            progress.states[job.number] = "running"
-            self._handed_out[run] = job
-        self._launcher.submit([self._sweep.run(job) for job in batch])
+                with files.writing(run.directory):
+                    run.directory.mkdir(exist_ok=True)  # it may be there since the plug was pulled
+                single.prepare(experiment, run, job.overrides, "waiting")
+            progress.running[job.number] = taken
+            self._handed_out[run] = taken
+            batch.append(run)
+        self._launcher.submit(batch)
+        return len(batch)
 
-    def _again(self, job: Job, run: Run, lost: str | None) -> str | None:
+    def _to_be_tried_again(self, job: Job, record: Record, lost: str | None) -> str | None:
         """Why a job that ended is to be tried again; None if it is not."""
-        record = runs.read(run.directory)
-        if record.summary is not None or record.status == "diverged":  # which it would do again, bit for bit
+        if _state(record) != "failed" or record.status == "diverged":  # which it would do again, bit for bit
             return None
         if record.status == "failed":
-            self._failures[job.number] = tries = self._failures.get(job.number, 0) + 1
-            return (record.cause or "it failed") if tries <= self._settings.retries else None
-        self._losses[job.number] = tries = self._losses.get(job.number, 0) + 1
-        return lost or "its process ended without a word" if tries <= MOST_LOSSES else None
+            self._failures[job.number] += 1
+            return (record.cause or "it failed") if self._failures[job.number] <= self._settings.retries else None
+        self._losses[job.number] += 1
+        return lost or WITHOUT_A_WORD if self._losses[job.number] <= MOST_LOSSES else None
 
-    def _ended(self, job: Job, run: Run, lost: str | None, progress: Progress) -> bool:
-        """Whether a job completed; if nobody could say why it did not, that is said for it."""
-        record = runs.read(run.directory)
-        if record.summary is None and record.status not in {"failed", "diverged"}:
-            with contextlib.suppress(InputError), runs.locked(run):  # another sweep or machine may be training it
-                cause = lost or "its process ended without a word"
-                runs.write_status(run, "failed", EXIT_FAILED, cause, "its log may say why")
-            record = runs.read(run.directory)
-        completed = record.summary is not None
-        progress.states[job.number] = "completed" if completed else "failed"
-        progress.ended += 1
-        self._watcher.job_ended(progress, job, record)
-        return completed
+    def _stop(self, progress: Progress) -> None:
+        """Start no other job; those in training come to their ends."""
+        self._stopped = True
+        for run in self._launcher.recall():
+            del progress.running[self._handed_out.pop(run)[0].number]
+
+
+def standing(sweep: Sweep, jobs: Iterable[Job]) -> dict[int, State]:
+    """The states of jobs that are not to be trained, by number."""
+    return {job.number: _state(runs.read(sweep.run(job).directory)) for job in jobs}
+
+
+def _state(record: Record) -> State:
+    if record.summary is not None:
+        return "completed"
+    return "pruned" if record.status == "pruned" else "failed"
+
+
+def _settled(run: Run, record: Record, lost: str | None) -> Record:
+    """If nobody could say how a job ended, that is said for it."""
+    if record.summary is not None or record.status in {"pruned", "failed", "diverged"}:
+        return record
+    with contextlib.suppress(InputError), runs.locked(run):  # another machine may be training it
+        runs.write_status(run, "failed", EXIT_FAILED, lost or WITHOUT_A_WORD, "its log may say why")
+    return runs.read(run.directory)

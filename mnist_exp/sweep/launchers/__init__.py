@@ -1,43 +1,26 @@
 """Where jobs run, by the name of the option of hydra/launcher."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
-from mnist_exp.config.execution import LauncherConfig
+from mnist_exp.config.execution import LauncherConfig, RayLauncherConfig, SlurmLauncherConfig
 from mnist_exp.config.schema import Experiment
-from mnist_exp.runs import Run
+from mnist_exp.sweep.launchers import local, ray, slurm
+from mnist_exp.sweep.launchers.launcher import Launcher
+from mnist_exp.sweep.plan import Sweep
 
 
-class Launcher(Protocol):
-    """Takes prepared runs and has them trained; each has its status when it comes back, unless it was lost on the way."""
-
-    places: int  # how many runs can be in training at once
-    peak_memory: int | None  # the most that one run took, in bytes, where that can be told
-    holds: int  # how many it can be given at once; those that are not in training wait their turn
-
-    def submit(self, jobs: Sequence[Run]) -> None:
-        """Have these trained."""
-
-    def ended(self, seconds: float) -> dict[Run, str | None]:
-        """What ended, as soon as something has or after so many seconds; why it was lost, if it was."""
-
-    def recall(self) -> list[Run]:
-        """Take back what is not in training yet."""
-
-    def close(self) -> None:
-        """Give back what it holds; runs in training are first brought to a state from which they can be resumed."""
-
-
-def build(config: LauncherConfig, experiment: Experiment) -> Launcher:
+def build(sweep: Sweep, config: LauncherConfig, experiment: Experiment) -> Launcher:
     """The launcher that is asked for.
 
     Args:
+        sweep: whose jobs it is to take.
         config: its settings.
         experiment: any of the sweep, for the settings that all share: device and sweep.
 
     Raises:
         EnvironmentFailure: it is not installed, or what it needs is not there.
     """
-    from mnist_exp.sweep.launchers import local
-
+    match config:
+        case SlurmLauncherConfig():
+            return slurm.Slurm(sweep, config, experiment)
+        case RayLauncherConfig():
+            return ray.Ray(config, experiment)
     return local.build(config, experiment)

@@ -1,0 +1,101 @@
+"""A Ray cluster: one task for each job, watched on the node it runs on."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from mnist_exp import runs
+from mnist_exp.config.execution import RayLauncherConfig
+from mnist_exp.config.schema import Experiment
+from mnist_exp.errors import EnvironmentFailure
+from mnist_exp.runs import Run
+from mnist_exp.sweep import node
+
+MOST_AT_ONCE = 1000  # tasks that wait in the cluster; it may grow when there are many
+CANCEL_SECONDS = 15.0  # for runs in training to keep their states
+
+
+class Ray:
+    """Tasks of one sweep in a Ray cluster that is running."""
+
+    def __init__(self, settings: RayLauncherConfig, experiment: Experiment) -> None:
+        """Join the cluster.
+
+        Raises:
+            EnvironmentFailure: Ray is not installed, or there is no cluster at the address.
+        """
+        # Ray prints what it thinks of lost workers; the sweep tells of them in its own way.
+        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+        try:
+            import ray
+        except ImportError:
+            raise EnvironmentFailure("hydra/launcher=ray: Ray is not installed", "pip install 'mnist-exp[ray]'") from None
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            ray.init(address=settings.address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            cause = f"hydra.launcher.address={settings.address}: {' '.join(str(error).split())}"
+            raise EnvironmentFailure(cause, "start a cluster with: ray start --head") from None
+        finally:
+            signal.signal(signal.SIGTERM, handler)  # Ray's own would print a stack
+        self._ray = ray
+        self.places = max(int(ray.cluster_resources().get("CPU", 1)) // settings.num_cpus, 1)
+        self.holds = MOST_AT_ONCE
+        self.peak_memory: int | None = None
+        self._timeout = experiment.sweep.job_timeout
+        self._cores = settings.num_cpus
+        self._train = ray.remote(num_cpus=settings.num_cpus, num_gpus=settings.num_gpus, max_retries=0)(_train)
+        self._runs: dict[Any, Run] = {}
+        # Ray is asked in a thread of its own: a signal must not raise an exception in the midst of its C++.
+        self._asking = ThreadPoolExecutor(1)
+
+    def submit(self, jobs: Sequence[Run]) -> None:
+        """Have these trained."""
+        for run in jobs:
+            self._runs[self._train.remote(str(run.directory.resolve()), self._timeout, self._cores)] = run
+
+    def ended(self, seconds: float) -> dict[Run, str | None]:
+        """What ended, as soon as something has or after so many seconds; why it was lost, if it was."""
+        if not self._runs:
+            return {}
+        lost = self._asking.submit(self._wait, seconds).result()
+        return {self._runs.pop(task): cause for task, cause in lost.items()}
+
+    def recall(self) -> list[Run]:
+        """Take back what no node has begun."""
+        waiting = [task for task, run in self._runs.items() if runs.read(run.directory).status == "waiting"]
+        for task in waiting:
+            self._ray.cancel(task)
+        return [self._runs.pop(task) for task in waiting]
+
+    def close(self) -> None:
+        """Cancel what is left, and leave the cluster when runs in training have kept their states."""
+        for task in self._runs:
+            self._ray.cancel(task)
+        deadline = time.monotonic() + CANCEL_SECONDS
+        while self._runs and time.monotonic() < deadline:
+            self.ended(deadline - time.monotonic())
+        self._asking.shutdown()
+        self._ray.shutdown()
+
+    def _wait(self, seconds: float) -> dict[Any, str | None]:
+        """The tasks that ended within so many seconds, and why they were lost if they were."""
+        done, _ = self._ray.wait(list(self._runs), num_returns=1, timeout=seconds)
+        found: dict[Any, str | None] = {}
+        for task in done:
+            try:
+                self._ray.get(task)
+                found[task] = None
+            except self._ray.exceptions.RayError as error:
+                found[task] = f"Ray: {str(error).partition(chr(10))[0]}"
+        return found
+
+
+def _train(directory: str, timeout: float | None, cores: int) -> None:
+    """On the node: train a run; how that went stands in its directory."""
+    node.train(Path(directory), timeout, cores, threading.Event())

@@ -1,0 +1,164 @@
+"""A Slurm cluster: arrays of jobs through sbatch, followed through squeue.
+
+Submitit is not used: where Slurm keeps no accounts it waits for ever for a job that was lost, and it hands over functions as
+pickles. A job here is a directory that a node can see, and what became of it stands there.
+"""
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from mnist_exp import files, runs, terminal
+from mnist_exp.config.execution import SlurmLauncherConfig
+from mnist_exp.config.schema import Experiment
+from mnist_exp.errors import EXIT_FAILED, EnvironmentFailure
+from mnist_exp.runs import Run
+from mnist_exp.sweep.plan import Sweep
+
+POLL_SECONDS = 2.0
+COMMAND_SECONDS = 60.0  # for a controller that is busy; one that is gone is told after 9
+MOST_AT_ONCE = 1000  # Slurm's arrays end at 1,000 unless its MaxArraySize is raised
+SIGNAL_SECONDS = 60  # before its time limit a job is told to keep its state
+CANCEL_SECONDS = 40.0  # KillWait, by default 30, and what it takes Slurm to notice
+ENDED = frozenset(
+    {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"}
+    | {"PREEMPTED", "REVOKED", "SPECIAL_EXIT", "TIMEOUT"}
+)
+GONE = "GONE"  # what squeue does not name any more
+
+
+class Slurm:
+    """Jobs of one sweep in Slurm's queue, named after the sweep."""
+
+    def __init__(self, sweep: Sweep, settings: SlurmLauncherConfig, experiment: Experiment) -> None:
+        """Clear the queue of what a driver that was killed left of this sweep.
+
+        Raises:
+            EnvironmentFailure: Slurm is not there, or does not answer.
+        """
+        missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
+        if missing:
+            cause = f"hydra/launcher=submitit_slurm: there is no {missing[0]} on the PATH"
+            raise EnvironmentFailure(cause, "start the sweep where Slurm's commands are, such as a login node")
+        self.places = settings.array_parallelism
+        self.holds = MOST_AT_ONCE
+        self.peak_memory: int | None = None
+        self._directory = sweep.directory.resolve() / "slurm"
+        self._settings = settings
+        self._timeout = experiment.sweep.job_timeout
+        place = hashlib.sha256(os.fsencode(sweep.directory.resolve())).hexdigest()[:8]
+        self._name = f"mnist-exp-{sweep.directory.name}-{place}"
+        self._elements: dict[str, Run] = {}  # by their numbers in the queue, as 12_3
+        self._polled = 0.0
+        if not set(self._states().values()) <= ENDED:
+            terminal.note("jobs that an earlier process of this sweep left in Slurm's queue are taken back")
+            self._cancel()
+        with files.writing(self._directory):
+            self._directory.mkdir(exist_ok=True)
+
+    def submit(self, jobs: Sequence[Run]) -> None:
+        """Queue these as one array.
+
+        Raises:
+            EnvironmentFailure: Slurm refuses them.
+        """
+        if not jobs:
+            return
+        directories = [str(run.directory.resolve()) for run in jobs]
+        node = [sys.executable, "-m", "mnist_exp.sweep.node", str(self._timeout or 0), str(self._settings.cpus_per_task)]
+        script = f"#!/bin/sh\nexec {shlex.join(node + directories)}\n"
+        number = _told("sbatch", "--parsable", *self._options(len(jobs)), given=script).partition(";")[0]
+        self._elements |= {f"{number}_{index}": run for index, run in enumerate(jobs)}
+
+    def ended(self, seconds: float) -> dict[Run, str | None]:
+        """What left the queue; why, if it was not by its own end."""
+        time.sleep(seconds)
+        if time.monotonic() - self._polled < POLL_SECONDS:
+            return {}
+        try:
+            states = self._states()
+        except EnvironmentFailure as failure:
+            terminal.warning(f"{failure.cause}; asking again")
+            return {}
+        finally:
+            self._polled = time.monotonic()
+        found: dict[Run, str | None] = {}
+        for element in list(self._elements):
+            state = states.get(element, GONE)
+            if state in ENDED | {GONE}:
+                run = self._elements.pop(element)
+                if state == "CANCELLED":
+                    _write_cancelled(run)
+                found[run] = None if state in {"COMPLETED", GONE} else f"its job in Slurm ended as {state}"
+        return found
+
+    def recall(self) -> list[Run]:
+        """Take back what Slurm has not started."""
+        states = self._states()
+        pending = [element for element in self._elements if states.get(element) == "PENDING"]
+        if pending:
+            _told("scancel", "--state=PENDING", *pending)
+        return [self._elements.pop(element) for element in pending]
+
+    def close(self) -> None:
+        """Take everything of this sweep out of the queue, what is in training when it has kept its state."""
+        if self._elements:
+            self._cancel()
+
+    def _options(self, count: int) -> list[str]:
+        chosen = self._settings
+        options = {
+            "job-name": self._name,
+            "array": f"0-{count - 1}%{chosen.array_parallelism}",
+            "output": f"{self._directory}/%A_%a.log",
+            "signal": f"B:TERM@{SIGNAL_SECONDS}",
+            "cpus-per-task": chosen.cpus_per_task,
+            "time": chosen.timeout_min,
+            "gpus-per-node": chosen.gpus_per_node,
+            "mem": None if chosen.mem_gb is None else f"{round(chosen.mem_gb * 1024)}M",
+            "partition": chosen.partition,
+            "account": chosen.account,
+            "qos": chosen.qos,
+            "constraint": chosen.constraint,
+        }
+        return [f"--{name}={value}" for name, value in options.items() if value is not None]
+
+    def _states(self) -> dict[str, str]:
+        """The states of this sweep's jobs that Slurm still knows, by their numbers in the queue."""
+        told = _told("squeue", "--me", "--states=all", "--array", "--noheader", f"--name={self._name}", "--format=%i %T")
+        return dict(line.split() for line in told.splitlines())
+
+    def _cancel(self) -> None:
+        _told("scancel", "--me", f"--name={self._name}")
+        deadline = time.monotonic() + CANCEL_SECONDS
+        while time.monotonic() < deadline and not set(self._states().values()) <= ENDED:
+            time.sleep(POLL_SECONDS / 4)
+
+
+def _told(*command: str, given: str = "") -> str:
+    """What a command of Slurm's prints.
+
+    Raises:
+        EnvironmentFailure: it fails, with what it says of that.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603  (Slurm's own)
+            command, input=given, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EnvironmentFailure(f"{command[0]}: {error}", "see that Slurm answers here: sinfo") from None
+    if done.returncode:
+        cause = f"{command[0]}: {' '.join(done.stderr.split()) or f'exit code {done.returncode}'}"
+        raise EnvironmentFailure(cause, "mend the settings of hydra.launcher, or see that Slurm answers here: sinfo")
+    return done.stdout.strip()
+
+
+def _write_cancelled(run: Run) -> None:
+    """A job that somebody took out of the queue is not to be queued again by itself."""
+    if runs.read(run.directory).summary is None:
+        runs.write_status(run, "failed", EXIT_FAILED, "was cancelled in Slurm", "train it again with --retry-failed")

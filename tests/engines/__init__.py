@@ -1,0 +1,1 @@
+"""Real engines that tests start and stop: Slurm and Ray."""
