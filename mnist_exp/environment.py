@@ -13,7 +13,18 @@ from mnist_exp import files, runs
 from mnist_exp.runs import Run
 from mnist_exp.threads import usable_cores
 
-PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pydantic", "rich", "matplotlib", "jinja2")
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "numpy",
+    "hydra-core",
+    "omegaconf",
+    "pydantic",
+    "rich",
+    "vl-convert-python",
+    "pillow",
+    "jinja2",
+)
 CPU_INFO = Path("/proc/cpuinfo")
 # What must be the same for a resumed run to end in the weights it would have had.
 DECIDES_WEIGHTS = ("versions", "platform", "cpu", "variables", "device", "gpus", "cuda", "cudnn", "threads")

@@ -99,7 +99,7 @@ def run(experiment: Experiment, directory: Run) -> Summary:
         summary,
         errors,
         history,
-        trainer.learning_rates,
+        trainer.learning_rates[: trainer.steps * len(history)],  # an early stop leaves the rest of the schedule
         data.test_images,
         data.class_names,
     )

@@ -115,11 +115,11 @@ def _balance(data: Dataset) -> Table:
 
 
 def _draw(data: Dataset, count: int, path: Path) -> None:
-    from mnist_exp.report import figures
+    from mnist_exp.report import images
 
     columns = min(10, round(count**0.5)) if count <= 16 else 10
     titles = [data.class_names[label] for label in data.train_labels[:count]]
-    files.write(path, figures.plate(data.train_images[:count], titles, columns))
+    files.write(path, images.plate(data.train_images[:count], titles, columns))
 
 
 def _grey(value: np.uint8) -> Color:

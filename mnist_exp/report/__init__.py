@@ -1,6 +1,7 @@
-"""The report of a run for the eye: figures, and one self-contained HTML page."""
+"""The report of a run for the eye: its figures as files, and one self-contained HTML page."""
 
 import base64
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import jinja2
 import numpy as np
 
 from mnist_exp import files, runs
-from mnist_exp.report import figures
+from mnist_exp.report import charts, images
 from mnist_exp.summary import Summary
 from mnist_exp.training.history import Epoch
 
 TEMPLATES = Path(__file__).parent / "templates"
+MOST_ROWS = 100  # of the table of epochs; history.csv has them all
 
 
 def write(
@@ -28,43 +30,85 @@ def write(
 ) -> None:
     """Draw the figures and write report.html, with the configuration and environment as they stand in the run directory.
 
+    Args:
+        run: where to; config.yaml and environment.json are there.
+        select: which epoch's weights the model has, "best" or "last".
+        summary: what summary.json will hold.
+        errors: from `evaluation.error_report`.
+        history: a row for each epoch.
+        learning_rates: of each step that was trained, float32 (steps_per_epoch * epochs,).
+        test_images: uint8 (n, height, width, channels).
+        class_names: in the order of the labels.
+
     Raises:
         EnvironmentFailure: a file cannot be written.
     """
     drawn = {
-        "learning_curves": figures.learning_curves(history, learning_rates),
-        "confusion_matrix": figures.confusion(errors["confusion_matrix"], class_names),
-        "reliability": figures.reliability(errors["calibration"]),
+        "learning_curves": charts.learning_curves(history, learning_rates),
+        "reliability": charts.reliability(errors["calibration"]),
     }
-    if errors["worst_mistakes"]:
-        drawn["worst_mistakes"] = figures.mistakes(errors["worst_mistakes"], test_images, class_names)
     with files.writing(run.figures):
         run.figures.mkdir(exist_ok=True)
-    for name, png in drawn.items():
-        files.write(run.figures / f"{name}.png", png)
-    page = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            run=run.directory.name,
-            summary=summary,
-            select=select,
-            errors=errors,
-            history=history,
-            class_names=class_names,
-            environment=runs.read_json(run.environment),
-            config=run.config.read_text(),
-            pictures={name: "data:image/png;base64," + base64.b64encode(png).decode() for name, png in drawn.items()},
-        )
+    for name, svg in drawn.items():
+        files.write(run.figures / f"{name}.svg", svg.encode())
+    mistakes = [_mistake(mistake, test_images, class_names) for mistake in errors["worst_mistakes"]]
+    if mistakes:
+        titles = [f"{mistake['true']} as {mistake['predicted']}  {mistake['confidence']:.1%}" for mistake in mistakes]
+        worst = test_images[[mistake["index"] for mistake in mistakes]]
+        files.write(run.figures / "worst_mistakes.png", images.plate(worst, titles))
+    page = _template().render(
+        run=run.directory.name,
+        summary=summary,
+        select=select,
+        errors=errors,
+        shades=shades(errors["confusion_matrix"]),
+        mistakes=mistakes,
+        history=history,
+        rows=shown(history, summary.best_epoch),
+        class_names=class_names,
+        environment=runs.read_json(run.environment),
+        config=run.config.read_text(),
+        charts=drawn,
     )
     files.write(run.report, page.encode())
 
 
-def _environment() -> jinja2.Environment:
+def shades(matrix: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The colour of each cell of a confusion matrix, from 0 to 1, the most frequent mistake.
+
+    What is right has none: nearly everything lies on the diagonal, and beside it no mistake would be seen.
+    """
+    counts = np.array(matrix)
+    np.fill_diagonal(counts, 0)
+    return (counts / max(1, counts.max())).tolist()  # type: ignore[no-any-return]
+
+
+def shown(history: Sequence[Epoch], best: int | None) -> list[Epoch]:
+    """The rows of a table that stays short: every, every second, every third … epoch, and the first, best and last."""
+    stride = -(-len(history) // MOST_ROWS)
+    return [row for row in history if row.epoch % stride == 0 or row.epoch in {1, best, len(history)}]
+
+
+def _mistake(mistake: dict[str, Any], test_images: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+    probabilities = mistake["probabilities"]
+    return {
+        "index": mistake["index"],
+        "true": class_names[mistake["label"]],
+        "predicted": class_names[mistake["predicted"]],
+        "confidence": probabilities[mistake["predicted"]],
+        "of_true": probabilities[mistake["label"]],
+        "png": base64.b64encode(images.png(test_images[mistake["index"]])).decode(),
+    }
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    """Compiled once in a process, which takes as long as drawing a chart."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
+        auto_reload=False,
+    ).get_template("report.html.j2")

@@ -1,10 +1,12 @@
 """The report in a real browser: its numbers are on the page, nothing fails, nothing leaves it, and it fits a phone."""
 
+import itertools
 import json
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -55,7 +57,9 @@ def test_the_page(browser: Browser, trained: Path, width: int) -> None:
     for row in errors["per_class"]:
         assert re.search(rf"{row['class']}\s+{row['n']:,}\s+{row['errors']}\s+{row['error_percent']:.2f}", text)
     loaded = page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
-    assert loaded == [True] * 4
+    assert loaded == [True] * len(errors["worst_mistakes"])
+    cells = page.locator(".confusion td:not(:first-child), .confusion tbody td:first-of-type").all_inner_texts()
+    assert [int(cell.replace(",", "")) for cell in cells] == list(itertools.chain(*errors["confusion_matrix"]))
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.locator("details > summary").click()
     worst = errors["worst_mistakes"][0]
@@ -71,8 +75,59 @@ def test_the_page_in_print(browser: Browser, trained: Path) -> None:
     assert complaints == []
 
 
-def test_the_page_in_the_dark(browser: Browser, trained: Path) -> None:
+Color = tuple[float, ...]
+COLORS = """
+selector => [...document.querySelectorAll(selector)].map(element => {
+  const style = getComputedStyle(element)
+  return [element instanceof SVGElement ? style.fill : style.color, style.backgroundColor, style.opacity]
+})
+"""
+
+
+def rgba(text: str) -> Color:
+    """Of `rgb(1, 2, 3)` or `rgba(1, 2, 3, 0.4)`, the last from 0 to 1."""
+    red, green, blue, *alpha = (float(number) for number in re.findall(r"[\d.]+", text))
+    return red, green, blue, *(alpha or [1.0])
+
+
+def over(front: Color, back: Color) -> Color:
+    """A translucent colour in front of an opaque one."""
+    return *(front[3] * one + (1 - front[3]) * other for one, other in zip(front[:3], back[:3], strict=True)), 1.0
+
+
+def contrast(one: Color, other: Color) -> float:
+    """The ratio of WCAG 2.2, from 1 to 21."""
+
+    def luminance(color: Color) -> float:
+        red, green, blue = (c / 3294.6 if c <= 10.31475 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in color[:3])
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_on_a_card_can_be_read(browser: Browser, trained: Path, scheme: Literal["light", "dark"]) -> None:
     page, _ = opened(browser, trained / "report.html", 800)
-    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    page.emulate_media(color_scheme="dark")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    page.emulate_media(color_scheme=scheme)
+    card = rgba(page.evaluate("getComputedStyle(document.querySelector('section')).backgroundColor"))
+    assert contrast(card, (0, 0, 0) if scheme == "light" else (255, 255, 255)) > 12
+    selectors = {"svg text": 20, ".confusion td, .confusion th": 120, "caption": 1, ".mistakes figcaption": 50}
+    for selector, least in selectors.items():
+        found = page.evaluate(COLORS, selector)
+        assert len(found) >= least
+        for text, background, opacity in found:
+            behind = over(rgba(background), card)
+            *color, alpha = rgba(text)
+            assert contrast(over((*color, alpha * float(opacity)), behind), behind) >= 4.5, (selector, text, background)
+    marks = page.evaluate("[...document.querySelectorAll('svg path[stroke]')].map(path => path.getAttribute('stroke'))")
+    for stroke in {stroke for stroke in marks if stroke.startswith("#")}:
+        assert contrast((*bytes.fromhex(stroke[1:]),), card) >= 3
+
+
+def test_the_most_frequent_mistake_has_the_strongest_colour(browser: Browser, trained: Path) -> None:
+    page, _ = opened(browser, trained / "report.html", 800)
+    matrix = json.loads((trained / "errors.json").read_text())["confusion_matrix"]
+    shades = [rgba(background)[3] for _, background, _ in page.evaluate(COLORS, ".confusion tbody td")]
+    mistakes = [0 if row == column else matrix[row][column] for row in range(10) for column in range(10)]
+    assert shades == pytest.approx([0.75 * count / max(mistakes) for count in mistakes], abs=0.01)

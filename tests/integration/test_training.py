@@ -5,17 +5,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from mnist_exp import evaluation
+from mnist_exp import evaluation, experiment, report
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import DivergenceError, EnvironmentFailure
 from mnist_exp.experiment import weights_sha256
+from mnist_exp.runs import Run
 from mnist_exp.training import device
 from mnist_exp.training.loop import Trainer
-from tests.conftest import ROOT, compose
+from tests.conftest import ROOT, TINY, compose
 from tests.integration.trainers import COUNT, NOTHING, losses, never, silent
 
 
@@ -166,3 +169,16 @@ print(len(found), {name.rpartition("/")[2] for name in found})
         done = subprocess.run([sys.executable, "-c", code, place], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"\d\d \{'device:CPU:1'\}", done.stdout.strip())
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # by Keras, when it saves a model
+def test_a_run_that_stops_early_reports_the_rates_that_were_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(report, "write", lambda *arguments: given.extend(arguments))
+    (tmp_path / "config.yaml").write_text("")
+    early = ("training.epochs=40", "training.early_stopping_patience=1", "optimizer.learning_rate=0.03", "progress=quiet")
+    summary = experiment.run(compose(*TINY, *early, "schedule=cosine"), Run(tmp_path))
+    *_, history, rates, _, _ = given
+    assert len(history) == summary.epochs < 40
+    assert len(rates) == summary.epochs * 9  # 550 images in batches of 64
+    assert rates[-1] == np.float32(history[-1].learning_rate)

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mnist_exp import cli, runs
+from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.runs import Run
 from tests.conftest import ROOT
 from tests.unit.test_comparison import finished
@@ -111,11 +114,12 @@ LIGHT = [["--help"], ["compare"], ["show"], ["training.epochs=0"], ["--cfg", "jo
 
 
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
-def test_only_training_imports_tensorflow_and_only_composing_hydra(arguments: list[str]) -> None:
+def test_only_training_imports_tensorflow_only_composing_hydra_and_only_drawing_pillow(arguments: list[str]) -> None:
     finished(Path("runs/a"), 100)
     modules = modules_of(*arguments)
     assert "mnist_exp.cli" in modules
-    assert not {"tensorflow", "keras"} & modules
+    assert not {"tensorflow", "keras", "vl_convert"} & modules
+    assert ("PIL" in modules) == (arguments[0] == "data")
     assert ("hydra" in modules) == (arguments[0] in {"training.epochs=0", "--cfg"})
 
 
@@ -164,12 +168,15 @@ def test_show_of_a_sweep_names_a_run(capsys: pytest.CaptureFixture[str]) -> None
     assert cli.main(["show", "sweep/0_mlp_s7"]) == 0
 
 
-def test_data_show_prints_and_draws(capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_show_prints_and_draws(digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["data", "show", "dataset=mnist", "--count", "4"]) == 0
     text = capsys.readouterr().out
     for fact in ("60,000", "10,000", "28×28×1", "uint8", "33.318", "78.567", "5,923", "1,135", "ba891046e6505d7a"):
         assert fact in text
-    assert Path("mnist.png").read_bytes().startswith(b"\x89PNG")
+    with Image.open("mnist.png") as plate:  # two by two, three pixels for each, 10 between them and 18 for a title
+        assert plate.size == (2 * (3 * 28 + 10) + 10, 2 * (18 + 3 * 28 + 10) + 10)
+        second = np.asarray(plate)[28 : 28 + 84 : 3, 10 + 94 : 10 + 94 + 84 : 3]
+    assert np.array_equal(255 - second, digits.train_images[1, :, :, 0])
 
 
 def test_half_blocks_draw_two_pixels_a_character(digits) -> None:

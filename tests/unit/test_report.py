@@ -1,11 +1,15 @@
 """The report without a browser: complete, self-contained, inert."""
 
+import base64
+import html
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mnist_exp import evaluation, files, report
 from mnist_exp.runs import Run
@@ -13,23 +17,40 @@ from mnist_exp.summary import Summary
 from mnist_exp.training.history import Epoch
 
 HOSTILE = "<script>alert(1)</script>"
+NAMES = (HOSTILE, *"123456789")
+
+
+def images(count: int) -> np.ndarray:
+    """As many, each another."""
+    return np.random.default_rng(1).integers(0, 256, (count, 28, 28, 1)).astype(np.uint8)
 
 
 def written(
     run: Run, summary: dict[str, Any], errors: dict[str, Any], history: list[Epoch], environment: dict[str, Any]
 ) -> str:
-    """The page of a run with these results; its images are blank."""
+    """The page of a run with these results."""
     files.write_json(run.environment, environment)
-    images = np.zeros((summary["dataset"]["test"], 28, 28, 1), np.uint8)
     rates = np.linspace(0.1, 0, 20, dtype=np.float32)
-    report.write(run, "last", Summary.model_validate(summary), errors, history, rates, images, tuple("0123456789"))
+    model = Summary.model_validate(summary)
+    report.write(run, "last", model, errors, history, rates, images(summary["dataset"]["test"]), NAMES)
     return run.report.read_text()
 
 
 @pytest.fixture
-def page(tmp_path: Path, scores: tuple[np.ndarray, np.ndarray]) -> str:
+def run(tmp_path: Path) -> Run:
+    directory = tmp_path / "<b>run"
+    directory.mkdir()
+    return Run(directory)
+
+
+@pytest.fixture
+def errors(scores: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+    return evaluation.error_report(*scores, NAMES)
+
+
+@pytest.fixture
+def page(run: Run, scores: tuple[np.ndarray, np.ndarray], errors: dict[str, Any]) -> str:
     probabilities, labels = scores
-    run = Run(tmp_path)
     run.config.write_text(f"name: {HOSTILE}\n")
     score = evaluation.score(probabilities, labels)
     summary: dict[str, Any] = {
@@ -56,14 +77,41 @@ def page(tmp_path: Path, scores: tuple[np.ndarray, np.ndarray]) -> str:
         "versions": {"mnist_exp": "0"},
         "git": None,
     }
-    errors = evaluation.error_report(probabilities, labels, tuple("0123456789"))
     return written(run, summary, errors, history, environment)
 
 
-def test_the_figures_are_there(page: str, tmp_path: Path) -> None:
-    names = {path.name for path in Run(tmp_path).figures.iterdir()}
-    assert names == {"learning_curves.png", "confusion_matrix.png", "reliability.png", "worst_mistakes.png"}
-    assert page.count("data:image/png;base64,") == 4
+def test_the_figures_are_there(page: str, run: Run) -> None:
+    drawn = {path.name: path for path in run.figures.iterdir()}
+    assert set(drawn) == {"learning_curves.svg", "reliability.svg", "worst_mistakes.png"}
+    for name in ("learning_curves.svg", "reliability.svg"):
+        assert drawn[name].read_text() in page
+    with Image.open(drawn["worst_mistakes.png"]) as plate:
+        assert plate.width > 10 * 84
+
+
+def test_the_confusion_matrix_is_a_table(page: str, errors: dict[str, Any]) -> None:
+    (table,) = re.findall(r'<table class="confusion.*?</table>', page, re.DOTALL)
+    assert "<caption>" in table
+    assert [html.unescape(name) for name in re.findall(r'<th scope="col">([^<]+)', table)] == list(NAMES)
+    rows = re.findall(r'<th scope="row">([^<]+)(.*?)</tr>', table)
+    assert [html.unescape(name) for name, _ in rows] == list(NAMES)
+    cells = [[int(count) for count in re.findall(r"<td[^>]*>(\d+)", row)] for _, row in rows]
+    assert cells == errors["confusion_matrix"]
+
+
+def test_only_mistakes_are_shaded_and_the_most_frequent_the_most() -> None:
+    assert report.shades([[90, 1, 0], [4, 95, 2], [0, 0, 99]]) == [[0, 0.25, 0], [1, 0, 0.5], [0, 0, 0]]
+    assert report.shades([[5, 0], [0, 5]]) == [[0, 0], [0, 0]]
+
+
+def test_every_mistake_has_its_image_and_its_words(page: str, errors: dict[str, Any]) -> None:
+    found = re.findall(r'base64,([^"]+)" alt="test image (\d+)"><figcaption><b>(.*?) → (.*?)</b> ([\d.]+) %', page)
+    assert [int(index) for _, index, *_ in found] == [mistake["index"] for mistake in errors["worst_mistakes"]]
+    for (content, index, true, predicted, confidence), mistake in zip(found, errors["worst_mistakes"], strict=True):
+        with Image.open(io.BytesIO(base64.b64decode(content))) as image:
+            assert np.array_equal(255 - np.asarray(image), images(400)[int(index), :, :, 0])
+        assert (html.unescape(true), html.unescape(predicted)) == (NAMES[mistake["label"]], NAMES[mistake["predicted"]])
+        assert float(confidence) == pytest.approx(100 * max(mistake["probabilities"]), abs=0.0501)
 
 
 def test_the_numbers_are_there(page: str, scores: tuple[np.ndarray, np.ndarray]) -> None:
@@ -75,19 +123,21 @@ def test_the_numbers_are_there(page: str, scores: tuple[np.ndarray, np.ndarray])
 
 def test_what_users_supply_is_inert(page: str) -> None:
     assert HOSTILE not in page
-    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 3
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
     assert "<script" not in page
+    assert "<b>run" not in page
+    assert "&lt;b&gt;run" in page
 
 
 def test_no_request_leaves_the_page(page: str) -> None:
     assert re.findall(r"""(?:src|href)=["'](?!data:)""", page) == []
     assert "url(" not in page
+    assert set(re.findall(r"""https?://[^"'\s]+""", page)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     assert "default-src 'none'" in page
 
 
-def test_a_model_without_mistakes_has_a_page(tmp_path: Path) -> None:
+def test_a_model_without_mistakes_has_a_page(run: Run) -> None:
     probabilities, labels = np.eye(10, dtype=np.float32), np.arange(10)
-    run = Run(tmp_path)
     run.config.write_text("name: x\n")
     errors = evaluation.error_report(probabilities, labels, tuple("0123456789"))
     score = evaluation.score(probabilities, labels)
@@ -101,4 +151,16 @@ def test_a_model_without_mistakes_has_a_page(tmp_path: Path) -> None:
     history = [Epoch(1, 1e-3, 0.5, 10.0, None, None, 1.5, 100.0)]
     text = written(run, summary, errors, history, environment)
     assert "most confident mistakes" not in text
-    assert len(text) > 10_000
+    assert "Can its confidence be believed?" in text
+    assert {path.name for path in run.figures.iterdir()} == {"learning_curves.svg", "reliability.svg"}
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 100, 101, 1999])
+def test_the_table_of_epochs_stays_short(epochs: int) -> None:
+    history = [Epoch(epoch, 1e-3, 0.5, 10.0, 0.4, 9.0, 1.5, 100.0) for epoch in range(1, epochs + 1)]
+    best = (epochs + 1) // 2
+    rows = report.shown(history, best)
+    assert len(rows) == epochs if epochs <= 100 else len(rows) <= 103
+    assert {rows[0].epoch, rows[-1].epoch} == {1, epochs}
+    assert best in {row.epoch for row in rows}
+    assert [row.epoch for row in rows] == sorted({row.epoch for row in rows})

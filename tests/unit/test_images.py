@@ -1,0 +1,51 @@
+"""Images as PNG: the very pixels, in colour or not, and plates whose titles have room."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist_exp.report import images
+
+
+def opened(png: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image)
+
+
+def noise(count: int, height: int = 28, width: int = 28, channels: int = 1) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, channels)).astype(np.uint8)
+
+
+def test_an_image_keeps_its_pixels() -> None:
+    (grey,), (colored,) = noise(1), noise(1, channels=3)
+    assert np.array_equal(255 - opened(images.png(grey)), grey[..., 0])
+    assert np.array_equal(opened(images.png(colored)), colored)
+
+
+@pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (10, 10, 1), (11, 10, 2), (50, 10, 5)])
+def test_a_plate_is_as_large_as_it_must_be(count: int, columns: int, rows: int) -> None:
+    found = opened(images.plate(noise(count), ["5"] * count))
+    assert found.shape == (rows * (18 + 84 + 10) + 10, columns * (84 + 10) + 10)
+
+
+def test_a_plate_shows_every_image_where_it_belongs() -> None:
+    shown = noise(5)
+    found = opened(images.plate(shown, list("abcde"), columns=3))
+    for index, image in enumerate(shown):
+        top, left = 28 + index // 3 * 112, 10 + index % 3 * 94
+        assert np.array_equal(255 - found[top : top + 84 : 3, left : left + 84 : 3], image[..., 0])
+
+
+def test_images_of_any_shape_and_colour() -> None:
+    assert opened(images.plate(noise(2, 32, 16, 3), ["a", "b"])).shape == (10 + 18 + 96 + 10, 10 + 2 * (48 + 10), 3)
+    assert opened(images.plate(noise(1, 200, 100), ["a"])).shape == (10 + 18 + 200 + 10, 10 + 100 + 10)
+
+
+def test_long_titles_do_not_run_into_each_other() -> None:
+    blank = np.zeros((3, 28, 28, 1), np.uint8)
+    found = opened(images.plate(blank, ["T-shirt/top as Pullover  99.9 %"] * 3))
+    inked = (found < 255).any(axis=0)
+    gaps = np.diff(np.flatnonzero(inked))
+    assert (gaps >= images.GAP).sum() == 2  # one between each two titles; those between words are narrower
