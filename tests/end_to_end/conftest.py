@@ -22,3 +22,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "stderr").write_text(done.stderr)
     (directory,) = (place / "runs").iterdir()
     return directory
+
+
+@pytest.fixture(scope="session")
+def one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep over three seeds in one process, on one thread: what other launchers must come to, bit for bit."""
+    place = tmp_path_factory.mktemp("one_process")
+    arguments = [*TINY, "seed=range(3)", "threads.towers=1", "threads.intra_op=1"]
+    subprocess.run([sys.executable, "-m", "mnist_exp", "-m", *arguments], cwd=place, check=True, capture_output=True)
+    (sweep,) = (place / "runs").iterdir()
+    return sweep

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from mnist_exp.runs import Run
 from mnist_exp.sweep import node
 
 MOST_AT_ONCE = 1000  # tasks that wait in the cluster; it may grow when there are many
+KNOCK_SECONDS = 5.0
 CANCEL_SECONDS = 15.0  # for runs in training to keep their states
 
 
@@ -36,10 +38,12 @@ class Ray:
         except ImportError:
             raise EnvironmentFailure("hydra/launcher=ray: Ray is not installed", "pip install 'mnist-exp[ray]'") from None
         handler = signal.getsignal(signal.SIGTERM)
+        address = os.environ.get("RAY_ADDRESS", settings.address) if settings.address == "auto" else settings.address
         try:
-            ray.init(address=settings.address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            cause = f"hydra.launcher.address={settings.address}: {' '.join(str(error).split())}"
+            _knock(address)
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except (OSError, ValueError, RuntimeError) as error:
+            cause = f"hydra.launcher.address={address}: {' '.join(str(error).split())}"
             raise EnvironmentFailure(cause, "start a cluster with: ray start --head") from None
         finally:
             signal.signal(signal.SIGTERM, handler)  # Ray's own would print a stack
@@ -94,6 +98,17 @@ class Ray:
             except self._ray.exceptions.RayError as error:
                 found[task] = f"Ray: {str(error).partition(chr(10))[0]}"
         return found
+
+
+def _knock(address: str) -> None:
+    """See that somebody listens there: Ray itself would go on trying for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.rpartition("/")[2], int(port)), KNOCK_SECONDS).close()
 
 
 def _train(directory: str, timeout: float | None, cores: int) -> None:
