@@ -51,6 +51,10 @@ class EnvironmentFailure(UserError):  # noqa: N818  (EnvironmentError is Python'
     exit_code = 5
 
 
+class Pruned(Exception):  # noqa: N818  (as Optuna's TrialPruned)
+    """A search has seen enough of this run: it ends before its last epoch, and has not failed."""
+
+
 class Interrupted(BaseException):
     """SIGTERM, as KeyboardInterrupt is SIGINT; a BaseException so that no `except Exception` swallows it."""
 

@@ -10,7 +10,7 @@ import yaml
 
 from mnist_exp import files, interruption, logs, runs, terminal
 from mnist_exp.config.schema import Experiment
-from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_SIGNAL_BASE, DivergenceError, Interrupted, UserError
+from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_SIGNAL_BASE, DivergenceError, Interrupted, Pruned, UserError
 from mnist_exp.runs import Run, Status
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,10 @@ def _guarded(experiment: Experiment, run: Run) -> int:
     runs.write_status(run, "running")
     try:
         _train(experiment, run)
+    except Pruned as pruned:
+        log.info("pruned: %s", pruned)
+        runs.write_status(run, "pruned", EXIT_DONE, str(pruned), f"train it to its end: mnist-exp resume {run.directory}")
+        return EXIT_DONE
     except DivergenceError as error:
         log.error("%s", error)
         runs.write_status(run, "diverged", error.exit_code, error.cause, error.remedy)

@@ -17,7 +17,7 @@ from mnist_exp import files
 from mnist_exp.errors import InputError
 from mnist_exp.summary import Summary
 
-Status = Literal["waiting", "running", "completed", "interrupted", "failed", "diverged"]
+Status = Literal["waiting", "running", "completed", "interrupted", "pruned", "failed", "diverged"]
 # What parsing a half-written or hostile file can raise; RecursionError by deep nesting.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
 
@@ -75,6 +75,11 @@ class Run:
     @property
     def status(self) -> Path:
         return self.directory / "status.json"
+
+    @property
+    def verdict(self) -> Path:
+        """Written from outside, by a search that has seen enough of the run."""
+        return self.directory / "pruned.json"
 
     @property
     def summary(self) -> Path:

@@ -1,6 +1,5 @@
 """What the user sees at the end of a run or a sweep, and its exit code."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -10,8 +9,10 @@ from mnist_exp.comparison import tables
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED
 from mnist_exp.runs import Record, Run
 from mnist_exp.summary import Summary
-from mnist_exp.sweep import leaderboard
-from mnist_exp.sweep.plan import Job, Sweep
+from mnist_exp.sweep import leaderboard, plan
+from mnist_exp.sweep.plan import Sweep
+
+MOST_ROWS = 20  # of a leaderboard in the terminal
 
 
 def of_run(run: Run, code: int) -> int:
@@ -32,25 +33,37 @@ def explain(record: Record) -> None:
     terminal.error(f"{record.directory}: {record.status}: {record.cause}", *more)
 
 
-def of_sweep(sweep: Sweep, jobs: Sequence[Job], peak_memory: int | None = None) -> int:
-    """Write and print what a sweep came to, with its failures and what is left; 1 unless every job completed."""
-    names = {sweep.run(job).directory.name for job in jobs}
-    rows = [row for row in comparison.gather([sweep.directory]) if row.name in names]
+def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None) -> int:
+    """Write and print what a sweep came to, with its failures and what is left; 1 unless every job came to its end.
+
+    Args:
+        sweep: which this process holds.
+        total: how many jobs it has or, if it is a search, may have.
+        peak_memory: the most that one of its processes took, in bytes, where that is known.
+    """
+    jobs = {job.directory for job in plan.read(sweep).jobs}
+    rows = [row for row in comparison.gather([sweep.directory]) if row.name in jobs]
     leaderboard.write(sweep, rows)
     groups = comparison.groups(rows)
     if groups:
-        tables.show(tables.of_groups(groups))
+        tables.show(tables.of_groups(groups[:MOST_ROWS]))
+        if len(groups) > MOST_ROWS:
+            terminal.output().print(
+                f"the best {MOST_ROWS} of {len(groups):,}; all stand in {sweep.leaderboard.with_suffix('.md')}"
+            )
     failures = [row.record for row in rows if row.record.status in {"failed", "diverged", "unreadable"}]
     for failure in sorted(failures, key=lambda record: record.directory):
         explain(failure)
     completed = sum(row.record.summary is not None for row in rows)
-    left = len(jobs) - completed - len(failures)
-    again = [f"{tables.counted(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
-    again += [f"{len(failures):,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failures else []
-    memory = [f"{peak_memory / 1e6:,.0f} MB at most in one process"] if peak_memory else []
-    told = [f"{sweep.directory}: {completed:,} of {tables.counted(len(jobs), 'job')} completed", *memory, *again]
+    pruned = sum(row.record.status == "pruned" for row in rows)
+    left = total - completed - pruned - len(failures)
+    told = [f"{sweep.directory}: {completed:,} of {tables.counted(total, 'job')} completed"]
+    told += [f"{pruned:,} pruned"] if pruned else []
+    told += [f"{peak_memory / 1e6:,.0f} MB at most in one process"] if peak_memory else []
+    told += [f"{tables.counted(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
+    told += [f"{len(failures):,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failures else []
     terminal.output().print(terminal.cell("; ".join(told)))
-    return EXIT_DONE if completed == len(jobs) else EXIT_FAILED
+    return EXIT_DONE if completed + pruned == total else EXIT_FAILED
 
 
 def summary_table(directory: Path, summary: Summary) -> Table:

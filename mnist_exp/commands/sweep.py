@@ -2,52 +2,53 @@
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mnist_exp import __version__, logs, runs, terminal
 from mnist_exp.commands import results
 from mnist_exp.comparison.tables import counted
 from mnist_exp.config import composition
-from mnist_exp.config.execution import HydraConfig
+from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.config.identity import config_hash, not_identity
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, InputError, Interrupted
 from mnist_exp.sweep import launchers, plan
 from mnist_exp.sweep.display import display
-from mnist_exp.sweep.driver import Driver, Planned, Progress, standing
+from mnist_exp.sweep.driver import Driver, Planned, Progress, Source, standing
+from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 
 log = logging.getLogger(__name__)
 
+ENDED = frozenset({"pruned", "failed", "diverged"})  # beside those that completed
+
 
 def start(parsed: argparse.Namespace) -> int:
-    """Train every point of a command line with `-m`.
+    """Train every point of a command line with `-m`, or search among them.
 
     Raises:
         UserError: it cannot be used, or no directory can be made.
         KeyboardInterrupt, Interrupted: after telling what is there.
     """
     execution = composition.execution(parsed)
+    if isinstance(execution.sweeper, OptunaSweeperConfig):
+        from mnist_exp.commands import search
+
+        return search.start(parsed, execution, execution.sweeper)
     with terminal.busy("checking every point"):
         points = composition.points(parsed)
     jobs, experiments = plan.extended([], points)
     first = points[0].experiment
     if first.sweep.dry_run:
-        return _list(jobs)
-    sweep = Sweep(runs.create_directory(Path(first.runs_dir).expanduser(), first.sweep.name))
-    config_dir = None if parsed.config_dir is None else str(Path(parsed.config_dir).resolve())
-    made = Plan(
-        layout=1,
-        created=runs.now(),
-        version=__version__,
-        config_dir=config_dir,
-        config_name=parsed.config_name,
-        overrides=tuple(parsed.overrides),
-        jobs=tuple(jobs),
-    )
-    plan.write(sweep, made)
-    return _train(sweep, jobs, experiments, execution)
+        for job in jobs:
+            print(terminal.plain(f"{job.number:>4}  {' '.join(job.overrides)}"))
+        print(counted(len(jobs), "job"))
+        return EXIT_DONE
+    sweep = create(parsed, first, jobs)
+    with plan.locked(sweep):
+        source = Planned([(job, experiments[job.number]) for job in jobs], len(jobs))
+        return conduct(sweep, launchers.build(sweep, execution.launcher, first), source, first, [])
 
 
 def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int:
@@ -63,65 +64,104 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         KeyboardInterrupt, Interrupted: after telling what is there.
     """
     sweep = Sweep(directory)
-    known = plan.read(sweep)
-    flags = [f"--config-dir={known.config_dir}"] if known.config_dir else []
-    flags += [f"--config-name={known.config_name}"] if known.config_name else []
-    parsed = composition.parse_arguments(["-m", *flags, *known.overrides, *overrides])
-    execution = composition.execution(parsed)
-    how = [line for line in overrides if _is_how(line)]
-    jobs = list(known.jobs)
-    if len(how) < len(overrides):
-        jobs, _ = plan.extended(jobs, composition.points(parsed))
-    missing = [job for job in jobs if _is_missing(sweep, job, retry_failed)]
-    recomposed = composition.recomposed(parsed, [(*job.overrides, *how) for job in missing])
-    for job, experiment in zip(missing, recomposed, strict=True):
+    with plan.locked(sweep):
+        known = plan.read(sweep)
+        flags = [f"--config-dir={known.config_dir}"] if known.config_dir else []
+        flags += [f"--config-name={known.config_name}"] if known.config_name else []
+        parsed = composition.parse_arguments(["-m", *flags, *known.overrides, *overrides])
+        execution = composition.execution(parsed)
+        if isinstance(execution.sweeper, OptunaSweeperConfig):
+            from mnist_exp.commands import search
+
+            return search.resume(sweep, known, parsed, execution, execution.sweeper, retry_failed)
+        how = [line for line in overrides if _is_how(line)]
+        jobs = list(known.jobs)
+        if len(how) < len(overrides):
+            jobs, _ = plan.extended(jobs, composition.points(parsed))
+        missing, ended = _missing(sweep, jobs, retry_failed)
+        experiments = composition.recomposed(parsed, [(*job.overrides, *how) for job in missing])
+        _check_unchanged(sweep, missing, experiments)
+        if len(jobs) > len(known.jobs):
+            plan.write(sweep, known.model_copy(update={"overrides": tuple(parsed.overrides), "jobs": tuple(jobs)}))
+        if not missing:
+            return results.of_sweep(sweep, len(jobs))
+        source = Planned(list(zip(missing, experiments, strict=True)), len(jobs))
+        launcher = launchers.build(sweep, execution.launcher, experiments[0])
+        return conduct(sweep, launcher, source, experiments[0], ended)
+
+
+def create(parsed: argparse.Namespace, experiment: Experiment, jobs: Sequence[Job]) -> Sweep:
+    """Make a sweep's directory, with its plan.
+
+    Raises:
+        EnvironmentFailure: it cannot be made.
+    """
+    sweep = Sweep(runs.create_directory(Path(experiment.runs_dir).expanduser(), experiment.sweep.name))
+    made = Plan(
+        layout=1,
+        created=runs.now(),
+        version=__version__,
+        config_dir=None if parsed.config_dir is None else str(Path(parsed.config_dir).resolve()),
+        config_name=parsed.config_name,
+        overrides=tuple(parsed.overrides),
+        jobs=tuple(jobs),
+    )
+    plan.write(sweep, made)
+    return sweep
+
+
+def conduct(sweep: Sweep, launcher: Launcher, source: Source, experiment: Experiment, ended: Sequence[Job]) -> int:
+    """Have the jobs of a source trained, and tell what came of the whole sweep; its exit code.
+
+    Args:
+        sweep: which this process holds.
+        launcher: where jobs run.
+        source: of the jobs that are missing.
+        experiment: any of them, for the settings that all share.
+        ended: the jobs that are not missing.
+    """
+    with logs.logged(sweep.log):
+        states = standing(sweep, ended)
+        told = f"{sweep.directory}: {counted(source.total - len(ended), 'job')} to train, {launcher.places} at once"
+        told += f"; {len(ended):,} are done" if ended else ""
+        log.info("%s", told)
+        if experiment.progress != "quiet":
+            terminal.note(told)
+        shown = display(experiment.progress, sweep)
+        progress = Progress(source.total, launcher.places, states)
+        try:
+            with shown:
+                Driver(sweep, experiment.sweep, launcher, shown).run(source, progress)
+        except (KeyboardInterrupt, Interrupted):
+            results.of_sweep(sweep, source.total)
+            raise
+        return results.of_sweep(sweep, source.total, launcher.peak_memory)
+
+
+def _missing(sweep: Sweep, jobs: Sequence[Job], retry_failed: bool) -> tuple[list[Job], list[Job]]:
+    """The jobs that are to be trained, and those that are not."""
+    missing: list[Job] = []
+    ended: list[Job] = []
+    for job in jobs:
+        record = runs.read(sweep.run(job).directory)
+        done = record.summary is not None or (record.status in ENDED and not retry_failed)
+        (ended if done else missing).append(job)
+    return missing, ended
+
+
+def _check_unchanged(sweep: Sweep, jobs: Sequence[Job], experiments: Sequence[Experiment]) -> None:
+    """See that overrides still mean what they did when the jobs were planned.
+
+    Raises:
+        InputError: one does not.
+    """
+    for job, experiment in zip(jobs, experiments, strict=True):
         if (config_hash(experiment), experiment.seed) != (job.config_hash, job.seed):
             cause = f"job {job.number} of {sweep.directory}: its overrides mean another experiment now"
             raise InputError(cause, "restore the options in conf/ and --config-dir, or start a new sweep")
-    if len(jobs) > len(known.jobs):
-        plan.write(sweep, known.model_copy(update={"overrides": tuple(parsed.overrides), "jobs": tuple(jobs)}))
-    experiments = {job.number: experiment for job, experiment in zip(missing, recomposed, strict=True)}
-    return _train(sweep, jobs, experiments, execution)
-
-
-def _train(sweep: Sweep, jobs: Sequence[Job], experiments: Mapping[int, Experiment], execution: HydraConfig) -> int:
-    """Train the jobs that have an experiment here, and tell what came of the whole sweep; its exit code."""
-    if not experiments:
-        return results.of_sweep(sweep, jobs)
-    first = next(iter(experiments.values()))
-    ended = [job for job in jobs if job.number not in experiments]
-    source = Planned((job, experiments[job.number]) for job in jobs if job.number in experiments)
-    with plan.locked(sweep), logs.logged(sweep.log):
-        launcher = launchers.build(sweep, execution.launcher, first)
-        new = f"{counted(len(experiments), 'job')} to train, {launcher.places} at once"
-        told = f"{sweep.directory}: {new}" + (f"; {len(ended):,} are done" if ended else "")
-        log.info("%s", told)
-        if first.progress != "quiet":
-            terminal.note(told)
-        shown = display(first.progress, sweep)
-        try:
-            with shown:
-                Driver(sweep, first.sweep, launcher, shown).run(source, Progress(len(jobs), standing(sweep, ended)))
-        except (KeyboardInterrupt, Interrupted):
-            results.of_sweep(sweep, jobs)
-            raise
-        return results.of_sweep(sweep, jobs, launcher.peak_memory)
 
 
 def _is_how(line: str) -> bool:
     """Whether an override only says how jobs are run, and makes no other experiment of them."""
     key = line.lstrip("+~").partition("=")[0]
     return key.startswith("hydra") or not_identity(key)
-
-
-def _is_missing(sweep: Sweep, job: Job, retry_failed: bool) -> bool:
-    record = runs.read(sweep.run(job).directory)
-    return record.summary is None and (retry_failed or record.status not in {"failed", "diverged"})
-
-
-def _list(jobs: Sequence[Job]) -> int:
-    """Print what would be trained."""
-    for job in jobs:
-        print(terminal.plain(f"{job.number:>4}  {' '.join(job.overrides)}"))
-    print(counted(len(jobs), "job"))
-    return EXIT_DONE

@@ -83,13 +83,14 @@ def of_groups(groups: Sequence[Group]) -> Sheet:
         Column("n", [str(len(group.rows)) for group in groups], 7),
     ]
     which: tuple[Which, ...] = ("validation", "test") if ranked == "validation" else ("test",)
+    repeated = any(len(group.rows) > 1 for group in groups)
     for images, priority in zip(which, (8, 6), strict=False):
         errors = [group.errors(images) for group in groups]
-        columns += [
-            Column(f"{images} error %, mean ± std", [_mean(values) for values in errors], priority),
-            Column("95 % interval", [_interval_of_mean(values) for values in errors], priority - 2),
-        ]
-        if images == ranked:  # a best test error beside it would have been chosen by looking at the test images
+        heading = f"{images} error %, mean ± std" if repeated else f"{images} error %"
+        columns.append(Column(heading, [_mean(values) for values in errors], priority))
+        if repeated:
+            columns.append(Column("95 % interval", [_interval_of_mean(values) for values in errors], priority - 2))
+        if repeated and images == ranked:  # a best test error beside it would be chosen by looking at the test images
             columns.append(Column("best", [NOTHING if values is None else f"{values.min():.2f}" for values in errors], 4))
     for key in comparison.differing(firsts, apart_from=frozenset({"seed"})):
         columns.append(Column(key, [_setting(row, key) for row in firsts], 7, "left"))

@@ -1,8 +1,9 @@
 """What no single setting can tell: whether the layers fit the image, the subset the data, the device the machine."""
 
 from mnist_exp import devices
+from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.config.problems import nearest, remedy, show
-from mnist_exp.config.schema import CnnConfig, MlpConfig, MnistConfig, ScheduleSettings, TrainingConfig
+from mnist_exp.config.schema import CnnConfig, Experiment, MlpConfig, MnistConfig, ScheduleSettings, TrainingConfig
 from mnist_exp.errors import Problem
 
 
@@ -77,6 +78,18 @@ def warmup_fits(schedule: ScheduleSettings, training: TrainingConfig) -> list[Pr
     key = "schedule.warmup_epochs"
     cause = f"{key}={show(schedule.warmup_epochs)}: the training ends after {training.epochs} epochs, in the warm-up"
     return [Problem(key, cause, remedy(f"a number ≥ 0 and < {training.epochs}", None))]
+
+
+def searchable(experiment: Experiment, settings: OptunaSweeperConfig) -> list[Problem]:
+    """A search by the validation error needs validation images, and it cannot prune by two objectives."""
+    problems = []
+    if "validation.error_percent" in settings.objectives and not validation_images(experiment.dataset):
+        cause = f"dataset.validation={experiment.dataset.validation}: there are no validation images to search by"
+        problems.append(Problem("dataset.validation", cause, "hold some out with dataset.validation=5000"))
+    if settings.pruner != "none" and settings.objectives != ("validation.error_percent",):
+        cause = f"hydra.sweeper.pruner={settings.pruner}: pruning goes by the validation error alone"
+        problems.append(Problem("hydra.sweeper.pruner", cause, "choose pruner=none, or that one objective"))
+    return problems
 
 
 def device_present(device: str, precision: str) -> list[Problem]:

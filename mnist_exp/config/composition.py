@@ -7,17 +7,21 @@ everything is first composed and checked here; `@hydra.main` then meets no error
 import argparse
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
+from mnist_exp.config import checks
 from mnist_exp.config.composer import Composer
-from mnist_exp.config.execution import HydraConfig, Point
+from mnist_exp.config.execution import Choices, HydraConfig, Interval, OptunaSweeperConfig, Parameter, Point
 from mnist_exp.config.identity import not_identity
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.security import override_problems
 from mnist_exp.errors import ConfigError, InputError, Problem
+
+SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1))' 'model.units=choice([64],[128])'"
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -46,6 +50,82 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     if parsed.config_dir is not None and not Path(parsed.config_dir).is_dir():
         raise InputError(f"--config-dir {parsed.config_dir}: no such directory", "name a directory of YAML files")
     return parsed
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search chooses from."""
+
+    composer: Composer
+    fixed: tuple[str, ...]  # overrides that all points share
+    parameters: tuple[Parameter, ...]
+
+    def point(self, values: Sequence[str]) -> Point:
+        """The point where the parameters have these values.
+
+        Raises:
+            ConfigError: they do not go together.
+        """
+        chosen = [f"{parameter.key}={value}" for parameter, value in zip(self.parameters, values, strict=True)]
+        return Point((*self.fixed, *chosen), tuple(chosen), self.composed([*self.fixed, *chosen]))
+
+    def composed(self, lines: Sequence[str]) -> Experiment:
+        """The experiment of these overrides.
+
+        Raises:
+            ConfigError: everything that is wrong with them.
+        """
+        experiment, problems = self.composer.check(lines)
+        if experiment is None or problems:
+            raise ConfigError(problems)
+        return experiment
+
+
+def space(arguments: argparse.Namespace, settings: OptunaSweeperConfig) -> Space:
+    """What the overrides let a search choose from; every choice and both ends of every interval have been composed.
+
+    Raises:
+        ConfigError: everything that is wrong with it.
+    """
+    composer = Composer(arguments.config_dir, arguments.config_name)
+    problems = composer.shadowed()
+    overrides = _sound(composer, arguments.overrides, True, problems, search=True)
+    overrides = _sound(composer, composer.sweeper_params(overrides), True, problems, search=True) + overrides
+    by_key = {override.get_key_element(): override for override in overrides}
+    searched = [override for override in by_key.values() if override.is_sweep_override()]
+    fixed = tuple(str(override.input_line) for override in by_key.values() if not override.is_sweep_override())
+    found = Space(composer, fixed, tuple(_parameter(override) for override in searched))
+    if not searched:
+        problems.append(Problem("", "hydra/sweeper=optuna: there is nothing to choose", SEARCH_EXAMPLE))
+    for parameter in found.parameters:
+        if settings.sampler == "grid" and isinstance(parameter, Interval) and parameter.step is None:
+            cause = f"{parameter.key}: hydra.sweeper.sampler=grid cannot try every value of an interval"
+            problems.append(Problem(parameter.key, cause, f"name the values: {parameter.key}=choice(...) or range(...)"))
+    ends = [parameter.values if isinstance(parameter, Choices) else parameter.ends for parameter in found.parameters]
+    for index, values in enumerate(ends):
+        for value in values:
+            try:
+                point = found.point([value if other == index else first[0] for other, first in enumerate(ends)])
+            except ConfigError as error:
+                problems += error.problems
+            else:
+                problems += checks.searchable(point.experiment, settings)
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return found
+
+
+def _parameter(override: Override) -> Parameter:
+    """A sweep of Hydra's grammar as what a search chooses from."""
+    key, value = override.get_key_element(), override.value()
+    if isinstance(value, IntervalSweep):
+        whole = isinstance(value.start, int) and isinstance(value.end, int)
+        return Interval(key, float(value.start or 0), float(value.end or 0), None, "log" in value.tags, whole)
+    if isinstance(value, RangeSweep) and len(values := list(override.sweep_string_iterator())) > 1:
+        whole = all(isinstance(number, int) for number in (value.start, value.stop, value.step))
+        step = None if "log" in value.tags else float(value.step)
+        return Interval(key, float(values[0]), float(values[-1]), step, "log" in value.tags, whole)
+    return Choices(key, tuple(override.sweep_string_iterator()))
 
 
 def points(arguments: argparse.Namespace) -> list[Point]:
@@ -98,19 +178,23 @@ def recomposed(arguments: argparse.Namespace, points: Sequence[Sequence[str]]) -
     return found
 
 
-def _sound(composer: Composer, lines: Sequence[str], multirun: bool, problems: list[Problem]) -> list[Override]:
+def _sound(
+    composer: Composer, lines: Sequence[str], multirun: bool, problems: list[Problem], search: bool = False
+) -> list[Override]:
     """The overrides that nothing is wrong with in themselves; what is wrong with the others is added to `problems`.
 
     What is at fault already is left aside, so that the rest can be composed and its faults told too.
     """
     overrides, faults = composer.parse(lines)
     problems += faults
-    found = [(override, override_problems(override) or _sweep_problems(override, multirun)) for override in overrides]
+    found = [
+        (override, override_problems(override) or _sweep_problems(override, multirun, search)) for override in overrides
+    ]
     problems += [problem for _, listed in found for problem in listed]
     return [override for override, listed in found if not listed]
 
 
-def _sweep_problems(override: Override, multirun: bool) -> list[Problem]:
+def _sweep_problems(override: Override, multirun: bool, search: bool) -> list[Problem]:
     key, line = override.key_or_group, override.input_line
     if not override.is_sweep_override():
         return []
@@ -120,9 +204,13 @@ def _sweep_problems(override: Override, multirun: bool) -> list[Problem]:
     if key.startswith("hydra") or not_identity(key):
         cause = f"{line}: makes no other experiment, so it is the same for all jobs of a sweep"
         return [Problem(key, cause, "name one value, or start a sweep for each")]
+    if search and key == "seed":
+        cause = f"{line}: a search compares settings, at one seed"
+        return [Problem(key, cause, "repeat what it finds with other seeds: mnist-exp -m ... 'seed=range(5)'")]
     if not override.is_discrete_sweep():
         cause = f"{line}: an interval has no list of values to try"
-        return [Problem(key, cause, f"name the values: {key}=0.1,0.2 or {key}=range(1,5)")]
+        remedy = f"name the values, as {key}=0.1,0.2 or {key}=range(1,5), or search it with hydra/sweeper=optuna"
+        return [] if search else [Problem(key, cause, remedy)]
     if not list(override.sweep_string_iterator()):
         return [Problem(key, f"{line}: holds no value", "name at least one: range(3) is 0, 1 and 2")]
     return []

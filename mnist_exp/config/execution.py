@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mnist_exp.config.schema import Experiment, Settings
+from mnist_exp.config.schema import Experiment, Seed, Settings
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,34 @@ class Point:
     overrides: tuple[str, ...]  # each with one value; they compose to the experiment
     swept: tuple[str, ...]  # those of them whose value the sweep chose
     experiment: Experiment
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A setting that a search chooses from a list."""
+
+    key: str
+    values: tuple[str, ...]  # as one would type them
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number that a search chooses between two others, which it may reach."""
+
+    key: str
+    low: float
+    high: float
+    step: float | None
+    log: bool  # whether small numbers are tried as often as large ones
+    whole: bool  # whether it is an integer
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """As one would type them."""
+        return (str(int(self.low)), str(int(self.high))) if self.whole else (repr(self.low), repr(self.high))
+
+
+Parameter = Choices | Interval
 
 
 class BasicLauncherConfig(Settings):
@@ -69,7 +97,31 @@ class BasicSweeperConfig(Settings):
     params: dict[str, Any]
 
 
-SweeperConfig = BasicSweeperConfig
+Objective = Annotated[
+    str,
+    Field(
+        pattern=r"^(validation\.error_percent|model\.parameters|train_seconds)$",
+        description="validation.error_percent, model.parameters, train_seconds; nothing is chosen by the test images",
+    ),
+]
+
+
+class OptunaSweeperConfig(Settings):
+    """A search with Optuna."""
+
+    name: Literal["optuna"]
+    sampler: Literal["tpe", "random", "gp", "cmaes", "grid", "qmc"]
+    pruner: Literal["none", "median", "hyperband"]
+    n_trials: Annotated[int, Field(ge=1, le=1_000_000)]
+    n_jobs: Annotated[int, Field(ge=1, le=100_000)] | None
+    n_startup_trials: Annotated[int, Field(ge=0, le=1_000_000)]
+    n_warmup_epochs: Annotated[int, Field(ge=0, le=100_000)]
+    seed: Seed
+    objectives: Annotated[tuple[Objective, ...], Field(strict=False, min_length=1, max_length=3)]
+    params: dict[str, Any]
+
+
+SweeperConfig = Annotated[BasicSweeperConfig | OptunaSweeperConfig, Field(discriminator="name")]
 
 
 class HydraConfig(Settings):

@@ -122,17 +122,18 @@ class Live(Plain):
 
     def _drawn(self, progress: Progress) -> Group:
         table = Table(box=None, pad_edge=False, show_header=False)
-        for job, experiment in list(progress.running.values())[:SHOWN]:
+        for job, experiment in list(progress.running.values())[: min(SHOWN, progress.places)]:
             epochs = experiment.training.epochs
             epoch, error = _last_epoch(self._sweep.run(job))
             told = f"validation error {float(error):.2f} %" if error else ""
             bar = ProgressBar(total=epochs, completed=epoch, width=20)
             table.add_row(bar, f"epoch {epoch}/{epochs}", told, terminal.cell(job.directory))
-        if len(progress.running) > SHOWN:
-            table.add_row("", f"and {len(progress.running) - SHOWN} more", "", "")
+        if min(len(progress.running), progress.places) > SHOWN:
+            table.add_row("", f"and {min(len(progress.running), progress.places) - SHOWN} more", "", "")
         states = Counter(progress.states.values())
+        running = min(len(progress.running), progress.places)  # the others are next
         counts = [f"{states[state]} {state}" for state in ("completed", "pruned", "failed") if states[state]]
-        counts += [f"{len(progress.running)} running", f"{progress.waiting} waiting"]
+        counts += [f"{running} running", f"{progress.total - len(progress.states) - running} waiting"]
         if self._best is not None:
             counts.append(f"best: {self._best[1]}")
         if (left := progress.seconds_left) is not None:

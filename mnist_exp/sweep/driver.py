@@ -30,15 +30,11 @@ class Progress:
     """Where the jobs stand."""
 
     total: int
+    places: int  # jobs that can be in training at once
     states: dict[int, State]  # of the jobs that ended, by number
     running: dict[int, tuple[Job, Experiment]] = field(default_factory=dict)  # or handed out, by number
     began: float = field(default_factory=time.monotonic)
     ended: int = 0  # jobs since then
-
-    @property
-    def waiting(self) -> int:
-        """How many jobs have not been handed out."""
-        return self.total - len(self.states) - len(self.running)
 
     @property
     def seconds_left(self) -> float | None:
@@ -50,24 +46,35 @@ class Progress:
 class Source(Protocol):
     """Where jobs come from, one after the other."""
 
+    @property
+    def total(self) -> int:
+        """How many jobs the sweep will have, those that ended before included, as far as can be told now."""
+
     def take(self, running: int) -> tuple[Job, Experiment] | None:
         """The next job, while so many are out; None if there is none, or none yet."""
 
     def ended(self, job: Job, record: Record) -> None:
         """A job that was taken completed, was pruned, or failed for good."""
 
+    def tick(self) -> None:
+        """A moment has passed."""
+
 
 class Planned:
     """Jobs that are all known from the start."""
 
-    def __init__(self, jobs: Iterable[tuple[Job, Experiment]]) -> None:
+    def __init__(self, jobs: Iterable[tuple[Job, Experiment]], total: int) -> None:
         self._jobs = iter(jobs)
+        self.total = total
 
     def take(self, running: int) -> tuple[Job, Experiment] | None:  # noqa: ARG002
         """The next job; None if there is none."""
         return next(self._jobs, None)
 
     def ended(self, job: Job, record: Record) -> None:
+        """Nothing follows from it."""
+
+    def tick(self) -> None:
         """Nothing follows from it."""
 
 
@@ -127,6 +134,7 @@ class Driver:
                         self._watcher.job_ended(progress, job, record)
                         if state == "failed" and self._settings.on_failure == "stop":
                             self._stop(progress)
+                source.tick()
                 self._watcher.tick(progress)
 
     def _hand_out(self, source: Source, progress: Progress) -> int:
@@ -145,6 +153,7 @@ class Driver:
             progress.running[job.number] = taken
             self._handed_out[run] = taken
             batch.append(run)
+        progress.total = source.total
         self._launcher.submit(batch)
         return len(batch)
 

@@ -72,6 +72,11 @@ class Sweep:
         return self.directory / "sweep.log"
 
     @property
+    def study(self) -> Path:
+        """The journal of a search."""
+        return self.directory / "study.journal"
+
+    @property
     def leaderboard(self) -> Path:
         """Its name with .json; .csv and .md stand beside it."""
         return self.directory / "leaderboard.json"
@@ -126,11 +131,19 @@ def slug(point: Point) -> str:
         if key == "seed":
             continue
         if "." in key:
-            parts.append(f"{name}={value}")
+            parts.append(f"{name}={_short(value)}")
         elif value not in parts:  # the option of a group speaks for itself
             parts.append(value)
     parts.append(f"s{point.experiment.seed}")
     return "_".join(UNSAFE.sub("-", part).strip("-") for part in parts)
+
+
+def _short(value: str) -> str:
+    """A number to four digits, a list without its brackets."""
+    try:
+        return f"{float(value):.4g}"
+    except ValueError:
+        return value.strip("[]")
 
 
 def write(sweep: Sweep, plan: Plan) -> None:

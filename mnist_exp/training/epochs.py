@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from mnist_exp import files, interruption, terminal
+from mnist_exp import files, interruption, runs, terminal
 from mnist_exp.config.identity import identity
 from mnist_exp.config.schema import Experiment, TrainingConfig
-from mnist_exp.errors import EnvironmentFailure, IntegrityError
+from mnist_exp.errors import EnvironmentFailure, IntegrityError, Pruned
 from mnist_exp.progress import Display, sentence
 from mnist_exp.runs import Run
 from mnist_exp.training import checkpoints
@@ -78,6 +78,7 @@ def train(
     state can be written. SIGINT and SIGTERM end the training behind the present stretch, its state kept.
 
     Raises:
+        Pruned: a search has seen enough; the checkpoints are those of the epochs up to now.
         DivergenceError: the loss or a weight is not finite any more; the checkpoints are of the time before.
         EnvironmentFailure: a state cannot be written; the earlier ones are still there.
         KeyboardInterrupt, Interrupted: by the user or the system, when the state is kept.
@@ -95,7 +96,7 @@ def train(
     with interruption.deferred() as interrupted, Background() as background:
         if not history and not trainer.step:
             snapshot()()
-        while not ended:
+        while not ended and not run.verdict.exists():
             row = trainer.run_epoch(*validation, progress=shown.stretch, stop=lambda: interrupted() or background.failed)
             if row is None:
                 background.do(snapshot())
@@ -108,6 +109,8 @@ def train(
             background.do(partial(_tell, row, list(history), snapshot() if keep else None, experiment, run, shown))
             if stopping:
                 break
+    if not ended and run.verdict.exists():
+        raise Pruned(str(runs.read_json(run.verdict).get("cause")))
     return history
 
 

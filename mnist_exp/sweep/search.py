@@ -1,0 +1,307 @@
+"""A search with Optuna: each trial is a job, its settings asked of the study when there is room for it.
+
+Only this process, which hands out the jobs, touches the study; the jobs, wherever they run, are followed through their
+files. So a search runs on every launcher, and what is left of one that was killed is whole.
+"""
+
+import csv
+import itertools
+import logging
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import distribution_to_json as as_json
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import Trial, TrialState
+
+from mnist_exp import files, runs, terminal
+from mnist_exp.config.composition import Space
+from mnist_exp.config.execution import Choices, OptunaSweeperConfig, Parameter
+from mnist_exp.config.schema import Experiment
+from mnist_exp.errors import ConfigError, EnvironmentFailure, InputError
+from mnist_exp.runs import Record, Run
+from mnist_exp.summary import Summary
+from mnist_exp.sweep import plan
+from mnist_exp.sweep.plan import Job, Plan, Sweep
+
+log = logging.getLogger(__name__)
+
+NAME = "sweep"  # of the only study in its file
+JOB = "job"  # attribute of a trial: the number of its job
+AGAIN = "again"  # attribute of a trial: it repeats one that failed
+SPACE = "space"  # attribute of the study: what it chooses from
+LOCK_SECONDS = 3  # after which the lock of a process that was killed is taken over
+
+
+class Search:
+    """The jobs that a study asks for; a source of jobs."""
+
+    def __init__(
+        self, sweep: Sweep, known: Plan, space: Space, settings: OptunaSweeperConfig, places: int, retry_failed: bool
+    ) -> None:
+        """Open the study, or make it, and see what is left of its trials.
+
+        Args:
+            sweep: where the study lies.
+            known: the jobs of earlier trials.
+            space: what to choose from.
+            settings: how.
+            places: how many jobs can be in training at once.
+            retry_failed: whether to repeat the trials that failed.
+
+        Raises:
+            InputError: the study was made for another space or other objectives.
+            EnvironmentFailure: the sampler needs a package that is not there.
+        """
+        self._sweep = sweep
+        self._plan = known
+        self._space = space
+        self._settings = settings
+        self._at_once = settings.n_jobs or places
+        self._distributions = {parameter.key: distribution(parameter) for parameter in space.parameters}
+        self._study = open_study(sweep, settings, self._distributions)
+        self._trials: dict[int, list[Trial]] = {}  # those that a job in training is, by its number
+        self.ended_before = [job for job in known.jobs if _has_ended(runs.read(sweep.run(job).directory))]
+        self._begun: list[int] = []  # jobs that an earlier process left in training
+        self._failed: set[int] = set()  # jobs to be trained again
+        for number, trial in enumerate(self._study.get_trials(deepcopy=False)):
+            if trial.state == TrialState.RUNNING:
+                self._take_up(number)
+            elif trial.state == TrialState.FAIL and retry_failed and JOB in trial.user_attrs:
+                self._failed.add(trial.user_attrs[JOB])
+                self._study.enqueue_trial(trial.params, user_attrs={AGAIN: True})
+
+    @property
+    def total(self) -> int:
+        """How many jobs there are and may yet be."""
+        trials = self._study.get_trials(deepcopy=False)
+        asked = sum(AGAIN not in trial.user_attrs and trial.state != TrialState.WAITING for trial in trials)
+        return len(self._plan.jobs) + max(self._most_trials() - asked, 0)
+
+    def take(self, running: int) -> tuple[Job, Experiment] | None:
+        """The next job; None if as many are running as may, or all trials have been asked for."""
+        if running >= self._at_once:
+            return None
+        if self._begun:
+            job = self._plan.jobs[self._begun.pop(0) - 1]
+            return job, self._space.composed(job.overrides)
+        while self._left():
+            if (taken := self._ask()) is not None:
+                return taken
+        return None
+
+    def ended(self, job: Job, record: Record) -> None:
+        """Tell the study what a job came to."""
+        for trial in self._trials.pop(job.number):
+            self._tell(trial, record)
+
+    def tick(self) -> None:
+        """Tell the study of the epochs that are new, and end the trials of which it has seen enough."""
+        if self._settings.pruner == "none":
+            return
+        for number, trials in self._trials.items():
+            run = self._sweep.run(self._plan.jobs[number - 1])
+            if _report(trials[0], run) and trials[0].should_prune() and not run.verdict.exists():
+                cause = f"its validation error is behind that of other trials ({self._settings.pruner})"
+                log.info("%s: %s", run.directory.name, cause)
+                files.write_json(run.verdict, {"schema": 1, "cause": cause})
+
+    def _left(self) -> bool:
+        """Whether there are trials to be asked for."""
+        trials = self._study.get_trials(deepcopy=False)
+        again = any(trial.state == TrialState.WAITING and AGAIN in trial.user_attrs for trial in trials)
+        asked = sum(AGAIN not in trial.user_attrs and trial.state != TrialState.WAITING for trial in trials)
+        return again or asked < self._most_trials()
+
+    def _most_trials(self) -> int:
+        """As many as are asked for; on a grid no more than it has points."""
+        if self._settings.sampler != "grid":
+            return self._settings.n_trials
+        return min(self._settings.n_trials, math.prod(len(values(each)) for each in self._distributions.values()))
+
+    def _ask(self) -> tuple[Job, Experiment] | None:
+        """One trial more; None if it is a job already, or no experiment."""
+        trial = self._study.ask(self._distributions)
+        values = [typed(trial.params[parameter.key]) for parameter in self._space.parameters]
+        try:
+            point = self._space.point(values)
+        except ConfigError as error:
+            terminal.warning(f"trial {trial.number} is left out: {error.problems[0].cause}")
+            self._study.tell(trial, state=TrialState.FAIL)
+            return None
+        jobs, experiments = plan.extended(self._plan.jobs, [point])
+        ((number, experiment),) = experiments.items()
+        if new := len(jobs) > len(self._plan.jobs):
+            self._plan = self._plan.model_copy(update={"jobs": tuple(jobs)})
+            plan.write(self._sweep, self._plan)
+        trial.set_user_attr(JOB, number)
+        if number in self._trials:  # the same settings again, while they are trained
+            self._trials[number].append(trial)
+        elif new or number in self._failed:
+            self._failed.discard(number)
+            self._trials[number] = [trial]
+            return jobs[number - 1], experiment
+        else:
+            self._tell(trial, runs.read(self._sweep.run(jobs[number - 1]).directory))
+        return None
+
+    def _take_up(self, number: int) -> None:
+        """A trial that an earlier process left: its job is trained to its end, unless it has come there."""
+        frozen = self._study.get_trials(deepcopy=False)[number]
+        trial = Trial(self._study, frozen._trial_id)
+        job = frozen.user_attrs.get(JOB)
+        if job is None or job > len(self._plan.jobs):  # the process was killed between asking and planning
+            self._study.tell(number, state=TrialState.FAIL)
+            return
+        record = runs.read(self._sweep.run(self._plan.jobs[job - 1]).directory)
+        if _has_ended(record):
+            self._tell(trial, record)
+        elif job in self._trials:
+            self._trials[job].append(trial)
+        else:
+            self._trials[job] = [trial]
+            self._begun.append(job)
+
+    def _tell(self, trial: Trial, record: Record) -> None:
+        """How a trial ended."""
+        if record.summary is not None:
+            if self._settings.pruner != "none":
+                _report(trial, Run(record.directory))
+            self._study.tell(trial, [objective(record.summary, name) for name in self._settings.objectives])
+        else:
+            self._study.tell(trial, state=TrialState.PRUNED if record.status == "pruned" else TrialState.FAIL)
+
+
+def _has_ended(record: Record) -> bool:
+    return record.summary is not None or record.status in {"pruned", "failed", "diverged"}
+
+
+def open_study(sweep: Sweep, settings: OptunaSweeperConfig, distributions: Mapping[str, BaseDistribution]) -> optuna.Study:
+    """The study of a sweep, new if there is none.
+
+    Raises:
+        InputError: it was made for another space or other objectives.
+        EnvironmentFailure: the sampler needs a package that is not there.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = str(sweep.study)
+    storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path, grace_period=LOCK_SECONDS)))
+    directions = [optuna.study.StudyDirection.MINIMIZE] * len(settings.objectives)
+    study = optuna.create_study(storage=storage, study_name=NAME, directions=directions, load_if_exists=True)
+    wanted = {"objectives": list(settings.objectives)} | {key: as_json(value) for key, value in distributions.items()}
+    if study.user_attrs.get(SPACE, wanted) != wanted or len(study.directions) != len(directions):
+        cause = f"{sweep.directory}: the search chooses from something else"
+        raise InputError(cause, "a search goes on with the parameters and objectives it began with; start a new one")
+    if SPACE not in study.user_attrs:
+        study.set_user_attr(SPACE, wanted)
+        if settings.sampler == "grid":
+            for point in itertools.product(*map(values, distributions.values())):
+                study.enqueue_trial(dict(zip(distributions, point, strict=True)))
+    study.sampler = sampler(settings, len(study.get_trials(deepcopy=False)))
+    study.pruner = pruner(settings)
+    return study
+
+
+def sampler(settings: OptunaSweeperConfig, trials: int) -> optuna.samplers.BaseSampler:
+    """The sampler that is asked for.
+
+    Args:
+        settings: with its name and seed.
+        trials: how many there are already: a sampler that goes on must not draw again what it drew then.
+
+    Raises:
+        EnvironmentFailure: it needs a package that is not there.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return _sampler(settings, trials)
+
+
+def _sampler(settings: OptunaSweeperConfig, trials: int) -> optuna.samplers.BaseSampler:
+    seed, startup = settings.seed, settings.n_startup_trials
+    match settings.sampler:
+        case "random":
+            return optuna.samplers.RandomSampler(seed=seed + trials)
+        case "gp":
+            try:
+                import torch  # noqa: F401
+            except ImportError:
+                cause = "hydra.sweeper.sampler=gp: PyTorch, which computes it, is not installed"
+                raise EnvironmentFailure(cause, "pip install 'mnist-exp[gp]', or choose sampler=tpe") from None
+            return optuna.samplers.GPSampler(seed=seed + trials, n_startup_trials=startup, warn_independent_sampling=False)
+        case "cmaes":
+            return optuna.samplers.CmaEsSampler(
+                seed=seed + trials, n_startup_trials=max(startup, 1), warn_independent_sampling=False
+            )
+        case "qmc":
+            return optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
+        case "grid":  # whose points all wait in the study from the start
+            return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed + trials, n_startup_trials=startup)
+
+
+def pruner(settings: OptunaSweeperConfig) -> optuna.pruners.BasePruner:
+    """The pruner that is asked for; steps are epochs."""
+    match settings.pruner:
+        case "median":
+            return optuna.pruners.MedianPruner(settings.n_startup_trials, settings.n_warmup_epochs)
+        case "hyperband":
+            return optuna.pruners.HyperbandPruner()
+    return optuna.pruners.NopPruner()
+
+
+def distribution(parameter: Parameter) -> BaseDistribution:
+    """What Optuna draws a parameter from."""
+    if isinstance(parameter, Choices):
+        return CategoricalDistribution(parameter.values)
+    if parameter.whole:
+        return IntDistribution(int(parameter.low), int(parameter.high), log=parameter.log, step=int(parameter.step or 1))
+    return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+
+
+def values(drawn_from: BaseDistribution) -> Sequence[str | float]:
+    """Every value of a distribution that has finitely many."""
+    if isinstance(drawn_from, CategoricalDistribution):
+        return [str(value) for value in drawn_from.choices]
+    if isinstance(drawn_from, IntDistribution):
+        return list(range(drawn_from.low, drawn_from.high + 1, drawn_from.step))
+    if isinstance(drawn_from, FloatDistribution) and drawn_from.step is not None:
+        count = round((drawn_from.high - drawn_from.low) / drawn_from.step) + 1
+        return [drawn_from.low + index * drawn_from.step for index in range(count)]
+    raise ValueError(f"{drawn_from} has no list of values")
+
+
+def typed(value: object) -> str:
+    """A drawn value as one would type it; every digit of a number."""
+    return value if isinstance(value, str) else repr(value)
+
+
+def objective(summary: Summary, name: str) -> float:
+    """What a search makes small.
+
+    Raises:
+        ValueError: the run has no validation images.
+    """
+    if name == "validation.error_percent":
+        if summary.validation is None:
+            raise ValueError("a run without validation images cannot be an objective")
+        return summary.validation.error_percent
+    return float(summary.model.parameters if name == "model.parameters" else summary.train_seconds)
+
+
+def _report(trial: Trial, run: Run) -> bool:
+    """Tell the study of the epochs that it does not know of; whether there was one."""
+    try:
+        with run.history.open(newline="") as file:
+            rows = [(int(row["epoch"]), float(row["validation_error_percent"])) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError):
+        return False
+    known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    new = [row for row in rows if row[0] not in known]
+    for epoch, error in new:
+        trial.report(error, epoch)
+    return bool(new)

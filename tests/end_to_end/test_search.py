@@ -1,0 +1,114 @@
+"""Searches with Optuna through the real command."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from tests.conftest import TINY, Command
+from tests.end_to_end.sweeps import statuses, sweep_of, workers
+
+RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
+SEARCH = ("-m", "hydra/sweeper=optuna", *TINY, RATE)
+
+
+def study_of(sweep: Path) -> optuna.Study:
+    storage = JournalStorage(JournalFileBackend(str(sweep / "study.journal")))
+    return optuna.load_study(study_name="sweep", storage=storage)
+
+
+def errors_of(sweep: Path) -> dict[str, float]:
+    """The validation error of every job that completed."""
+    return {
+        path.parent.name: json.loads(path.read_text())["validation"]["error_percent"]
+        for path in sorted(sweep.glob("*/summary.json"))
+    }
+
+
+def test_a_search_asks_trains_and_tells(command: Command, tmp_path: Path) -> None:
+    more = (
+        "hydra.sweeper.n_trials=6",
+        "hydra.sweeper.n_startup_trials=2",
+        "hydra.sweeper.objectives=[validation.error_percent,model.parameters]",
+    )
+    done = command(*SEARCH, "model.units=choice([8],[16])", *more)
+    assert done.returncode == 0, done.stderr
+    sweep = sweep_of(tmp_path)
+    study = study_of(sweep)
+    jobs = yaml.safe_load((sweep / "sweep.yaml").read_text())["jobs"]
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6
+    for trial in study.trials:
+        job = jobs[trial.user_attrs["job"] - 1]
+        assert f"optimizer.learning_rate={trial.params['optimizer.learning_rate']!r}" in job["overrides"]
+        summary = json.loads((sweep / job["directory"] / "summary.json").read_text())
+        assert trial.values == [summary["validation"]["error_percent"], summary["model"]["parameters"]]
+    assert f"{len(jobs)} of {len(jobs)} jobs completed" in done.stdout
+
+    refused = command("resume", str(sweep), "model.units=choice([8],[32])")
+    assert (refused.returncode, "chooses from something else" in refused.stderr) == (2, True)
+
+
+def test_a_killed_search_goes_on(command: Command, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mnist_exp", *SEARCH, "hydra.sweeper.n_trials=4", "hydra/launcher=joblib"],
+        cwd=tmp_path, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/*/summary.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    sweep = sweep_of(tmp_path)
+    finished = {path: path.stat().st_mtime_ns for path in sweep.glob("*/summary.json")}
+    done = command("resume", str(sweep), "hydra.sweeper.n_trials=5")
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    trials = study_of(sweep).trials
+    assert [trial.state for trial in trials if trial.state != TrialState.FAIL] == [TrialState.COMPLETE] * len(
+        errors_of(sweep)
+    )
+    assert len(trials) == 5
+    assert workers(tmp_path) == []
+
+
+def test_a_grid_tries_everything_once(command: Command, tmp_path: Path) -> None:
+    choices = ("optimizer.learning_rate=choice(1e-3,1e-2)", "training.batch_size=range(32,65,32)")
+    done = command(
+        "-m", "hydra/sweeper=optuna", "hydra.sweeper.sampler=grid", *TINY[:3], *choices, "hydra.sweeper.n_trials=9"
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(errors_of(sweep_of(tmp_path))) == 4
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_trials_that_are_behind_are_pruned(pruner: str, command: Command, tmp_path: Path) -> None:
+    """Learning rates so small that nothing is learnt, among two that learn."""
+    choices = "optimizer.learning_rate=choice(1e-2,1e-7)"
+    sampling = ("hydra.sweeper.sampler=grid", f"hydra.sweeper.pruner={pruner}", "hydra.sweeper.n_startup_trials=2")
+    length = ("training.epochs=80", "dataset.limit=6000")
+    done = command("-m", "hydra/sweeper=optuna", *TINY, *length, choices, "dataset.split_seed=range(4)", *sampling)
+    assert done.returncode == 0, done.stderr
+    sweep = sweep_of(tmp_path)
+    ended = statuses(sweep)
+    assert set(ended.values()) == {"completed", "pruned"}
+    pruned = [name for name, status in ended.items() if status == "pruned"]
+    assert f"{len(pruned)} pruned" in done.stdout
+    assert all(pruner in json.loads((sweep / name / "status.json").read_text())["cause"] for name in pruned)
+    states = [trial.state for trial in study_of(sweep).trials]
+    assert states.count(TrialState.PRUNED) == len(pruned)
+    assert sum("1e-07" in name for name in pruned) >= len(pruned) / 2
+
+
+def test_a_dry_run_tells_what_would_be_searched(command: Command, tmp_path: Path) -> None:
+    done = command(*SEARCH, "sweep.dry_run=true")
+    assert done.returncode == 0, done.stderr
+    assert "optimizer.learning_rate: 0.0001 to 0.1, logarithmic" in done.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,88 @@
+"""What a search chooses from, as Hydra's grammar says it, and what it refuses."""
+
+from collections.abc import Sequence
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from mnist_exp.config import composition
+from mnist_exp.config.composition import Space
+from mnist_exp.config.execution import OptunaSweeperConfig
+from mnist_exp.errors import ConfigError
+from mnist_exp.sweep import search
+
+RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
+
+
+def space(*overrides: str) -> tuple[Space, OptunaSweeperConfig]:
+    parsed = composition.parse_arguments(["-m", "hydra/sweeper=optuna", *overrides])
+    settings = composition.execution(parsed).sweeper
+    assert isinstance(settings, OptunaSweeperConfig)
+    return composition.space(parsed, settings), settings
+
+
+def causes(*overrides: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        space(*overrides)
+    return [f"{problem.cause} | {problem.remedy}" for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected", "ends"),
+    [
+        (RATE, FloatDistribution(1e-4, 1e-1, log=True), ("0.0001", "0.1")),
+        ("model.dropout=interval(0,0.5)", FloatDistribution(0, 0.5), ("0.0", "0.5")),
+        ("training.epochs=int(interval(1,8))", IntDistribution(1, 8), ("1", "8")),
+        ("training.batch_size=tag(log, int(interval(16,256)))", IntDistribution(16, 256, log=True), ("16", "256")),
+        ("training.batch_size=range(32,257,32)", IntDistribution(32, 256, step=32), ("32", "256")),
+        ("model.dropout=range(0.1,0.5,0.1)", FloatDistribution(0.1, 0.4, step=0.1), ("0.1", "0.4")),
+        ("model.units=choice([64],[128,64])", CategoricalDistribution(("[64]", "[128,64]")), None),
+        ("model=mlp,cnn_simple", CategoricalDistribution(("mlp", "cnn_simple")), None),
+    ],
+)
+def test_hydras_grammar_says_what_to_choose_from(override: str, expected: object, ends: tuple[str, str] | None) -> None:
+    (parameter,) = space(override)[0].parameters
+    assert search.distribution(parameter) == expected
+    if ends is not None:
+        assert parameter.ends == ends  # type: ignore[union-attr]
+
+
+def test_the_other_overrides_are_the_same_for_all_trials() -> None:
+    found, _ = space(RATE, "seed=3", "model=cnn_simple")
+    point = found.point(["0.01"])
+    assert (point.experiment.seed, point.experiment.model.name, point.experiment.optimizer.learning_rate) == (
+        3, "cnn_simple", 0.01,
+    )  # fmt: skip
+    assert point.swept == ("optimizer.learning_rate=0.01",)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([RATE, "hydra.sweeper.objectives=[test.error_percent]"], "nothing is chosen by the test images"),
+        ([RATE, "dataset.validation=0"], "there are no validation images to search by"),
+        ([RATE, "hydra.sweeper.sampler=grid"], "cannot try every value of an interval"),
+        ([RATE, "hydra.sweeper.sampler=tpee"], "tpe, random, gp, cmaes, grid, qmc; did you mean tpe?"),
+        ([RATE, "seed=1,2"], "a search compares settings, at one seed"),
+        ([], "there is nothing to choose"),
+        (["optimizer.learning_rate=interval(0,1)"], "optimizer.learning_rate=0: not allowed"),
+        (["model.units=choice([64],[0])"], "model.units[0]=0: not allowed"),
+        ([RATE, "hydra.sweeper.pruner=median", "hydra.sweeper.objectives=[model.parameters]"], "pruning goes by"),
+    ],
+)
+def test_what_cannot_be_searched_is_told_before_it_starts(overrides: Sequence[str], expected: str) -> None:
+    assert any(expected in cause for cause in causes(*overrides))
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "gp", "cmaes", "grid", "qmc"])
+def test_every_sampler_is_one_of_optunas(name: str) -> None:
+    if name == "gp":
+        pytest.importorskip("torch", reason="Optuna computes Gaussian processes with PyTorch")
+    _, settings = space("model.units=choice([16],[32])", f"hydra.sweeper.sampler={name}")
+    sampler = type(search.sampler(settings, 0)).__name__
+    assert sampler.lower().startswith("random" if name == "grid" else name)  # a grid's points wait in the study
+
+
+def test_an_interval_is_for_a_search_alone() -> None:
+    with pytest.raises(ConfigError, match="hydra/sweeper=optuna"):
+        composition.points(composition.parse_arguments(["-m", RATE]))
