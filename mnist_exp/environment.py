@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,7 @@ def describe() -> dict[str, Any]:
         "schema": 1,
         "started": runs.now(),
         "argv": sys.orig_argv,  # as typed; Hydra is given another sys.argv
-        "versions": {"mnist_exp": mnist_exp.__version__, "python": platform.python_version()}
-        | {name: metadata.version(name) for name in PACKAGES},
+        "versions": _versions(),
         "platform": platform.platform(),
         "cpu": {
             "model": _cpu("model name") or platform.processor() or platform.machine(),
@@ -74,12 +74,19 @@ def describe() -> dict[str, Any]:
     }
 
 
+@cache
+def _versions() -> dict[str, str]:
+    own = {"mnist_exp": mnist_exp.__version__, "python": platform.python_version()}
+    return own | {name: metadata.version(name) for name in PACKAGES}
+
+
 def _cpu(what: str) -> str:
     """What Linux knows of the first processor under that name."""
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(what)), "")
 
 
+@cache  # the program that runs is the one that was there when it started
 def _git(source: Path) -> dict[str, Any] | None:
     """The commit of the checkout that the program runs from, or None where it is installed."""
     if not (source.parent / ".git").exists():

@@ -1,14 +1,13 @@
 """A run that never raises: whatever happens to it stands in its directory, and comes back as an exit code."""
 
 import contextlib
-import gc
 import logging
 import os
 from collections.abc import Sequence
 
 import yaml
 
-from mnist_exp import files, interruption, logs, runs, terminal
+from mnist_exp import files, interruption, logs, memory, runs, terminal
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_SIGNAL_BASE, DivergenceError, Interrupted, Pruned, UserError
 from mnist_exp.runs import Run, Status
@@ -80,6 +79,8 @@ def _guarded(experiment: Experiment, run: Run) -> int:
         runs.write_status(run, "failed", EXIT_FAILED, f"{type(error).__name__}: {error}", remedy)
         return EXIT_FAILED
     runs.write_status(run, "completed", EXIT_DONE)
+    if (held := memory.resident()) is not None:
+        log.info("completed; this process has %.0f MB in memory", held / 1e6)
     return EXIT_DONE
 
 
@@ -89,7 +90,6 @@ def _train(experiment: Experiment, run: Run) -> None:
     with terminal.native_messages_to(run.log):
         with contextlib.nullcontext() if experiment.progress == "quiet" else terminal.busy("starting TensorFlow"):
             from mnist_exp import experiment as story
-        gc.freeze()  # what was imported stays, and need not be looked at whenever garbage is collected
         _only_to_files(logging.getLogger("tensorflow"))
         story.run(experiment, run)
 

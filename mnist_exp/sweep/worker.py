@@ -17,14 +17,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from mnist_exp import config, job, runs, terminal
+from mnist_exp import config, job, memory, runs, terminal
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UserError
 from mnist_exp.runs import Run
 
 GRACE_SECONDS = 10.0  # for a run to keep its state when this process must end
 LOCK_SECONDS = 15.0  # for a process whose parent was killed to let go of its run: longer than its grace
-FORGET_PEAK = "5"  # to /proc/self/clear_refs: the peak of the resident memory is counted anew
-CLEAR_REFS, MEMORY = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 Directories = queue.SimpleQueue[str | None]
 
@@ -65,7 +63,7 @@ def _receive(directories: Directories, training: threading.Event) -> None:
 
 def _train(run: Run) -> dict[str, Any]:
     """Train one run; its exit code, and the most memory it took, in bytes, where that can be told."""
-    forgotten = _forget_peak()
+    forgotten = memory.forget_peak()
     try:
         experiment = config.validate(runs.read_config(run)).model_copy(update={"progress": "quiet"})
         code = job.carry_on(experiment, run, patience=LOCK_SECONDS)
@@ -74,29 +72,12 @@ def _train(run: Run) -> dict[str, Any]:
         code = EXIT_FAILED
     except Interrupted as interruption:
         code = interruption.exit_code
-    return {"code": code, "peak_memory": _peak_memory() if forgotten else None}
+    return {"code": code, "peak_memory": memory.peak() if forgotten else None}
 
 
 def _write(replies: TextIO, reply: dict[str, Any]) -> None:
     with contextlib.suppress(BrokenPipeError):  # nobody is left to hear it
         replies.write(json.dumps(reply) + "\n")
-
-
-def _forget_peak() -> bool:
-    try:
-        CLEAR_REFS.write_text(FORGET_PEAK)
-    except OSError:
-        return False
-    return True
-
-
-def _peak_memory() -> int | None:
-    """The most resident memory since it was last forgotten, in bytes."""
-    for line in MEMORY.read_text().splitlines():
-        name, _, amount = line.partition(":")
-        if name == "VmHWM":
-            return int(amount.split()[0]) * 1024
-    return None
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

@@ -1,5 +1,6 @@
 """The machine for one training: which device, which precision, how many threads, and the same numbers every time."""
 
+import gc
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
@@ -27,7 +28,8 @@ def prepare(device: str, precision: str, threads: ThreadsConfig, batch_size: int
         _grow_on_demand(gpu)
     if precision == "float16" and on_cpu(name):
         raise EnvironmentFailure("precision=float16 needs a GPU, and there is none", "use precision=bfloat16")
-    keras.utils.clear_session()  # no layer name, graph or random state of an earlier run of this process
+    keras.utils.clear_session()  # no layer name, graph, random state or memory of an earlier run of this process
+    gc.freeze()  # what is left was imported, and need not be looked at each time
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()

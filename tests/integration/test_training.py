@@ -1,5 +1,6 @@
 """The loop: the same numbers every time, measured, and never a number that is none."""
 
+import gc
 import re
 import subprocess
 import sys
@@ -10,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorflow.python.framework.func_graph import FuncGraph
 
 from mnist_exp import evaluation, experiment, report
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import DivergenceError, EnvironmentFailure
 from mnist_exp.experiment import weights_sha256
 from mnist_exp.runs import Run
-from mnist_exp.training import device
+from mnist_exp.training import device, optimizers
 from mnist_exp.training.loop import Trainer
 from tests.conftest import ROOT, TINY, compose
 from tests.integration.trainers import COUNT, NOTHING, losses, never, silent
@@ -149,7 +151,7 @@ tf.config.set_logical_device_configuration(
 )
 from pathlib import Path
 from mnist_exp import experiment, runs
-from mnist_exp.training import device
+from mnist_exp.training import device, optimizers
 from tests.conftest import TINY, compose
 device._choose = lambda _: "/CPU:1"
 found = []
@@ -182,3 +184,19 @@ def test_a_run_that_stops_early_reports_the_rates_that_were_trained(tmp_path: Pa
     assert len(history) == summary.epochs < 40
     assert len(rates) == summary.epochs * 9  # 550 images in batches of 64
     assert rates[-1] == np.float32(history[-1].learning_rate)
+
+
+def test_nothing_of_a_training_stays_in_memory(trainer: Callable[..., Trainer]) -> None:
+    """A process trains hundreds of jobs of a sweep: no graph may outlive its trainer."""
+
+    def train(*overrides: str) -> None:
+        losses(trainer(*overrides), 1)
+
+    def graphs() -> int:
+        gc.collect()
+        return sum(isinstance(found, FuncGraph) for found in gc.get_objects())
+
+    before = graphs()
+    for name in optimizers.CLASSES:
+        train(f"optimizer={name}", "training.gradient_clip_norm=1")
+    assert graphs() <= before

@@ -12,6 +12,7 @@ import yaml
 from mnist_exp import comparison, evaluation, files, runs, terminal
 from mnist_exp.comparison import tables
 from mnist_exp.config.identity import config_hash
+from mnist_exp.config.schema import Experiment
 from mnist_exp.runs import Run
 from tests.conftest import compose
 
@@ -22,6 +23,13 @@ def finished(directory: Path, errors: int, *overrides: str, validation_errors: i
     directory.mkdir(parents=True)
     run = Run(directory)
     run.config.write_text(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
+    complete(run, errors, validation_errors)
+    return directory
+
+
+def complete(run: Run, errors: int = 100, validation_errors: int | None = None) -> None:
+    """What a run writes when it has completed."""
+    experiment = Experiment.model_validate(runs.read_config(run))
     runs.write_status(run, "completed", 0)
 
     def score(wrong: int) -> dict[str, Any]:
@@ -44,7 +52,6 @@ def finished(directory: Path, errors: int, *overrides: str, validation_errors: i
         "images_per_second": 1000.0,
     }
     files.write_json(run.summary, summary)
-    return directory
 
 
 def rendered(capsys: pytest.CaptureFixture[str], sheet: tables.Sheet) -> str:

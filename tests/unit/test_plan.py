@@ -1,0 +1,101 @@
+"""What a sweep writes of its jobs: numbers and directories that stay, whatever the overrides are."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_exp.config import composition
+from mnist_exp.config.execution import Point
+from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.sweep import plan
+from mnist_exp.sweep.plan import Plan, Sweep
+from tests.conftest import compose
+
+EXPERIMENT = compose()
+
+
+def points(*overrides: str) -> list[Point]:
+    return composition.points(composition.parse_arguments(["-m", *overrides]))
+
+
+def planned(*overrides: str) -> Plan:
+    jobs, _ = plan.extended([], points(*overrides))
+    return Plan(
+        layout=1, created="now", version="0", config_dir=None, config_name=None, overrides=overrides, jobs=tuple(jobs)
+    )
+
+
+def test_directories_say_what_the_sweep_chose() -> None:
+    names = [job.directory for job in planned("model=mlp,cnn_simple", "optimizer.learning_rate=1e-4,1e-3", "seed=3").jobs]
+    assert names == [
+        "001_mlp_learning_rate=0.0001_s3",
+        "002_mlp_learning_rate=0.001_s3",
+        "003_cnn_simple_learning_rate=0.0001_s3",
+        "004_cnn_simple_learning_rate=0.001_s3",
+    ]
+
+
+@given(st.lists(st.tuples(st.text(min_size=1, max_size=40), st.text(max_size=200)), max_size=12))
+def test_any_slug_is_a_short_safe_name(swept: list[tuple[str, str]]) -> None:
+    lines = tuple(f"{key}={value}" for key, value in swept)
+    (job,), _ = plan.extended([], [Point(lines, lines, EXPERIMENT)])
+    assert len(job.directory.encode()) <= 100
+    assert re.fullmatch(r"001_[A-Za-z0-9._=,+-]*", job.directory)
+
+
+def test_a_point_is_found_again_by_what_it_is() -> None:
+    first = planned("seed=0,1").jobs
+    jobs, experiments = plan.extended(first, points("seed=range(4)", "training.batch_size=200"))  # as the default is
+    assert jobs[:2] == list(first)
+    assert [(job.number, job.seed) for job in jobs] == [(1, 0), (2, 1), (3, 2), (4, 3)]
+    assert sorted(experiments) == [1, 2, 3, 4]
+
+
+def test_points_that_are_the_same_share_a_job() -> None:
+    assert len(planned("training.epochs=2", "optimizer.learning_rate=1e-3,0.001").jobs) == 1
+
+
+def test_it_reads_what_it_wrote(tmp_path: Path) -> None:
+    written = planned("seed=range(3)")
+    plan.write(Sweep(tmp_path), written)
+    assert plan.read(Sweep(tmp_path)) == written
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content["jobs"][0].update(directory="../elsewhere"),
+        lambda content: content["jobs"][0].update(directory="/tmp/x"),
+        lambda content: content["jobs"][0].update(directory="001_" + "x" * 100),
+        lambda content: content["jobs"][1].update(number=1),
+        lambda content: content["jobs"][1].update(directory=content["jobs"][0]["directory"]),
+        lambda content: content["jobs"][1].pop("seed"),
+        lambda content: content.update(more=1),
+        lambda content: content.update(schema=2),
+        lambda content: content.update(jobs="none"),
+    ],
+)
+def test_a_plan_that_is_not_what_a_sweep_writes_is_refused(damage, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    sweep = Sweep(tmp_path)
+    plan.write(sweep, planned("seed=0,1"))
+    content = yaml.safe_load(sweep.plan.read_text())
+    damage(content)
+    sweep.plan.write_text(yaml.safe_dump(content))
+    with pytest.raises(IntegrityError, match=r"sweep\.yaml"):
+        plan.read(sweep)
+
+
+@pytest.mark.parametrize("text", ["", "[", "a: !!python/object/apply:os.getcwd []", "- 1"])
+def test_a_plan_that_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None:
+    Sweep(tmp_path).plan.write_text(text)
+    with pytest.raises(IntegrityError):
+        plan.read(Sweep(tmp_path))
+
+
+def test_a_sweep_has_one_driver(tmp_path: Path) -> None:
+    with plan.locked(Sweep(tmp_path)), pytest.raises(InputError, match="another process"), plan.locked(Sweep(tmp_path)):
+        pass
