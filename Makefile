@@ -15,7 +15,7 @@ STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=%,$(subst \ ,_,$(MAKEOVERRIDES)))
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark faults constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps sweep-demo faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}' | sort
@@ -46,6 +46,12 @@ tutorial-table: .venv/.installed ## retrain the tutorial's three models with 5 s
 benchmark: .venv/.installed-dev ## measure what is promised about speed
 	@$(BIN)/python tests/benchmarks/startup.py
 	@$(BIN)/python tests/benchmarks/training.py $(ARGS)
+
+sweep-demo: .venv/.installed ## kill a sweep of 12 jobs half-way, resume it, and check that nothing was trained twice
+	@$(BIN)/python tests/benchmarks/sweep_demo.py $(ARGS)
+
+benchmark-sweeps: .venv/.installed-dev ## measure what is promised about sweeps
+	@$(BIN)/python tests/benchmarks/sweeps.py $(ARGS)
 
 faults: .venv/.installed-dev ## break runs on purpose, many times, and count what survives (15 minutes)
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -25,7 +25,7 @@ from mnist_exp.errors import (
 COMMANDS = {
     "show": "print the result of a run",
     "compare": "print runs side by side, best first, with the settings in which they differ",
-    "resume": "continue an interrupted run from its last checkpoint",
+    "resume": "continue an interrupted run or sweep, or add points to a sweep",
     "data": "show a data set: counts, hashes and the first images",
 }
 SETTING = re.compile(r"[+~=]")  # what makes a word an override rather than a sub-command

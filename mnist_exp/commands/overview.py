@@ -10,7 +10,7 @@ USE = """\
 mnist-exp: honest, repeatable image-classification experiments
 
 usage: mnist-exp [key=value ...]       train one experiment
-       mnist-exp -m key=value,value    train one for each combination (a sweep)
+       mnist-exp -m key=value,value    train one for each combination (a sweep), or search among them
        mnist-exp COMMAND ...           one of the commands below
 
 examples:
@@ -18,7 +18,8 @@ examples:
   mnist-exp model=cnn_large training.epochs=3                another model, another setting
   mnist-exp model=cnn_simple dataset.limit=2000              a quick trial on few images
   mnist-exp experiment=tutorial_cnn_simple seed=8            a whole recipe, with another seed
-  mnist-exp -m model=mlp,cnn_simple optimizer.learning_rate=1e-4,1e-3
+  mnist-exp -m model=mlp,cnn_simple 'seed=range(3)'          six jobs, and a leaderboard at the end
+  mnist-exp -m hydra/sweeper=optuna 'model.dropout=interval(0,0.5)' hydra.sweeper.n_trials=4
   mnist-exp --cfg job model=mlp                              print the configuration, train nothing
   mnist-exp compare                                          all runs below runs/, best first
   mnist-exp show latest                                      the result of the latest run
