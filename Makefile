@@ -15,7 +15,7 @@ STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=%,$(subst \ ,_,$(MAKEOVERRIDES)))
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps sweep-demo faults constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches sweep-demo faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}' | sort
@@ -52,6 +52,9 @@ sweep-demo: .venv/.installed ## kill a sweep of 12 jobs half-way, resume it, and
 
 benchmark-sweeps: .venv/.installed-dev ## measure what is promised about sweeps
 	@$(BIN)/python tests/benchmarks/sweeps.py $(ARGS)
+
+benchmark-searches: .venv/.installed-dev ## see whether a search finds more than chance
+	@$(BIN)/python tests/benchmarks/searches.py $(ARGS)
 
 faults: .venv/.installed-dev ## break runs on purpose, many times, and count what survives (15 minutes)
 	@$(BIN)/python -m tests.faults $(ARGS)

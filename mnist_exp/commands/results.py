@@ -43,7 +43,6 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None) -> int:
     """
     jobs = {job.directory for job in plan.read(sweep).jobs}
     rows = [row for row in comparison.gather([sweep.directory]) if row.name in jobs]
-    leaderboard.write(sweep, rows)
     groups = comparison.groups(rows)
     if groups:
         tables.show(tables.of_groups(groups[:MOST_ROWS]))
@@ -63,6 +62,7 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None) -> int:
     told += [f"{tables.counted(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
     told += [f"{len(failures):,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failures else []
     terminal.output().print(terminal.cell("; ".join(told)))
+    leaderboard.write(sweep, rows)  # last: on a full disk, what was printed is not lost
     return EXIT_DONE if completed + pruned == total else EXIT_FAILED
 
 

@@ -43,6 +43,7 @@ def _resume(run: Run) -> int:
     except ValueError as error:
         raise IntegrityError(str(error), "the run cannot be resumed: train it again") from None
     experiment = config.validate(tree)
+    run.verdict.unlink(missing_ok=True)  # of a search, which the user overrules
     if not any(run.checkpoints.glob("epoch_*")) and experiment.progress != "quiet":
         terminal.note(f"{run.directory}: ended before its first checkpoint: training begins at the start")
     try:

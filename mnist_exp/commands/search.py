@@ -12,7 +12,7 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE
 from mnist_exp.sweep import launchers, plan
 from mnist_exp.sweep.plan import Plan, Sweep
-from mnist_exp.sweep.search import Search
+from mnist_exp.sweep.search import Search, sampler
 
 
 def start(parsed: argparse.Namespace, execution: HydraConfig, settings: OptunaSweeperConfig) -> int:
@@ -27,6 +27,8 @@ def start(parsed: argparse.Namespace, execution: HydraConfig, settings: OptunaSw
     first = _any(space)
     if first.sweep.dry_run:
         return _describe(space, settings)
+    launchers.check(execution.launcher)
+    sampler(settings, 0)
     sweep = sweeps.create(parsed, first, [])
     with plan.locked(sweep):
         return _search(sweep, plan.read(sweep), space, first, execution, settings, False)
@@ -47,7 +49,11 @@ def resume(
         KeyboardInterrupt, Interrupted: after telling what is there.
     """
     space = composition.space(parsed, settings)
-    return _search(sweep, known, space, _any(space), execution, settings, retry_failed)
+    first = _any(space)
+    if first.sweep.dry_run:
+        return _describe(space, settings)
+    plan.write(sweep, known := known.model_copy(update={"overrides": tuple(parsed.overrides)}))  # with the trials added
+    return _search(sweep, known, space, first, execution, settings, retry_failed)
 
 
 def _search(

@@ -9,10 +9,10 @@ from mnist_exp import __version__, logs, runs, terminal
 from mnist_exp.commands import results
 from mnist_exp.comparison.tables import counted
 from mnist_exp.config import composition
-from mnist_exp.config.execution import OptunaSweeperConfig
+from mnist_exp.config.execution import HydraConfig, OptunaSweeperConfig
 from mnist_exp.config.identity import config_hash, not_identity
 from mnist_exp.config.schema import Experiment
-from mnist_exp.errors import EXIT_DONE, InputError, Interrupted
+from mnist_exp.errors import EXIT_DONE, ConfigError, InputError, Interrupted
 from mnist_exp.sweep import launchers, plan
 from mnist_exp.sweep.display import display
 from mnist_exp.sweep.driver import Driver, Planned, Progress, Source, standing
@@ -31,7 +31,7 @@ def start(parsed: argparse.Namespace) -> int:
         UserError: it cannot be used, or no directory can be made.
         KeyboardInterrupt, Interrupted: after telling what is there.
     """
-    execution = composition.execution(parsed)
+    execution = _execution(parsed)
     if isinstance(execution.sweeper, OptunaSweeperConfig):
         from mnist_exp.commands import search
 
@@ -41,10 +41,8 @@ def start(parsed: argparse.Namespace) -> int:
     jobs, experiments = plan.extended([], points)
     first = points[0].experiment
     if first.sweep.dry_run:
-        for job in jobs:
-            print(terminal.plain(f"{job.number:>4}  {' '.join(job.overrides)}"))
-        print(counted(len(jobs), "job"))
-        return EXIT_DONE
+        return _list(jobs)
+    launchers.check(execution.launcher)
     sweep = create(parsed, first, jobs)
     with plan.locked(sweep):
         source = Planned([(job, experiments[job.number]) for job in jobs], len(jobs))
@@ -69,25 +67,42 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         flags = [f"--config-dir={known.config_dir}"] if known.config_dir else []
         flags += [f"--config-name={known.config_name}"] if known.config_name else []
         parsed = composition.parse_arguments(["-m", *flags, *known.overrides, *overrides])
-        execution = composition.execution(parsed)
+        execution = _execution(parsed)
         if isinstance(execution.sweeper, OptunaSweeperConfig):
             from mnist_exp.commands import search
 
             return search.resume(sweep, known, parsed, execution, execution.sweeper, retry_failed)
         how = [line for line in overrides if _is_how(line)]
-        jobs = list(known.jobs)
+        jobs, new = list(known.jobs), dict[int, Experiment]()
         if len(how) < len(overrides):
-            jobs, _ = plan.extended(jobs, composition.points(parsed))
+            _check_unchanged(sweep, _one_of_each(jobs), parsed, how)
+            jobs, new = plan.extended(jobs, composition.points(parsed))
         missing, ended = _missing(sweep, jobs, retry_failed)
-        experiments = composition.recomposed(parsed, [(*job.overrides, *how) for job in missing])
-        _check_unchanged(sweep, missing, experiments)
+        old = [job for job in missing if job.number not in new]
+        experiments = new | _check_unchanged(sweep, old, parsed, how)
+        if missing and experiments[missing[0].number].sweep.dry_run:
+            return _list(missing)
         if len(jobs) > len(known.jobs):
-            plan.write(sweep, known.model_copy(update={"overrides": tuple(parsed.overrides), "jobs": tuple(jobs)}))
+            extensions = (*known.extensions, tuple(overrides))
+            plan.write(sweep, known.model_copy(update={"extensions": extensions, "jobs": tuple(jobs)}))
         if not missing:
             return results.of_sweep(sweep, len(jobs))
-        source = Planned(list(zip(missing, experiments, strict=True)), len(jobs))
-        launcher = launchers.build(sweep, execution.launcher, experiments[0])
-        return conduct(sweep, launcher, source, experiments[0], ended)
+        source = Planned([(job, experiments[job.number]) for job in missing], len(jobs))
+        first = experiments[missing[0].number]
+        return conduct(sweep, launchers.build(sweep, execution.launcher, first), source, first, ended)
+
+
+def _execution(parsed: argparse.Namespace) -> HydraConfig:
+    """How the points are found and where they run.
+
+    Raises:
+        ConfigError: everything that is wrong with the command line.
+    """
+    try:
+        return composition.execution(parsed)
+    except ConfigError:  # Hydra names one thing; what is wrong with the points says more, if anything is
+        composition.points(parsed)
+        raise
 
 
 def create(parsed: argparse.Namespace, experiment: Experiment, jobs: Sequence[Job]) -> Sweep:
@@ -104,6 +119,7 @@ def create(parsed: argparse.Namespace, experiment: Experiment, jobs: Sequence[Jo
         config_dir=None if parsed.config_dir is None else str(Path(parsed.config_dir).resolve()),
         config_name=parsed.config_name,
         overrides=tuple(parsed.overrides),
+        extensions=(),
         jobs=tuple(jobs),
     )
     plan.write(sweep, made)
@@ -149,16 +165,33 @@ def _missing(sweep: Sweep, jobs: Sequence[Job], retry_failed: bool) -> tuple[lis
     return missing, ended
 
 
-def _check_unchanged(sweep: Sweep, jobs: Sequence[Job], experiments: Sequence[Experiment]) -> None:
-    """See that overrides still mean what they did when the jobs were planned.
+def _check_unchanged(
+    sweep: Sweep, jobs: Sequence[Job], parsed: argparse.Namespace, how: Sequence[str]
+) -> dict[int, Experiment]:
+    """The experiments of jobs by number; overrides must still mean what they did when the jobs were planned.
 
     Raises:
-        InputError: one does not.
+        InputError: those of one do not.
     """
+    experiments = composition.recomposed(parsed, [(*job.overrides, *how) for job in jobs])
     for job, experiment in zip(jobs, experiments, strict=True):
         if (config_hash(experiment), experiment.seed) != (job.config_hash, job.seed):
             cause = f"job {job.number} of {sweep.directory}: its overrides mean another experiment now"
             raise InputError(cause, "restore the options in conf/ and --config-dir, or start a new sweep")
+    return {job.number: experiment for job, experiment in zip(jobs, experiments, strict=True)}
+
+
+def _one_of_each(jobs: Sequence[Job]) -> list[Job]:
+    """A job of each configuration."""
+    return list({job.config_hash: job for job in jobs}.values())
+
+
+def _list(jobs: Sequence[Job]) -> int:
+    """Print what would be trained."""
+    for job in jobs:
+        print(terminal.plain(f"{job.number:>4}  {' '.join(job.overrides)}"))
+    print(counted(len(jobs), "job"))
+    return EXIT_DONE
 
 
 def _is_how(line: str) -> bool:

@@ -158,6 +158,8 @@ class Composer:
 
     def _composed(self, overrides: Sequence[Override]) -> DictConfig:
         """The whole tree; composing takes far longer than copying, so what a sweep meets again and again is kept."""
+        if refused := [problem for override in overrides for problem in security.override_problems(override)]:
+            raise ConfigError(refused)  # before anything is composed: a search path would be imported
         lines = tuple(str(override.input_line) for override in overrides)
         if lines not in self._trees:
             primary = self._loader.repository.load_config(self._config_name)

@@ -125,7 +125,7 @@ class Live(Plain):
         for job, experiment in list(progress.running.values())[: min(SHOWN, progress.places)]:
             epochs = experiment.training.epochs
             epoch, error = _last_epoch(self._sweep.run(job))
-            told = f"validation error {float(error):.2f} %" if error else ""
+            told = f"validation error {error:.2f} %" if error is not None else ""
             bar = ProgressBar(total=epochs, completed=epoch, width=20)
             table.add_row(bar, f"epoch {epoch}/{epochs}", told, terminal.cell(job.directory))
         if min(len(progress.running), progress.places) > SHOWN:
@@ -154,11 +154,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _last_epoch(run: Run) -> tuple[int, str]:
-    """How many epochs a run in training has told of, and the last one's validation error as it is written."""
+def _last_epoch(run: Run) -> tuple[int, float | None]:
+    """How many epochs a run in training has told of, and the last one's validation error in percent, if there is one."""
     try:
         with run.history.open(newline="") as file:
             *_, last = csv.DictReader(file)
-        return int(last["epoch"]), last["validation_error_percent"]
-    except (OSError, ValueError, KeyError):
-        return 0, ""
+        return int(last["epoch"]), float(last["validation_error_percent"]) if last["validation_error_percent"] else None
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return 0, None

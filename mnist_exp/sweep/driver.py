@@ -2,16 +2,16 @@
 
 import contextlib
 import logging
-import time
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from mnist_exp import files, runs
+from mnist_exp import config, files, runs
 from mnist_exp import job as single
+from mnist_exp.config.identity import config_hash
 from mnist_exp.config.schema import Experiment, SweepConfig
-from mnist_exp.errors import EXIT_FAILED, InputError
+from mnist_exp.errors import EXIT_FAILED, InputError, UserError
 from mnist_exp.runs import Record, Run
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Sweep
@@ -33,14 +33,16 @@ class Progress:
     places: int  # jobs that can be in training at once
     states: dict[int, State]  # of the jobs that ended, by number
     running: dict[int, tuple[Job, Experiment]] = field(default_factory=dict)  # or handed out, by number
-    began: float = field(default_factory=time.monotonic)
-    ended: int = 0  # jobs since then
+    seconds: list[float] = field(default_factory=list)  # that the jobs took which completed under this process
 
     @property
     def seconds_left(self) -> float | None:
-        """Judged by the jobs that ended so far; None as long as there is none."""
-        left = self.total - len(self.states)
-        return (time.monotonic() - self.began) / self.ended * left if self.ended else None
+        """Judged by the jobs that completed so far, as if those in training were half done; None if there is none."""
+        if not self.seconds:
+            return None
+        training = min(len(self.running), self.places)
+        left = self.total - len(self.states) - training / 2
+        return sum(self.seconds) / len(self.seconds) * left / max(min(self.places, left), 1)
 
 
 class Source(Protocol):
@@ -103,6 +105,7 @@ class Driver:
         self._handed_out: dict[Run, tuple[Job, Experiment]] = {}
         self._failures: Counter[int] = Counter()
         self._losses: Counter[int] = Counter()
+        self._reached: dict[int, object] = {}  # the newest checkpoint of a job when it was last lost
         self._stopped = False
 
     def run(self, source: Source, progress: Progress) -> None:
@@ -121,19 +124,14 @@ class Driver:
                     job, experiment = self._handed_out.pop(run)
                     del progress.running[job.number]
                     record = runs.read(run.directory)
-                    if cause := self._to_be_tried_again(job, record, lost):
+                    if self._stopped and record.status == "waiting":
+                        continue  # it was recalled
+                    if cause := self._to_be_tried_again(job, run, record, lost):
                         self._again.append((job, experiment))
                         log.warning("%s is tried again: %s", job.directory, cause)
                         self._watcher.job_again(progress, job, cause)
                     else:
-                        record = _settled(run, record, lost)
-                        progress.states[job.number] = state = _state(record)
-                        progress.ended += 1
-                        log.info("%s: %s%s", job.directory, record.status, f": {record.cause}" if record.cause else "")
-                        source.ended(job, record)
-                        self._watcher.job_ended(progress, job, record)
-                        if state == "failed" and self._settings.on_failure == "stop":
-                            self._stop(progress)
+                        self._conclude(job, _settled(run, record, lost), source, progress)
                 source.tick()
                 self._watcher.tick(progress)
 
@@ -142,36 +140,58 @@ class Driver:
         batch: list[Run] = []
         while not self._stopped and len(self._handed_out) < self._launcher.holds:
             taken = self._again.popleft() if self._again else source.take(len(self._handed_out))
+            progress.total = source.total
             if taken is None:
                 break
             job, experiment = taken
             run = self._sweep.run(job)
-            if not run.config.exists():
-                with files.writing(run.directory):
-                    run.directory.mkdir(exist_ok=True)  # it may be there since the plug was pulled
-                single.prepare(experiment, run, job.overrides, "waiting")
+            if (problem := self._prepare(job, experiment, run)) is not None:
+                self._conclude(job, problem, source, progress)
+                continue
             progress.running[job.number] = taken
             self._handed_out[run] = taken
             batch.append(run)
-        progress.total = source.total
         self._launcher.submit(batch)
         return len(batch)
 
-    def _to_be_tried_again(self, job: Job, record: Record, lost: str | None) -> str | None:
+    def _prepare(self, job: Job, experiment: Experiment, run: Run) -> Record | None:
+        """Make the job's directory a run that waits, with the settings that hold now; why it cannot be, if it cannot."""
+        try:
+            if run.config.exists() and not _is_of(job, run):
+                cause = f"{run.config}: is not of the experiment that was planned"
+                raise InputError(cause, "restore it, or remove the directory to train the job anew")
+            with files.writing(run.directory):
+                run.directory.mkdir(exist_ok=True)
+            single.prepare(experiment, run, job.overrides, "waiting")
+        except UserError as error:
+            return Record(run.directory, "failed", error.cause, error.remedy, None)
+        return None
+
+    def _conclude(self, job: Job, record: Record, source: Source, progress: Progress) -> None:
+        """A job completed, was pruned, or failed for good."""
+        progress.states[job.number] = state = _state(record)
+        if record.summary is not None:
+            progress.seconds.append(record.summary.wall_seconds)
+        log.info("%s: %s%s", job.directory, record.status, f": {record.cause}" if record.cause else "")
+        source.ended(job, record)
+        self._watcher.job_ended(progress, job, record)
+        if state == "failed" and self._settings.on_failure == "stop" and not self._stopped:
+            self._stopped = True
+            self._launcher.recall()
+
+    def _to_be_tried_again(self, job: Job, run: Run, record: Record, lost: str | None) -> str | None:
         """Why a job that ended is to be tried again; None if it is not."""
         if _state(record) != "failed" or record.status == "diverged":  # which it would do again, bit for bit
             return None
         if record.status == "failed":
             self._failures[job.number] += 1
             return (record.cause or "it failed") if self._failures[job.number] <= self._settings.retries else None
+        epochs = len(list(run.checkpoints.glob("epoch_*"))) and max(run.checkpoints.glob("epoch_*")).name
+        if self._reached.get(job.number, epochs) != epochs:  # it came further than when it was last lost
+            self._losses[job.number] = 0
+        self._reached[job.number] = epochs
         self._losses[job.number] += 1
         return lost or WITHOUT_A_WORD if self._losses[job.number] <= MOST_LOSSES else None
-
-    def _stop(self, progress: Progress) -> None:
-        """Start no other job; those in training come to their ends."""
-        self._stopped = True
-        for run in self._launcher.recall():
-            del progress.running[self._handed_out.pop(run)[0].number]
 
 
 def standing(sweep: Sweep, jobs: Iterable[Job]) -> dict[int, State]:
@@ -189,6 +209,21 @@ def _settled(run: Run, record: Record, lost: str | None) -> Record:
     """If nobody could say how a job ended, that is said for it."""
     if record.summary is not None or record.status in {"pruned", "failed", "diverged"}:
         return record
-    with contextlib.suppress(InputError), runs.locked(run):  # another machine may be training it
-        runs.write_status(run, "failed", EXIT_FAILED, lost or WITHOUT_A_WORD, "its log may say why")
+    cause, remedy = lost or WITHOUT_A_WORD, "its log may say why"
+    try:
+        with runs.locked(run):
+            runs.write_status(run, "failed", EXIT_FAILED, cause, remedy)
+    except InputError as error:  # another process is training it
+        return Record(run.directory, "failed", error.cause, error.remedy, None)
+    except UserError:  # not even that can be written
+        return Record(run.directory, "failed", cause, remedy, None)
     return runs.read(run.directory)
+
+
+def _is_of(job: Job, run: Run) -> bool:
+    """Whether a run's config.yaml is that of a job; one that cannot be read is written anew."""
+    try:
+        experiment = config.validate(runs.read_config(run))
+    except (ValueError, UserError):
+        return True
+    return (config_hash(experiment), experiment.seed) == (job.config_hash, job.seed)

@@ -32,7 +32,7 @@ def train(directory: Path, timeout: float | None, cores: int, stop: threading.Ev
     """
     worker = Worker({CORES: str(cores)})
     try:
-        worker.train(Run(directory), timeout, stop)
+        worker.train(Run(directory), timeout, stop, needs_parent=True)
     finally:
         worker.end()
 

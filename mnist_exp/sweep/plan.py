@@ -22,9 +22,9 @@ NUMBER_DIGITS = 3  # at least, so that a sweep that is extended still sorts
 UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
 # LibYAML is ten times as fast on thousands of points.
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-Strings = Annotated[tuple[str, ...], Field(strict=False)]
+Override = Annotated[str, Field(pattern=r"^[^-]")]  # and no flag
+Strings = Annotated[tuple[Override, ...], Field(strict=False)]
 
 
 class Stored(BaseModel):
@@ -53,7 +53,8 @@ class Plan(Stored):
     version: str  # of mnist-exp
     config_dir: str | None  # as given with --config-dir, absolute
     config_name: str | None
-    overrides: Strings  # as typed, for the whole sweep
+    overrides: Strings  # as typed when it was started
+    extensions: Annotated[tuple[Strings, ...], Field(strict=False)]  # as typed to add points; each to those above
     jobs: Annotated[tuple[Job, ...], Field(strict=False)]
 
 
@@ -109,7 +110,7 @@ def extended(known: Sequence[Job], points: Sequence[Point]) -> tuple[list[Job], 
         experiment = point.experiment
         identity = config_hash(experiment), experiment.seed
         if identity not in by_identity:
-            number = max((job.number for job in jobs[-1:]), default=0) + 1
+            number = len(jobs) + 1
             by_identity[identity] = Job(
                 number=number,
                 directory=f"{number:0{width}d}_{slug(point)}"[:SLUG_BYTES],
@@ -164,7 +165,7 @@ def read(sweep: Sweep) -> Plan:
     """
     again = "the sweep cannot be resumed: its runs can, each by itself with mnist-exp resume RUN"
     try:
-        content: Any = yaml.load(sweep.plan.read_bytes(), Loader=LOADER)  # noqa: S506  (a safe loader, by either name)
+        content: Any = yaml.load(sweep.plan.read_bytes(), Loader=runs.LOADER)  # noqa: S506  (a safe loader, by either name)
         plan = Plan.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
@@ -172,8 +173,9 @@ def read(sweep: Sweep) -> Plan:
         raise IntegrityError(f"{sweep.plan}: {where}: {first['msg']}", again) from None
     except runs.UNREADABLE as error:
         raise IntegrityError(f"{sweep.plan}: {' '.join(str(error).split()) or type(error).__name__}", again) from None
-    if len({job.number for job in plan.jobs}) < len(plan.jobs) or len({job.directory for job in plan.jobs}) < len(plan.jobs):
-        raise IntegrityError(f"{sweep.plan}: two jobs have one number or directory", again)
+    for expected, job in enumerate(plan.jobs, 1):
+        if job.number != expected or int(job.directory.partition("_")[0]) != expected:
+            raise IntegrityError(f"{sweep.plan}: job {expected} has another number or directory", again)
     return plan
 
 

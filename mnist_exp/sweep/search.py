@@ -22,7 +22,7 @@ from mnist_exp import files, runs, terminal
 from mnist_exp.config.composition import Space
 from mnist_exp.config.execution import Choices, OptunaSweeperConfig, Parameter
 from mnist_exp.config.schema import Experiment
-from mnist_exp.errors import ConfigError, EnvironmentFailure, InputError
+from mnist_exp.errors import ConfigError, EnvironmentFailure, InputError, IntegrityError
 from mnist_exp.runs import Record, Run
 from mnist_exp.summary import Summary
 from mnist_exp.sweep import plan
@@ -34,6 +34,7 @@ NAME = "sweep"  # of the only study in its file
 JOB = "job"  # attribute of a trial: the number of its job
 AGAIN = "again"  # attribute of a trial: it repeats one that failed
 SPACE = "space"  # attribute of the study: what it chooses from
+START_ANEW = "start a new search; the runs of this one are whole, and mnist-exp compare shows them"
 LOCK_SECONDS = 3  # after which the lock of a process that was killed is taken over
 
 
@@ -63,17 +64,17 @@ class Search:
         self._settings = settings
         self._at_once = settings.n_jobs or places
         self._distributions = {parameter.key: distribution(parameter) for parameter in space.parameters}
-        self._study = open_study(sweep, settings, self._distributions)
+        self._study = open_study(sweep, known, settings, self._distributions)
         self._trials: dict[int, list[Trial]] = {}  # those that a job in training is, by its number
-        self.ended_before = [job for job in known.jobs if _has_ended(runs.read(sweep.run(job).directory))]
         self._begun: list[int] = []  # jobs that an earlier process left in training
         self._failed: set[int] = set()  # jobs to be trained again
         for number, trial in enumerate(self._study.get_trials(deepcopy=False)):
             if trial.state == TrialState.RUNNING:
                 self._take_up(number)
-            elif trial.state == TrialState.FAIL and retry_failed and JOB in trial.user_attrs:
-                self._failed.add(trial.user_attrs[JOB])
-                self._study.enqueue_trial(trial.params, user_attrs={AGAIN: True})
+        if retry_failed:
+            self._retry()
+        again = self._failed | set(self._begun)
+        self.ended_before = [job for job in self._plan.jobs if self._has_ended(job.number) and job.number not in again]
 
     @property
     def total(self) -> int:
@@ -126,45 +127,63 @@ class Search:
     def _ask(self) -> tuple[Job, Experiment] | None:
         """One trial more; None if it is a job already, or no experiment."""
         trial = self._study.ask(self._distributions)
-        values = [typed(trial.params[parameter.key]) for parameter in self._space.parameters]
+        if (planned := self._planned(trial)) is None:
+            return None
+        job, experiment, new = planned
+        if job.number in self._trials:  # the same settings again, while they are trained
+            self._trials[job.number].append(trial)
+        elif new or job.number in self._failed:
+            self._failed.discard(job.number)
+            self._trials[job.number] = [trial]
+            return job, experiment
+        else:
+            self._tell(trial, runs.read(self._sweep.run(job).directory))
+        return None
+
+    def _planned(self, trial: Trial) -> tuple[Job, Experiment, bool] | None:
+        """The job of a trial, its experiment, and whether it is a new one; None if the settings do not go together."""
+        drawn = [typed(trial.params[parameter.key]) for parameter in self._space.parameters]
         try:
-            point = self._space.point(values)
+            point = self._space.point(drawn)
         except ConfigError as error:
             terminal.warning(f"trial {trial.number} is left out: {error.problems[0].cause}")
             self._study.tell(trial, state=TrialState.FAIL)
             return None
         jobs, experiments = plan.extended(self._plan.jobs, [point])
         ((number, experiment),) = experiments.items()
+        trial.set_user_attr(JOB, number)
         if new := len(jobs) > len(self._plan.jobs):
             self._plan = self._plan.model_copy(update={"jobs": tuple(jobs)})
             plan.write(self._sweep, self._plan)
-        trial.set_user_attr(JOB, number)
-        if number in self._trials:  # the same settings again, while they are trained
-            self._trials[number].append(trial)
-        elif new or number in self._failed:
-            self._failed.discard(number)
-            self._trials[number] = [trial]
-            return jobs[number - 1], experiment
-        else:
-            self._tell(trial, runs.read(self._sweep.run(jobs[number - 1]).directory))
-        return None
+        return jobs[number - 1], experiment, new
 
     def _take_up(self, number: int) -> None:
-        """A trial that an earlier process left: its job is trained to its end, unless it has come there."""
-        frozen = self._study.get_trials(deepcopy=False)[number]
-        trial = Trial(self._study, frozen._trial_id)
-        job = frozen.user_attrs.get(JOB)
-        if job is None or job > len(self._plan.jobs):  # the process was killed between asking and planning
-            self._study.tell(number, state=TrialState.FAIL)
+        """A trial that an earlier process left, perhaps before it was planned: its job is trained to its end."""
+        trial = Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
+        if (planned := self._planned(trial)) is None:
             return
-        record = runs.read(self._sweep.run(self._plan.jobs[job - 1]).directory)
-        if _has_ended(record):
-            self._tell(trial, record)
-        elif job in self._trials:
-            self._trials[job].append(trial)
+        job, _, _ = planned
+        if self._has_ended(job.number):
+            self._tell(trial, runs.read(self._sweep.run(job).directory))
+        elif job.number in self._trials:
+            self._trials[job.number].append(trial)
         else:
-            self._trials[job] = [trial]
-            self._begun.append(job)
+            self._trials[job.number] = [trial]
+            self._begun.append(job.number)
+
+    def _retry(self) -> None:
+        """Ask once more for every trial whose job has no result yet."""
+        for trial in self._study.get_trials(deepcopy=False):
+            number = trial.user_attrs.get(JOB)
+            if trial.state != TrialState.FAIL or number is None or number in self._failed:
+                continue
+            if runs.read(self._sweep.run(self._plan.jobs[number - 1]).directory).summary is None:
+                self._failed.add(number)
+                self._study.enqueue_trial(trial.params, user_attrs={AGAIN: True})
+
+    def _has_ended(self, number: int) -> bool:
+        record = runs.read(self._sweep.run(self._plan.jobs[number - 1]).directory)
+        return record.summary is not None or record.status in {"pruned", "failed", "diverged"}
 
     def _tell(self, trial: Trial, record: Record) -> None:
         """How a trial ended."""
@@ -176,22 +195,27 @@ class Search:
             self._study.tell(trial, state=TrialState.PRUNED if record.status == "pruned" else TrialState.FAIL)
 
 
-def _has_ended(record: Record) -> bool:
-    return record.summary is not None or record.status in {"pruned", "failed", "diverged"}
-
-
-def open_study(sweep: Sweep, settings: OptunaSweeperConfig, distributions: Mapping[str, BaseDistribution]) -> optuna.Study:
+def open_study(
+    sweep: Sweep, known: Plan, settings: OptunaSweeperConfig, distributions: Mapping[str, BaseDistribution]
+) -> optuna.Study:
     """The study of a sweep, new if there is none.
 
     Raises:
         InputError: it was made for another space or other objectives.
+        IntegrityError: it is damaged, or gone.
         EnvironmentFailure: the sampler needs a package that is not there.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = str(sweep.study)
-    storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path, grace_period=LOCK_SECONDS)))
+    if known.jobs and not sweep.study.exists():
+        raise IntegrityError(f"{path}: is not there, though the search has {len(known.jobs)} jobs", START_ANEW)
     directions = [optuna.study.StudyDirection.MINIMIZE] * len(settings.objectives)
-    study = optuna.create_study(storage=storage, study_name=NAME, directions=directions, load_if_exists=True)
+    try:
+        storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path, grace_period=LOCK_SECONDS)))
+        study = optuna.create_study(storage=storage, study_name=NAME, directions=directions, load_if_exists=True)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        cause = f"{path}: {' '.join(str(error).split()) or type(error).__name__}"
+        raise IntegrityError(cause, START_ANEW) from None
     wanted = {"objectives": list(settings.objectives)} | {key: as_json(value) for key, value in distributions.items()}
     if study.user_attrs.get(SPACE, wanted) != wanted or len(study.directions) != len(directions):
         cause = f"{sweep.directory}: the search chooses from something else"
@@ -298,7 +322,7 @@ def _report(trial: Trial, run: Run) -> bool:
     try:
         with run.history.open(newline="") as file:
             rows = [(int(row["epoch"]), float(row["validation_error_percent"])) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return False
     known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
     new = [row for row in rows if row[0] not in known]

@@ -7,7 +7,7 @@ run gets a new one.
 import contextlib
 import json
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -15,7 +15,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mnist_exp import config, devices, files, runs, threads
@@ -26,13 +25,6 @@ from mnist_exp.threads import Pools
 
 TICK_SECONDS = 0.2  # how soon a timeout, an interruption or the end of the parent is noticed
 SEE_LOG = "its log may say where"
-
-
-@dataclass(frozen=True)
-class Report:
-    """What is known of a run that has been trained, beside what stands in its directory."""
-
-    peak_memory: int | None  # bytes
 
 
 class Worker:
@@ -48,14 +40,19 @@ class Worker:
         self._environment = dict(environment or {})
         self._cores = cores
         self._child: Child | None = None
+        self._killed = False
 
-    def train(self, run: Run, timeout: float | None, stop: threading.Event) -> Report:
+    def train(self, run: Run, timeout: float | None, stop: threading.Event, needs_parent: bool) -> int | None:
         """Train a run to its end, or until `stop` is set; its status says how it ended.
 
         Args:
             run: a prepared run.
             timeout: seconds after which it is ended and has failed; starting TensorFlow is part of them.
             stop: brings the run to a state from which it can be resumed.
+            needs_parent: whether the end of the process that started this one does so too.
+
+        Returns:
+            The most memory that the run took, in bytes, where that can be told.
         """
         began, parent = time.monotonic(), os.getppid()
         child = self._suited(run)
@@ -63,31 +60,33 @@ class Worker:
             child.order(run)
             while (reply := child.reply()) is None and child.process.poll() is None:
                 late = timeout is not None and time.monotonic() - began > timeout
-                if late or stop.is_set() or os.getppid() != parent:
+                if late or stop.is_set() or (needs_parent and os.getppid() != parent):
                     self.end()
                     if late:
                         cause = f"took longer than sweep.job_timeout={timeout:g} s"
                         _write_failure(run, cause, "give it more time, or look in its log for where it hung")
-                    return Report(None)
+                    return None
         except BaseException:
             self.end()
             raise
         if reply is None:
-            _write_failure(run, *child.obituary())
+            if not self._killed:
+                _write_failure(run, *child.obituary())
             self.end()
-            return Report(None)
-        return Report(reply.get("peak_memory"))
+            return None
+        return reply.get("peak_memory")
 
     def end(self) -> None:
         """End the process: with a run in training, when its state is kept; after a grace, at once."""
-        child, self._child = self._child, None
-        if child is not None:
-            child.end()
+        if self._child is not None:
+            self._child.end()
+            self._child = None
 
     def kill(self) -> None:
-        """End the process at once."""
-        if self._child is not None:
-            self._child.process.kill()
+        """End the process at once; what it trained goes on from its last epoch."""
+        self._killed = True
+        if (child := self._child) is not None:
+            child.process.kill()
 
     def _suited(self, run: Run) -> "Child":
         """The process, a new one if there is none or TensorFlow's thread pools in it do not suit the run."""
@@ -117,7 +116,7 @@ class Child:
         self.pools = pools
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
         self.process = subprocess.Popen(  # noqa: S603  (this very program)
-            [sys.executable, "-m", "mnist_exp.sweep.worker", *map(str, sorted(cores))],
+            [sys.executable, "-P", "-m", "mnist_exp.sweep.worker", *map(str, sorted(cores))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -127,17 +126,18 @@ class Child:
         if self.process.stdin is None or self.process.stdout is None:
             raise ValueError("a process with pipes has none")
         self._orders, self._replies = self.process.stdin, self.process.stdout
+        self._ready = selectors.DefaultSelector()
+        self._ready.register(self._replies, selectors.EVENT_READ)
 
     def order(self, run: Run) -> None:
         """Have a run trained."""
         with contextlib.suppress(BrokenPipeError):  # it has ended: its exit code tells
-            self._orders.write(os.fsencode(run.directory.resolve()) + b"\n")
+            self._orders.write(json.dumps(str(run.directory.resolve())).encode() + b"\n")
             self._orders.flush()
 
     def reply(self) -> dict[str, Any] | None:
         """What was said within a tick."""
-        ready, _, _ = select.select([self._replies], [], [], TICK_SECONDS)
-        line = self._replies.readline() if ready else b""
+        line = self._replies.readline() if self._ready.select(TICK_SECONDS) else b""
         return dict(json.loads(line)) if line else None
 
     def obituary(self) -> tuple[str, str]:
@@ -160,6 +160,7 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._ready.close()
         self._replies.close()
         self._errors.close()
 

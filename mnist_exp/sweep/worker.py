@@ -1,6 +1,6 @@
 """`python -m mnist_exp.sweep.worker`: trains the runs named on its standard input, one after the other, in one process.
 
-Each line of standard input is a run directory; each line of standard output answers one, as JSON. TensorFlow is imported
+Each line of standard input is a run directory as JSON; each line of standard output answers one. TensorFlow is imported
 once, for the first run. When standard input ends, whoever started this process is done with it or gone: a run in training is
 brought to a state from which it can be resumed, and the process ends.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from mnist_exp import config, job, memory, runs, terminal
+from mnist_exp import config, job, memory, runs
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UserError
 from mnist_exp.runs import Run
 
@@ -53,7 +53,7 @@ def main(cores: list[int]) -> int:
 def _receive(directories: Directories, training: threading.Event) -> None:
     """Hand on what is to be trained; when no more can come, end the process."""
     for line in sys.stdin.buffer:
-        directories.put(os.fsdecode(line.rstrip(b"\n")))
+        directories.put(json.loads(line))
     directories.put(None)
     if training.is_set():
         os.kill(os.getpid(), signal.SIGTERM)
@@ -67,8 +67,8 @@ def _train(run: Run) -> dict[str, Any]:
     try:
         experiment = config.validate(runs.read_config(run)).model_copy(update={"progress": "quiet"})
         code = job.carry_on(experiment, run, patience=LOCK_SECONDS)
-    except (ValueError, UserError) as error:
-        terminal.error(str(error))
+    except (ValueError, UserError) as error:  # its config.yaml is not what a run writes
+        runs.write_status(run, "failed", EXIT_FAILED, " ".join(str(error).split()), "train it again with --retry-failed")
         code = EXIT_FAILED
     except Interrupted as interruption:
         code = interruption.exit_code

@@ -28,7 +28,7 @@ class Obedient:
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.tried: list[str] = []
-        self.closed = False
+        self.closed = self.recalled = False
         self._behaviour = behaviour
         self._runs: list[Run] = []
 
@@ -38,12 +38,13 @@ class Obedient:
 
     def ended(self, seconds: float) -> dict[Run, str | None]:  # noqa: ARG002
         run = self._runs.pop(0)
+        if self.recalled:
+            return {run: None}
         self.tried.append(run.directory.name)
         return {run: self._behaviour(run, self.tried.count(run.directory.name))}
 
-    def recall(self) -> list[Run]:
-        recalled, self._runs = self._runs, []
-        return recalled
+    def recall(self) -> None:
+        self.recalled = True
 
     def close(self) -> None:
         self.closed = True

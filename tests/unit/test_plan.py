@@ -24,9 +24,8 @@ def points(*overrides: str) -> list[Point]:
 
 def planned(*overrides: str) -> Plan:
     jobs, _ = plan.extended([], points(*overrides))
-    return Plan(
-        layout=1, created="now", version="0", config_dir=None, config_name=None, overrides=overrides, jobs=tuple(jobs)
-    )
+    texts = {"created": "now", "version": "0", "config_dir": None, "config_name": None}
+    return Plan(layout=1, overrides=overrides, extensions=(), jobs=tuple(jobs), **texts)  # type: ignore[arg-type]
 
 
 def test_directories_say_what_the_sweep_chose() -> None:

@@ -7,6 +7,18 @@ from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Sweep
 
 
+def check(config: LauncherConfig) -> None:
+    """See that a launcher is installed, before anything is written.
+
+    Raises:
+        EnvironmentFailure: it is not.
+    """
+    if isinstance(config, SlurmLauncherConfig):
+        slurm.check()
+    elif isinstance(config, RayLauncherConfig):
+        ray.check()
+
+
 def build(sweep: Sweep, config: LauncherConfig, experiment: Experiment) -> Launcher:
     """The launcher that is asked for.
 

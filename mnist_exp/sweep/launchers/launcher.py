@@ -19,8 +19,8 @@ class Launcher(Protocol):
     def ended(self, seconds: float) -> dict[Run, str | None]:
         """What ended, as soon as something has or after so many seconds; why it was lost, if it was."""
 
-    def recall(self) -> list[Run]:
-        """Take back what is not in training yet."""
+    def recall(self) -> None:
+        """Begin nothing more: what is not in training yet ends as it is, still waiting."""
 
     def close(self) -> None:
         """Give back what it holds; runs in training are first brought to a state from which they can be resumed."""

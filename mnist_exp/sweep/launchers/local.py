@@ -4,14 +4,15 @@ import os
 import queue
 import threading
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from mnist_exp import devices, terminal
 from mnist_exp.config.execution import BasicLauncherConfig, JoblibLauncherConfig
 from mnist_exp.config.schema import Experiment, SweepConfig
+from mnist_exp.errors import UserError
 from mnist_exp.runs import Run
-from mnist_exp.sweep.supervisor import Report, Worker
+from mnist_exp.sweep.supervisor import Worker
 
 MEMORY_OF_A_WORKER = 1_200_000_000  # bytes: TensorFlow, the digits and a model of millions of weights
 MEMORY = Path("/proc/meminfo")
@@ -38,7 +39,7 @@ class Local:
         for worker in workers:
             self._idle.put(worker)
         self._threads = ThreadPoolExecutor(len(workers))
-        self._runs: dict[Future[Report | None], Run] = {}
+        self._runs: dict[Future[int | None], Run] = {}
 
     def submit(self, jobs: Sequence[Run]) -> None:
         """Have these trained."""
@@ -50,15 +51,20 @@ class Local:
         done, _ = wait(self._runs, seconds, FIRST_COMPLETED)
         found: dict[Run, str | None] = {}
         for future in done:
-            found[self._runs.pop(future)] = None
-            report = future.result()
-            if report is not None and report.peak_memory is not None:
-                self.peak_memory = max(self.peak_memory or 0, report.peak_memory)
+            run = self._runs.pop(future)
+            found[run] = None
+            try:
+                self.peak_memory = max(self.peak_memory or 0, future.result() or 0)
+            except CancelledError:
+                continue
+            except (UserError, OSError) as error:  # its directory is gone, or the machine has no room for a process
+                found[run] = error.cause if isinstance(error, UserError) else str(error)
         return found
 
-    def recall(self) -> list[Run]:
-        """Take back what no worker has begun."""
-        return [self._runs.pop(future) for future in list(self._runs) if future.cancel()]
+    def recall(self) -> None:
+        """Begin nothing more."""
+        for future in self._runs:
+            future.cancel()
 
     def close(self) -> None:
         """End the processes."""
@@ -72,12 +78,12 @@ class Local:
         for worker in self._workers:
             worker.end()
 
-    def _train(self, run: Run) -> Report | None:
+    def _train(self, run: Run) -> int | None:
         if self._stop.is_set():
             return None
         worker = self._idle.get()
         try:
-            return worker.train(run, self._timeout, self._stop)
+            return worker.train(run, self._timeout, self._stop, needs_parent=False)
         finally:
             self._idle.put(worker)
 
@@ -89,7 +95,8 @@ def build(config: BasicLauncherConfig | JoblibLauncherConfig, experiment: Experi
     gpus = _gpus(experiment.device)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     per_gpu = experiment.sweep.jobs_per_gpu
-    wanted = config.n_jobs or (len(gpus) * per_gpu if gpus else len(cores) or os.cpu_count() or 1)
+    one = experiment.device.startswith("gpu:")  # which all processes then share
+    wanted = config.n_jobs or (max(len(gpus), 1) * per_gpu if gpus or one else len(cores) or os.cpu_count() or 1)
     count = wanted if config.n_jobs else min(wanted, _fitting())
     if count < wanted:
         terminal.note(f"memory for {count} of {wanted} processes; hydra.launcher.n_jobs={wanted} takes them all the same")

@@ -1,11 +1,12 @@
 """A Ray cluster: one task for each job, watched on the node it runs on."""
 
+import importlib.util
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,16 @@ KNOCK_SECONDS = 5.0
 CANCEL_SECONDS = 15.0  # for runs in training to keep their states
 
 
+def check() -> None:
+    """See that Ray is installed.
+
+    Raises:
+        EnvironmentFailure: it is not.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise EnvironmentFailure("hydra/launcher=ray: Ray is not installed", "pip install 'mnist-exp[ray]'")
+
+
 class Ray:
     """Tasks of one sweep in a Ray cluster that is running."""
 
@@ -33,10 +44,9 @@ class Ray:
         """
         # Ray prints what it thinks of lost workers; the sweep tells of them in its own way.
         os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
-        try:
-            import ray
-        except ImportError:
-            raise EnvironmentFailure("hydra/launcher=ray: Ray is not installed", "pip install 'mnist-exp[ray]'") from None
+        check()
+        import ray
+
         handler = signal.getsignal(signal.SIGTERM)
         address = os.environ.get("RAY_ADDRESS", settings.address) if settings.address == "auto" else settings.address
         try:
@@ -48,6 +58,10 @@ class Ray:
         finally:
             signal.signal(signal.SIGTERM, handler)  # Ray's own would print a stack
         self._ray = ray
+        if not any(_suits(node["Resources"], settings) for node in ray.nodes() if node["Alive"]):
+            ray.shutdown()
+            cause = f"hydra/launcher=ray: no node has {settings.num_cpus} cores and {settings.num_gpus:g} GPUs for a job"
+            raise EnvironmentFailure(cause, "ask for less: hydra.launcher.num_cpus=1, or start a larger node")
         self.places = max(int(ray.cluster_resources().get("CPU", 1)) // settings.num_cpus, 1)
         self.holds = MOST_AT_ONCE
         self.peak_memory: int | None = None
@@ -70,12 +84,11 @@ class Ray:
         lost = self._asking.submit(self._wait, seconds).result()
         return {self._runs.pop(task): cause for task, cause in lost.items()}
 
-    def recall(self) -> list[Run]:
-        """Take back what no node has begun."""
-        waiting = [task for task, run in self._runs.items() if runs.read(run.directory).status == "waiting"]
-        for task in waiting:
-            self._ray.cancel(task)
-        return [self._runs.pop(task) for task in waiting]
+    def recall(self) -> None:
+        """Cancel what no node has begun."""
+        for task, run in self._runs.items():
+            if runs.read(run.directory).status == "waiting":
+                self._ray.cancel(task)
 
     def close(self) -> None:
         """Cancel what is left, and leave the cluster when runs in training have kept their states."""
@@ -98,6 +111,10 @@ class Ray:
             except self._ray.exceptions.RayError as error:
                 found[task] = f"Ray: {str(error).partition(chr(10))[0]}"
         return found
+
+
+def _suits(resources: Mapping[str, float], settings: RayLauncherConfig) -> bool:
+    return resources.get("CPU", 0) >= settings.num_cpus and resources.get("GPU", 0) >= settings.num_gpus
 
 
 def _knock(address: str) -> None:

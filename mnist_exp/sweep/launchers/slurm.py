@@ -32,6 +32,18 @@ ENDED = frozenset(
 GONE = "GONE"  # what squeue does not name any more
 
 
+def check() -> None:
+    """See that Slurm's commands are there.
+
+    Raises:
+        EnvironmentFailure: one is not.
+    """
+    missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
+    if missing:
+        cause = f"hydra/launcher=submitit_slurm: there is no {missing[0]} on the PATH"
+        raise EnvironmentFailure(cause, "start the sweep where Slurm's commands are, such as a login node")
+
+
 class Slurm:
     """Jobs of one sweep in Slurm's queue, named after the sweep."""
 
@@ -41,18 +53,14 @@ class Slurm:
         Raises:
             EnvironmentFailure: Slurm is not there, or does not answer.
         """
-        missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
-        if missing:
-            cause = f"hydra/launcher=submitit_slurm: there is no {missing[0]} on the PATH"
-            raise EnvironmentFailure(cause, "start the sweep where Slurm's commands are, such as a login node")
+        check()
         self.places = settings.array_parallelism
         self.holds = MOST_AT_ONCE
         self.peak_memory: int | None = None
         self._directory = sweep.directory.resolve() / "slurm"
         self._settings = settings
         self._timeout = experiment.sweep.job_timeout
-        place = hashlib.sha256(os.fsencode(sweep.directory.resolve())).hexdigest()[:8]
-        self._name = f"mnist-exp-{sweep.directory.name}-{place}"
+        self._name = f"mnist-exp-{hashlib.sha256(os.fsencode(sweep.directory.resolve())).hexdigest()[:16]}"
         self._elements: dict[str, Run] = {}  # by their numbers in the queue, as 12_3
         self._polled = 0.0
         if not set(self._states().values()) <= ENDED:
@@ -70,7 +78,14 @@ class Slurm:
         if not jobs:
             return
         directories = [str(run.directory.resolve()) for run in jobs]
-        node = [sys.executable, "-m", "mnist_exp.sweep.node", str(self._timeout or 0), str(self._settings.cpus_per_task)]
+        node = [
+            sys.executable,
+            "-P",
+            "-m",
+            "mnist_exp.sweep.node",
+            str(self._timeout or 0),
+            str(self._settings.cpus_per_task),
+        ]
         script = f"#!/bin/sh\nexec {shlex.join(node + directories)}\n"
         number = _told("sbatch", "--parsable", *self._options(len(jobs)), given=script).partition(";")[0]
         self._elements |= {f"{number}_{index}": run for index, run in enumerate(jobs)}
@@ -97,13 +112,9 @@ class Slurm:
                 found[run] = None if state in {"COMPLETED", GONE} else f"its job in Slurm ended as {state}"
         return found
 
-    def recall(self) -> list[Run]:
-        """Take back what Slurm has not started."""
-        states = self._states()
-        pending = [element for element in self._elements if states.get(element) == "PENDING"]
-        if pending:
-            _told("scancel", "--state=PENDING", *pending)
-        return [self._elements.pop(element) for element in pending]
+    def recall(self) -> None:
+        """Take out of the queue what Slurm has not started."""
+        _told("scancel", "--me", "--state=PENDING", f"--name={self._name}")
 
     def close(self) -> None:
         """Take everything of this sweep out of the queue, what is in training when it has kept its state."""
@@ -115,7 +126,7 @@ class Slurm:
         options = {
             "job-name": self._name,
             "array": f"0-{count - 1}%{chosen.array_parallelism}",
-            "output": f"{self._directory}/%A_%a.log",
+            "output": f"{str(self._directory).replace('%', '%%')}/%A_%a.log",
             "signal": f"B:TERM@{SIGNAL_SECONDS}",
             "cpus-per-task": chosen.cpus_per_task,
             "time": chosen.timeout_min,
@@ -160,5 +171,6 @@ def _told(*command: str, given: str = "") -> str:
 
 def _write_cancelled(run: Run) -> None:
     """A job that somebody took out of the queue is not to be queued again by itself."""
-    if runs.read(run.directory).summary is None:
+    record = runs.read(run.directory)
+    if record.summary is None and record.status != "waiting":
         runs.write_status(run, "failed", EXIT_FAILED, "was cancelled in Slurm", "train it again with --retry-failed")

@@ -1,0 +1,90 @@
+"""Does a search find more than chance? The same trials by TPE and by random search, on a small subset, for several seeds.
+
+Run with `make benchmark-searches`; arguments: studies of each sampler (5), trials of a study (30), and --readme to put the
+table into README.md. The seed of a study decides what it draws; every trial trains with the same seed.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from mnist_exp.comparison.statistics import mean_interval
+
+README = Path(__file__).parent.parent.parent / "README.md"
+SAMPLERS = ("tpe", "random")
+SUBSET = ("dataset.limit=4000", "dataset.validation=30000", "training.epochs=3")  # half of 4,000 images are held out
+SPACE = (
+    "optimizer.learning_rate=tag(log, interval(1e-5,1))",
+    "model.units.0=tag(log, int(interval(8,256)))",
+    "model.dropout=interval(0,0.8)",
+    "training.batch_size=tag(log, int(interval(16,512)))",
+    "training.label_smoothing=interval(0,0.5)",
+)
+
+
+def best_of(place: Path, sampler: str, seed: int, trials: int) -> tuple[float, float]:
+    """The validation error of a study's best trial, and that trial's test error, in percent."""
+    place.mkdir()
+    settings = [
+        f"hydra.sweeper.{key}={value}" for key, value in (("sampler", sampler), ("seed", seed), ("n_trials", trials))
+    ]
+    command = [sys.executable, "-m", "mnist_exp", "-m", "hydra/sweeper=optuna", "hydra/launcher=joblib", *settings]
+    subprocess.run([*command, *SPACE, *SUBSET, "progress=quiet"], cwd=place, check=True, capture_output=True)
+    (board,) = place.glob("runs/*/leaderboard.json")
+    first = json.loads(board.read_text())["configurations"][0]
+    return first["validation"]["mean"], first["test"]["mean"]
+
+
+def main() -> int:
+    """Search, print, and say whether the search found more than chance."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("studies", nargs="?", type=int, default=5)
+    parser.add_argument("trials", nargs="?", type=int, default=30)
+    parser.add_argument("--readme", action="store_true")
+    arguments = parser.parse_args()
+    found: dict[str, list[tuple[float, float]]] = {sampler: [] for sampler in SAMPLERS}
+    with tempfile.TemporaryDirectory() as temporary:
+        for seed in range(arguments.studies):
+            for sampler in SAMPLERS:
+                place = Path(temporary) / f"{sampler}_{seed}"
+                found[sampler].append(best_of(place, sampler, seed, arguments.trials))
+                print(sampler, seed, found[sampler][-1], file=sys.stderr, flush=True)
+    what = f"best of {arguments.trials} trials, {arguments.studies} studies"
+    lines = [
+        f"| {what} | validation error %, mean (95 % interval) | each study | its test error % |",
+        "| --- | --- | --- | --- |",
+    ]
+    for sampler, pairs in found.items():
+        validation, test = zip(*pairs, strict=True)
+        each = ", ".join(f"{value:.2f}" for value in validation)
+        lines.append(f"| {sampler} | {spread(validation)} | {each} | {spread(test)} |")
+    differences = [random[0] - tpe[0] for tpe, random in zip(found["tpe"], found["random"], strict=True)]
+    lines.append(f"| difference, study by study | {spread(differences)} | | |")
+    text = "\n".join(lines)
+    print(text)
+    if arguments.readme:
+        page = re.sub(r"(<!-- search table -->\n).*?(\n<!-- end of search table -->)", rf"\g<1>{text}\g<2>",
+                      README.read_text(), flags=re.DOTALL)  # fmt: skip
+        README.write_text(page)
+    better = statistics.mean(differences) > 0
+    print("the search found more than chance" if better else "THE SEARCH FOUND NO MORE THAN CHANCE", file=sys.stderr)
+    return 0 if better else 1
+
+
+def spread(values: tuple[float, ...] | list[float]) -> str:
+    """Mean (95 % interval), which may lie below 0."""
+    array = np.array(values)
+    shifted = mean_interval(array + 50)  # errors of a few percent: far from 0 and 100, where it would be cut off
+    ends = "" if shifted is None else f" ({shifted[0] - 50:.2f} – {shifted[1] - 50:.2f})"
+    return f"{array.mean():.2f}{ends}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
