@@ -41,9 +41,14 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None) -> int:
         total: how many jobs it has or, if it is a search, may have.
         peak_memory: the most that one of its processes took, in bytes, where that is known.
     """
-    jobs = {job.directory for job in plan.read(sweep).jobs}
+    from mnist_exp.sweep import report
+
+    known = plan.read(sweep)
+    jobs = {job.directory for job in known.jobs}
     rows = [row for row in comparison.gather([sweep.directory]) if row.name in jobs]
     leaderboard.write(sweep, rows)
+    with terminal.busy("writing the report"):
+        report.write(sweep, known, rows, total)
     groups = comparison.groups(rows)
     if groups:
         tables.show(tables.of_groups(groups[:MOST_ROWS]))
@@ -63,6 +68,7 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None) -> int:
     told += [f"{tables.counted(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
     told += [f"{len(failures):,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failures else []
     terminal.output().print(terminal.cell("; ".join(told)))
+    terminal.output().print(terminal.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
     return EXIT_DONE if completed + pruned == total else EXIT_FAILED
 
 

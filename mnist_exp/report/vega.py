@@ -103,7 +103,7 @@ def library() -> str:
             return script
     import vl_convert
 
-    script = vl_convert.javascript_bundle(None)
+    script = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub knows no defaults
     with contextlib.suppress(OSError, EnvironmentFailure):  # no place to keep it
         kept.parent.mkdir(parents=True, exist_ok=True)
         files.write(kept, f"{_checksum(script)}\n{script}".encode())
