@@ -23,9 +23,10 @@ OTHERS, UNFINISHED = "other configurations", "without a result"
 
 MOST_BARS = 30  # intervals in one chart
 FEW = 6  # of them, which have more room
+MARGIN = {"left": 28, "right": 5, "top": 5, "bottom": 5}  # a reader's font may be wider than the one that is measured
 MOST_POINTS = 12_000  # of all curves together
 FEWEST_POINTS, ENOUGH_POINTS = 12, 200  # of one of them
-WIDTH = 640  # pixels, where no script fits the chart to the page
+WIDTH, BROAD = 480, 1040  # pixels, where no script fits the chart to the page: a chart of half its width, and of all of it
 WIDE = 6.0  # from the least to the greatest: a logarithmic axis shows more
 
 CONFIGURATIONS, RUNS = "configurations", "runs"  # the tables
@@ -134,10 +135,10 @@ def learning_curves(curves: Sequence[Curve], marks: Sequence[Mark]) -> Chart:
     """The validation error of every run by epoch."""
     last = int(max(curve.epochs[-1] for curve in curves))
     smallest, greatest = min(curve.errors.min() for curve in curves), max(curve.errors.max() for curve in curves)
-    axis = {"tickCount": min(last, 8), "format": "d"}  # not more ticks, or there would be halves of epochs
+    axis = {"tickCount": 8, "tickMinStep": 1, "format": "d"}
     across = {"axis": axis, "scale": {"domain": [1 if last > 1 else 0, last], "nice": False}}
     spec = {
-        **_sized(320),
+        **plane(320, BROAD),
         "transform": [{"flatten": ["epoch", "error"]}],
         "encoding": {
             "x": _axis("epoch", "epoch", **across),
@@ -176,8 +177,9 @@ def intervals(configurations: Sequence[Configuration], marks: Sequence[Mark], im
     only = [{"filter": f"datum.rank <= {MOST_BARS}"}]
     label = {"field": "label", "type": "nominal", "sort": None, "title": None}
     spec = {
-        **_sized({"step": 24 if len(best) > FEW else 40}),
-        "encoding": {"y": label | {"axis": {"labelLimit": 280, "grid": False}}, "color": _color(marks), "x": x},
+        **plane(len(best) * (24 if len(best) > FEW else 40), BROAD),
+        "padding": MARGIN,
+        "encoding": {"y": label | {"axis": {"labelLimit": 420, "grid": False}}, "color": _color(marks), "x": x},
         "layer": [
             {
                 "transform": [*only, {"flatten": ["errors"]}],
@@ -187,7 +189,8 @@ def intervals(configurations: Sequence[Configuration], marks: Sequence[Mark], im
             {"transform": only, "mark": _dot(70), "encoding": _of_configuration(marks, images)},
         ],
     }
-    if any(one.interval for one in best):
+    repeated = any(one.interval for one in best)
+    if repeated:
         rule = {
             "transform": [*only, {"filter": "isValid(datum.low)"}],
             "mark": {"type": "rule", "strokeWidth": 2},
@@ -196,7 +199,8 @@ def intervals(configurations: Sequence[Configuration], marks: Sequence[Mark], im
         spec["layer"].insert(1, rule)
     title = "Mean and interval" if len(best) == len(configurations) else f"Mean and interval of the best {len(best)}"
     description = f"Mean {images} error in percent of {len(best)} configurations, with its interval and each run"
-    return Chart("intervals", title, description, CONFIGURATIONS, spec)
+    note = "A point is the mean, the line its 95 % interval by Student's t, each tick a run."
+    return Chart("intervals", title, description, CONFIGURATIONS, spec, note if repeated else "")
 
 
 def costs(configurations: Sequence[Configuration], marks: Sequence[Mark], images: str) -> Iterator[Chart]:
@@ -209,7 +213,7 @@ def costs(configurations: Sequence[Configuration], marks: Sequence[Mark], images
         x = measured(field, unit, min(cost), max(cost))
         y = measured("mean", f"{images} error %", min(means), max(means))
         spec = {
-            **_sized(280),
+            **plane(280),
             "mark": _dot(80),
             "encoding": {"x": x, "y": y, **_of_configuration(marks, images)},
         }
@@ -244,15 +248,16 @@ def points(marks: Sequence[Mark]) -> Spec:
     return {"color": _color(marks), "shape": {"field": "of", "type": "nominal", **shape}}
 
 
-def plane(height: int) -> Spec:
-    """The size of a chart, and the signal of what is picked."""
-    return _sized(height)
+def plane(height: int, width: int = WIDTH) -> Spec:
+    """The size of a chart in pixels, and the signal of what is picked."""
+    return {"width": width, "height": height, "params": [{"name": "picked", "value": None}]}
 
 
 def _round_numbers(least: float, greatest: float) -> Iterator[float]:
-    """1, 2 and 5 and their tenfolds from one number to another; if these lie far apart, the tenfolds of 1 alone."""
+    """Numbers that are easily read from one to another, the fewer of each decade, the more decades there are."""
     decades = range(math.floor(math.log10(least)), math.ceil(math.log10(greatest)) + 1)
-    steps = (1, 2, 5) if greatest / least < 500 else (1,)
+    ratio = greatest / least
+    steps = (1, 1.5, 2, 3, 5, 7) if ratio < 20 else (1, 2, 5) if ratio < 500 else (1,)
     for number in (float(f"{step}e{decade}") for decade in decades for step in steps):
         if least <= number <= greatest:
             yield number
@@ -262,10 +267,6 @@ def _of_configuration(marks: Sequence[Mark], images: str) -> Spec:
     fields = (("label", "configuration"), ("settings", "settings"), ("n", "runs"), ("mean", f"{images} error %"))
     rest = (("low", "95 % from"), ("high", "to"), ("parameters", "parameters"), ("seconds", "training s"))
     return points(marks) | {"opacity": faded(0.9), "tooltip": told(*fields, *rest)}
-
-
-def _sized(height: int | Spec) -> Spec:
-    return {"width": WIDTH, "height": height, "params": [{"name": "picked", "value": None}]}
 
 
 def _axis(field: str, title: str, **more: Any) -> Spec:

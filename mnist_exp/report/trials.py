@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mnist_exp.report.configurations import Mark, faded, measured, plane, points, shown_as, told
+from mnist_exp.report.configurations import MARGIN, Mark, faded, measured, plane, points, shown_as, told
 from mnist_exp.report.vega import Chart, Spec
 
 TRIALS = "trials"  # the table
@@ -19,7 +19,7 @@ class Parameter:
     """What a search chooses, and from what, in words."""
 
     key: str
-    choice: bool  # from a list, rather than a number
+    choices: Sequence[str]  # none, if it is a number
     log: bool
     told: str
 
@@ -113,9 +113,9 @@ def slice_of(study: Study, marks: Sequence[Mark], place: int) -> Chart:
     parameter = study.parameters[place]
     field = f"parameter{place}"
     numbers = [trial.parameters[parameter.key] for trial in study.completed if parameter.key in trial.parameters]
-    if parameter.choice or not numbers:
+    if parameter.choices or not numbers:
         axis = {"labelLimit": 120, "labelAngle": 0, "labelOverlap": True}
-        x: Spec = {"field": field, "type": "nominal", "title": parameter.key, "axis": axis}
+        x: Spec = {"field": field, "type": "nominal", "title": parameter.key, "axis": axis, "sort": [*parameter.choices]}
     else:
         x = measured(field, parameter.key, min(numbers), max(numbers), log=parameter.log)
     encoding = {"x": x, "y": _value(study, 0), **_of_trial(study, marks)}
@@ -131,6 +131,7 @@ def importance(study: Study, objective: int) -> Chart:
     y = {"field": "parameter", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 280, "grid": False}}
     spec = {
         **plane(BAR * len(shares)),
+        "padding": MARGIN,
         "mark": {"type": "bar", "color": "#4a80c8", "height": {"band": 0.6}},
         "encoding": {
             "x": x | {"axis": {"format": "%"}},
@@ -141,7 +142,8 @@ def importance(study: Study, objective: int) -> Chart:
     title = "What mattered" if len(study.objectives) == 1 else f"What mattered: {name}"
     numbers = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
     description = f"Importance of each parameter for a low {name}: {numbers}"
-    return Chart(f"importance{objective}", title, description, f"importances{objective}", spec)
+    note = f"By PED-ANOVA: in what the best of the {len(study.completed):,} trials differ from all."
+    return Chart(f"importance{objective}", title, description, f"importances{objective}", spec, note)
 
 
 def front(study: Study, marks: Sequence[Mark], first: int, second: int) -> Chart:
@@ -154,8 +156,10 @@ def front(study: Study, marks: Sequence[Mark], first: int, second: int) -> Chart
         only = [{"filter": "datum.front"}]
         layers.insert(0, {"transform": only, "mark": line, "encoding": {"x": x, "y": y, "order": {"field": x["field"]}}})
     names = f"{study.objectives[second]} and {study.objectives[first]}"
-    description = f"{names} of each trial; large marks are those of which no other is better by all objectives"
-    return Chart(f"front{first}{second}", f"Pareto front: {names}", description, TRIALS, {**plane(300), "layer": layers})
+    description = f"{names} of each trial; those of the Pareto front are listed in the table of trials"
+    spec = {**plane(280), "layer": layers}
+    note = "The large marks are the front: no other trial is at least as good by every objective, and better by one."
+    return Chart(f"front{first}{second}", f"Pareto front: {names}", description, TRIALS, spec, note)
 
 
 def _value(study: Study, objective: int) -> Spec:

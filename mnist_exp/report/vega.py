@@ -66,6 +66,7 @@ class Chart:
     description: str  # for those who cannot see it
     table: str  # the name of its data
     spec: Spec
+    note: str = ""  # how to read it
 
 
 def svg(spec: Spec) -> str:

@@ -19,6 +19,8 @@ from mnist_exp.sweep.search import JOB, NAME, SPACE
 log = logging.getLogger(__name__)
 
 FEWEST_TRIALS = 4  # that completed, before anything is said of the parameters
+MANY_TRIALS = 40  # of which a tenth are enough to compare with the rest
+COUNTED = "model.parameters"  # an objective that is no measurement: nothing is to be learnt of it
 STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
 }  # fmt: skip
@@ -60,7 +62,7 @@ def _read(study: optuna.Study, known: Plan, labels: Mapping[str, str]) -> Study:
         objectives=[TITLES.get(name, str(name)) for name in objectives],
         parameters=[_parameter(key, drawn_from) for key, drawn_from in space.items()],
         trials=[_trial(trial, runs.get(trial.user_attrs.get(JOB, 0)), labels, trial.number in best) for trial in trials],
-        importances=[_importances(study, trials, place) for place in range(len(study.directions))],
+        importances=[{} if name == COUNTED else _importances(study, trials, place) for place, name in enumerate(objectives)],
     )
 
 
@@ -78,10 +80,11 @@ def _trial(trial: FrozenTrial, run: str | None, labels: Mapping[str, str], front
 
 def _parameter(key: str, drawn_from: BaseDistribution) -> Parameter:
     if isinstance(drawn_from, CategoricalDistribution):
-        return Parameter(key, True, False, ", ".join(map(str, drawn_from.choices)))
+        choices = [str(choice) for choice in drawn_from.choices]
+        return Parameter(key, choices, False, ", ".join(choices))
     low, high, step, log_scale = (getattr(drawn_from, name) for name in ("low", "high", "step", "log"))
     told = f"{low:g} to {high:g}" + (f" in steps of {step:g}" if step and step != 1 else "")
-    return Parameter(key, False, log_scale, told + (", logarithmic" if log_scale else ""))
+    return Parameter(key, (), log_scale, told + (", logarithmic" if log_scale else ""))
 
 
 def _importances(study: optuna.Study, trials: list[FrozenTrial], objective: int) -> dict[str, float]:
@@ -98,7 +101,7 @@ def _importances(study: optuna.Study, trials: list[FrozenTrial], objective: int)
     def value(trial: FrozenTrial) -> float:
         return float(trial.values[objective])
 
-    evaluator = PedAnovaImportanceEvaluator()
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=0.1 if len(completed) >= MANY_TRIALS else 0.25)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that low values are meant, which is so
         shares: dict[str, Any] = optuna.importance.get_param_importances(study, evaluator=evaluator, target=value)
