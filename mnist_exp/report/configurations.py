@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mnist_exp.report.charts import thinned
-from mnist_exp.report.vega import Chart, Spec
+from mnist_exp.report.vega import TOUCH, Chart, Spec
 
 # Each stands out by 3 : 1 on white and on the dark card.
 COLORS = ("#4a80c8", "#d1603d", "#2f9665", "#9b6bd3", "#a17a1c", "#c0508f", "#29909e", "#6f8f2f")
@@ -135,8 +135,10 @@ def learning_curves(curves: Sequence[Curve], marks: Sequence[Mark]) -> Chart:
     """The validation error of every run by epoch."""
     last = int(max(curve.epochs[-1] for curve in curves))
     smallest, greatest = min(curve.errors.min() for curve in curves), max(curve.errors.max() for curve in curves)
-    axis = {"tickCount": 8, "tickMinStep": 1, "format": "d"}
-    across = {"axis": axis, "scale": {"domain": [1 if last > 1 else 0, last], "nice": False}}
+    across = {
+        "axis": {"format": "d", **_ticks(_whole_numbers(last))},
+        "scale": {"domain": [1 if last > 1 else 0, last], "nice": False},
+    }
     spec = {
         **plane(320, BROAD),
         "transform": [{"flatten": ["epoch", "error"]}],
@@ -153,7 +155,7 @@ def learning_curves(curves: Sequence[Curve], marks: Sequence[Mark]) -> Chart:
             },
             # Unseen and wide, so that the pointer meets it; the page lets it glow.
             {
-                "name": "touch",
+                "name": TOUCH,
                 "mark": {"type": "line", "strokeWidth": 12, "strokeOpacity": 0},
                 "encoding": {"tooltip": told(("run", "run"), ("settings", "settings"), ("last", "last error %"))},
             },
@@ -180,23 +182,21 @@ def intervals(configurations: Sequence[Configuration], marks: Sequence[Mark], im
         **plane(len(best) * (24 if len(best) > FEW else 40), BROAD),
         "padding": MARGIN,
         "encoding": {"y": label | {"axis": {"labelLimit": 420, "grid": False}}, "color": _color(marks), "x": x},
-        "layer": [
-            {
-                "transform": [*only, {"flatten": ["errors"]}],
-                "mark": {"type": "tick", "thickness": 1.5, "size": 12},
-                "encoding": {"x": x | {"field": "errors"}, "opacity": faded(0.6)},
-            },
-            {"transform": only, "mark": _dot(70), "encoding": _of_configuration(marks, images)},
-        ],
+        "layer": [{"transform": only, "mark": _dot(70), "encoding": _of_configuration(marks, images)}],
     }
     repeated = any(one.interval for one in best)
     if repeated:
+        tick = {
+            "transform": [*only, {"flatten": ["errors"]}],
+            "mark": {"type": "tick", "thickness": 1.5, "size": 12},
+            "encoding": {"x": x | {"field": "errors"}, "opacity": faded(0.6)},
+        }
         rule = {
             "transform": [*only, {"filter": "isValid(datum.low)"}],
             "mark": {"type": "rule", "strokeWidth": 2},
             "encoding": {"x": x | {"field": "low"}, "x2": {"field": "high"}, "opacity": faded(0.9)},
         }
-        spec["layer"].insert(1, rule)
+        spec["layer"] = [tick, rule, *spec["layer"]]
     title = "Mean and interval" if len(best) == len(configurations) else f"Mean and interval of the best {len(best)}"
     description = f"Mean {images} error in percent of {len(best)} configurations, with its interval and each run"
     note = "A point is the mean, the line its 95 % interval by Student's t, each tick a run."
@@ -225,8 +225,8 @@ def measured(field: str, title: str, least: float, greatest: float, zero: bool =
     axis: Spec = {"labelOverlap": True} | ({"format": "~s"} if greatest >= 1e4 else {})
     if not (least > 0 and (greatest / least > WIDE if log is None else log)):
         return _axis(field, title, scale={"zero": zero, "padding": 0 if zero else 8}, axis=axis)
-    if len(ticks := list(_round_numbers(least, greatest))) > 1:
-        axis |= {"values": ticks}
+    if len(numbers := list(_round_numbers(least, greatest))) > 1:
+        axis |= _ticks(numbers)
     scale = {"type": "log", "nice": False, "padding": 8}
     return _axis(field, f"{title}, logarithmic", scale=scale, axis={"format": "~r"} | axis)
 
@@ -251,6 +251,17 @@ def points(marks: Sequence[Mark]) -> Spec:
 def plane(height: int, width: int = WIDTH) -> Spec:
     """The size of a chart in pixels, and the signal of what is picked."""
     return {"width": width, "height": height, "params": [{"name": "picked", "value": None}]}
+
+
+def _ticks(values: Sequence[float]) -> Spec:
+    """These and no others; without the count, Vega would leave out some of them."""
+    return {"values": [*values], "tickCount": len(values)}
+
+
+def _whole_numbers(last: int) -> list[int]:
+    """About eight numbers up to the last one, not halves of epochs."""
+    step = next(step for step in (factor * 10**power for power in range(12) for factor in (1, 2, 5)) if step * 8 >= last)
+    return list(range(step, last + 1, step))
 
 
 def _round_numbers(least: float, greatest: float) -> Iterator[float]:

@@ -19,6 +19,7 @@ from mnist_exp.errors import EnvironmentFailure
 Spec = dict[str, Any]
 Data = Mapping[str, Sequence[dict[str, Any]]]  # rows by the name of their table
 
+TOUCH = "touch"  # the name of a layer that is there for the pointer alone
 TICKS = 3  # of an axis, about: to measure and place a label takes half a millisecond
 LOOK: Spec = {
     "background": None,
@@ -82,7 +83,10 @@ def svg(spec: Spec) -> str:
 
 def still(chart: Chart, data: Data) -> str:
     """A chart of a page as it looks without JavaScript; `on_page` is what takes its place."""
-    return svg(chart.spec | {"data": {"values": data[chart.table]}})
+    spec = chart.spec | {"data": {"values": data[chart.table]}}
+    if "layer" in spec:
+        spec["layer"] = [layer for layer in spec["layer"] if layer.get("name") != TOUCH]
+    return svg(spec)
 
 
 def on_page(charts: Sequence[Chart], data: Data) -> dict[str, Any]:
