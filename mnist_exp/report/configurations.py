@@ -22,7 +22,8 @@ GREY = "#808894"
 OTHERS, UNFINISHED = "other configurations", "without a result"
 
 MOST_BARS = 30  # intervals in one chart
-FEW = 6  # of them, which have more room
+MANY = 60  # curves, where those of the others would cover the best
+FEW = 6  # intervals, which have more room
 MARGIN = {"left": 28, "right": 5, "top": 5, "bottom": 5}  # a reader's font may be wider than the one that is measured
 MOST_POINTS = 12_000  # of all curves together
 FEWEST_POINTS, ENOUGH_POINTS = 12, 200  # of one of them
@@ -151,7 +152,10 @@ def learning_curves(curves: Sequence[Curve], marks: Sequence[Mark]) -> Chart:
         "layer": [
             {
                 "mark": {"type": "line", "strokeWidth": 1.5, "point": {"size": 24} if last <= 2 else False},
-                "encoding": {"opacity": faded(0.9 if len(curves) <= 60 else 0.55), "strokeDash": _dashes(marks)},
+                "encoding": {
+                    "opacity": faded(0.9, others=0.9 if len(curves) <= MANY else 0.35),
+                    "strokeDash": _dashes(marks),
+                },
             },
             # Unseen and wide, so that the pointer meets it; the page lets it glow.
             {
@@ -231,9 +235,11 @@ def measured(field: str, title: str, least: float, greatest: float, zero: bool =
     return _axis(field, f"{title}, logarithmic", scale=scale, axis={"format": "~r"} | axis)
 
 
-def faded(opacity: float) -> Spec:
-    """Opaque so far, and hardly to be seen while the reader has picked something else."""
-    return {"condition": {"test": "picked === null || picked === datum.of", "value": opacity}, "value": 0.07}
+def faded(opacity: float, others: float | None = None) -> Spec:
+    """Opaque so far, `others` less so, and hardly to be seen while the reader has picked something else."""
+    hidden = {"test": "picked !== null && picked !== datum.of", "value": 0.07}
+    grey = {"test": f"picked === null && datum.of === '{OTHERS}'", "value": opacity if others is None else others}
+    return {"condition": [hidden, grey], "value": opacity}
 
 
 def told(*fields: tuple[str, str]) -> list[Spec]:
