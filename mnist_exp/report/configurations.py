@@ -22,6 +22,7 @@ GREY = "#808894"
 OTHERS, UNFINISHED = "other configurations", "without a result"
 
 MOST_BARS = 30  # intervals in one chart
+FADED = 0.12  # opacity
 MANY = 60  # curves, where those of the others would cover the best
 FEW = 6  # intervals, which have more room
 MARGIN = {"left": 28, "right": 5, "top": 5, "bottom": 5}  # a reader's font may be wider than the one that is measured
@@ -53,7 +54,7 @@ class Curve:
 
     run: str
     label: str | None  # of its configuration, if that has a rank
-    settings: str
+    told: str  # its seed, and how it ended if it has no result
     epochs: np.ndarray  # int64 (n,), n ≥ 1
     errors: np.ndarray  # validation, in percent, float64 (n,)
 
@@ -123,7 +124,8 @@ def curve_rows(curves: Sequence[Curve], marks: Sequence[Mark]) -> list[dict[str,
             {
                 "of": of,
                 "run": curve.run,
-                "settings": curve.settings,
+                "label": curve.label or "–",
+                "told": curve.told,
                 "last": round(float(curve.errors[-1]), 4),
                 "epoch": curve.epochs[kept].tolist(),
                 "error": curve.errors[kept].round(4).tolist(),
@@ -161,7 +163,11 @@ def learning_curves(curves: Sequence[Curve], marks: Sequence[Mark]) -> Chart:
             {
                 "name": TOUCH,
                 "mark": {"type": "line", "strokeWidth": 12, "strokeOpacity": 0},
-                "encoding": {"tooltip": told(("run", "run"), ("settings", "settings"), ("last", "last error %"))},
+                "encoding": {
+                    "tooltip": told(
+                        ("run", "run"), ("label", "configuration"), ("told", "repetition"), ("last", "last error %")
+                    )
+                },
             },
         ],
     }
@@ -201,7 +207,9 @@ def intervals(configurations: Sequence[Configuration], marks: Sequence[Mark], im
             "encoding": {"x": x | {"field": "low"}, "x2": {"field": "high"}, "opacity": faded(0.9)},
         }
         spec["layer"] = [tick, rule, *spec["layer"]]
-    title = "Mean and interval" if len(best) == len(configurations) else f"Mean and interval of the best {len(best)}"
+    title = "Mean and interval" if repeated else f"{images.capitalize()} error, best first"
+    if len(best) < len(configurations):
+        title += f": the best {len(best)}"
     description = f"Mean {images} error in percent of {len(best)} configurations, with its interval and each run"
     note = "A point is the mean, the line its 95 % interval by Student's t, each tick a run."
     return Chart("intervals", title, description, CONFIGURATIONS, spec, note if repeated else "")
@@ -237,7 +245,7 @@ def measured(field: str, title: str, least: float, greatest: float, zero: bool =
 
 def faded(opacity: float, others: float | None = None) -> Spec:
     """Opaque so far, `others` less so, and hardly to be seen while the reader has picked something else."""
-    hidden = {"test": "picked !== null && picked !== datum.of", "value": 0.07}
+    hidden = {"test": "picked !== null && picked !== datum.of", "value": FADED}
     grey = {"test": f"picked === null && datum.of === '{OTHERS}'", "value": opacity if others is None else others}
     return {"condition": [hidden, grey], "value": opacity}
 

@@ -63,9 +63,9 @@ def tables(study: Study, marks: Sequence[Mark]) -> dict[str, list[dict[str, Any]
             "run": trial.run,
             "front": trial.front,
         }
-        row |= {f"value{place}": value for place, value in enumerate(trial.values)}
+        row |= {f"value{place}": _short(value) for place, value in enumerate(trial.values)}
         row |= {f"best{place}": value for place, value in enumerate(lowest)}
-        row |= {f"parameter{place}": trial.parameters.get(each.key) for place, each in enumerate(study.parameters)}
+        row |= {f"parameter{place}": _short(trial.parameters.get(each.key)) for place, each in enumerate(study.parameters)}
         rows.append(row)
     shares = {
         f"importances{place}": [{"parameter": key, "share": round(share, 4)} for key, share in found.items()]
@@ -172,6 +172,11 @@ def _of_trial(study: Study, marks: Sequence[Mark]) -> Spec:
     fields += [(f"value{place}", name) for place, name in enumerate(study.objectives)]
     fields += [(f"parameter{place}", each.key) for place, each in enumerate(study.parameters)]
     return points(marks) | {"opacity": faded(0.9), "tooltip": told(*fields)}
+
+
+def _short(value: Any) -> Any:
+    """A number as one would tell it."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _dot() -> Spec:

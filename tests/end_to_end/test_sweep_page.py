@@ -97,10 +97,21 @@ def test_charts_tell_what_is_pointed_at_and_fade_what_is_not_picked(browser: Bro
     page, complaints = ready(browser, search)
     button = page.locator(".legend button").first
     label = button.inner_text().partition(" ")[2].strip()
-    page.locator("figure", has_text="Mean and interval").locator(".mark-symbol path").first.hover()
+    page.locator("figure", has_text="best first").locator(".mark-symbol path").first.hover()
     tooltip = page.locator("#vg-tooltip-element.visible")
     expect(tooltip).to_contain_text(label)
     expect(tooltip).to_contain_text("optimizer.learning_rate=")
+
+    end = page.locator(".touch_marks path").first.evaluate(
+        """path => {
+          const end = path.getPointAtLength(path.getTotalLength() - 2).matrixTransform(path.getScreenCTM())
+          return [end.x + scrollX, end.y + scrollY]
+        }"""
+    )
+    page.evaluate("([_, y]) => scrollTo(0, y - 300)", end)
+    page.mouse.move(end[0], 300)
+    expect(tooltip).to_contain_text("last error %")
+    expect(tooltip).to_contain_text("seed 7")
 
     def opacities() -> set[str | None]:
         marks = page.locator("figure", has_text="Error and time").locator(".mark-symbol path").all()
@@ -111,7 +122,7 @@ def test_charts_tell_what_is_pointed_at_and_fade_what_is_not_picked(browser: Bro
     page.keyboard.press("Enter")
     assert button.get_attribute("aria-pressed") == "true"
     page.wait_for_timeout(200)
-    assert opacities() == {"0.9", "0.07"}
+    assert opacities() == {"0.9", "0.12"}
     page.keyboard.press("Escape")
     page.wait_for_timeout(200)
     assert opacities() == {"0.9"}
@@ -128,7 +139,7 @@ def test_what_files_hold_is_shown_and_nothing_more(browser: Browser, search: Pat
     rows = comparison.gather([sweep.directory])
     report.write(sweep, plan.read(sweep), rows, len(rows))
     page, complaints = ready(browser, sweep.directory)
-    page.locator("figure", has_text="Mean and interval").locator(".mark-symbol path").first.hover()
+    page.locator("figure", has_text="best first").locator(".mark-symbol path").first.hover()
     expect(page.locator("#vg-tooltip-element.visible")).to_contain_text(hostile)
     assert page.locator("img, svg image, svg a").count() == 0
     assert hostile in page.inner_text("table[data-filter]")
