@@ -1,16 +1,20 @@
 """What the user sees at the end of a run or a sweep, and its exit code."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
 
 from mnist_exp import comparison, runs, terminal
-from mnist_exp.comparison import tables
+from mnist_exp.comparison import Row, tables
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED
 from mnist_exp.runs import Record, Run
 from mnist_exp.summary import Summary
 from mnist_exp.sweep import leaderboard, plan
-from mnist_exp.sweep.plan import Sweep
+from mnist_exp.sweep.plan import Plan, Sweep
+
+log = logging.getLogger(__name__)
 
 MOST_ROWS = 20  # of a leaderboard in the terminal
 
@@ -33,23 +37,24 @@ def explain(record: Record) -> None:
     terminal.error(f"{record.directory}: {record.status}: {record.cause}", *more)
 
 
-def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None) -> int:
-    """Write and print what a sweep came to, with its failures and what is left; 1 unless every job came to its end.
+def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupted: bool = False) -> int:
+    """Print and write what a sweep came to, with its failures and what is left; 1 unless every job came to its end.
 
     Args:
         sweep: which this process holds.
         total: how many jobs it has or, if it is a search, may have.
         peak_memory: the most that one of its processes took, in bytes, where that is known.
+        interrupted: whether the user waits for the command to end; then there is no report.
     """
-    jobs = {job.directory for job in plan.read(sweep).jobs}
+    known = plan.read(sweep)
+    jobs = {job.directory for job in known.jobs}
     rows = [row for row in comparison.gather([sweep.directory]) if row.name in jobs]
     groups = comparison.groups(rows)
     if groups:
         tables.show(tables.of_groups(groups[:MOST_ROWS]))
         if len(groups) > MOST_ROWS:
-            terminal.output().print(
-                f"the best {MOST_ROWS} of {len(groups):,}; all stand in {sweep.leaderboard.with_suffix('.md')}"
-            )
+            place = sweep.leaderboard.with_suffix(".md")
+            terminal.output().print(terminal.cell(f"the best {MOST_ROWS} of {len(groups):,}; all stand in {place}"))
     failures = [row.record for row in rows if row.record.status in {"failed", "diverged", "unreadable"}]
     for failure in sorted(failures, key=lambda record: record.directory):
         explain(failure)
@@ -62,8 +67,24 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None) -> int:
     told += [f"{tables.counted(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
     told += [f"{len(failures):,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failures else []
     terminal.output().print(terminal.cell("; ".join(told)))
-    leaderboard.write(sweep, rows)  # last: on a full disk, what was printed is not lost
+    leaderboard.write(sweep, rows)  # after what was printed: on a full disk that is not lost
+    if not interrupted:
+        _write_report(sweep, known, rows, total)
     return EXIT_DONE if completed + pruned == total else EXIT_FAILED
+
+
+def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], total: int) -> None:
+    """Write a sweep's report.html, and say where it is."""
+    from mnist_exp.sweep import report
+
+    try:
+        with terminal.busy("writing the report"):
+            report.write(sweep, known, rows, total)
+    except ValueError as error:  # by the library that draws, of whatever it found in the runs
+        log.exception("no report")
+        terminal.warning(f"report.html could not be drawn: {' '.join(str(error).split())}; the leaderboard is there")
+        return
+    terminal.output().print(terminal.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
 
 
 def summary_table(directory: Path, summary: Summary) -> Table:

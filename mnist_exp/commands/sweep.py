@@ -149,7 +149,7 @@ def conduct(sweep: Sweep, launcher: Launcher, source: Source, experiment: Experi
             with shown:
                 Driver(sweep, experiment.sweep, launcher, shown).run(source, progress)
         except (KeyboardInterrupt, Interrupted):
-            results.of_sweep(sweep, source.total)
+            results.of_sweep(sweep, source.total, interrupted=True)
             raise
         return results.of_sweep(sweep, source.total, launcher.peak_memory)
 

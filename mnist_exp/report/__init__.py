@@ -1,20 +1,16 @@
 """The report of a run for the eye: its figures as files, and one self-contained HTML page."""
 
 import base64
-import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from mnist_exp import files, runs
-from mnist_exp.report import charts, images
+from mnist_exp.report import charts, images, page
 from mnist_exp.summary import Summary
 from mnist_exp.training.history import Epoch
 
-TEMPLATES = Path(__file__).parent / "templates"
 MOST_ROWS = 100  # of the table of epochs; history.csv has them all
 
 
@@ -56,7 +52,8 @@ def write(
         titles = [f"{mistake['true']} as {mistake['predicted']}  {mistake['confidence']:.1%}" for mistake in mistakes]
         worst = test_images[[mistake["index"] for mistake in mistakes]]
         files.write(run.figures / "worst_mistakes.png", images.plate(worst, titles))
-    page = _template().render(
+    text = page.render(
+        "report.html.j2",
         run=run.directory.name,
         summary=summary,
         select=select,
@@ -70,7 +67,7 @@ def write(
         config=run.config.read_text(),
         charts=drawn,
     )
-    files.write(run.report, page.encode())
+    files.write(run.report, text.encode())
 
 
 def shades(matrix: Sequence[Sequence[int]]) -> list[list[float]]:
@@ -99,16 +96,3 @@ def _mistake(mistake: dict[str, Any], test_images: np.ndarray, class_names: Sequ
         "of_true": probabilities[mistake["label"]],
         "png": base64.b64encode(images.png(test_images[mistake["index"]])).decode(),
     }
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    """Compiled once in a process, which takes as long as drawing a chart."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    ).get_template("report.html.j2")

@@ -1,8 +1,4 @@
-"""The charts of a run as SVG, from Vega-Lite specifications: numbers and the words below go in, nothing that a user wrote.
-
-Text and axes take the colour of the text around them, the data colours that stand out on white and on black; so the same
-SVG serves a light page, a dark one, print, and as a file of its own.
-"""
+"""The charts of a run, as SVG: numbers and the words below go in, nothing that a user wrote."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,45 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from mnist_exp.report import vega
+from mnist_exp.report.vega import TICKS
 from mnist_exp.training.history import Epoch
 
 TRAIN, VALIDATION = "#4a80c8", "#d1603d"
-TICKS = 3  # of an axis, about: to measure and place a label takes half a millisecond
-LOOK = {
-    "background": None,
-    "aria": False,  # the page describes the chart as a whole; a label for each mark would double its size
-    "font": "system-ui, sans-serif",
-    "view": {"stroke": None},
-    "axis": {
-        "domainColor": "currentColor",
-        "domainOpacity": 0.5,
-        "grid": True,
-        "gridColor": "currentColor",
-        "gridOpacity": 0.12,
-        "labelColor": "currentColor",
-        "labelFontSize": 11,
-        "labelLimit": 0,  # with a limit each is measured twice
-        "labelOpacity": 0.8,
-        "tickCount": TICKS,
-        "ticks": False,
-        "titleColor": "currentColor",
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "titleLimit": 0,
-        "titlePadding": 9,
-    },
-    "axisX": {"grid": False},
-    "legend": {
-        "columnPadding": 48,  # a reader's font may be wider than the one that Vega measures
-        "labelColor": "currentColor",
-        "labelFontSize": 11,
-        "labelLimit": 0,
-        "offset": 8,
-        "orient": "top",
-        "title": None,
-    },
-    "text": {"color": "currentColor", "fontSize": 10, "opacity": 0.8},
-}
 PANEL = {"width": 240, "height": 190}  # pixels; the page stretches them
 MOST_POINTS = 200  # of a curve, on a panel of 240 pixels
 MOST_DOTS = 50  # with more epochs, dots would hide the line
@@ -78,7 +40,7 @@ def learning_curves(history: Sequence[Epoch], learning_rates: np.ndarray) -> str
             **PANEL,
         },
     ]
-    return _svg({"hconcat": panels, "spacing": 28})
+    return vega.svg({"hconcat": panels, "spacing": 28})
 
 
 def reliability(calibration: dict[str, Any]) -> str:
@@ -108,22 +70,24 @@ def reliability(calibration: dict[str, Any]) -> str:
         "encoding": {"size": {"field": "size", "type": "quantitative", "scale": None}},
     }
     layers = [diagonal, meaning, circle]
-    return _svg({"width": 320, "height": 320, "data": {"values": circles}, "encoding": {"x": x, "y": y}, "layer": layers})
+    plane = {"width": 320, "height": 320, "encoding": {"x": x, "y": y}}
+    return vega.svg(plane | {"data": {"values": circles}, "layer": layers})
 
 
-def thinned(values: np.ndarray) -> np.ndarray:
+def thinned(values: np.ndarray, most: int = MOST_POINTS) -> np.ndarray:
     """The positions of so few values that their line still shows every peak: the least and the greatest of each stretch.
 
     Args:
         values: float (n,), n ≥ 1.
+        most: so many, at least 4.
 
     Returns:
         int64, ascending, with the first and the last; all of them, if there are few enough.
     """
-    if len(values) <= MOST_POINTS:
+    if len(values) <= most:
         return np.arange(len(values))
     kept = {0, len(values) - 1}
-    edges = np.linspace(0, len(values), MOST_POINTS // 2).astype(int)
+    edges = np.linspace(0, len(values), most // 2).astype(int)
     for low, high in pairwise(edges.tolist()):
         stretch = values[low:high]
         kept |= {low + int(stretch.argmin()), low + int(stretch.argmax())}
@@ -159,13 +123,3 @@ def _by_epoch(epochs: int, title: str) -> dict[str, Any]:
 def _points(x: np.ndarray, y: np.ndarray) -> list[dict[str, float]]:
     chosen = thinned(y)
     return [{"x": across, "y": up} for across, up in zip(x[chosen].tolist(), y[chosen].tolist(), strict=True)]
-
-
-def _svg(spec: dict[str, Any]) -> str:
-    """The first chart of a process starts a JavaScript engine and its threads: 0.4 s, and 200 MB that only a report needs.
-
-    A child forked after that must not draw: it would wait for threads that it does not have.
-    """
-    import vl_convert
-
-    return vl_convert.vegalite_to_svg(spec | {"config": LOOK})

@@ -29,9 +29,7 @@ def write(sweep: Sweep, rows: Sequence[Row]) -> None:
     """
     groups = comparison.groups(rows)
     ranked = comparison.ranking([row for group in groups for row in group.rows])
-    firsts = [group.rows[0] for group in groups]
-    keys = comparison.differing(firsts, apart_from=frozenset({"seed"}))
-    lines = [_line(rank, group, keys) for rank, group in enumerate(groups, 1)]
+    lines = of_groups(groups)
     failures = [
         {"run": row.name, "status": row.record.status, "cause": row.record.cause}
         for row in rows
@@ -42,6 +40,13 @@ def write(sweep: Sweep, rows: Sequence[Row]) -> None:
     files.write(sweep.leaderboard.with_suffix(".csv"), _csv(lines).encode())
     markdown = tables.markdown(tables.of_groups(groups)) if groups else "no job completed"
     files.write(sweep.leaderboard.with_suffix(".md"), f"{markdown}\n".encode())
+
+
+def of_groups(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """A line for each configuration, as they stand in leaderboard.json."""
+    firsts = [group.rows[0] for group in groups]
+    keys = comparison.differing(firsts, apart_from=frozenset({"seed"}))
+    return [_line(rank, group, keys) for rank, group in enumerate(groups, 1)]
 
 
 def _line(rank: int, group: Group, keys: Sequence[str]) -> dict[str, Any]:

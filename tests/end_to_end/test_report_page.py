@@ -3,37 +3,15 @@
 import itertools
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from tests.end_to_end.pages import CHROMIUM, COLORS, contrast, opened, over, rgba
+
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
-# Without the sandbox it runs as root in a container; the other flags keep it from looking for its maker's servers.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
-
-
-def opened(browser: Browser, report: Path, width: int) -> tuple[Page, list[str]]:
-    """The page at that width, and everything that went wrong or left it."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
-    page.goto(report.as_uri())
-    return page, complaints
 
 
 @pytest.mark.parametrize("width", [1200, 390])
@@ -73,37 +51,6 @@ def test_the_page_in_print(browser: Browser, trained: Path) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.pdf(format="A4").startswith(b"%PDF")
     assert complaints == []
-
-
-Color = tuple[float, ...]
-COLORS = """
-selector => [...document.querySelectorAll(selector)].map(element => {
-  const style = getComputedStyle(element)
-  return [element instanceof SVGElement ? style.fill : style.color, style.backgroundColor, style.opacity]
-})
-"""
-
-
-def rgba(text: str) -> Color:
-    """Of `rgb(1, 2, 3)` or `rgba(1, 2, 3, 0.4)`, the last from 0 to 1."""
-    red, green, blue, *alpha = (float(number) for number in re.findall(r"[\d.]+", text))
-    return red, green, blue, *(alpha or [1.0])
-
-
-def over(front: Color, back: Color) -> Color:
-    """A translucent colour in front of an opaque one."""
-    return *(front[3] * one + (1 - front[3]) * other for one, other in zip(front[:3], back[:3], strict=True)), 1.0
-
-
-def contrast(one: Color, other: Color) -> float:
-    """The ratio of WCAG 2.2, from 1 to 21."""
-
-    def luminance(color: Color) -> float:
-        red, green, blue = (c / 3294.6 if c <= 10.31475 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in color[:3])
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,0 +1,181 @@
+"""The report of a sweep in a real browser: it sorts, filters and answers, and is whole without a script."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, expect
+
+from mnist_exp import comparison
+from mnist_exp.sweep import plan, report
+from mnist_exp.sweep.plan import Sweep
+from tests.conftest import TINY
+from tests.end_to_end.pages import CHROMIUM, COLORS, contrast, opened, over, rgba
+from tests.end_to_end.sweeps import sweep_of
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+
+CHOICES = ("optimizer.learning_rate=tag(log, interval(1e-4,1e-1))", "model.units=choice([8],[16])")
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a small search, by two objectives."""
+    place = tmp_path_factory.mktemp("search")
+    more = ("hydra.sweeper.n_trials=6", "hydra.sweeper.objectives=[validation.error_percent,train_seconds]")
+    arguments = ["-m", "hydra/sweeper=optuna", *TINY, *CHOICES, *more]
+    done = subprocess.run(
+        [sys.executable, "-m", "mnist_exp", *arguments], cwd=place, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    sweep = sweep_of(place)
+    assert (sweep / "report.html").resolve().as_uri() in done.stdout
+    return sweep
+
+
+def ready(browser: Browser, sweep: Path, width: int = 1200) -> tuple[Page, list[str]]:
+    """The page once its charts answer."""
+    page, complaints = opened(browser, sweep / "report.html", width)
+    page.wait_for_selector("html[data-charts=ready]")
+    return page, complaints
+
+
+def column(page: Page, heading: str) -> list[str]:
+    """The cells that are shown under a heading of the leaderboard."""
+    headings = page.locator("table[data-filter] thead th").all_inner_texts()
+    (place,) = (index for index, text in enumerate(headings) if text.replace("\n", "").startswith(heading))
+    return page.locator("table[data-filter] tbody tr:visible").locator(f":nth-child({place + 1})").all_inner_texts()
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_everything_is_there_and_nothing_leaves_the_page(browser: Browser, search: Path, width: int) -> None:
+    page, complaints = ready(browser, search, width)
+    lines = json.loads((search / "leaderboard.json").read_text())["configurations"]
+    assert column(page, "validation error") == [f"{line['validation']['mean']:.2f}" for line in lines]
+    assert column(page, "parameters") == [f"{line['parameters']:,}" for line in lines]
+    assert set(column(page, "name")) == {"mlp"}
+    assert page.locator(".live svg").count() == page.locator("figure").count() >= 9
+    links = page.locator("table[data-filter] a")
+    assert [(search / unquote(str(link.get_attribute("href")))).exists() for link in links.all()] == [True] * len(lines)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    links.first.click()
+    assert "test error" in page.inner_text("body")
+    assert complaints == []
+
+
+def test_the_leaderboard_sorts_by_keyboard_and_filters(browser: Browser, search: Path) -> None:
+    page, complaints = ready(browser, search)
+    best_first = column(page, "validation error")
+    header = page.locator("table[data-filter] th", has_text="optimizer.learning_rate")
+    header.locator("button").focus()
+    page.keyboard.press("Enter")
+    rates = [float(cell) for cell in column(page, "optimizer.learning_rate")]
+    assert rates == sorted(rates)
+    assert header.get_attribute("aria-sort") == "ascending"
+    page.keyboard.press("Enter")
+    assert [float(cell) for cell in column(page, "optimizer.learning_rate")] == rates[::-1]
+    assert header.get_attribute("aria-sort") == "descending"
+    page.locator("table[data-filter] th button", has_text="rank").click()
+    assert column(page, "validation error") == best_first
+
+    units = column(page, "model.units")
+    page.get_by_label("Filter").fill("[8] MLP")
+    assert column(page, "model.units") == ["[8]"] * units.count("[8]")
+    expect(page.get_by_role("status")).to_have_text(f"{units.count('[8]')} of {len(units)} shown")
+    page.get_by_label("Filter").fill("")
+    assert column(page, "model.units") == units
+    assert complaints == []
+
+
+def test_charts_tell_what_is_pointed_at_and_fade_what_is_not_picked(browser: Browser, search: Path) -> None:
+    page, complaints = ready(browser, search)
+    button = page.locator(".legend button").first
+    label = button.inner_text().partition(" ")[2].strip()
+    page.locator("figure", has_text="best first").locator(".mark-symbol path").first.hover()
+    tooltip = page.locator("#vg-tooltip-element.visible")
+    expect(tooltip).to_contain_text(label)
+    expect(tooltip).to_contain_text("optimizer.learning_rate=")
+
+    end = page.locator(".touch_marks path").first.evaluate(
+        """path => {
+          const end = path.getPointAtLength(path.getTotalLength() - 2).matrixTransform(path.getScreenCTM())
+          return [end.x + scrollX, end.y + scrollY]
+        }"""
+    )
+    page.evaluate("([_, y]) => scrollTo(0, y - 300)", end)
+    page.mouse.move(end[0], 300)
+    expect(tooltip).to_contain_text("last error %")
+    expect(tooltip).to_contain_text("seed 7")
+
+    def opacities() -> set[str | None]:
+        marks = page.locator("figure", has_text="Error and time").locator(".mark-symbol path").all()
+        return {mark.get_attribute("opacity") for mark in marks}
+
+    assert opacities() == {"0.9"}
+    button.focus()
+    page.keyboard.press("Enter")
+    assert button.get_attribute("aria-pressed") == "true"
+    page.wait_for_timeout(200)
+    assert opacities() == {"0.9", "0.12"}
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(200)
+    assert opacities() == {"0.9"}
+    assert complaints == []
+
+
+def test_what_files_hold_is_shown_and_nothing_more(browser: Browser, search: Path, tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=console.log(1)></script><script>console.log(2)</script>"
+    sweep = Sweep(Path(shutil.copytree(search, tmp_path / "sweep")))
+    for path in sweep.directory.glob("*/config.yaml"):
+        config = yaml.safe_load(path.read_text())
+        config["optimizer"]["name"] = f"{hostile}{path.parent.name}"
+        path.write_text(yaml.safe_dump(config))
+    rows = comparison.gather([sweep.directory])
+    report.write(sweep, plan.read(sweep), rows, len(rows))
+    page, complaints = ready(browser, sweep.directory)
+    page.locator("figure", has_text="best first").locator(".mark-symbol path").first.hover()
+    expect(page.locator("#vg-tooltip-element.visible")).to_contain_text(hostile)
+    assert page.locator("img, svg image, svg a").count() == 0
+    assert hostile in page.inner_text("table[data-filter]")
+    assert complaints == []
+
+
+def test_it_is_whole_without_a_script(browser: Browser, search: Path) -> None:
+    page, complaints = opened(browser, search / "report.html", 1200, java_script_enabled=False)
+    assert page.locator("figure svg").count() == page.locator("figure").count() >= 9
+    assert not page.get_by_label("Filter").is_visible()
+    assert page.locator("table[data-filter] button").count() == 0
+    assert complaints == []
+
+
+def test_it_prints(browser: Browser, search: Path) -> None:
+    page, complaints = ready(browser, search, 1000)
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.get_by_label("Filter").is_visible()
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    assert complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_on_a_card_can_be_read(browser: Browser, search: Path, scheme: Literal["light", "dark"]) -> None:
+    page, _ = ready(browser, search)
+    page.emulate_media(color_scheme=scheme)
+    card = rgba(page.evaluate("getComputedStyle(document.querySelector('section')).backgroundColor"))
+    assert contrast(card, (0, 0, 0) if scheme == "light" else (255, 255, 255)) > 12
+    for selector, least in {"svg text": 60, "td, th": 60, "td a": 6, "dd, dt": 4, ".legend button": 6}.items():
+        found = page.evaluate(COLORS, selector)
+        assert len(found) >= least
+        for text, background, opacity in found:
+            behind = over(rgba(background), card)
+            *color, alpha = rgba(text)
+            assert contrast(over((*color, alpha * float(opacity)), behind), behind) >= 4.5, (selector, text, background)
+    fills = page.evaluate("[...document.querySelectorAll('svg .mark-symbol path')].map(path => path.getAttribute('fill'))")
+    for fill in {fill for fill in fills if fill.startswith("#")}:
+        assert contrast((*bytes.fromhex(fill[1:]),), card) >= 3
