@@ -71,9 +71,8 @@ def plan_of(sweep: Sweep, *overrides: str) -> Plan:
         Job(number=number, directory=path.name, overrides=(f"seed={number}",), config_hash="0", seed=number)
         for number, path in enumerate(sorted(path for path in sweep.directory.iterdir() if path.is_dir()), 1)
     ]
-    return Plan(
-        layout=1, created="then", version="0", config_dir=None, config_name=None, overrides=overrides, jobs=tuple(jobs)
-    )
+    texts = {"created": "then", "version": "0", "config_dir": None, "config_name": None}
+    return Plan(layout=1, overrides=overrides, extensions=(), jobs=tuple(jobs), **texts)  # type: ignore[arg-type]
 
 
 def written(sweep: Sweep, *overrides: str, total: int | None = None) -> str:
