@@ -40,7 +40,7 @@ def test_directories_say_what_the_sweep_chose() -> None:
 
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=40), st.text(max_size=200)), max_size=12))
 def test_any_slug_is_a_short_safe_name(swept: list[tuple[str, str]]) -> None:
-    lines = tuple(f"{key}={value}" for key, value in swept)
+    lines = tuple(f"a.{key}={value}" for key, value in swept)
     (job,), _ = plan.extended([], [Point(lines, lines, EXPERIMENT)])
     assert len(job.directory.encode()) <= 100
     assert re.fullmatch(r"001_[A-Za-z0-9._=,+-]*", job.directory)
