@@ -2,7 +2,12 @@
 
 import contextlib
 import json
+import os
 from pathlib import Path
+
+from tests.conftest import ROOT
+
+SABOTEUR = str(ROOT / "tests" / "faults" / "saboteur")
 
 
 def sweep_of(place: Path) -> Path:
@@ -24,3 +29,8 @@ def workers(place: Path) -> list[str]:
             if (process / "cwd").readlink() == place and b"mnist_exp.sweep.worker" in (process / "cmdline").read_bytes():
                 found.append(process.name)
     return found
+
+
+def sabotage(faults: str) -> dict[str, str]:
+    """An environment in which these seeds meet these faults."""
+    return os.environ | {"PYTHONPATH": SABOTEUR, "SABOTAGE": faults}

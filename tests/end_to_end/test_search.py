@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from tests.conftest import TINY, Command
-from tests.end_to_end.sweeps import statuses, sweep_of, workers
+from tests.end_to_end.sweeps import sabotage, statuses, sweep_of, workers
 
 RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
 SEARCH = ("-m", "hydra/sweeper=optuna", *TINY, RATE)
@@ -112,3 +112,33 @@ def test_a_dry_run_tells_what_would_be_searched(command: Command, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert "optimizer.learning_rate: 0.0001 to 0.1, logarithmic" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_trials_are_asked_for_again_once(command: Command, tmp_path: Path) -> None:
+    arguments = (*SEARCH, "hydra.sweeper.n_trials=2", "training.epochs=1")
+    failed = command(*arguments, env=sabotage("7=vanish"))
+    assert failed.returncode == 1
+    sweep = sweep_of(tmp_path)
+    assert set(statuses(sweep).values()) == {"failed"}
+    mended = command("resume", str(sweep), "--retry-failed")
+    assert mended.returncode == 0, mended.stderr
+    finished = {path: path.stat().st_mtime_ns for path in sweep.glob("*/summary.json")}
+    again = command("resume", str(sweep), "--retry-failed")
+    assert again.returncode == 0, again.stderr
+    assert {path: path.stat().st_mtime_ns for path in sweep.glob("*/summary.json")} == finished
+    assert len(finished) == 2
+
+
+@pytest.mark.parametrize("damage", ["not JSON", ""])
+def test_a_damaged_study_is_told(damage: str, command: Command, tmp_path: Path) -> None:
+    assert command(*SEARCH, "hydra.sweeper.n_trials=1", "training.epochs=1").returncode == 0
+    sweep = sweep_of(tmp_path)
+    journal = sweep / "study.journal"
+    if damage:
+        lines = journal.read_text().splitlines()
+        journal.write_text("\n".join([lines[0], damage, *lines[1:]]) + "\n")
+    else:
+        journal.unlink()
+    refused = command("resume", str(sweep), "hydra.sweeper.n_trials=2")
+    assert refused.returncode == 3, refused.stderr
+    assert "study.journal" in refused.stderr

@@ -2,7 +2,7 @@
 
 import csv
 import json
-import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,17 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT, TINY, Command
-from tests.end_to_end.sweeps import statuses, sweep_of, workers
+from tests.conftest import TINY, Command
+from tests.end_to_end.sweeps import sabotage, statuses, sweep_of, workers
 from tests.end_to_end.test_run import weights
 from tests.faults.result import result_of
-
-SABOTEUR = str(ROOT / "tests" / "faults" / "saboteur")
-
-
-def sabotage(faults: str) -> dict[str, str]:
-    """An environment in which these seeds meet these faults."""
-    return os.environ | {"PYTHONPATH": SABOTEUR, "SABOTAGE": faults}
 
 
 def test_a_sweep_trains_every_combination(command: Command, tmp_path: Path, trained: Path) -> None:
@@ -183,3 +176,73 @@ def test_settings_for_other_thread_pools_share_a_sweep(command: Command, tmp_pat
     done = command("-m", *TINY, "training.batch_size=64,1", "dataset.limit=200", "training.epochs=1")
     assert done.returncode == 0, done.stderr
     assert len(statuses(sweep_of(tmp_path))) == 2
+
+
+def test_a_dry_run_of_resume_trains_nothing(command: Command, tmp_path: Path) -> None:
+    assert command("-m", *TINY, "seed=1", "training.epochs=1").returncode == 0
+    sweep = sweep_of(tmp_path)
+    before = (sweep / "sweep.yaml").read_text()
+    done = command("resume", str(sweep), "seed=range(3)", "sweep.dry_run=true")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["2", "3", "2"]
+    assert (sweep / "sweep.yaml").read_text() == before
+
+
+def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mnist_exp", "-m", *TINY, "seed=range(3)", "progress=quiet"],
+        cwd=tmp_path, env=sabotage("0=deaf"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,  # noqa: PLW1509
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while "running" not in statuses_in(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(1)  # it is deaf by now
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert time.monotonic() - began < 8  # it waits for ten seconds if asked once
+    assert workers(tmp_path) == []
+    assert "failed" not in statuses_in(tmp_path)
+
+
+def statuses_in(place: Path) -> list[str]:
+    """What the jobs of the only sweep say, if there is one yet."""
+    return [json.loads(path.read_text())["status"] for path in place.glob("runs/*/*/status.json")]
+
+
+def test_nothing_in_the_current_directory_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit(9)")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "mnist_exp", "-m", *TINY, "seed=1", "training.epochs=1"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("override", ["hydra.searchpath=[pkg://this]", "+hydra.callbacks.x._target_=os.getcwd", "--version"])
+def test_a_hostile_plan_runs_no_code(override: str, command: Command, tmp_path: Path) -> None:
+    assert command("-m", *TINY, "seed=1,2", "training.epochs=1", env=sabotage("2=vanish")).returncode == 1
+    sweep = sweep_of(tmp_path)
+    plan = yaml.safe_load((sweep / "sweep.yaml").read_text())
+    plan["jobs"][1]["overrides"].append(override)
+    (sweep / "sweep.yaml").write_text(yaml.safe_dump(plan))
+    refused = command("resume", str(sweep), "--retry-failed")
+    assert refused.returncode in {2, 3}
+    assert "Zen of Python" not in refused.stdout
+    assert refused.stderr.startswith("error: ")
+
+
+def test_a_changed_config_is_one_failed_job_and_a_damaged_one_is_written_anew(command: Command, tmp_path: Path) -> None:
+    faults = sabotage("1=vanish,2=vanish")
+    assert command("-m", *TINY, "seed=range(3)", "training.epochs=1", env=faults).returncode == 1
+    sweep = sweep_of(tmp_path)
+    changed, damaged = sweep / "002_mlp_s1" / "config.yaml", sweep / "003_mlp_s2" / "config.yaml"
+    changed.write_text(changed.read_text().replace("batch_size: 64", "batch_size: 32"))
+    damaged.write_text("{")
+    done = command("resume", str(sweep), "--retry-failed", "sweep.retries=0")
+    assert done.returncode == 1
+    assert "002_mlp_s1/config.yaml: is not of the experiment that was planned" in done.stderr
+    assert statuses(sweep)["003_mlp_s2"] == "completed"
