@@ -1,17 +1,21 @@
 """The charts of a run, as SVG: numbers and the words below go in, nothing that a user wrote."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from mnist_exp.report import vega
-from mnist_exp.report.vega import TICKS
+from mnist_exp.report import svg
+from mnist_exp.report.svg import Panel, Scale
 from mnist_exp.training.history import Epoch
 
-TRAIN, VALIDATION = "#4a80c8", "#d1603d"
-PANEL = {"width": 240, "height": 190}  # pixels; the page stretches them
+TRAIN, VALIDATION = "#4a80c8", "#d1603d"  # both stand out on white and on black
+MARKS = {TRAIN: svg.circle, VALIDATION: svg.square}  # who sees no colours sees shapes
+WIDTH, HEIGHT = 240, 190  # of a panel with curves, in pixels; the page stretches them
+SIDE = 320  # of the reliability diagram
+LEGEND = 32  # pixels above the panels
 MOST_POINTS = 200  # of a curve, on a panel of 240 pixels
 MOST_DOTS = 50  # with more epochs, dots would hide the line
 
@@ -26,21 +30,23 @@ def learning_curves(history: Sequence[Epoch], learning_rates: np.ndarray) -> str
     Returns:
         A document with the root <svg>.
     """
-    train_errors = [row.train_error_percent for row in history]
-    validation_errors = [row.validation_error_percent for row in history]
-    begins = np.linspace(0, len(history), len(learning_rates) + 1)  # the last is the end
+    epochs = len(history)
+    ends = np.arange(1, epochs + 1)
+    begins = np.linspace(0, epochs, len(learning_rates) + 1)  # the last is the end
     rates = np.append(learning_rates, learning_rates[-1]).astype(np.float64)
+    losses = [row.train_loss for row in history], [row.validation_loss for row in history]
+    errors = [row.train_error_percent for row in history], [row.validation_error_percent for row in history]
     panels = [
-        _curves("loss", [row.train_loss for row in history], [row.validation_loss for row in history]),
-        _curves("error %", train_errors, validation_errors),
-        {
-            "data": {"values": _points(begins, rates)},
-            "mark": {"type": "line", "color": TRAIN},
-            "encoding": _by_epoch(len(history), "learning rate"),
-            **PANEL,
-        },
+        _curves(
+            title, epochs, {color: (ends, np.array(values, np.float64)) for color, values in zip(MARKS, both, strict=True)}
+        )
+        for title, both in (("loss", losses), ("error %", errors))
     ]
-    return vega.svg({"hconcat": panels, "spacing": 28})
+    panels.append(_curves("learning rate", epochs, {TRAIN: (begins, rates)}, dots=False))
+    legend = _key(0, TRAIN, "training (during the epoch)")
+    if history[0].validation_loss is not None:
+        legend += _key(185, VALIDATION, "validation (after it)")
+    return svg.document(panels, legend, LEGEND)
 
 
 def reliability(calibration: dict[str, Any]) -> str:
@@ -54,24 +60,13 @@ def reliability(calibration: dict[str, Any]) -> str:
     """
     filled = [bin_ for bin_ in calibration["bins"] if bin_["n"]]
     total = sum(bin_["n"] for bin_ in filled)
-    circles = [{"x": bin_["confidence"], "y": bin_["accuracy"], "size": 40 + 600 * bin_["n"] / total} for bin_ in filled]
-    x = {"field": "x", "type": "quantitative", "title": "confidence", "scale": {"domain": [0, 1]}}
-    y = {"field": "y", "type": "quantitative", "title": "accuracy", "scale": {"domain": [0, 1]}}
-    diagonal = {
-        "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
-        "mark": {"type": "line", "color": "currentColor", "opacity": 0.5, "strokeDash": [5, 4], "strokeWidth": 1},
-    }
-    meaning = {
-        "data": {"values": [{"x": 0.03, "y": 0.05}]},
-        "mark": {"type": "text", "text": "perfect calibration", "angle": -45, "align": "left", "baseline": "bottom"},
-    }
-    circle = {
-        "mark": {"type": "circle", "color": TRAIN, "opacity": 0.75},
-        "encoding": {"size": {"field": "size", "type": "quantitative", "scale": None}},
-    }
-    layers = [diagonal, meaning, circle]
-    plane = {"width": 320, "height": 320, "encoding": {"x": x, "y": y}}
-    return vega.svg(plane | {"data": {"values": circles}, "layer": layers})
+    panel = Panel(SIDE, SIDE, Scale("confidence", 1, 0.5), Scale("accuracy", 1, 0.5))
+    places = panel.place(*(np.array([bin_[axis] for bin_ in filled]) for axis in ("confidence", "accuracy")))
+    radii = [math.sqrt(10 + 150 * bin_["n"] / total) for bin_ in filled]
+    circles = "".join(svg.circle(*place, radius) for place, radius in zip(places, radii, strict=True))
+    diagonal = f'<path d="M0,{SIDE}L{SIDE},0" stroke="currentColor" stroke-opacity=".5" stroke-dasharray="5 4"/>'
+    meaning = svg.text(0.03 * SIDE, 0.95 * SIDE - 2, "perfect calibration", turned=-45)
+    return svg.document([(panel, f'{diagonal}{meaning}<g fill="{TRAIN}" fill-opacity=".75">{circles}</g>')])
 
 
 def thinned(values: np.ndarray, most: int = MOST_POINTS) -> np.ndarray:
@@ -94,32 +89,22 @@ def thinned(values: np.ndarray, most: int = MOST_POINTS) -> np.ndarray:
     return np.array(sorted(kept))
 
 
-def _curves(title: str, train: Sequence[float], validation: Sequence[float | None]) -> dict[str, Any]:
-    """A panel with one curve or two, an epoch's values where the epoch ends."""
-    ends = np.arange(1, len(train) + 1)
-    held_out = [value for value in validation if value is not None]
-    curves = [("training (during the epoch)", np.array(train), TRAIN, "circle")]
-    if held_out:
-        curves.append(("validation (after it)", np.array(held_out), VALIDATION, "square"))
-    names, _, colors, shapes = zip(*curves, strict=True)
-    values = [point | {"of": name} for name, curve, _, _ in curves for point in _points(ends, curve)]
-    encoding = _by_epoch(len(train), title) | {
-        "color": {"field": "of", "type": "nominal", "scale": {"domain": names, "range": colors}},
-        "shape": {"field": "of", "type": "nominal", "scale": {"domain": names, "range": shapes}},
-    }
-    dots = {"filled": True, "size": 28} if len(train) <= MOST_DOTS else False
-    return {"data": {"values": values}, "mark": {"type": "line", "point": dots}, "encoding": encoding, **PANEL}
+def _curves(
+    title: str, epochs: int, curves: dict[str, tuple[np.ndarray, np.ndarray]], dots: bool = True
+) -> tuple[Panel, str]:
+    """A panel with the curves that have values; NaN, of an epoch without validation, is none."""
+    known = {color: (x[np.isfinite(y)], y[np.isfinite(y)]) for color, (x, y) in curves.items() if np.isfinite(y).any()}
+    greatest = max((float(y.max()) for _, y in known.values()), default=0.0)
+    panel = Panel(WIDTH, HEIGHT, Scale.of("epoch", epochs, whole=True), Scale.of(title, greatest))
+    marks = []
+    for color, (x, y) in known.items():
+        chosen = thinned(y)
+        places = panel.place(x[chosen], y[chosen])
+        marks.append(svg.line(places, color))
+        if dots and epochs <= MOST_DOTS:
+            marks.append(f'<g fill="{color}">{"".join(MARKS[color](*place, 2.65) for place in places)}</g>')
+    return panel, "".join(marks)
 
 
-def _by_epoch(epochs: int, title: str) -> dict[str, Any]:
-    """The axes of all panels: epochs trained, and a quantity from 0 on."""
-    across = {"tickCount": min(TICKS, epochs), "format": "d"}  # not more, or there would be halves of epochs
-    return {
-        "x": {"field": "x", "type": "quantitative", "title": "epoch", "axis": across, "scale": {"domain": [0, epochs]}},
-        "y": {"field": "y", "type": "quantitative", "title": title, "scale": {"zero": True}},
-    }
-
-
-def _points(x: np.ndarray, y: np.ndarray) -> list[dict[str, float]]:
-    chosen = thinned(y)
-    return [{"x": across, "y": up} for across, up in zip(x[chosen].tolist(), y[chosen].tolist(), strict=True)]
+def _key(x: int, color: str, meaning: str) -> str:
+    return f'<g fill="{color}">{MARKS[color](str(x + 6), "10", 5)}</g>{svg.text(x + 16, 14, meaning)}'

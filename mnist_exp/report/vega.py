@@ -1,4 +1,4 @@
-"""Vega-Lite: the look of all charts, a chart as SVG, and the library for a page whose charts answer.
+"""Vega-Lite: the look of a sweep's charts, a chart as SVG, and the library for a page whose charts answer.
 
 Text and axes take the colour of the text around them, the data colours that stand out on white and on black; so the same
 chart serves a light page, a dark one, print, and as a file of its own.
@@ -73,8 +73,8 @@ class Chart:
 def svg(spec: Spec) -> str:
     """A chart as a document with the root <svg>.
 
-    The first one of a process starts a JavaScript engine and its threads: 0.4 s, and 200 MB that only a report needs. A
-    child forked after that must not draw: it would wait for threads that it does not have.
+    The first one of a process starts a JavaScript engine and its threads: 0.4 s, and 200 MB that only the report of a sweep
+    needs. A child forked after that must not draw: it would wait for threads that it does not have.
     """
     import vl_convert
 

@@ -1,15 +1,18 @@
 """The charts as SVG: every number where it belongs, at any length of training, in colours for the light and the dark."""
 
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mnist_exp import evaluation
 from mnist_exp.report import charts
+from mnist_exp.report.svg import Scale
 from mnist_exp.training.history import Epoch
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -32,20 +35,39 @@ def texts(svg: str) -> list[str]:
 
 def lines(svg: str, color: str) -> list[np.ndarray]:
     """The points of every line of that colour, (n, 2), in pixels from the left and the top of its panel."""
-    groups = [group for group in elements(svg, "g") if "mark-line role-mark" in group.get("class", "")]
-    paths = [path for group in groups for path in group.iter(f"{SVG}path") if path.get("stroke") == color]
-    return [np.array(re.findall(r"[ML]([\d.e-]+),([\d.e-]+)", path.get("d", "")), float) for path in paths]
+    paths = [path for path in elements(svg, "path") if path.get("stroke") == color]
+    return [np.array(re.findall(r"[ML]([^,]+),([^LM]+)", path.get("d", "")), float) for path in paths]
+
+
+def filled(svg: str, color: str, tag: str, *attributes: str) -> np.ndarray:
+    """The attributes of the marks of that colour, (n, attributes)."""
+    groups = [group for group in elements(svg, "g") if group.get("fill") == color]
+    return np.array(
+        [[float(mark.get(name, "")) for name in attributes] for group in groups for mark in group.iter(SVG + tag)]
+    )
+
+
+def panels(svg: str) -> list[ET.Element]:
+    return [group for group in ET.fromstring(svg).findall(f"{SVG}g") if group.find(f"{SVG}g/{SVG}line") is not None]
+
+
+def tick_labels(panel: ET.Element) -> tuple[list[str], list[str]]:
+    """At the axis that goes across, and at the one that goes up."""
+    words = panel.findall(f"{SVG}text")
+    up = [text.text or "" for text in words if text.get("text-anchor") == "end"]
+    return [text.text or "" for text in words if text.get("text-anchor") == "middle"][:-2], up
 
 
 def test_every_epoch_and_step_is_where_it_belongs() -> None:
     rates = np.linspace(0.1, 0, 20, dtype=np.float32)
     loss, error, rate = lines(charts.learning_curves(epochs(4), rates), charts.TRAIN)
     assert loss[:, 0] == pytest.approx([60, 120, 180, 240])
-    assert 190 - loss[:, 1] == pytest.approx((190 - loss[0, 1]) / np.arange(1, 5), abs=1e-3)
+    assert 190 - loss[:, 1] == pytest.approx((190 - loss[0, 1]) / np.arange(1, 5), abs=0.011)
     assert error[:, 0] == pytest.approx(loss[:, 0])
-    assert 190 - error[:, 1] == pytest.approx((190 - error[0, 1]) / np.arange(1, 5), abs=1e-3)
-    assert rate[:, 0] == pytest.approx(np.linspace(0, 240, 21), abs=1e-3)
-    assert 190 - rate[:, 1] == pytest.approx((190 - rate[0, 1]) * np.append(rates, 0) / 0.1, abs=1e-3)
+    assert 190 - error[:, 1] == pytest.approx((190 - error[0, 1]) / np.arange(1, 5), abs=0.011)
+    assert rate[:, 0] == pytest.approx(np.linspace(0, 240, 21), abs=0.011)
+    assert 190 - rate[:, 1] == pytest.approx((190 - rate[0, 1]) * np.append(rates, 0) / 0.1, abs=0.011)
+    assert [curve[:, 1].min() for curve in (loss, error, rate)] == [0, 0, 0]  # 0.5, 10 and 0.1 are round numbers
 
 
 def test_validation_is_drawn_if_there_is_one() -> None:
@@ -60,20 +82,65 @@ def test_validation_is_drawn_if_there_is_one() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 60])
 def test_epochs_are_counted_in_whole_numbers(count: int) -> None:
     svg = charts.learning_curves(epochs(count), CONSTANT)
-    root = ET.fromstring(svg)
-    (first, *_) = (group for group in root.iter(f"{SVG}g") if "concat_0_group" in group.get("class", ""))
-    groups = [group for group in first.iter(f"{SVG}g") if "role-axis-label" in group.get("class", "")]
-    ticks = [int(element.text or "") for element in groups[0].iter(f"{SVG}text")]
-    assert ticks == sorted(set(ticks))
-    assert ticks[0] == 0
-    assert 2 <= len(ticks) <= 5
+    assert len(panels(svg)) == 3
+    for panel in panels(svg):
+        ticks = [int(label) for label in tick_labels(panel)[0]]
+        assert ticks == list(range(0, count + 1, ticks[1]))
+        assert 2 <= len(ticks) <= 5
+    assert [text for text in texts(svg) if text in {"loss", "error %", "learning rate"}] == [
+        "loss",
+        "error %",
+        "learning rate",
+    ]
     assert texts(svg).count("epoch") == 3
+
+
+def test_the_quantities_begin_at_0_and_have_round_ticks() -> None:
+    loss, error, rate = (tick_labels(panel)[1] for panel in panels(charts.learning_curves(epochs(4), CONSTANT)))
+    assert loss == ["0.0", "0.2", "0.4"]
+    assert error == ["0", "5", "10"]
+    assert rate == ["0.0000", "0.0005", "0.0010"]
+
+
+@given(st.floats(0, allow_infinity=False))
+@example(0.0)
+@example(1e-7)
+@example(2.5e9)
+def test_ticks_of_any_quantity_are_few_and_tell_their_value(greatest: float) -> None:
+    scale = Scale.of("loss", greatest)
+    parts, labels = zip(*scale.ticks(), strict=True)
+    assert 3 <= len(labels) == len(set(labels)) <= 6
+    assert max(map(len, labels)) <= 8
+    assert [float(label) for label in labels] == pytest.approx([part * scale.end for part in parts])
+    assert (parts[0], labels[0].strip("0.")) == (0, "")
+    assert max(parts) <= 1 + 1e-9
+    if 1e-300 < greatest < 1e300:
+        assert greatest * (1 - 1e-6) <= scale.end <= 1.5 * greatest
+
+
+def test_few_epochs_have_dots_that_differ_in_shape_and_many_have_none() -> None:
+    for count, dots in ((1, 1), (50, 50), (51, 0)):
+        svg = charts.learning_curves(epochs(count), CONSTANT)
+        assert len(filled(svg, charts.TRAIN, "circle", "r")) == 2 * dots + 1  # in two panels, and in the legend
+        assert len(filled(svg, charts.VALIDATION, "rect", "width")) == 2 * dots + 1
+        assert len(filled(svg, charts.TRAIN, "rect", "x")) == len(filled(svg, charts.VALIDATION, "circle", "r")) == 0
+    svg = charts.learning_curves(epochs(5), CONSTANT)
+    _, *dots_of_both = filled(svg, charts.TRAIN, "circle", "cx", "cy")
+    assert np.array(dots_of_both) == pytest.approx(np.concatenate(lines(svg, charts.TRAIN)[:2]))
+
+
+def test_what_is_no_number_is_left_out() -> None:
+    history = epochs(4)
+    history[2] = Epoch(3, 1e-3, float("nan"), 5.0, None, None, 1.5, 100.0)
+    svg = charts.learning_curves(history, CONSTANT)
+    assert "nan" not in svg.lower()
+    assert [line[:, 0].tolist() for line in lines(svg, charts.TRAIN)[:2]] == [[60, 120, 240], [60, 120, 180, 240]]
+    assert [line[:, 0].tolist() for line in lines(svg, charts.VALIDATION)] == [[60, 120, 240]] * 2
 
 
 def test_one_epoch_of_one_step_can_be_seen() -> None:
     svg = charts.learning_curves(epochs(1), np.array([1e-3], np.float32))
-    dots = [path for path in elements(svg, "path") if path.get("fill") == charts.TRAIN and path.get("transform")]
-    assert sum((path.get("transform") or "").startswith("translate(240,") for path in dots) == 2
+    assert (filled(svg, charts.TRAIN, "circle", "cx")[1:] == 240).all()
     *_, rate = lines(svg, charts.TRAIN)
     assert rate[:, 0] == pytest.approx([0, 240])
 
@@ -82,10 +149,11 @@ def test_a_long_training_is_a_small_file_that_keeps_its_peaks() -> None:
     history = epochs(2000)
     history[776] = Epoch(777, 1e-3, 5.0, 90.0, 0.4, 8.0, 1.5, 100.0)
     svg = charts.learning_curves(history, np.linspace(0, 1e-3, 400_000, dtype=np.float32))
-    assert len(svg) < 60_000
+    assert len(svg) < 30_000
+    assert all(len(line) <= charts.MOST_POINTS for line in lines(svg, charts.TRAIN) + lines(svg, charts.VALIDATION))
     loss, error, rate = lines(svg, charts.TRAIN)
-    assert loss[loss[:, 1].argmin(), 0] == pytest.approx(777 / 2000 * 240)
-    assert error[error[:, 1].argmin(), 0] == pytest.approx(777 / 2000 * 240)
+    assert loss[loss[:, 1].argmin(), 0] == pytest.approx(777 / 2000 * 240, abs=0.006)
+    assert error[error[:, 1].argmin(), 0] == pytest.approx(777 / 2000 * 240, abs=0.006)
     assert rate[[0, -1], 0] == pytest.approx([0, 240])
 
 
@@ -104,11 +172,13 @@ def test_a_bin_lies_at_its_confidence_and_accuracy_and_grows_with_its_images() -
     probabilities = np.array([[0.9, 0.1]] * 8 + [[0.4, 0.6]] * 2, np.float32)
     labels = np.array([0] * 6 + [1] * 2 + [1, 0])
     svg = charts.reliability(evaluation.calibration(probabilities, labels))
-    circles = [path for path in elements(svg, "path") if path.get("fill") == charts.TRAIN]
-    places = np.array([re.findall(r"[\d.]+", path.get("transform") or "") for path in circles], float)
-    assert places == pytest.approx(320 * np.array([[0.6, 1 - 0.5], [0.9, 1 - 0.75]]), abs=1e-3)
-    radii = np.array([float(re.findall(r"[\d.]+", path.get("d") or "")[0]) for path in circles])
-    assert (2 * radii) ** 2 == pytest.approx([40 + 600 * 0.2, 40 + 600 * 0.8], rel=0.01)
+    circles = filled(svg, charts.TRAIN, "circle", "cx", "cy", "r")
+    assert circles[:, :2] == pytest.approx(320 * np.array([[0.6, 1 - 0.5], [0.9, 1 - 0.75]]), abs=0.006)
+    assert (2 * circles[:, 2]) ** 2 == pytest.approx([40 + 600 * 0.2, 40 + 600 * 0.8], rel=0.01)
+    (plane,) = panels(svg)
+    assert tick_labels(plane) == (["0.0", "0.5", "1.0"], ["0.0", "0.5", "1.0"])
+    (diagonal,) = (path for path in elements(svg, "path") if path.get("stroke-dasharray"))
+    assert diagonal.get("d") == "M0,320L320,0"
 
 
 def test_colours_are_the_pages_or_stand_out_on_both() -> None:
@@ -120,4 +190,27 @@ def test_colours_are_the_pages_or_stand_out_on_both() -> None:
         used = {element.get(which) for element in elements_ for which in ("fill", "stroke")} - {None}
         assert used <= {"none", "currentColor", charts.TRAIN, charts.VALIDATION}
         assert {element.get("fill") for element in elements_ if element.tag == f"{SVG}text"} == {"currentColor"}
-        assert {element.tag.removeprefix(SVG) for element in elements_} <= {"svg", "g", "path", "line", "text"}
+        assert {element.tag.removeprefix(SVG) for element in elements_} <= {
+            "svg",
+            "g",
+            "path",
+            "line",
+            "text",
+            "circle",
+            "rect",
+        }
+        _, _, *size = map(float, (ET.fromstring(svg).get("viewBox") or "").split())
+        assert size == [float(ET.fromstring(svg).get(name) or "") for name in ("width", "height")]
+
+
+def test_a_run_is_drawn_without_the_engine_of_a_sweep() -> None:
+    code = """
+import sys
+import numpy as np
+from mnist_exp import report
+from mnist_exp.training.history import Epoch
+report.charts.learning_curves([Epoch(1, 1e-3, 0.5, 10, None, None, 1.5, 100.0)], np.ones(1, np.float32))
+report.charts.reliability({"bins": [{"n": 1, "confidence": 0.5, "accuracy": 1.0}]})
+print("vl_convert" in sys.modules)
+"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
