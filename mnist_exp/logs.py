@@ -29,7 +29,8 @@ def logged(path: Path) -> Iterator[None]:
         for logger in loggers:
             logger.removeHandler(handler)
         logging.captureWarnings(False)
-        handler.close()
+        with contextlib.suppress(OSError):  # a full disk, which what is written next tells
+            handler.close()
 
 
 class _FileHandler(logging.FileHandler):

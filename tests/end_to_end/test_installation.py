@@ -40,7 +40,7 @@ def test_the_wheel_holds_the_configuration_and_the_digits(wheel: Path) -> None:
     expected = {f"mnist_exp/conf/{path.relative_to(ROOT / 'conf').as_posix()}" for path in ROOT.glob("conf/**/*.yaml")}
     expected |= {f"mnist_exp/datasets/mnist/{name}.gz" for name in mnist.FILES}
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/**/*.py")}
-    expected |= {f"mnist_exp/report/templates/{name}" for name in ("report.html.j2", "report.css")}
+    expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/report/templates/*")}
     expected |= {"mnist_exp/datasets/mnist/NOTICE.md", "mnist_exp/py.typed", "mnist_exp/conf/__init__.py"}
     assert {name for name in names if ".dist-info" not in name} == expected
 
