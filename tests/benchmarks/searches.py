@@ -70,8 +70,10 @@ def main() -> int:
     text = "\n".join(lines)
     print(text)
     if arguments.readme:
-        page = re.sub(r"(<!-- search table -->\n).*?(\n<!-- end of search table -->)", rf"\g<1>{text}\g<2>",
-                      README.read_text(), flags=re.DOTALL)  # fmt: skip
+        marked = r"(<!-- search table -->\n).*?(<!-- end of search table -->)"
+        page, places = re.subn(marked, rf"\g<1>{text}\n\g<2>", README.read_text(), flags=re.DOTALL)
+        if places != 1:
+            raise ValueError(f"{README.name} has {places} places for the table")
         README.write_text(page)
     better = statistics.mean(differences) > 0
     print("the search found more than chance" if better else "THE SEARCH FOUND NO MORE THAN CHANCE", file=sys.stderr)

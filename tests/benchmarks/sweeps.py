@@ -106,11 +106,11 @@ def main() -> int:
     text = "\n".join([*few, "", *many])
     print(text)
     if arguments.readme:
-        page = README.read_text()
-        begin, end = "<!-- make benchmark-sweeps -->\n", "\n<!-- end of sweeps -->"
-        before, _, rest = page.partition(begin)
-        _, _, after = rest.partition(end)
-        README.write_text(f"{before}{begin}{text}{end}{after}")
+        marked = r"(<!-- make benchmark-sweeps -->\n).*?(<!-- end of sweeps -->)"
+        page, places = re.subn(marked, rf"\g<1>{text}\n\g<2>", README.read_text(), flags=re.DOTALL)
+        if places != 1:
+            raise ValueError(f"{README.name} has {places} places for the tables")
+        README.write_text(page)
     print("every bar is met" if fast and light else "A BAR IS MISSED", file=sys.stderr)
     return 0 if fast and light else 1
 
