@@ -51,10 +51,10 @@ sweep-demo: .venv/.installed ## kill a sweep of 12 jobs half-way, resume it, and
 	@$(BIN)/python tests/benchmarks/sweep_demo.py $(ARGS)
 
 benchmark-sweeps: .venv/.installed-dev ## measure what is promised about sweeps
-	@$(BIN)/python tests/benchmarks/sweeps.py $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.sweeps $(ARGS)
 
 benchmark-searches: .venv/.installed-dev ## see whether a search finds more than chance
-	@$(BIN)/python tests/benchmarks/searches.py $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.searches $(ARGS)
 
 faults: .venv/.installed-dev ## break runs on purpose, many times, and count what survives (15 minutes)
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -12,7 +12,8 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE
 from mnist_exp.sweep import launchers, plan
 from mnist_exp.sweep.plan import Plan, Sweep
-from mnist_exp.sweep.search import Search, sampler
+from mnist_exp.sweep.sampling import sampler
+from mnist_exp.sweep.search import Search
 
 
 def start(parsed: argparse.Namespace, execution: HydraConfig, settings: OptunaSweeperConfig) -> int:

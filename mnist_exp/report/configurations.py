@@ -1,10 +1,9 @@
 """Charts of many runs: their curves, and what their configurations came to against what they cost.
 
 The best configurations have a colour and a shape each, which are the same in every chart and in the page's legend; the rest
-share a grey. The signal `picked` holds what the reader chose in the legend, and the others fade.
+share a grey.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,23 @@ from typing import Any
 import numpy as np
 
 from mnist_exp.report.charts import thinned
+from mnist_exp.report.encodings import (
+    BROAD,
+    MARGIN,
+    OTHERS,
+    UNFINISHED,
+    Mark,
+    axis,
+    color,
+    faded,
+    measured,
+    plane,
+    points,
+    shown_as,
+    ticks,
+    told,
+    whole_numbers,
+)
 from mnist_exp.report.vega import TOUCH, Chart, Spec
 
 # Each stands out by 3 : 1 on white and on the dark card.
@@ -19,17 +35,12 @@ COLORS = ("#4a80c8", "#d1603d", "#2f9665", "#9b6bd3", "#a17a1c", "#c0508f", "#29
 SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left")
 SIGNS = "●■◆▲✚▼►◄"  # the shapes in the legend
 GREY = "#808894"
-OTHERS, UNFINISHED = "other configurations", "without a result"
 
 MOST_BARS = 30  # intervals in one chart
-FADED = 0.12  # opacity
 MANY = 60  # curves, where those of the others would cover the best
 FEW = 6  # intervals, which have more room
-MARGIN = {"left": 28, "right": 5, "top": 5, "bottom": 5}  # a reader's font may be wider than the one that is measured
 MOST_POINTS = 12_000  # of all curves together
 FEWEST_POINTS, ENOUGH_POINTS = 12, 200  # of one of them
-WIDTH, BROAD = 480, 1040  # pixels, where no script fits the chart to the page: a chart of half its width, and of all of it
-WIDE = 6.0  # from the least to the greatest: a logarithmic axis shows more
 
 CONFIGURATIONS, RUNS = "configurations", "runs"  # the tables
 
@@ -59,16 +70,6 @@ class Curve:
     errors: np.ndarray  # validation, in percent, float64 (n,)
 
 
-@dataclass(frozen=True)
-class Mark:
-    """What stands for a configuration, or for several, in every chart."""
-
-    label: str
-    color: str
-    shape: str
-    sign: str
-
-
 def legend(configurations: Sequence[Configuration], unfinished: bool) -> list[Mark]:
     """The marks of a page, best first.
 
@@ -83,13 +84,6 @@ def legend(configurations: Sequence[Configuration], unfinished: bool) -> list[Ma
     if unfinished:
         marks.append(Mark(UNFINISHED, GREY, "stroke", "╌"))
     return marks
-
-
-def shown_as(label: str | None, marks: Sequence[Mark]) -> str:
-    """The label of the mark that stands for a configuration."""
-    if label is None:
-        return UNFINISHED
-    return label if any(mark.label == label for mark in marks) else OTHERS
 
 
 def configuration_rows(configurations: Sequence[Configuration], marks: Sequence[Mark]) -> list[dict[str, Any]]:
@@ -139,17 +133,17 @@ def learning_curves(curves: Sequence[Curve], marks: Sequence[Mark]) -> Chart:
     last = int(max(curve.epochs[-1] for curve in curves))
     smallest, greatest = min(curve.errors.min() for curve in curves), max(curve.errors.max() for curve in curves)
     across = {
-        "axis": {"format": "d", **_ticks(_whole_numbers(last))},
+        "axis": {"format": "d", **ticks(whole_numbers(last))},
         "scale": {"domain": [1 if last > 1 else 0, last], "nice": False},
     }
     spec = {
         **plane(320, BROAD),
         "transform": [{"flatten": ["epoch", "error"]}],
         "encoding": {
-            "x": _axis("epoch", "epoch", **across),
+            "x": axis("epoch", "epoch", **across),
             "y": measured("error", "validation error %", smallest, greatest, zero=True),
             "detail": {"field": "run"},
-            "color": _color(marks),
+            "color": color(marks),
         },
         "layer": [
             {
@@ -191,7 +185,7 @@ def intervals(configurations: Sequence[Configuration], marks: Sequence[Mark], im
     spec = {
         **plane(len(best) * (24 if len(best) > FEW else 40), BROAD),
         "padding": MARGIN,
-        "encoding": {"y": label | {"axis": {"labelLimit": 420, "grid": False}}, "color": _color(marks), "x": x},
+        "encoding": {"y": label | {"axis": {"labelLimit": 420, "grid": False}}, "color": color(marks), "x": x},
         "layer": [{"transform": only, "mark": _dot(70), "encoding": _of_configuration(marks, images)}],
     }
     repeated = any(one.interval for one in best)
@@ -232,75 +226,10 @@ def costs(configurations: Sequence[Configuration], marks: Sequence[Mark], images
         yield Chart(field, title, f"Mean {images} error in percent against {unit}", CONFIGURATIONS, spec)
 
 
-def measured(field: str, title: str, least: float, greatest: float, zero: bool = False, log: bool | None = None) -> Spec:
-    """An axis of numbers, logarithmic if it is to be, or if they lie far apart; its title says it."""
-    axis: Spec = {"labelOverlap": True} | ({"format": "~s"} if greatest >= 1e4 else {})
-    if not (least > 0 and (greatest / least > WIDE if log is None else log)):
-        return _axis(field, title, scale={"zero": zero, "padding": 0 if zero else 8}, axis=axis)
-    if len(numbers := list(_round_numbers(least, greatest))) > 1:
-        axis |= _ticks(numbers)
-    scale = {"type": "log", "nice": False, "padding": 8}
-    return _axis(field, f"{title}, logarithmic", scale=scale, axis={"format": "~r"} | axis)
-
-
-def faded(opacity: float, others: float | None = None) -> Spec:
-    """Opaque so far, `others` less so, and hardly to be seen while the reader has picked something else."""
-    hidden = {"test": "picked !== null && picked !== datum.of", "value": FADED}
-    grey = {"test": f"picked === null && datum.of === '{OTHERS}'", "value": opacity if others is None else others}
-    return {"condition": [hidden, grey], "value": opacity}
-
-
-def told(*fields: tuple[str, str]) -> list[Spec]:
-    """A tooltip: fields of the table, each with its title."""
-    return [{"field": field, "title": title} for field, title in fields]
-
-
-def points(marks: Sequence[Mark]) -> Spec:
-    """The colour and shape of a point by what it stands for."""
-    labels = [mark.label for mark in marks]
-    shape = {"scale": {"domain": labels, "range": [mark.shape for mark in marks]}, "legend": None}
-    return {"color": _color(marks), "shape": {"field": "of", "type": "nominal", **shape}}
-
-
-def plane(height: int, width: int = WIDTH) -> Spec:
-    """The size of a chart in pixels, and the signal of what is picked."""
-    return {"width": width, "height": height, "params": [{"name": "picked", "value": None}]}
-
-
-def _ticks(values: Sequence[float]) -> Spec:
-    """These and no others; without the count, Vega would leave out some of them."""
-    return {"values": [*values], "tickCount": len(values)}
-
-
-def _whole_numbers(last: int) -> list[int]:
-    """About eight numbers up to the last one, not halves of epochs."""
-    step = next(step for step in (factor * 10**power for power in range(12) for factor in (1, 2, 5)) if step * 8 >= last)
-    return list(range(step, last + 1, step))
-
-
-def _round_numbers(least: float, greatest: float) -> Iterator[float]:
-    """Numbers that are easily read from one to another, the fewer of each decade, the more decades there are."""
-    decades = range(math.floor(math.log10(least)), math.ceil(math.log10(greatest)) + 1)
-    ratio = greatest / least
-    steps = (1, 1.5, 2, 3, 5, 7) if ratio < 20 else (1, 2, 5) if ratio < 500 else (1,)
-    for number in (float(f"{step}e{decade}") for decade in decades for step in steps):
-        if least <= number <= greatest:
-            yield number
-
-
 def _of_configuration(marks: Sequence[Mark], images: str) -> Spec:
     fields = (("label", "configuration"), ("settings", "settings"), ("n", "runs"), ("mean", f"{images} error %"))
     rest = (("low", "95 % from"), ("high", "to"), ("parameters", "parameters"), ("seconds", "training s"))
     return points(marks) | {"opacity": faded(0.9), "tooltip": told(*fields, *rest)}
-
-
-def _axis(field: str, title: str, **more: Any) -> Spec:
-    return {"field": field, "type": "quantitative", "title": title, **more}
-
-
-def _color(marks: Sequence[Mark]) -> Spec:
-    scale = {"domain": [mark.label for mark in marks], "range": [mark.color for mark in marks]}
-    return {"field": "of", "type": "nominal", "scale": scale, "legend": None}
 
 
 def _dashes(marks: Sequence[Mark]) -> Spec:

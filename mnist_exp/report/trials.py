@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mnist_exp.report.configurations import MARGIN, Mark, faded, measured, plane, points, shown_as, told
+from mnist_exp.report.encodings import MARGIN, Mark, faded, measured, plane, points, shown_as, told
 from mnist_exp.report.vega import Chart, Spec
 
 TRIALS = "trials"  # the table

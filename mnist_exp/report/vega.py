@@ -96,7 +96,7 @@ def on_page(charts: Sequence[Chart], data: Data) -> dict[str, Any]:
     return {"look": LOOK, "charts": specs, "data": {table: rows for table, rows in data.items() if table in used}}
 
 
-def library() -> str:
+def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script; kept in the user's cache, since it takes seconds to make.
 
     Its checksum stands above it: two processes may have written it at once.

@@ -59,7 +59,7 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], total: int) -> None:
     drawn = [*charts, *searched]
     text = page.render(
         "sweep.html.j2",
-        scripts=[*([vega.library(), page.script("charts.js")] if drawn else []), page.script("table.js")],
+        scripts=[*([vega.bundle(), page.script("charts.js")] if drawn else []), page.script("table.js")],
         name=sweep.directory.name,
         plan=known,
         command=_command(known),

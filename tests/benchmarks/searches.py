@@ -6,7 +6,6 @@ table into README.md. The seed of a study decides what it draws; every trial tra
 
 import argparse
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -16,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from mnist_exp.comparison.statistics import mean_interval
+from tests.benchmarks.readme import replace_between
 
-README = Path(__file__).parent.parent.parent / "README.md"
 SAMPLERS = ("tpe", "random")
 SUBSET = ("dataset.limit=4000", "dataset.validation=30000", "training.epochs=3")  # half of 4,000 images are held out
 SPACE = (
@@ -70,11 +69,7 @@ def main() -> int:
     text = "\n".join(lines)
     print(text)
     if arguments.readme:
-        marked = r"(<!-- search table -->\n).*?(<!-- end of search table -->)"
-        page, places = re.subn(marked, rf"\g<1>{text}\n\g<2>", README.read_text(), flags=re.DOTALL)
-        if places != 1:
-            raise ValueError(f"{README.name} has {places} places for the table")
-        README.write_text(page)
+        replace_between("<!-- search table -->", "<!-- end of search table -->", text)
     better = statistics.mean(differences) > 0
     print("the search found more than chance" if better else "THE SEARCH FOUND NO MORE THAN CHANCE", file=sys.stderr)
     return 0 if better else 1

@@ -15,8 +15,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.benchmarks.readme import replace_between
+
 HERE = Path(__file__).parent
-README = HERE.parent.parent / "README.md"
 JOBS, EPOCHS = 8, 2
 MANY = 200
 SHARE_BAR = 0.45  # of the shell loop's time, in the best mode of one machine
@@ -106,11 +107,7 @@ def main() -> int:
     text = "\n".join([*few, "", *many])
     print(text)
     if arguments.readme:
-        marked = r"(<!-- make benchmark-sweeps -->\n).*?(<!-- end of sweeps -->)"
-        page, places = re.subn(marked, rf"\g<1>{text}\n\g<2>", README.read_text(), flags=re.DOTALL)
-        if places != 1:
-            raise ValueError(f"{README.name} has {places} places for the tables")
-        README.write_text(page)
+        replace_between("<!-- make benchmark-sweeps -->", "<!-- end of sweeps -->", text)
     print("every bar is met" if fast and light else "A BAR IS MISSED", file=sys.stderr)
     return 0 if fast and light else 1
 

@@ -9,7 +9,7 @@ from mnist_exp.config import composition
 from mnist_exp.config.composition import Space
 from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.errors import ConfigError
-from mnist_exp.sweep import search
+from mnist_exp.sweep import sampling
 
 RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
 
@@ -42,7 +42,7 @@ def causes(*overrides: str) -> list[str]:
 )
 def test_hydras_grammar_says_what_to_choose_from(override: str, expected: object, ends: tuple[str, str] | None) -> None:
     (parameter,) = space(override)[0].parameters
-    assert search.distribution(parameter) == expected
+    assert sampling.distribution(parameter) == expected
     if ends is not None:
         assert parameter.ends == ends  # type: ignore[union-attr]
 
@@ -79,7 +79,7 @@ def test_every_sampler_is_one_of_optunas(name: str) -> None:
     if name == "gp":
         pytest.importorskip("torch", reason="Optuna computes Gaussian processes with PyTorch")
     _, settings = space("model.units=choice([16],[32])", f"hydra.sweeper.sampler={name}")
-    sampler = type(search.sampler(settings, 0)).__name__
+    sampler = type(sampling.sampler(settings, 0)).__name__
     assert sampler.lower().startswith("random" if name == "grid" else name)  # a grid's points wait in the study
 
 

@@ -16,8 +16,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from mnist_exp import comparison, files, runs
-from mnist_exp.report import configurations, trials, vega
-from mnist_exp.report.configurations import OTHERS, UNFINISHED
+from mnist_exp.report import configurations, encodings, trials, vega
+from mnist_exp.report.encodings import OTHERS, UNFINISHED
 from mnist_exp.runs import Run
 from mnist_exp.sweep import report, search, study
 from mnist_exp.sweep.plan import Job, Plan, Sweep
@@ -213,8 +213,8 @@ def test_costs_are_drawn_where_they_differ() -> None:
 def test_a_logarithmic_axis_is_labelled_with_numbers_that_are_easily_read(
     least: float, greatest: float, values: list[float]
 ) -> None:
-    assert configurations.measured("x", "x", least, greatest)["axis"]["values"] == values
-    assert "values" not in configurations.measured("x", "x", 0.0, greatest)["axis"]
+    assert encodings.measured("x", "x", least, greatest)["axis"]["values"] == values
+    assert "values" not in encodings.measured("x", "x", 0.0, greatest)["axis"]
 
 
 @pytest.mark.parametrize(("last", "ticks"), [(1, [1]), (3, [1, 2, 3]), (10, [2, 4, 6, 8, 10]), (100, [20, 40, 60, 80, 100])])
@@ -294,16 +294,16 @@ def test_a_journal_that_cannot_be_read_is_left_out(sweep: Sweep, content: bytes)
 
 
 def test_the_library_is_kept_and_made_anew_if_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert vega.library() == "let vega = 'é';"
+    assert vega.bundle() == "let vega = 'é';"
     (kept,) = (tmp_path / "cache" / "mnist-exp").iterdir()
     monkeypatch.setattr("vl_convert.javascript_bundle", lambda: "new")
-    assert vega.library() == "let vega = 'é';"
+    assert vega.bundle() == "let vega = 'é';"
     kept.write_text(kept.read_text()[:-1])
-    assert vega.library() == "new"
-    assert vega.library() == "new"
+    assert vega.bundle() == "new"
+    assert vega.bundle() == "new"
 
 
 def test_without_a_place_for_it_the_library_is_made_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert vega.library() == "let vega = 'é';"
+    assert vega.bundle() == "let vega = 'é';"
