@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,23 @@ def opened(browser: Browser, report: Path, width: int, **options: Any) -> tuple[
     page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
     page.goto(report.as_uri())
     return page, complaints
+
+
+def assert_readable(page: Page, scheme: str, selectors: Mapping[str, int]) -> Color:
+    """Every text on the page's cards stands out by 4.5 : 1, as WCAG 2.2 asks (1.4.3); the colour of a card.
+
+    Args:
+        page: in that colour scheme.
+        scheme: light or dark.
+        selectors: of the texts, and how many of each there are at least.
+    """
+    card = rgba(page.evaluate("getComputedStyle(document.querySelector('section')).backgroundColor"))
+    assert contrast(card, (0, 0, 0) if scheme == "light" else (255, 255, 255)) > 12
+    for selector, least in selectors.items():
+        found = page.evaluate(COLORS, selector)
+        assert len(found) >= least
+        for text, background, opacity in found:
+            behind = over(rgba(background), card)
+            *color, alpha = rgba(text)
+            assert contrast(over((*color, alpha * float(opacity)), behind), behind) >= 4.5, (selector, text, background)
+    return card

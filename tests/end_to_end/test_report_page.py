@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser
 
-from tests.end_to_end.pages import CHROMIUM, COLORS, contrast, opened, over, rgba
+from tests.end_to_end.pages import CHROMIUM, COLORS, assert_readable, contrast, opened, rgba
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
@@ -57,16 +57,8 @@ def test_the_page_in_print(browser: Browser, trained: Path) -> None:
 def test_everything_on_a_card_can_be_read(browser: Browser, trained: Path, scheme: Literal["light", "dark"]) -> None:
     page, _ = opened(browser, trained / "report.html", 800)
     page.emulate_media(color_scheme=scheme)
-    card = rgba(page.evaluate("getComputedStyle(document.querySelector('section')).backgroundColor"))
-    assert contrast(card, (0, 0, 0) if scheme == "light" else (255, 255, 255)) > 12
     selectors = {"svg text": 20, ".confusion td, .confusion th": 120, "caption": 1, ".mistakes figcaption": 50}
-    for selector, least in selectors.items():
-        found = page.evaluate(COLORS, selector)
-        assert len(found) >= least
-        for text, background, opacity in found:
-            behind = over(rgba(background), card)
-            *color, alpha = rgba(text)
-            assert contrast(over((*color, alpha * float(opacity)), behind), behind) >= 4.5, (selector, text, background)
+    card = assert_readable(page, scheme, selectors)
     marks = page.evaluate("[...document.querySelectorAll('svg path[stroke]')].map(path => path.getAttribute('stroke'))")
     for stroke in {stroke for stroke in marks if stroke.startswith("#")}:
         assert contrast((*bytes.fromhex(stroke[1:]),), card) >= 3
