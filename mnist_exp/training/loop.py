@@ -81,7 +81,7 @@ class Trainer:
         self._count = len(labels)
         self._graph = Steps(model, optimizer, self._average, images, labels, label_smoothing, seed, towers, compiled)
         self._predict = tf.function(
-            self._predict_batch, input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)]
+            self._predict_batch, input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)], autograph=False
         )
 
     def run_epoch(

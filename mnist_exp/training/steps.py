@@ -73,8 +73,10 @@ class Steps:
         """One step for each row of `batches`; returns the sum of the losses and the number of errors of each."""
         steps = tf.shape(batches)[0]
         losses, errors = tf.TensorArray(tf.float32, steps), tf.TensorArray(tf.int32, steps)
+        # AutoGraph is for this loop alone: to convert what Keras calls within takes as long as to build it.
+        gradients_of = tf.autograph.experimental.do_not_convert(self._gradients)
         for step in tf.range(steps):
-            loss, wrong, gradients = self._gradients(batches[step], first + tf.cast(step, tf.int64))
+            loss, wrong, gradients = gradients_of(batches[step], first + tf.cast(step, tf.int64))
             self._optimizer.learning_rate.assign(learning_rates[step])
             self._optimizer.apply(gradients, self._variables)
             self._average.update(self._optimizer.iterations)
