@@ -1,0 +1,98 @@
+"""Two networks on the same images: what each has wrong that the other has right, and whether that is more than chance."""
+
+import io
+import math
+import zipfile
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import bdtr
+
+from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.evaluation import Z_95
+from mnist_exp.runs import Run
+
+MOST_BYTES = 2**30  # of an array: a small file can unpack to any size
+
+
+class Predictions(NamedTuple):
+    """What a run's network says of the test images."""
+
+    answers: np.ndarray  # uint8 (n,), the most probable class
+    labels: np.ndarray  # uint8 (n,)
+    confidence: np.ndarray  # float32 (n,), the probability of the answer
+
+
+def mcnemar_exact(only_a: int, only_b: int) -> float:
+    """The probability of a division of the disagreements at least as uneven as this one, if each fell either way by chance.
+
+    The exact two-sided test of McNemar 1947, "Note on the sampling error of the difference between correlated proportions
+    or percentages", Psychometrika 12:153. It speaks of two networks, and not of others that other seeds would give.
+
+    Args:
+        only_a: images that A alone has wrong.
+        only_b: images that B alone has wrong.
+    """
+    disagreements = only_a + only_b
+    return min(1.0, 2 * float(bdtr(min(only_a, only_b), disagreements, 0.5))) if disagreements else 1.0
+
+
+def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of A's error less B's, in percentage points.
+
+    Bonett & Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
+    Journal of Educational and Behavioral Statistics 37:479; cut off at −100 and 100.
+
+    Args:
+        only_a: images that A alone has wrong.
+        only_b: images that B alone has wrong.
+        n: images that both have seen.
+    """
+    a, b = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
+    half = Z_95 * math.sqrt((a + b - (a - b) ** 2) / (n + 2))
+    return max(100 * (a - b - half), -100.0), min(100 * (a - b + half), 100.0)
+
+
+def load_predictions(run: Run) -> Predictions:
+    """Read predictions.npz; of a file that anyone may have written nothing is unpickled.
+
+    Raises:
+        InputError: the run has none.
+        IntegrityError: it is not what a run writes.
+    """
+    if not run.predictions.exists():
+        raise InputError(f"{run.directory}: has no predictions.npz", "only a run that completed has one")
+    content = run.predictions.read_bytes()
+    try:
+        probabilities, labels = _arrays(content, "probabilities", "labels")
+        _check(probabilities, labels)
+    except Exception as error:  # noqa: BLE001  (what zipfile, zlib and NumPy raise for a damaged archive is no short list)
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise IntegrityError(f"{run.predictions}: is damaged: {cause}", "train the run again") from None
+    return Predictions(probabilities.argmax(axis=1).astype(np.uint8), labels, probabilities.max(axis=1))
+
+
+def _arrays(content: bytes, *names: str) -> list[np.ndarray]:
+    """The arrays of an .npz archive, as `files.write_arrays` writes it."""
+    arrays = []
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in names:
+            member = archive.getinfo(f"{name}.npy")
+            if member.file_size > MOST_BYTES:
+                raise ValueError(f"{name} would take {member.file_size:,} bytes")
+            with archive.open(member) as file:
+                arrays.append(np.lib.format.read_array(file, allow_pickle=False))
+    return arrays
+
+
+def _check(probabilities: np.ndarray, labels: np.ndarray) -> None:
+    """Raise ValueError unless these are probabilities of so many images, and labels among their classes."""
+    if probabilities.dtype != np.float32 or probabilities.ndim != 2 or not 2 <= probabilities.shape[1] <= 256:
+        raise ValueError(f"probabilities are {probabilities.dtype} of shape {probabilities.shape}")
+    n, classes = probabilities.shape
+    if labels.dtype != np.uint8 or labels.shape != (n,) or not n:
+        raise ValueError(f"labels of {n:,} images are {labels.dtype} of shape {labels.shape}")
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():  # nor is NaN
+        raise ValueError("a probability does not lie between 0 and 1")
+    if labels.max() >= classes:
+        raise ValueError(f"a label is {labels.max()}, and there are {classes} classes")
