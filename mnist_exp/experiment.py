@@ -9,7 +9,7 @@ import numpy as np
 
 from mnist_exp import datasets, environment, evaluation, files, models, preprocessing, report, terminal, threads
 from mnist_exp.config.checks import validation_images
-from mnist_exp.config.identity import config_hash
+from mnist_exp.config.identity import config_hash, flat
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split, split
 from mnist_exp.progress import display
@@ -72,7 +72,7 @@ def run(experiment: Experiment, directory: Run) -> Summary:
     files.write_json(directory.errors, errors)
     train_seconds = sum(row.seconds for row in history)
     summary = Summary(
-        version=1,
+        version=2,
         name=experiment.name,
         status="completed",
         seed=experiment.seed,
@@ -80,6 +80,8 @@ def run(experiment: Experiment, directory: Run) -> Summary:
         dataset=DatasetSummary(
             name=data.name,
             sha256=data.sha256,
+            labels_sha256=_sha256(data.test_labels),
+            split_sha256=_sha256(parts.validation),
             train=len(parts.train),
             validation=len(parts.validation),
             test=len(data.test_labels),
@@ -92,6 +94,7 @@ def run(experiment: Experiment, directory: Run) -> Summary:
         train_seconds=train_seconds,
         wall_seconds=time.perf_counter() - began,
         images_per_second=len(parts.train) * len(history) / train_seconds,
+        settings=flat(experiment.model_dump(mode="json")),
     )
     report.write(
         directory,
@@ -109,9 +112,13 @@ def run(experiment: Experiment, directory: Run) -> Summary:
 
 def weights_sha256(model: keras.Model) -> str:
     """SHA-256 over the bytes of all weights in the order of the model: equal if and only if they are, bit for bit."""
+    return _sha256(*model.get_weights())
+
+
+def _sha256(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 

@@ -21,7 +21,8 @@ Status = Literal["waiting", "running", "completed", "interrupted", "pruned", "fa
 # What parsing a half-written or hostile file can raise; RecursionError by deep nesting.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
 
-
+STATUS, SUMMARY = "status.json", "summary.json"  # one of them makes a directory a run
+NO_RUN = "no run"  # what a directory is called that is none
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # LibYAML is ten times as fast
 
 
@@ -77,7 +78,7 @@ class Run:
 
     @property
     def status(self) -> Path:
-        return self.directory / "status.json"
+        return self.directory / STATUS
 
     @property
     def verdict(self) -> Path:
@@ -86,7 +87,7 @@ class Run:
 
     @property
     def summary(self) -> Path:
-        return self.directory / "summary.json"
+        return self.directory / SUMMARY
 
 
 def create_directory(runs_dir: Path, label: str) -> Path:
@@ -173,36 +174,47 @@ def find(place: Path) -> list[Path]:
     """
     if not place.is_dir():
         raise InputError(f"{place}: there is no such directory", "name a run directory or one that holds runs")
-    return [place] if is_run(place) else [found for child in _children(place) for found in _below(child) or [child]]
+    run, children = _scan(str(place))
+    return [place] if run else [Path(found) for child in children for found in _below(child) or [child]]
 
 
-def _below(directory: Path) -> list[Path]:
-    if is_run(directory):
-        return [directory]
-    return [found for child in _children(directory) for found in _below(child)]
+def _below(directory: str) -> list[str]:
+    run, children = _scan(directory)
+    return [directory] if run else [found for child in children for found in _below(child)]
 
 
-def _children(directory: Path) -> list[Path]:
-    with contextlib.suppress(PermissionError):
-        return sorted(child for child in directory.iterdir() if child.is_dir() and not child.name.startswith("."))
-    return []
+def _scan(directory: str) -> tuple[bool, list[str]]:
+    """Whether a directory calls itself a run and, if it does not, what is in it; one look, since there may be thousands."""
+    children = []
+    with contextlib.suppress(PermissionError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name in {STATUS, SUMMARY}:
+                return True, []
+            if not entry.name.startswith(".") and entry.is_dir():
+                children.append(entry.path)
+    return False, sorted(children)
 
 
 def read(directory: Path) -> Record:
     """Read a run's summary, or why there is none; never fails on a half-written or foreign directory."""
     run = Run(directory)
-    if run.summary.exists():
-        try:
-            summary = Summary.model_validate_json(run.summary.read_bytes())
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            return Record(directory, "unreadable", f"summary.json: {where}: {first['msg']}", None, None)
-        except OSError as error:
-            return Record(directory, "unreadable", f"summary.json: {error.strerror}", None, None)
-        return Record(directory, summary.status, None, None, summary)
+    try:
+        summary = Summary.model_validate_json(run.summary.read_bytes())
+    except FileNotFoundError:
+        return _without_summary(run)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return Record(directory, "unreadable", f"summary.json: {where}: {first['msg']}", None, None)
+    except OSError as error:
+        return Record(directory, "unreadable", f"summary.json: {error.strerror}", None, None)
+    return Record(directory, summary.status, None, None, summary)
+
+
+def _without_summary(run: Run) -> Record:
+    directory = run.directory
     if not run.status.exists():
-        return Record(directory, "no run", "no status.json and no summary.json", None, None)
+        return Record(directory, NO_RUN, "no status.json and no summary.json", None, None)
     status = read_json(run.status)
     if not isinstance(status.get("status"), str):
         return Record(directory, "unreadable", "status.json: is not what a run writes", None, None)

@@ -1,8 +1,8 @@
-"""summary.json, schema 1: the result of a completed run."""
+"""summary.json, schema 2: the result of a completed run, with its settings: all that a comparison reads of it."""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Count = Annotated[int, Field(ge=0)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -25,10 +25,12 @@ class Score(Part):
 
 
 class DatasetSummary(Part):
-    """The data and how many of its images went where."""
+    """The data, how many of its images went where, and by what hashes those can be told that results are about."""
 
     name: str
     sha256: str
+    labels_sha256: str  # of the test labels as they were compared with predictions
+    split_sha256: str  # of which training images were held out for validation
     train: Count
     validation: Count
     test: Count
@@ -46,7 +48,7 @@ class Summary(Part):
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
-    version: Annotated[Literal[1], Field(alias="schema")]
+    version: Annotated[Literal[2], Field(alias="schema")]
     name: str
     status: Literal["completed"]
     seed: Count
@@ -60,3 +62,4 @@ class Summary(Part):
     train_seconds: float
     wall_seconds: float
     images_per_second: float
+    settings: dict[str, JsonValue]  # the configuration by dotted key, as config.yaml has it in sections

@@ -55,11 +55,19 @@ def page(run: Run, scores: tuple[np.ndarray, np.ndarray], errors: dict[str, Any]
     score = evaluation.score(probabilities, labels)
     summary: dict[str, Any] = {
         "name": HOSTILE,
-        "schema": 1,
+        "schema": 2,
         "status": "completed",
         "seed": 7,
         "config_hash": "0123456789abcdef",
-        "dataset": {"name": "mnist", "sha256": "ab" * 32, "train": 1000, "validation": 100, "test": 400},
+        "dataset": {
+            "name": "mnist",
+            "sha256": "ab" * 32,
+            "labels_sha256": "b",
+            "split_sha256": "c",
+            "train": 1000,
+            "validation": 100,
+            "test": 400,
+        },
         "model": {"name": "mlp", "parameters": 623_290},
         "test": score,
         "validation": score,
@@ -68,6 +76,7 @@ def page(run: Run, scores: tuple[np.ndarray, np.ndarray], errors: dict[str, Any]
         "train_seconds": 3.0,
         "wall_seconds": 5.0,
         "images_per_second": 12_345.0,
+        "settings": {},
     }
     history = [Epoch(epoch, 1e-3, 0.5 / epoch, 10.0, 0.4, 9.0, 1.5, 12_345.0) for epoch in (1, 2)]
     environment = {
@@ -142,10 +151,11 @@ def test_a_model_without_mistakes_has_a_page(run: Run) -> None:
     errors = evaluation.error_report(probabilities, labels, tuple("0123456789"))
     score = evaluation.score(probabilities, labels)
     summary = {
-        "schema": 1, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "test": score, "validation": None,
-        "dataset": {"name": "mnist", "sha256": "a", "train": 1, "validation": 0, "test": 10},
+        "schema": 2, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "test": score, "validation": None,
+        "dataset": {"name": "mnist", "sha256": "a", "labels_sha256": "b", "split_sha256": "c",
+                    "train": 1, "validation": 0, "test": 10},
         "model": {"name": "mlp", "parameters": 1}, "epochs": 1, "best_epoch": None,
-        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0,
+        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "settings": {},
     }  # fmt: skip
     environment = {"started": "now", "versions": {"mnist_exp": "0"}}
     history = [Epoch(1, 1e-3, 0.5, 10.0, None, None, 1.5, 100.0)]

@@ -73,10 +73,11 @@ def test_arrays_are_stored_without_pickle(tmp_path: Path) -> None:
 def summary(**changes: Any) -> dict[str, Any]:
     score = {"n": 10, "errors": 1, "error_percent": 10.0, "ci95": [1.0, 20.0], "loss": 0.1}
     return {
-        "schema": 1, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "test": score, "validation": None,
-        "dataset": {"name": "mnist", "sha256": "a", "train": 1, "validation": 0, "test": 10},
+        "schema": 2, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "test": score, "validation": None,
+        "dataset": {"name": "mnist", "sha256": "a", "labels_sha256": "b", "split_sha256": "c",
+                    "train": 1, "validation": 0, "test": 10},
         "model": {"name": "mlp", "parameters": 1}, "epochs": 1, "best_epoch": None,
-        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0,
+        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "settings": {},
     } | changes  # fmt: skip
 
 
@@ -131,7 +132,7 @@ def mutations(content: Any) -> list[Any]:
     for key, value in content.items():
         found.append({name: kept for name, kept in content.items() if name != key})
         found += [content | {key: other} for other in (None, [], "x", -1, float("nan")) if repr((key, other)) not in ALLOWED]
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             found += [content | {key: changed} for changed in mutations(value)]
     return [*found, content | {"unknown": 1}]
 
@@ -143,7 +144,7 @@ ALLOWED = {
         ("validation", None),
         ("best_epoch", None),
         ("best_epoch", -1),
-        *((key, "x") for key in ("name", "config_hash", "sha256")),
+        *((key, "x") for key in ("name", "config_hash", "sha256", "labels_sha256", "split_sha256")),
         *((key, -1) for key in ("loss", "train_seconds", "wall_seconds", "images_per_second")),
     ]
 }
@@ -162,7 +163,7 @@ def test_any_damage_to_a_summary_is_told_not_raised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b"{}", b'{"schema": 2}', b"\xff\xfe", b"[" * 100_000, b'{"status": 3}'],
+    [b"", b"{", b"[]", b"null", b"{}", b'{"schema": 1}', b"\xff\xfe", b"[" * 100_000, b'{"status": 3}'],
     ids=lambda content: content[:20].decode(errors="replace"),
 )
 @pytest.mark.parametrize("name", ["summary.json", "status.json"])
