@@ -41,7 +41,7 @@ tutorial-table: RUNS_DIR := runs/tutorial-$(shell date +%Y-%m-%dT%H-%M-%S)
 tutorial-table: .venv/.installed ## retrain the tutorial's three models with 5 seeds each and print the README's table
 	@$(BIN)/mnist-exp -m experiment=tutorial_mlp,tutorial_cnn_simple,tutorial_cnn_large 'seed=range(1,6)' \
 	    runs_dir=$(RUNS_DIR) $(ARGS)
-	@$(BIN)/mnist-exp compare $(RUNS_DIR) --group --format markdown
+	@$(BIN)/mnist-exp compare $(RUNS_DIR) --format markdown
 
 benchmark: .venv/.installed-dev ## measure what is promised about speed
 	@$(BIN)/python tests/benchmarks/startup.py

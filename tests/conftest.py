@@ -1,5 +1,6 @@
 """What all tests share: composed configurations, a small data set, and the real command."""
 
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ TINY = ("model.units=[16]", "dataset.limit=600", "training.epochs=2", "training.
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@functools.cache
 def compose(*overrides: str, multirun: bool = False) -> Experiment:
     """The experiment that these overrides compose to; with several points, the first."""
     arguments = (["-m"] if multirun else []) + list(overrides)

@@ -22,6 +22,11 @@ def parser(name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
     )
 
 
+def listed(text: str) -> list[str]:
+    """The words between commas; an argument's type."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 def primary_config() -> dict[str, Any]:
     """conf/config.yaml, for commands that compose no configuration."""
     return dict(yaml.safe_load((files("mnist_exp.conf") / "config.yaml").read_text(encoding="utf-8")))

@@ -1,35 +1,145 @@
-"""`mnist-exp compare [RUN …]`: runs side by side."""
+"""`mnist-exp compare [RUN|SWEEP|GLOB …]`: configurations side by side, and which differences are real."""
 
+import argparse
+import glob
+import json
+from collections.abc import Callable
 from pathlib import Path
 
-from mnist_exp import comparison, runs
+from mnist_exp import comparison, files, runs, terminal
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.comparison import tables
+from mnist_exp.comparison import Row, columns, conditions, fields, records, tables
+from mnist_exp.comparison.board import Board, compare
 from mnist_exp.errors import EXIT_DONE, InputError
 
 EXAMPLES = """\
-  mnist-exp compare                          everything below runs/
-  mnist-exp compare runs/2026-11-22T07-35-03_sweep
-  mnist-exp compare --group                  mean ± standard deviation over the seeds of each configuration
-  mnist-exp compare --group --format markdown
+  mnist-exp compare                                      everything below runs/, a line for each configuration
+  mnist-exp compare runs/2026-11-22T07-35-03_sweep 'runs/*mlp*'
+  mnist-exp compare --by run                             a line for each run
+  mnist-exp compare --by model.name,optimizer.learning_rate
+  mnist-exp compare --where 'model.name=cnn_large and test.error_percent<1'
+  mnist-exp compare --baseline latest --metric test.loss
+  mnist-exp compare --sort -images_per_second --top 5 --columns name,n,test.error_percent,training.epochs
+  mnist-exp compare --output leaderboard.tex             or .csv, .json, .md, .html
 """
+SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex", ".html": "html", ".txt": "table"}
+FORMATS = tuple(dict.fromkeys(["table", *SUFFIXES.values()]))
+MOST_LINES = 50  # of a table for the terminal, unless the user says how many
+PAGE = "comparison.html"
 
 
 def main(arguments: list[str]) -> int:
-    """Print runs, best first, with the settings in which they differ."""
-    parser = command_line.parser("compare", "Print runs side by side, best first.", EXAMPLES)
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="runs or directories of runs (default: all of --runs-dir)")
-    parser.add_argument("--group", action="store_true", help="one line for each configuration, over its seeds")
-    parser.add_argument("--format", choices=("table", "markdown"), default="table")
-    command_line.add_runs_dir(parser)
-    parsed = parser.parse_args(arguments)
-    places = [command_line.directory_of(name, parsed.runs_dir) for name in parsed.runs] or [Path(parsed.runs_dir)]
-    rows = comparison.gather(places)
-    if not any(runs.is_run(row.record.directory) for row in rows):
-        raise InputError(f"{', '.join(map(str, places))}: holds no run", "train one with mnist-exp")
-    sheet = tables.of_groups(comparison.groups(rows)) if parsed.group else tables.of_runs(rows)
-    if parsed.format == "markdown":
-        print(tables.markdown(sheet))
-    else:
-        tables.show(sheet)
+    """Print or write a comparison."""
+    parsed = _parser().parse_args(_joined(arguments))
+    form = parsed.format or SUFFIXES.get(Path(parsed.output or "").suffix, "table")
+    output = parsed.output or (PAGE if form == "html" else None)
+    if parsed.top is not None and parsed.top < 1:
+        raise InputError(f"--top {parsed.top}: not allowed", "allowed: an integer from 1")
+    rows = _rows(parsed)
+    board = compare(
+        rows,
+        metric=None if parsed.metric is None else fields.metric(parsed.metric),
+        by=parsed.by,
+        sort=parsed.sort,
+        top=parsed.top or (MOST_LINES if form == "table" else None),
+        baseline=_baseline(parsed, rows),
+    )
+    if form == "html":
+        raise NotImplementedError
+    if output is None and form == "table":
+        tables.show(board, _columns(board, parsed.columns), terminal.output())
+        if len(board.lines) < board.total:
+            terminal.output().print(f"all of them: --top {board.total}")
+        return EXIT_DONE
+    text = _text(form)(board, parsed.columns)
+    if output is None:
+        print(text)
+        return EXIT_DONE
+    files.write(Path(output), f"{text}\n".encode())
+    terminal.note(f"{form}: {output}")
     return EXIT_DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_line.parser("compare", "Which configuration is best, and which differences are real.", EXAMPLES)
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN|SWEEP|GLOB", help="runs, sweeps or directories of them (default: all of --runs-dir)"
+    )
+    listed = command_line.listed
+    parser.add_argument("--by", type=listed, metavar="KEY,…", help="group by these fields; run: each run by itself")
+    parser.add_argument("--where", metavar="CONDITION", help="only runs for which it holds: and or not = != < <= > >= ~")
+    parser.add_argument("--metric", metavar="KEY", help=f"rank by: {', '.join(fields.METRICS)} (default: validation error)")
+    parser.add_argument("--baseline", metavar="RUN", help="test against its configuration, in place of the best")
+    parser.add_argument("--sort", type=listed, default=[], metavar="KEY,…", help="order by fields; -KEY: from high to low")
+    parser.add_argument("--top", type=int, metavar="N", help=f"the first N lines (table: {MOST_LINES})")
+    parser.add_argument("--columns", type=listed, metavar="KEY,…", help="these columns, in this order")
+    parser.add_argument("--format", choices=FORMATS, help="(default: by the end of FILE's name, or table)")
+    parser.add_argument("--output", metavar="FILE", help=f"write it there (html: {PAGE})")
+    command_line.add_runs_dir(parser)
+    return parser
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """`--sort -KEY` as one word: argparse would take the second for an option."""
+    joined = list(arguments)
+    for place in [place for place, word in enumerate(arguments[:-1]) if word == "--sort"][::-1]:
+        joined[place : place + 2] = [f"--sort={arguments[place + 1]}"]
+    return joined
+
+
+def _rows(parsed: argparse.Namespace) -> list[Row]:
+    """The runs that are to be compared.
+
+    Raises:
+        InputError: there is none, or the condition cannot be used.
+    """
+    places = [place for name in parsed.runs for place in _places(name, parsed.runs_dir)] or [Path(parsed.runs_dir)]
+    rows = [row for row in comparison.gather(places) if row.record.status != runs.NO_RUN]
+    told = ", ".join(map(str, parsed.runs or places))
+    if not rows:
+        raise InputError(f"{told}: holds no run", "train one with mnist-exp")
+    if parsed.where is None:
+        return rows
+    condition = conditions.parse(parsed.where)
+    fields.check(condition.fields, rows, "--where")
+    chosen = [row for row in rows if condition.holds(row)]
+    if not chosen:
+        raise InputError(f"--where {parsed.where}: holds for none of {tables.counted(len(rows), 'run')}", "ask for less")
+    return chosen
+
+
+def _places(name: str, runs_dir: str) -> list[Path]:
+    """What a user's word stands for: a directory or, as a pattern, several."""
+    if not glob.has_magic(name) or Path(name).exists():
+        return [command_line.directory_of(name, runs_dir)]
+    # Path.glob takes no pattern that begins at the root.
+    found = sorted(glob.glob(name)) or sorted(glob.glob(str(Path(runs_dir) / name)))  # noqa: PTH207
+    places = [Path(path) for path in found if Path(path).is_dir()]
+    if not places:
+        raise InputError(f"{name}: matches no directory, here or in {runs_dir}", "see what there is: mnist-exp compare")
+    return places
+
+
+def _baseline(parsed: argparse.Namespace, rows: list[Row]) -> Row | None:
+    if parsed.baseline is None:
+        return None
+    directory = command_line.run_of(parsed.baseline, parsed.runs_dir).directory.resolve()
+    for row in rows:
+        if row.record.directory.resolve() == directory:
+            return row
+    raise InputError(f"--baseline {parsed.baseline}: is not among the runs that are compared", "name it among them")
+
+
+def _columns(board: Board, chosen: list[str] | None) -> list[columns.Column]:
+    return columns.of(board, chosen) if board.lines else []
+
+
+def _text(form: str) -> Callable[[Board, list[str] | None], str]:
+    """How a board becomes text of a format; JSON and CSV always have everything."""
+    return {
+        "table": lambda board, chosen: tables.drawn(board, _columns(board, chosen)),
+        "markdown": lambda board, chosen: tables.markdown(board, _columns(board, chosen)),
+        "latex": lambda board, chosen: tables.latex(board, _columns(board, chosen)),
+        "csv": lambda board, _: records.csv_text(board).rstrip("\n"),
+        "json": lambda board, _: json.dumps(records.content(board), indent=2, allow_nan=False, ensure_ascii=False),
+    }[form]

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Table
 
 from mnist_exp import comparison, runs, terminal
-from mnist_exp.comparison import Row, tables
+from mnist_exp.comparison import Row, columns, tables
+from mnist_exp.comparison.board import Board, compare
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED
 from mnist_exp.runs import Record, Run
 from mnist_exp.summary import Summary
@@ -49,12 +51,12 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupt
     known = plan.read(sweep)
     jobs = {job.directory for job in known.jobs}
     rows = [row for row in comparison.gather([sweep.directory]) if row.name in jobs]
-    groups = comparison.groups(rows)
-    if groups:
-        tables.show(tables.of_groups(groups[:MOST_ROWS]))
-        if len(groups) > MOST_ROWS:
-            place = sweep.leaderboard.with_suffix(".md")
-            terminal.output().print(terminal.cell(f"the best {MOST_ROWS} of {len(groups):,}; all stand in {place}"))
+    board = compare(rows)
+    if board.lines:
+        best = replace(board, lines=board.lines[:MOST_ROWS], apart=())  # the failures are told below
+        tables.show(best, columns.of(best), terminal.output())
+        if len(board.lines) > MOST_ROWS:
+            terminal.output().print(terminal.cell(f"all stand in {sweep.leaderboard.with_suffix('.md')}"))
     failures = [row.record for row in rows if row.record.status in {"failed", "diverged", "unreadable"}]
     for failure in sorted(failures, key=lambda record: record.directory):
         explain(failure)
@@ -67,19 +69,19 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupt
     told += [f"{tables.counted(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
     told += [f"{len(failures):,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failures else []
     terminal.output().print(terminal.cell("; ".join(told)))
-    leaderboard.write(sweep, rows)  # after what was printed: on a full disk that is not lost
+    leaderboard.write(sweep, board)  # after what was printed: on a full disk that is not lost
     if not interrupted:
-        _write_report(sweep, known, rows, total)
+        _write_report(sweep, known, rows, board, total)
     return EXIT_DONE if completed + pruned == total else EXIT_FAILED
 
 
-def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], total: int) -> None:
+def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Board, total: int) -> None:
     """Write a sweep's report.html, and say where it is."""
     from mnist_exp.sweep import report
 
     try:
         with terminal.busy("writing the report"):
-            report.write(sweep, known, rows, total)
+            report.write(sweep, known, rows, board, total)
     except ValueError as error:  # by the library that draws, of whatever it found in the runs
         log.exception("no report")
         terminal.warning(f"report.html could not be drawn: {' '.join(str(error).split())}; the leaderboard is there")

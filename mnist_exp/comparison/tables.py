@@ -1,39 +1,25 @@
-"""Rows → tables for the terminal and for Markdown; a table too wide for the terminal says what it leaves out."""
+"""A board as text: for the terminal, as Markdown and as LaTeX; a table too wide for the terminal says what it leaves out."""
 
+import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mnist_exp import comparison, terminal
-from mnist_exp.comparison import Group, Row, Which
-from mnist_exp.comparison.statistics import mean_interval
-from mnist_exp.config.problems import show as typed
-from mnist_exp.summary import Score, Summary
+from mnist_exp import terminal
+from mnist_exp.comparison.board import Board
+from mnist_exp.comparison.columns import Column
+from mnist_exp.comparison.groups import Apart
+from mnist_exp.summary import Score
 
-NOTHING = "–"
 LARGE = 10_000  # columns: no table is that wide
-
-
-@dataclass(frozen=True)
-class Column:
-    """A heading and its cells; of the columns that do not fit, those of the lowest priority are left out."""
-
-    heading: str
-    cells: Sequence[str]
-    priority: int
-    justify: str = "right"
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table before it meets a terminal."""
-
-    title: str
-    columns: Sequence[Column]
-    caption: str
+TESTS = {"McNemar": "McNemar's exact test", "paired t": "paired t-test", "Welch": "Welch's t-test"}
+MOST_APART = 10  # runs of one reason that are named
+LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--",
+    "<": r"\textless{}", ">": r"\textgreater{}",
+})  # fmt: skip
 
 
 def rate(score: Score) -> str:
@@ -47,113 +33,98 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
-def of_runs(rows: Sequence[Row]) -> Sheet:
-    """One line for each run: its numbers, and the settings in which the runs differ."""
-    summaries = [row.record.summary for row in rows]
-    columns = [Column("run", [row.name for row in rows], 9, "left")]
-    if any(summary is None for summary in summaries):
-        columns.append(Column("status", [row.record.status for row in rows], 7, "left"))
-    columns += [
-        Column("test error %", [f"{s.test.error_percent:.2f}" if s else NOTHING for s in summaries], 8),
-        Column("95 % interval", [_interval(s.test if s else None) for s in summaries], 6),
-    ]
-    if any(summary is not None and summary.validation is not None for summary in summaries):
-        percent = [f"{s.validation.error_percent:.2f}" if s and s.validation else NOTHING for s in summaries]
-        columns.append(Column("validation error %", percent, 4))
-        columns.append(Column("its interval", [_interval(s.validation if s else None) for s in summaries], 2))
-    for key in comparison.differing(rows):
-        columns.append(Column(key, [_setting(row, key) for row in rows], 5, "left"))
-    columns += [
-        Column("parameters", [f"{s.model.parameters:,}" if s else NOTHING for s in summaries], 3),
-        Column("train s", [f"{s.train_seconds:.1f}" if s else NOTHING for s in summaries], 3),
-        Column("images/s", [f"{s.images_per_second:,.0f}" if s else NOTHING for s in summaries], 1),
-    ]
-    ranked = comparison.ranking(rows)
-    some = ranked == "test" and any(summary is not None and summary.validation is not None for summary in summaries)
-    caption = f"lowest {ranked} error first" + (", since not every run has a validation error" if some else "")
-    return Sheet("runs", columns, caption)
+def show(board: Board, columns: Sequence[Column], console: Console) -> None:
+    """Print a board, as many columns as fit, and what is not ranked."""
+    if columns:
+        kept = _fitting(columns, console.width)
+        console.print(_table(kept))
+        left_out = [column.heading for column in columns if column not in kept]
+        notes = caption(board) + ([f"too wide for this terminal: {', '.join(left_out)}"] if left_out else [])
+        console.print(terminal.cell("; ".join(notes), style="italic"))
+    for apart in board.apart:
+        console.print(terminal.cell(_told(apart)))
 
 
-def of_groups(groups: Sequence[Group]) -> Sheet:
-    """One line for each configuration: over its seeds, the mean, its interval and the best; and what differs."""
-    firsts = [group.rows[0] for group in groups]
-    ranked = comparison.ranking(row for group in groups for row in group.rows)
-    columns = [
-        Column("name", [group.summaries[0].name for group in groups], 9, "left"),
-        Column("n", [str(len(group.rows)) for group in groups], 7),
-    ]
-    which: tuple[Which, ...] = ("validation", "test") if ranked == "validation" else ("test",)
-    repeated = any(len(group.rows) > 1 for group in groups)
-    for images, priority in zip(which, (8, 6), strict=False):
-        errors = [group.errors(images) for group in groups]
-        heading = f"{images} error %, mean ± std" if repeated else f"{images} error %"
-        columns.append(Column(heading, [_mean(values) for values in errors], priority))
-        if repeated:
-            columns.append(Column("95 % interval", [_interval_of_mean(values) for values in errors], priority - 2))
-        if repeated and images == ranked:  # a best test error beside it would be chosen by looking at the test images
-            columns.append(Column("best", [NOTHING if values is None else f"{values.min():.2f}" for values in errors], 4))
-    for key in comparison.differing(firsts, apart_from=frozenset({"seed"})):
-        columns.append(Column(key, [_setting(row, key) for row in firsts], 7, "left"))
-    columns += [
-        Column("parameters", [f"{group.summaries[0].model.parameters:,}" for group in groups], 2),
-        Column("s / epoch", [f"{_seconds_per_epoch(group.summaries):.1f}" for group in groups], 1),
-    ]
-    seeds = "n seeds, of several runs with one seed the latest"
-    return Sheet("configurations", columns, f"lowest mean {ranked} error first; {seeds}")
+def drawn(board: Board, columns: Sequence[Column]) -> str:
+    """What `show` prints, for a file: as wide as it needs to be."""
+    console = Console(file=io.StringIO(), width=LARGE, emoji=False)
+    with console.capture() as captured:
+        show(board, columns, console)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def show(sheet: Sheet) -> None:
-    """Print a table, as many columns as fit."""
-    console = terminal.output()
-    columns = list(sheet.columns)
-    while len(columns) > 1 and _width(columns) > console.width:
-        columns.remove(min(reversed(columns), key=lambda column: column.priority))
-    left_out = [column.heading for column in sheet.columns if column not in columns]
-    caption = f"{sheet.caption}; too wide for this terminal: {', '.join(left_out)}" if left_out else sheet.caption
-    console.print(_table(columns, sheet.title))
-    console.print(terminal.cell(caption, style="italic"))
+def caption(board: Board) -> list[str]:
+    """How to read a board."""
+    order = "lowest" if board.metric.lower_is_better else "highest"
+    mean = "mean " if board.repeated else ""
+    notes = [f"ranked by {order} {mean}{board.metric.heading}"]
+    if board.metric.key == "test.error_percent":
+        notes[0] += ": who chooses by it has chosen on the test images"
+    if board.repeated:
+        notes.append("n runs, each with a seed of its own")
+    if len(board.lines) < board.total:
+        notes.append(f"{len(board.lines):,} of {board.total:,} are shown")
+    tested = [line.verdict for line in board.lines if line.verdict is not None and line.verdict.test is not None]
+    if tested:
+        tests = " and ".join(dict.fromkeys(TESTS[verdict.test] for verdict in tested if verdict.test is not None))
+        notes.append(f"p by {tests}" + (f", corrected by Holm over {len(tested)} comparisons" if len(tested) > 1 else ""))
+        if any(verdict.test == "McNemar" for verdict in tested):
+            notes.append("one run each shows which of two networks is better, not which configuration")
+    return notes
 
 
-def markdown(sheet: Sheet) -> str:
-    """The same as a Markdown table."""
-    rows = [[column.heading for column in sheet.columns], ["---"] * len(sheet.columns)]
-    rows += [list(row) for row in zip(*(column.cells for column in sheet.columns), strict=True)]
-    return "\n".join("| " + " | ".join(terminal.plain(text).replace("|", "\\|") for text in row) + " |" for row in rows)
+def markdown(board: Board, columns: Sequence[Column]) -> str:
+    """The same as a Markdown table, with what is not ranked below it."""
+    lines = []
+    if columns:
+        rows = [[column.heading for column in columns], ["---"] * len(columns), *_rows(columns)]
+        lines += ["| " + " | ".join(_markdown(text) for text in row) + " |" for row in rows]
+        lines += ["", f"*{_markdown('; '.join(caption(board)))}*"]
+    lines += [f"- {_markdown(_told(apart))}" for apart in board.apart]
+    return "\n".join(lines)
 
 
-def _table(columns: Sequence[Column], title: str) -> Table:
-    table = Table(title=title, title_justify="left")
+def latex(board: Board, columns: Sequence[Column]) -> str:
+    """The same as a table for LaTeX, in the style of the package booktabs."""
+    form = "".join("l" if column.justify == "left" else "r" for column in columns)
+    rows = [" & ".join(_latex(text) for text in row) + r" \\" for row in _rows(columns)]
+    heading = " & ".join(_latex(column.heading) for column in columns) + r" \\"
+    notes = [f"% {terminal.plain(note)}" for note in [*caption(board), *map(_told, board.apart)]]
+    return "\n".join(
+        [*notes, rf"\begin{{tabular}}{{{form}}}", r"\toprule", heading, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+    )
+
+
+def _told(apart: Apart) -> str:
+    """What is not ranked, and why, in a line."""
+    some = [f"{row.name} ({row.record.cause})" if row.record.cause else row.name for row in apart.rows[:MOST_APART]]
+    more = len(apart.rows) - len(some)
+    return f"not ranked, {apart.reason}: {', '.join(some)}" + (f" and {more:,} more" if more else "")
+
+
+def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
+    kept = list(columns)
+    while len(kept) > 1 and Console(width=LARGE).measure(_table(kept)).maximum > width:
+        kept.remove(min(reversed(kept), key=lambda column: column.priority))
+    return kept
+
+
+def _table(columns: Sequence[Column]) -> Table:
+    table = Table()
     for column in columns:
         table.add_column(terminal.cell(column.heading), justify=column.justify, overflow="fold")  # type: ignore[arg-type]
-    for row in zip(*(column.cells for column in columns), strict=True):
+    for row in _rows(columns):
         table.add_row(*(terminal.cell(text) for text in row))
     return table
 
 
-def _width(columns: Sequence[Column]) -> int:
-    """The width at which no cell is folded."""
-    return Console(width=LARGE).measure(_table(columns, "")).maximum
+def _rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
+    return list(zip(*(column.cells for column in columns), strict=True))
 
 
-def _interval(score: Score | None) -> str:
-    return NOTHING if score is None else f"{score.ci95[0]:.2f} – {score.ci95[1]:.2f}"
+def _markdown(text: str) -> str:
+    return terminal.plain(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
-def _setting(row: Row, key: str) -> str:
-    return typed(row.settings[key]) if key in row.settings else NOTHING
-
-
-def _mean(errors: np.ndarray | None) -> str:
-    if errors is None:
-        return NOTHING
-    # One seed has no standard deviation.
-    return f"{errors.mean():.2f} ± {errors.std(ddof=1):.2f}" if len(errors) > 1 else f"{errors.mean():.2f}"
-
-
-def _interval_of_mean(errors: np.ndarray | None) -> str:
-    interval = None if errors is None else mean_interval(errors)
-    return NOTHING if interval is None else f"{interval[0]:.2f} – {interval[1]:.2f}"
-
-
-def _seconds_per_epoch(summaries: Sequence[Summary]) -> float:
-    return sum(summary.train_seconds / summary.epochs for summary in summaries) / len(summaries)
+def _latex(text: str) -> str:
+    return terminal.plain(text).translate(LATEX)

@@ -10,14 +10,15 @@ from urllib.parse import quote
 
 import numpy as np
 
-from mnist_exp import comparison, files, runs
-from mnist_exp.comparison import Group, Row, Which
+from mnist_exp import files, runs
+from mnist_exp.comparison import Row, records
+from mnist_exp.comparison.board import Board
+from mnist_exp.comparison.groups import Group
 from mnist_exp.config.problems import show as typed
 from mnist_exp.report import configurations, page, trials, vega
 from mnist_exp.report.configurations import Configuration, Curve
 from mnist_exp.report.trials import Study
 from mnist_exp.runs import Run
-from mnist_exp.sweep import leaderboard
 from mnist_exp.sweep.plan import Plan, Sweep
 
 FAILED = frozenset({"failed", "diverged", "unreadable"})
@@ -25,22 +26,22 @@ LABEL_CHARACTERS = 60
 MOST_VALUES = 8  # of a setting, that the header lists
 
 
-def write(sweep: Sweep, known: Plan, rows: Sequence[Row], total: int) -> None:
+def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Board, total: int) -> None:
     """Write report.html.
 
     Args:
         sweep: where to.
         known: its jobs.
-        rows: its runs, best first.
+        rows: its runs.
+        board: of them.
         total: how many jobs it has or, if it is a search, may have.
 
     Raises:
         EnvironmentFailure: it cannot be written.
     """
-    groups = comparison.groups(rows)
-    ranked = comparison.ranking([row for group in groups for row in group.rows])
-    lines = leaderboard.of_groups(groups)
-    found = [_configuration(line, group, ranked) for line, group in zip(lines, groups, strict=True)]
+    ranked = board.metric.images or "test"
+    lines = [records.line(board, line) for line in board.lines]
+    found = [_configuration(line, one.group, board) for line, one in zip(lines, board.lines, strict=True)]
     labels = {name: one.label for one, line in zip(found, lines, strict=True) for name in line["runs"]}
     curves = [curve for row in rows if (curve := _curve(row, labels)) is not None]
     study = _study(sweep, known, labels)
@@ -84,16 +85,16 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], total: int) -> None:
     files.write(sweep.report, text.encode())
 
 
-def _configuration(line: Mapping[str, Any], group: Group, ranked: Which) -> Configuration:
-    errors = group.errors(ranked)
-    assert errors is not None  # noqa: S101  (that is what `ranked` means)
+def _configuration(line: Mapping[str, Any], group: Group, board: Board) -> Configuration:
+    errors = group.values(board.metric)
+    assert errors is not None  # noqa: S101  (what is ranked has the number)
     return Configuration(
         rank=line["rank"],
         label=f"{line['rank']} · {_label(line)}",
         settings=", ".join(f"{key}={typed(value)}" for key, value in line["settings"].items()),
         errors=errors.tolist(),
-        mean=line[ranked]["mean"],
-        interval=line[ranked]["ci95"],
+        mean=line["ranked_by"]["mean"],
+        interval=line["ranked_by"]["ci95"],
         parameters=line["parameters"],
         seconds=line["train_seconds"],
     )

@@ -76,10 +76,10 @@ def main() -> int:
 
 
 def spread(values: tuple[float, ...] | list[float]) -> str:
-    """Mean (95 % interval), which may lie below 0."""
+    """Mean (95 % interval)."""
     array = np.array(values)
-    shifted = mean_interval(array + 50)  # errors of a few percent: far from 0 and 100, where it would be cut off
-    ends = "" if shifted is None else f" ({shifted[0] - 50:.2f} – {shifted[1] - 50:.2f})"
+    interval = mean_interval(array)
+    ends = "" if interval is None else f" ({interval[0]:.2f} – {interval[1]:.2f})"
     return f"{array.mean():.2f}{ends}"
 
 

@@ -9,15 +9,16 @@ from typing import Literal
 from urllib.parse import unquote
 
 import pytest
-import yaml
 from playwright.sync_api import Browser, Page, expect
 
 from mnist_exp import comparison
+from mnist_exp.comparison.board import compare
 from mnist_exp.sweep import plan, report
 from mnist_exp.sweep.plan import Sweep
 from tests.conftest import TINY
 from tests.end_to_end.pages import CHROMIUM, assert_readable, contrast, opened
 from tests.end_to_end.sweeps import sweep_of
+from tests.unit.made import settled
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
@@ -132,12 +133,10 @@ def test_charts_tell_what_is_pointed_at_and_fade_what_is_not_picked(browser: Bro
 def test_what_files_hold_is_shown_and_nothing_more(browser: Browser, search: Path, tmp_path: Path) -> None:
     hostile = "<img src=x onerror=console.log(1)></script><script>console.log(2)</script>"
     sweep = Sweep(Path(shutil.copytree(search, tmp_path / "sweep")))
-    for path in sweep.directory.glob("*/config.yaml"):
-        config = yaml.safe_load(path.read_text())
-        config["optimizer"]["name"] = f"{hostile}{path.parent.name}"
-        path.write_text(yaml.safe_dump(config))
+    for path in sweep.directory.glob("*/summary.json"):
+        settled(path.parent, **{"optimizer.name": f"{hostile}{path.parent.name}"})
     rows = comparison.gather([sweep.directory])
-    report.write(sweep, plan.read(sweep), rows, len(rows))
+    report.write(sweep, plan.read(sweep), rows, compare(rows), len(rows))
     page, complaints = ready(browser, sweep.directory)
     page.locator("figure", has_text="best first").locator(".mark-symbol path").first.hover()
     expect(page.locator("#vg-tooltip-element.visible")).to_contain_text(hostile)

@@ -12,7 +12,7 @@ from mnist_exp import cli, runs
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.runs import Run
 from tests.conftest import ROOT
-from tests.unit.test_comparison import finished
+from tests.unit.made import finished
 
 
 @pytest.fixture(autouse=True)

@@ -1,88 +1,127 @@
-"""Runs side by side: best first, only what differs, nothing that crashes."""
+"""Rows, groups and boards: what is compared with what, what is not, and in which order."""
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import scipy.stats
-import yaml
 
-from mnist_exp import comparison, evaluation, files, runs, terminal
-from mnist_exp.comparison import tables
-from mnist_exp.config.identity import config_hash
-from mnist_exp.config.schema import Experiment
+from mnist_exp import comparison, files, runs
+from mnist_exp.comparison import Row, fields
+from mnist_exp.comparison.board import Board, compare, spread
+from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
+from mnist_exp.errors import InputError
 from mnist_exp.runs import Run
-from tests.conftest import compose
+from tests.unit.made import finished
 
 
-def finished(directory: Path, errors: int, *overrides: str, validation_errors: int | None = None) -> Path:
-    """A run directory as a completed run leaves it, as far as comparison reads it."""
-    experiment = compose(*overrides)
-    directory.mkdir(parents=True)
-    run = Run(directory)
-    run.config.write_text(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
-    complete(run, errors, validation_errors)
-    return directory
-
-
-def complete(run: Run, errors: int = 100, validation_errors: int | None = None) -> None:
-    """What a run writes when it has completed."""
-    experiment = Experiment.model_validate(runs.read_config(run))
-    runs.write_status(run, "completed", 0)
-
-    def score(wrong: int) -> dict[str, Any]:
-        return evaluation.error_rate(wrong, 10_000) | {"loss": 0.1}
-
-    summary = {
-        "schema": 1,
-        "name": experiment.name,
-        "status": "completed",
-        "seed": experiment.seed,
-        "config_hash": config_hash(experiment),
-        "dataset": {"name": "mnist", "sha256": "a", "train": 1, "validation": 0, "test": 10_000},
-        "model": {"name": experiment.model.name, "parameters": 1000},
-        "test": score(errors),
-        "validation": None if validation_errors is None else score(validation_errors),
-        "epochs": 10,
-        "best_epoch": None,
-        "train_seconds": 20.0,
-        "wall_seconds": 30.0,
-        "images_per_second": 1000.0,
-    }
-    files.write_json(run.summary, summary)
-
-
-def rendered(capsys: pytest.CaptureFixture[str], sheet: tables.Sheet) -> str:
-    tables.show(sheet)
-    return capsys.readouterr().out
-
-
-def names(rows: list[comparison.Row]) -> list[str]:
+def names(rows: list[Row]) -> list[str]:
     return [row.name for row in rows]
 
 
-def test_best_first_and_the_unfinished_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def board(place: Path, **options: object) -> Board:
+    return compare(comparison.gather([place]), **options)  # type: ignore[arg-type]
+
+
+def order(of: Board) -> list[str]:
+    """The first run of each line."""
+    return [line.group.rows[0].name for line in of.lines]
+
+
+def apart(of: Board) -> dict[str, list[str]]:
+    return {one.reason: names(list(one.rows)) for one in of.apart}
+
+
+def test_the_best_is_first_and_what_has_no_result_is_apart(tmp_path: Path) -> None:
     finished(tmp_path / "a", 180)
     finished(tmp_path / "b", 90, "model=cnn_large")
-    (tmp_path / "foreign").mkdir()
+    for name, status in (("c", "interrupted"), ("d", "diverged"), ("e", "failed"), ("f", "running")):
+        (tmp_path / name).mkdir()
+        runs.write_status(Run(tmp_path / name), status, 1, f"because of {name}")  # type: ignore[arg-type]
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "summary.json").write_text("{")
-    rows = comparison.gather([tmp_path])
-    assert names(rows) == ["b", "a", "broken", "foreign"]
-    text = rendered(capsys, tables.of_runs(rows))
-    assert "no run" in text
-    assert "unreadable" in text
-    assert "lowest test error first" in text
+    found = board(tmp_path)
+    assert order(found) == ["b", "a"]
+    assert [line.rank for line in found.lines] == [1, 2]
+    assert apart(found) == {"unreadable": ["broken"], "unfinished": ["c", "f"], "diverged": ["d"], "failed": ["e"]}
+    assert found.metric.key == TEST  # there are no validation images
 
 
-def test_validation_ranks_where_every_run_has_it(tmp_path: Path) -> None:
+def test_nothing_but_unfinished_runs_is_a_board_without_lines(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    runs.write_status(Run(tmp_path / "a"), "failed", 1, "x")
+    found = board(tmp_path)
+    assert (found.lines, found.reference, apart(found)) == ([], None, {"failed": ["a"]})
+
+
+def test_validation_ranks_and_runs_without_it_are_apart(tmp_path: Path) -> None:
     finished(tmp_path / "a", 100, validation_errors=90)
-    finished(tmp_path / "b", 90, validation_errors=100)
-    assert names(comparison.gather([tmp_path])) == ["a", "b"]
-    finished(tmp_path / "c", 95)
-    assert names(comparison.gather([tmp_path])) == ["b", "c", "a"]
+    finished(tmp_path / "b", 90, "seed=1", "model=cnn_large", validation_errors=100)
+    found = board(tmp_path)
+    assert (found.metric.key, order(found)) == (VALIDATION, ["a", "b"])
+    finished(tmp_path / "c", 95, "model=cnn_simple")
+    found = board(tmp_path)
+    assert order(found) == ["a", "b"]
+    ((reason, left),) = apart(found).items()
+    assert reason.startswith("no validation images")
+    assert left == ["c"]
+    assert order(board(tmp_path, metric=METRICS[TEST])) == ["b", "c", "a"]
+
+
+def change_data(directory: Path, **changes: str) -> None:
+    content = runs.read_json(Run(directory).summary)
+    content["dataset"] |= changes
+    files.write_json(Run(directory).summary, content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "together_by_test"),
+    [
+        ({"sha256": "c" * 64}, "other data: mnist with SHA-256 cccccccccccc", False),
+        ({"labels_sha256": "c"}, "other labels of the test images", False),
+        ({"split_sha256": "c"}, "other validation images: another split", True),
+    ],
+)
+def test_what_is_of_other_images_is_not_ranked(
+    tmp_path: Path, changes: dict[str, str], reason: str, together_by_test: bool
+) -> None:
+    for seed in range(2):
+        finished(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
+    other = finished(tmp_path / "b", 10, "model=cnn_large", validation_errors=10)
+    change_data(other, **changes)
+    found = board(tmp_path)
+    assert order(found) == ["a0"]
+    ((told, left),) = apart(found).items()
+    assert told.startswith(reason)
+    assert left == ["b"]
+    assert (order(board(tmp_path, metric=METRICS[TEST])) == ["b", "a0"]) == together_by_test
+
+
+def test_another_split_is_told_by_its_settings(tmp_path: Path) -> None:
+    for seed in range(2):
+        finished(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
+    finished(tmp_path / "b", 10, "dataset.split_seed=8", validation_errors=10)
+    (reason,) = apart(board(tmp_path))
+    assert reason.startswith("other validation images: dataset.split_seed=8;")
+
+
+def test_the_baseline_decides_which_runs_are_ranked(tmp_path: Path) -> None:
+    for seed in range(2):
+        finished(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
+    finished(tmp_path / "b", 10, "dataset.split_seed=8", validation_errors=10)
+    rows = comparison.gather([tmp_path])
+    found = compare(rows, baseline=rows[2])
+    assert order(found) == ["b"]
+    assert found.reference is not None
+    assert found.reference.rows == [rows[2]]
+
+
+def test_of_two_sets_of_the_same_size_the_later_is_ranked(tmp_path: Path) -> None:
+    old = finished(tmp_path / "a", 10, validation_errors=9)
+    finished(tmp_path / "b", 100, "dataset.split_seed=8", validation_errors=90)
+    for path in old.iterdir():
+        os.utime(path, (0, 0))
+    assert order(board(tmp_path)) == ["b"]
 
 
 def test_a_job_is_named_with_its_sweep(tmp_path: Path) -> None:
@@ -95,9 +134,12 @@ def test_a_job_is_named_with_its_sweep(tmp_path: Path) -> None:
     )
 
 
-def test_a_run_named_twice_appears_once(tmp_path: Path) -> None:
+def test_a_run_named_twice_appears_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finished(tmp_path / "a", 100)
-    assert len(comparison.gather([tmp_path, tmp_path / "a"])) == 1
+    monkeypatch.chdir(tmp_path)
+    (tmp_path.parent / "link").symlink_to(tmp_path)
+    assert len(comparison.gather([tmp_path, tmp_path / "a", Path("a"), Path(), tmp_path.parent / "link"])) == 1
+    (tmp_path.parent / "link").unlink()
 
 
 def test_only_settings_that_differ_are_columns(tmp_path: Path) -> None:
@@ -107,6 +149,7 @@ def test_only_settings_that_differ_are_columns(tmp_path: Path) -> None:
     rows = comparison.gather([tmp_path])
     # The two models have other units and dropouts, which `model.name` says already.
     assert comparison.differing(rows) == ["seed", "model.name", "optimizer.learning_rate"]
+    assert board(tmp_path).settings == ["model.name", "optimizer.learning_rate"]
     finished(tmp_path / "d", 95, "seed=2", "model=cnn_large", "model.dropout=0.5")
     assert "model.dropout" in comparison.differing(comparison.gather([tmp_path]))
 
@@ -116,7 +159,7 @@ def test_one_run_differs_in_nothing(tmp_path: Path) -> None:
     assert comparison.differing(comparison.gather([tmp_path])) == []
 
 
-def test_groups_are_repetitions_by_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_groups_are_repetitions_by_seed(tmp_path: Path) -> None:
     errors = [180, 170, 190]
     for seed, wrong in enumerate(errors):
         finished(tmp_path / f"mlp{seed}", wrong, f"seed={seed}")
@@ -124,62 +167,94 @@ def test_groups_are_repetitions_by_seed(tmp_path: Path, capsys: pytest.CaptureFi
     earlier = finished(tmp_path / "z_earlier_run_of_seed_0", 500, "seed=0")
     for path in earlier.iterdir():
         os.utime(path, (0, 0))
-    (tmp_path / "foreign").mkdir()
-    groups = comparison.groups(comparison.gather([tmp_path]))
-    assert [len(group.rows) for group in groups] == [1, 3]
-    text = tables.markdown(tables.of_groups(groups))
-    mean, deviation = np.mean(errors) / 100, np.std(errors, ddof=1) / 100
-    half = scipy.stats.t.ppf(0.975, 2) * deviation / np.sqrt(3)
-    assert (
-        f"| mlp | 3 | {mean:.2f} ± {deviation:.2f} | {mean - half:.2f} – {mean + half:.2f} | 1.70 | mlp | 1,000 | 2.0 |"
-        in text
-    )
-    assert "| cnn_large | 1 | 1.00 | – | 1.00 | cnn_large |" in text
-    assert "mlp" in rendered(capsys, tables.of_groups(groups))
+    found = board(tmp_path)
+    assert [(line.group.name, line.group.n) for line in found.lines] == [("cnn", 1), ("mlp", 3)]
+    told = spread(found.lines[1].group, METRICS[TEST])
+    assert told is not None
+    assert told["mean"] == pytest.approx(np.mean(errors) / 100)
+    assert told["std"] == pytest.approx(np.std(errors, ddof=1) / 100)
+    assert told["best"] == 1.7
+    single = spread(found.lines[0].group, METRICS[TEST])
+    assert single is not None
+    assert (single["std"], single["ci95"]) == (None, None)
 
 
-def test_markup_in_names_is_inert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    finished(tmp_path / "[red]a", 180)
-    finished(tmp_path / "\x1b[31mred\x1b]0;title\x07", 170)
-    directory = finished(tmp_path / "b", 190, "optimizer=sgd")
-    config = yaml.safe_load((directory / "config.yaml").read_text())
-    config["optimizer"]["name"] = "[bold]x"
-    (directory / "config.yaml").write_text(yaml.safe_dump(config))
-    text = rendered(capsys, tables.of_runs(comparison.gather([tmp_path])))
-    assert "[red]a" in text
-    assert "[bold]x" in text
-    assert "\x1b" not in text
-    assert "\x07" not in text
+def test_a_user_groups_by_other_fields(tmp_path: Path) -> None:
+    for seed in range(2):
+        finished(tmp_path / f"a{seed}", 100, f"seed={seed}")
+        finished(tmp_path / f"b{seed}", 120, f"seed={seed}", "optimizer.learning_rate=0.01")
+        finished(tmp_path / f"c{seed}", 90, f"seed={seed}", "model=cnn_large")
+    found = board(tmp_path, by=["model.name"])
+    assert [(dict(line.group.settings), line.group.n) for line in found.lines] == [
+        ({"model.name": "cnn_large"}, 2),
+        ({"model.name": "mlp"}, 4),
+    ]
+    assert [line.group.n for line in board(tmp_path, by=["run"]).lines] == [1] * 6
+    assert board(tmp_path, by=["run"]).settings == ["seed", "model.name", "optimizer.learning_rate"]
+    with pytest.raises(InputError, match=r"--by model.nam: no run has such a field\ndid you mean model.name\?"):
+        board(tmp_path, by=["model.nam"])
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 1000])
-def test_a_table_fits_its_terminal_or_says_what_it_leaves_out(
-    tmp_path: Path, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    finished(tmp_path / "2026-11-22T07-35-03_mlp_s7", 180, validation_errors=90)
-    finished(tmp_path / "2026-11-22T07-35-03_cnn_large_s7", 90, "model=cnn_large", "training.epochs=3", validation_errors=80)
-    (tmp_path / "foreign").mkdir()
-    monkeypatch.setattr(terminal, "PIPE_WIDTH", width)
-    monkeypatch.setenv("COLUMNS", "1")
-    text = rendered(capsys, tables.of_runs(comparison.gather([tmp_path])))
-    table = [line for line in text.splitlines() if line.startswith(("┃", "│"))]
-    assert max(map(len, table)) <= width
-    assert len(table) == 4  # a heading and three runs, none of them folded
-    for needed in ("2026-11-22T07-35-03_cnn_large_s7", "0.90"):
-        assert needed in text
-    everything = {"parameters", "train s", "images/s", "validation error %", "model.name", "training.epochs", "status"}
-    shown = {heading for heading in everything if heading in table[0]}
-    told = {heading for heading in everything if heading in text.partition("too wide for this terminal: ")[2]}
-    assert shown | told == everything
-    assert not shown & told
-    assert (width < 1000) == bool(told)
+def test_lines_are_sorted_by_any_field_and_keep_their_rank(tmp_path: Path) -> None:
+    for name, errors, rate in (("a", 100, 0.3), ("b", 90, 0.1), ("c", 80, 0.2)):
+        finished(tmp_path / name, errors, f"optimizer.learning_rate={rate}")
+    found = board(tmp_path, sort=["-optimizer.learning_rate"])
+    assert order(found) == ["a", "c", "b"]
+    assert [line.rank for line in found.lines] == [3, 1, 2]
+    assert order(board(tmp_path, sort=["train_seconds", "run"])) == ["a", "b", "c"]
+    assert order(board(tmp_path, sort=["-run"], top=2)) == ["c", "b"]
+    assert board(tmp_path, sort=["-run"], top=2).total == 3
+    with pytest.raises(InputError, match="--sort runn: no run has such a field"):
+        board(tmp_path, sort=["runn"])
+
+
+def test_more_can_be_better(tmp_path: Path) -> None:
+    for name, rate in (("slow", 10.0), ("fast", 1000.0)):
+        directory = finished(tmp_path / name, 100, f"optimizer.learning_rate={rate / 1e4}")
+        content = runs.read_json(Run(directory).summary) | {"images_per_second": rate}
+        files.write_json(Run(directory).summary, content)
+    assert order(board(tmp_path, metric=METRICS["images_per_second"])) == ["fast", "slow"]
+
+
+def test_what_lacks_the_number_comes_last(tmp_path: Path) -> None:
+    finished(tmp_path / "a", 10)
+    finished(tmp_path / "b", 100, "seed=1", "model=cnn_large", validation_errors=90)
+    change_data(tmp_path / "a", split_sha256="7")
+    change_data(tmp_path / "b", split_sha256="7")
+    assert order(board(tmp_path, metric=METRICS[VALIDATION])) == ["b", "a"]
+
+
+def test_a_baseline_must_have_a_result_that_counts(tmp_path: Path) -> None:
+    finished(tmp_path / "a", 100)
+    later = finished(tmp_path / "b", 90)
+    os.utime(later / "status.json", (2e9, 2e9))
+    (tmp_path / "c").mkdir()
+    runs.write_status(Run(tmp_path / "c"), "failed", 1, "x")
+    rows = comparison.gather([tmp_path])
+    with pytest.raises(InputError, match=r"--baseline a: a later run of the same configuration and seed counts"):
+        compare(rows, baseline=rows[0])
+    with pytest.raises(InputError, match="--baseline c: has no result: failed"):
+        compare(rows, baseline=rows[2])
+
+
+def test_every_metric_is_a_number_of_the_summary(tmp_path: Path) -> None:
+    finished(tmp_path / "a", 100, validation_errors=90)
+    (row,) = comparison.gather([tmp_path])
+    content = runs.read_json(Run(tmp_path / "a").summary)
+    for key in METRICS:
+        expected = content
+        for part in key.split("."):
+            expected = expected[part]
+        assert fields.value(row, key) == expected
+    with pytest.raises(InputError, match=r"--metric test\.eror_percent: there is no such number"):
+        fields.metric("test.eror_percent")
 
 
 @pytest.mark.parametrize("content", ["a: [", "!!python/object/apply:os.system ['touch /tmp/owned']", "3", "\0"])
 def test_a_damaged_or_hostile_config_is_only_left_out(tmp_path: Path, content: str) -> None:
-    finished(tmp_path / "a", 180)
+    (tmp_path / "a").mkdir()
     (tmp_path / "a" / "config.yaml").write_text(content)
-    rows = comparison.gather([tmp_path])
-    assert rows[0].settings == {}
-    assert rows[0].record.summary is not None
+    runs.write_status(Run(tmp_path / "a"), "failed", 1, "x")
+    (row,) = comparison.gather([tmp_path])
+    assert row.settings == {}
     assert not Path("/tmp/owned").exists()

@@ -13,7 +13,7 @@ from mnist_exp.sweep.display import Plain, duration
 from mnist_exp.sweep.driver import Driver, Planned, Progress
 from mnist_exp.sweep.plan import Sweep
 from tests.conftest import compose
-from tests.unit.test_comparison import complete
+from tests.unit.made import complete
 from tests.unit.test_plan import points
 
 Behaviour = Callable[[Run, int], str | None]  # what becomes of a run when it is tried for the nth time

@@ -10,18 +10,18 @@ from typing import Any
 
 import optuna
 import pytest
-import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from mnist_exp import comparison, files, runs
+from mnist_exp.comparison.board import compare
 from mnist_exp.report import configurations, encodings, trials, vega
 from mnist_exp.report.encodings import OTHERS, UNFINISHED
 from mnist_exp.runs import Run
 from mnist_exp.sweep import report, search, study
 from mnist_exp.sweep.plan import Job, Plan, Sweep
-from tests.unit.test_comparison import finished
+from tests.unit.made import finished, settled
 
 HOSTILE = "</script><script>alert(1)</script><!--"
 
@@ -77,7 +77,8 @@ def plan_of(sweep: Sweep, *overrides: str) -> Plan:
 
 def written(sweep: Sweep, *overrides: str, total: int | None = None) -> str:
     known = plan_of(sweep, *overrides)
-    report.write(sweep, known, comparison.gather([sweep.directory]) if known.jobs else [], total or len(known.jobs))
+    rows = comparison.gather([sweep.directory]) if known.jobs else []
+    report.write(sweep, known, rows, compare(rows), total or len(known.jobs))
     return sweep.report.read_text()
 
 
@@ -130,9 +131,7 @@ def test_what_has_no_result_is_counted_shown_and_explained(sweep: Sweep) -> None
 def test_what_users_supply_is_inert(sweep: Sweep) -> None:
     for number, rate in enumerate(("1e-3", "1e-2"), 1):
         directory = completed(sweep, number, 100 * number, f"optimizer.learning_rate={rate}")
-        config = yaml.safe_load((directory / "config.yaml").read_text())
-        config["optimizer"]["name"] = f"{HOSTILE}{number}"
-        (directory / "config.yaml").write_text(yaml.safe_dump(config))
+        settled(directory, **{"optimizer.name": f"{HOSTILE}{number}"})
         summary = json.loads((directory / "summary.json").read_text())
         files.write_json(directory / "summary.json", summary | {"name": HOSTILE})
     page = written(sweep, f"name={HOSTILE}")

@@ -1,0 +1,80 @@
+"""Run directories as completed runs leave them, as far as comparison reads them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mnist_exp import evaluation, files, runs
+from mnist_exp.config.identity import config_hash, flat
+from mnist_exp.config.schema import Experiment
+from mnist_exp.runs import Run
+from tests.conftest import compose
+
+TEST_IMAGES = 10_000
+
+
+def finished(directory: Path, errors: int, *overrides: str, validation_errors: int | None = None) -> Path:
+    """A run directory with a result."""
+    experiment = compose(*overrides)
+    directory.mkdir(parents=True)
+    run = Run(directory)
+    run.config.write_text(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
+    complete(run, errors, validation_errors)
+    return directory
+
+
+def complete(run: Run, errors: int = 100, validation_errors: int | None = None) -> None:
+    """What a run writes when it has completed."""
+    experiment = Experiment.model_validate(runs.read_config(run))
+    runs.write_status(run, "completed", 0)
+
+    def score(wrong: int) -> dict[str, Any]:
+        return evaluation.error_rate(wrong, TEST_IMAGES) | {"loss": 0.1}
+
+    dataset = {
+        "name": "mnist",
+        "sha256": "a",
+        "labels_sha256": "b",
+        "split_sha256": "none" if validation_errors is None else str(experiment.dataset.split_seed),
+        "train": 50_000,
+        "validation": 0 if validation_errors is None else 10_000,
+        "test": TEST_IMAGES,
+    }
+    summary = {
+        "schema": 2,
+        "name": experiment.name,
+        "status": "completed",
+        "seed": experiment.seed,
+        "config_hash": config_hash(experiment),
+        "dataset": dataset,
+        "model": {"name": experiment.model.name, "parameters": 1000},
+        "test": score(errors),
+        "validation": None if validation_errors is None else score(validation_errors),
+        "epochs": 10,
+        "best_epoch": None,
+        "train_seconds": 20.0,
+        "wall_seconds": 30.0,
+        "images_per_second": 1000.0,
+        "settings": flat(experiment.model_dump(mode="json")),
+    }
+    files.write_json(run.summary, summary)
+
+
+def settled(directory: Path, **settings: Any) -> None:
+    """Change what a run's summary says of its settings, and with it the configuration that it is of."""
+    content = runs.read_json(Run(directory).summary)
+    content["settings"] |= settings
+    content["config_hash"] = str(sorted(settings.items()))
+    files.write_json(Run(directory).summary, content)
+
+
+def answered(directory: Path, wrong: range) -> None:
+    """Give a run predictions that are wrong for these test images."""
+    labels = (np.arange(TEST_IMAGES) % 10).astype(np.uint8)
+    answers = labels.copy()
+    answers[list(wrong)] = (labels[list(wrong)] + 1) % 10
+    files.write_arrays(
+        Run(directory).predictions, {"probabilities": np.eye(10, dtype=np.float32)[answers], "labels": labels}
+    )

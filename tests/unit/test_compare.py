@@ -1,0 +1,149 @@
+"""`mnist-exp compare` on made-up runs: every option, every format, every mistake."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from mnist_exp import cli
+from tests.unit.made import finished
+
+
+class Done(NamedTuple):
+    """How the command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Compare = Callable[..., Done]
+
+
+@pytest.fixture
+def compare(capfd: pytest.CaptureFixture[str]) -> Compare:
+    """Run the command in this process."""
+
+    def run(*arguments: str) -> Done:
+        return Done(cli.main(["compare", *arguments]), *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three configurations: two of three seeds, and one of a single seed with a twin of another split."""
+    tmp_path = tmp_path_factory.mktemp("made")
+    for seed in range(3):
+        finished(tmp_path / "runs" / f"mlp{seed}", 180 + 7 * seed, f"seed={seed}", validation_errors=170 + 5 * seed)
+        finished(
+            tmp_path / "runs" / "s" / f"cnn{seed}", 90 + seed, "model=cnn_large", f"seed={seed}", validation_errors=80 + seed
+        )
+    finished(tmp_path / "runs" / "one", 100, "model=cnn_simple", validation_errors=120)
+    finished(tmp_path / "runs" / "other_split", 10, "dataset.split_seed=3", validation_errors=10)
+    (tmp_path / "runs" / "half").mkdir()
+    (tmp_path / "runs" / "half" / "summary.json").write_text('{"schema": 2, "na')
+    return tmp_path
+
+
+@pytest.fixture
+def place(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of those runs, as the current one."""
+    monkeypatch.chdir(made)
+    return made
+
+
+@pytest.mark.usefixtures("place")
+def test_what_is_better_and_what_cannot_be_told(compare: Compare) -> None:
+    done = compare()
+    assert done.returncode == 0, done.stderr
+    lines = {cells[2]: cells for line in done.stdout.splitlines() if len(cells := [c.strip() for c in line.split("│")]) > 5}
+    assert list(lines) == ["cnn_large", "one", "mlp"]
+    assert "best" in lines["cnn_large"]
+    assert any(cell.startswith("worse by 0.96") for cell in lines["mlp"])
+    assert "one seed says nothing of a mean" in lines["one"]
+    assert "0.81 ± 0.01" in lines["cnn_large"]
+    assert "not ranked, unreadable: half (summary.json: " in done.stdout
+    assert "not ranked, other validation images: dataset.split_seed=3; --metric test.error_percent ranks all" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_name_a_sweep_and_a_pattern_name_runs(compare: Compare, place: Path) -> None:
+    for names in (["s"], ["runs/s"], ["runs/s/cnn*"], ["s/cnn[0-2]"], [str(place / "runs" / "s" / "*")]):
+        done = compare(*names, "--format", "json")
+        assert done.returncode == 0, done.stderr
+        (line,) = json.loads(done.stdout)["configurations"]
+        assert (line["name"], line["n"]) == ("cnn_large", 3)
+    done = compare("nothing*")
+    assert done.returncode == 2
+    assert "nothing*: matches no directory, here or in runs" in done.stderr
+
+
+@pytest.mark.usefixtures("place")
+def test_where_by_sort_top_columns_metric_and_baseline(compare: Compare) -> None:
+    done = compare("--where", "model.name~cnn_* and test.error_percent<1", "--format", "json")
+    assert [line["name"] for line in json.loads(done.stdout)["configurations"]] == ["cnn_large"]
+    done = compare(
+        "--by", "model.name", "--sort", "-test.error_percent", "--top", "2",
+        "--columns", "model.name,n,test.error_percent", "--format", "markdown",
+    )  # fmt: skip
+    assert done.stdout.splitlines()[:4] == [
+        "| model.name | n | test error %, mean ± std |",
+        "| --- | --- | --- |",
+        "| mlp | 3 | 1.87 ± 0.07 |",
+        "| cnn_simple | 1 | 1.00 |",
+    ]
+    assert "2 of 3 are shown" in done.stdout
+    done = compare("--metric", "test.error_percent", "--baseline", "mlp1", "--format", "json")
+    content = json.loads(done.stdout)
+    assert content["ranked_by"] == "test.error_percent"
+    assert content["against"]["is"] == "baseline"
+    verdicts = {line["name"]: line["significance"] for line in content["configurations"] if line["n"] > 1}
+    assert verdicts["mlp"] is None
+    assert verdicts["cnn_large"]["words"].startswith("better by 0.96")
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["--where", "model.nam=mlp"], "--where model.nam: no run has such a field"),
+        (["--where", "model.name="], "a value is expected after model.name="),
+        (["--where", "model.name=none_of_them"], "holds for none of 9 runs"),
+        (["--by", "modle.name"], "--by modle.name: no run has such a field"),
+        (["--sort", "x"], "--sort x: no run has such a field"),
+        (["--columns", "x"], "--columns x: there is no such column"),
+        (["--metric", "accuracy"], "--metric accuracy: there is no such number"),
+        (["--top", "0"], "--top 0: not allowed"),
+        (["--baseline", "nobody"], "nobody: there is no such run"),
+        (["s", "--baseline", "one"], "--baseline one: is not among the runs that are compared"),
+        (["--runs-dir", "nowhere"], "nowhere: there is no such directory"),
+    ],
+)
+def test_a_mistake_is_told_with_its_remedy(compare: Compare, arguments: list[str], cause: str) -> None:
+    done = compare(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert cause in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_every_format_to_a_file(compare: Compare, place: Path) -> None:
+    for name in ("a.json", "a.csv", "a.md", "a.tex", "a.txt"):
+        done = compare("--output", name)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == ""
+        assert name in done.stderr
+    assert len(json.loads((place / "a.json").read_text())["configurations"]) == 3
+    rows = list(csv.DictReader(io.StringIO((place / "a.csv").read_text())))
+    assert [row["name"] for row in rows] == ["cnn_large", "cnn_simple", "mlp"]
+    assert (place / "a.md").read_text().startswith("| ")
+    assert re.search(r"\\begin\{tabular\}\{.*\\bottomrule", (place / "a.tex").read_text(), re.DOTALL)
+    assert "┡" in (place / "a.txt").read_text()
+    done = compare("--format", "csv", "--output", "nowhere/a.csv")
+    assert done.returncode == 5
+    assert "nowhere/a.csv: cannot be written" in done.stderr
