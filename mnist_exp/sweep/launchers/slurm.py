@@ -62,6 +62,8 @@ class Slurm:
         self._timeout = experiment.sweep.job_timeout
         self._name = f"mnist-exp-{hashlib.sha256(os.fsencode(sweep.directory.resolve())).hexdigest()[:16]}"
         self._elements: dict[str, Run] = {}  # by their numbers in the queue, as 12_3
+        self._held: list[Run] = []  # not in the queue yet
+        self._recalled: list[Run] = []  # that never will be
         self._polled = 0.0
         if not set(self._states().values()) <= ENDED:
             terminal.note("jobs that an earlier process of this sweep left in Slurm's queue are taken back")
@@ -70,14 +72,21 @@ class Slurm:
             self._directory.mkdir(exist_ok=True)
 
     def submit(self, jobs: Sequence[Run]) -> None:
-        """Queue these as one array.
+        """Queue these, or hold them back until there is room.
 
         Raises:
             EnvironmentFailure: Slurm refuses them.
         """
-        if not jobs:
+        self._held += jobs
+        self._queue()
+
+    def _queue(self) -> None:
+        """Queue what is held back as one array; beside another, whose limit is its own, no more than may run at once."""
+        room = self.places - len(self._elements) if self._elements else MOST_AT_ONCE
+        queued, self._held = self._held[: max(room, 0)], self._held[max(room, 0) :]
+        if not queued:
             return
-        directories = [str(run.directory.resolve()) for run in jobs]
+        directories = [str(run.directory.resolve()) for run in queued]
         node = [
             sys.executable,
             "-P",
@@ -87,12 +96,15 @@ class Slurm:
             str(self._settings.cpus_per_task),
         ]
         script = f"#!/bin/sh\nexec {shlex.join(node + directories)}\n"
-        number = _told("sbatch", "--parsable", *self._options(len(jobs)), given=script).partition(";")[0]
-        self._elements |= {f"{number}_{index}": run for index, run in enumerate(jobs)}
+        number = _told("sbatch", "--parsable", *self._options(len(queued)), given=script).partition(";")[0]
+        self._elements |= {f"{number}_{index}": run for index, run in enumerate(queued)}
 
     def ended(self, seconds: float) -> dict[Run, str | None]:
         """What left the queue; why, if it was not by its own end."""
         time.sleep(seconds)
+        if self._recalled:
+            recalled, self._recalled = self._recalled, []
+            return dict.fromkeys(recalled)
         if time.monotonic() - self._polled < POLL_SECONDS:
             return {}
         try:
@@ -110,10 +122,12 @@ class Slurm:
                 if state == "CANCELLED":
                     _write_cancelled(run)
                 found[run] = None if state in {"COMPLETED", GONE} else f"its job in Slurm ended as {state}"
+        self._queue()
         return found
 
     def recall(self) -> None:
-        """Take out of the queue what Slurm has not started."""
+        """Take out of the queue what Slurm has not started, and queue nothing more."""
+        self._recalled, self._held = self._held, []
         _told("scancel", "--me", "--state=PENDING", f"--name={self._name}")
 
     def close(self) -> None:
