@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mnist_exp.datasets.dataset import Mislabelled
+
 Z_95 = 1.959963984540054  # the standard normal's 97.5 % quantile
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 WORST_MISTAKES = 50
@@ -74,8 +76,11 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]
     return {"ece": ece, "bins": bins}
 
 
-def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
-    """The wrong predictions of the highest confidence, at most 50, the most confident first."""
+def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, mislabelled: Mislabelled | None) -> list[dict[str, Any]]:
+    """The wrong predictions of the highest confidence, at most 50, the most confident first.
+
+    The `mislabelled` of each is None or, if people reject its label, what they say that it is, the most of them first.
+    """
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST_MISTAKES]
@@ -85,12 +90,24 @@ def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[s
             "label": int(labels[index]),
             "predicted": int(predicted[index]),
             "probabilities": [round(float(probability), 6) for probability in probabilities[index]],
+            "mislabelled": _votes(int(index), mislabelled),
         }
         for index in worst
     ]
 
 
-def error_report(probabilities: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]) -> dict[str, Any]:
+def on_mislabelled(probabilities: np.ndarray, labels: np.ndarray, mislabelled: Mislabelled | None) -> dict[str, Any] | None:
+    """How many of the images whose label people rejected count as errors, and who asked them; None if nobody has."""
+    if mislabelled is None:
+        return None
+    images = np.fromiter(mislabelled.votes, np.int64)
+    errors = int(np.count_nonzero(probabilities[images].argmax(axis=1) != labels[images]))
+    return {"n": len(images), "errors": errors, "source": mislabelled.source}
+
+
+def error_report(
+    probabilities: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], mislabelled: Mislabelled | None
+) -> dict[str, Any]:
     """The content of errors.json."""
     matrix = confusion_matrix(probabilities, labels)
     per_class = [
@@ -106,5 +123,12 @@ def error_report(probabilities: np.ndarray, labels: np.ndarray, class_names: tup
         "per_class": per_class,
         "confusion_matrix": matrix.tolist(),
         "calibration": calibration(probabilities, labels),
-        "worst_mistakes": worst_mistakes(probabilities, labels),
+        "mislabelled": on_mislabelled(probabilities, labels, mislabelled),
+        "worst_mistakes": worst_mistakes(probabilities, labels, mislabelled),
     }
+
+
+def _votes(index: int, mislabelled: Mislabelled | None) -> list[dict[str, Any]] | None:
+    if mislabelled is None or index not in mislabelled.votes:
+        return None
+    return [{"label": label, "votes": votes} for label, votes in mislabelled.votes[index].items()]

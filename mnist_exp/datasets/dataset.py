@@ -6,9 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 
+@dataclass(frozen=True)
+class Mislabelled:
+    """The test images whose label most people rejected who were asked.
+
+    `votes` has, for the index of each, how many of them chose which label, the most first; None stands for those who chose
+    none that they were offered. `source` says who asked.
+    """
+
+    source: str
+    votes: Mapping[int, Mapping[int | None, int]]
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels as they come from the files.
+    """Images and labels as they come from the files, and which of these labels are known to be wrong, if anybody has asked.
 
     Images are uint8 of shape (n, height, width, channels), labels uint8 of shape (n,), indices into `class_names`.
     `sha256` identifies the whole content; `file_sha256` its files, uncompressed.
@@ -22,6 +34,7 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     class_names: tuple[str, ...]
+    mislabelled: Mislabelled | None
 
 
 @dataclass(frozen=True, eq=False)

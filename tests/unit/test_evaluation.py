@@ -58,7 +58,7 @@ def test_a_sure_and_always_right_model_is_calibrated() -> None:
 
 def test_worst_mistakes_are_wrong_and_in_order(scores: Scores) -> None:
     probabilities, labels = scores
-    worst = evaluation.worst_mistakes(probabilities, labels)
+    worst = evaluation.worst_mistakes(probabilities, labels, None)
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     assert len(worst) == min(50, len(wrong))
     assert all(mistake["label"] == labels[mistake["index"]] != mistake["predicted"] for mistake in worst)
@@ -68,7 +68,7 @@ def test_worst_mistakes_are_wrong_and_in_order(scores: Scores) -> None:
 
 
 def test_the_report_adds_up(scores: Scores) -> None:
-    report = evaluation.error_report(*scores, tuple("0123456789"))
+    report = evaluation.error_report(*scores, tuple("0123456789"), None)
     assert sum(row["errors"] for row in report["per_class"]) == report["overall"]["errors"]
     assert sum(row["n"] for row in report["per_class"]) == report["overall"]["n"] == np.sum(report["confusion_matrix"])
     assert len(report["per_class"]) == 10
@@ -78,6 +78,6 @@ def test_the_report_adds_up(scores: Scores) -> None:
 
 
 def test_a_model_without_mistakes_has_a_report() -> None:
-    report = evaluation.error_report(np.eye(3, dtype=np.float32), np.arange(3), ("a", "b", "c"))
+    report = evaluation.error_report(np.eye(3, dtype=np.float32), np.arange(3), ("a", "b", "c"), None)
     assert report["worst_mistakes"] == []
     assert report["overall"]["ci95"][0] == 0
