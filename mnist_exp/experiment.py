@@ -68,7 +68,7 @@ def run(experiment: Experiment, directory: Run) -> Summary:
     with files.replacing(directory.model) as temporary:
         trainer.model.save(temporary)
     files.write_arrays(directory.predictions, {"probabilities": probabilities, "labels": data.test_labels})
-    errors = evaluation.error_report(probabilities, data.test_labels, data.class_names)
+    errors = evaluation.error_report(probabilities, data.test_labels, data.class_names, data.mislabelled)
     files.write_json(directory.errors, errors)
     train_seconds = sum(row.seconds for row in history)
     summary = Summary(
@@ -103,8 +103,8 @@ def run(experiment: Experiment, directory: Run) -> Summary:
         errors,
         history,
         trainer.learning_rates[: trainer.steps * len(history)],  # an early stop leaves the rest of the schedule
-        data.test_images,
-        data.class_names,
+        data,
+        probabilities,
     )
     files.write_json(directory.summary, summary.model_dump(mode="json"))
     return summary

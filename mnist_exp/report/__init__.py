@@ -1,13 +1,13 @@
 """The report of a run for the eye: its figures as files, and one self-contained HTML page."""
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mnist_exp import files, runs
-from mnist_exp.report import charts, images, page
+from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.report import charts, digits, images, page
 from mnist_exp.summary import Summary
 from mnist_exp.training.history import Epoch
 
@@ -21,8 +21,8 @@ def write(
     errors: dict[str, Any],
     history: Sequence[Epoch],
     learning_rates: np.ndarray,
-    test_images: np.ndarray,
-    class_names: Sequence[str],
+    data: Dataset,
+    probabilities: np.ndarray,
 ) -> None:
     """Draw the figures and write report.html, with the configuration and environment as they stand in the run directory.
 
@@ -33,36 +33,40 @@ def write(
         errors: from `evaluation.error_report`.
         history: a row for each epoch.
         learning_rates: of each step that was trained, float32 (steps_per_epoch * epochs,).
-        test_images: uint8 (n, height, width, channels).
-        class_names: in the order of the labels.
+        data: whose test images were looked at.
+        probabilities: of the classes of the test images, float32 (n, classes).
 
     Raises:
         EnvironmentFailure: a file cannot be written.
     """
     drawn = {
         "learning_curves": charts.learning_curves(history, learning_rates),
+        "timing": charts.timing(history),
         "reliability": charts.reliability(errors["calibration"]),
     }
     with files.writing(run.figures):
         run.figures.mkdir(exist_ok=True)
     for name, svg in drawn.items():
         files.write(run.figures / f"{name}.svg", svg.encode())
-    mistakes = [_mistake(mistake, test_images, class_names) for mistake in errors["worst_mistakes"]]
+    mistakes = [_mistake(mistake, data.class_names) for mistake in errors["worst_mistakes"]]
+    worst = [mistake["index"] for mistake in mistakes]
     if mistakes:
         titles = [f"{mistake['true']} as {mistake['predicted']}  {mistake['confidence']:.1%}" for mistake in mistakes]
-        worst = test_images[[mistake["index"] for mistake in mistakes]]
-        files.write(run.figures / "worst_mistakes.png", images.plate(worst, titles))
+        files.write(run.figures / "worst_mistakes.png", images.plate(data.test_images[worst], titles))
     text = page.render(
         "report.html.j2",
+        scripts=[page.script("confusion.js"), page.script("table.js")],
         run=run.directory.name,
         summary=summary,
         select=select,
         errors=errors,
         shades=shades(errors["confusion_matrix"]),
         mistakes=mistakes,
+        digits=digits.on_page(data, probabilities, worst),
+        raters=digits.raters(data),
         history=history,
         rows=shown(history, summary.best_epoch),
-        class_names=class_names,
+        class_names=data.class_names,
         environment=runs.read_json(run.environment),
         config=run.config.read_text(),
         charts=drawn,
@@ -86,7 +90,7 @@ def shown(history: Sequence[Epoch], best: int | None) -> list[Epoch]:
     return [row for row in history if row.epoch % stride == 0 or row.epoch in {1, best, len(history)}]
 
 
-def _mistake(mistake: dict[str, Any], test_images: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+def _mistake(mistake: dict[str, Any], class_names: Sequence[str]) -> dict[str, Any]:
     probabilities = mistake["probabilities"]
     return {
         "index": mistake["index"],
@@ -94,5 +98,4 @@ def _mistake(mistake: dict[str, Any], test_images: np.ndarray, class_names: Sequ
         "predicted": class_names[mistake["predicted"]],
         "confidence": probabilities[mistake["predicted"]],
         "of_true": probabilities[mistake["label"]],
-        "png": base64.b64encode(images.png(test_images[mistake["index"]])).decode(),
     }

@@ -13,7 +13,8 @@ from mnist_exp.training.history import Epoch
 
 TRAIN, VALIDATION = "#4a80c8", "#d1603d"  # both stand out on white and on black
 MARKS = {TRAIN: svg.circle, VALIDATION: svg.square}  # who sees no colours sees shapes
-WIDTH, HEIGHT = 240, 190  # of a panel with curves, in pixels; the page stretches them
+WIDTH, HEIGHT = 240, 190  # of one of three panels with curves, in pixels; the page stretches them
+HALF, LOW = 375, 150  # of one of two, which are as wide together
 SIDE = 320  # of the reliability diagram
 LEGEND = 32  # pixels above the panels
 MOST_POINTS = 200  # of a curve, on a panel of 240 pixels
@@ -47,6 +48,25 @@ def learning_curves(history: Sequence[Epoch], learning_rates: np.ndarray) -> str
     if history[0].validation_loss is not None:
         legend += _key(185, VALIDATION, "validation (after it)")
     return svg.document(panels, legend, LEGEND)
+
+
+def timing(history: Sequence[Epoch]) -> str:
+    """Seconds and images a second by epoch, of training alone.
+
+    Args:
+        history: a row for each epoch, at least one.
+
+    Returns:
+        A document with the root <svg>.
+    """
+    ends = np.arange(1, len(history) + 1)
+    measured = {"seconds": [row.seconds for row in history], "images/s": [row.images_per_second for row in history]}
+    return svg.document(
+        [
+            _curves(title, len(history), {TRAIN: (ends, np.array(values))}, size=(HALF, LOW))
+            for title, values in measured.items()
+        ]
+    )
 
 
 def reliability(calibration: dict[str, Any]) -> str:
@@ -90,12 +110,16 @@ def thinned(values: np.ndarray, most: int = MOST_POINTS) -> np.ndarray:
 
 
 def _curves(
-    title: str, epochs: int, curves: dict[str, tuple[np.ndarray, np.ndarray]], dots: bool = True
+    title: str,
+    epochs: int,
+    curves: dict[str, tuple[np.ndarray, np.ndarray]],
+    dots: bool = True,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
 ) -> tuple[Panel, str]:
     """A panel with the curves that have values; NaN, of an epoch without validation, is none."""
     known = {color: (x[np.isfinite(y)], y[np.isfinite(y)]) for color, (x, y) in curves.items() if np.isfinite(y).any()}
     greatest = max((float(y.max()) for _, y in known.values()), default=0.0)
-    panel = Panel(WIDTH, HEIGHT, Scale.of("epoch", epochs, whole=True), Scale.of(title, greatest))
+    panel = Panel(*size, Scale.of("epoch", epochs, whole=True), Scale.of(title, greatest))
     marks = []
     for color, (x, y) in known.items():
         chosen = thinned(y)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -52,6 +53,14 @@ def opened(browser: Browser, report: Path, width: int, **options: Any) -> tuple[
     page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
     page.goto(report.as_uri())
     return page, complaints
+
+
+def assert_accessible(page: Page) -> None:
+    """axe-core finds nothing that is against WCAG or its own good practice in what the page shows at present."""
+    found = Axe().run(page).response
+    assert len(found["passes"]) > 20, "axe-core has looked at next to nothing"
+    told = [f"{rule['id']} ({rule['impact']}): {node['html']}" for rule in found["violations"] for node in rule["nodes"]]
+    assert told == []
 
 
 def assert_readable(page: Page, scheme: str, selectors: Mapping[str, int]) -> Color:

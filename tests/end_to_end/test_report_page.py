@@ -1,24 +1,53 @@
-"""The report in a real browser: its numbers are on the page, nothing fails, nothing leaves it, and it fits a phone."""
+"""The report in a real browser: its numbers are there, it answers, nothing fails, nothing leaves it, it fits a phone."""
 
 import itertools
 import json
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.end_to_end.pages import CHROMIUM, COLORS, assert_readable, contrast, opened, rgba
+from mnist_exp.datasets.dataset import Dataset
+from tests.end_to_end.pages import CHROMIUM, COLORS, assert_accessible, assert_readable, contrast, opened, rgba
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
+# What is drawn of the image behind an element, at the size it has in the file: one number for each pixel.
+PIXELS = """
+async element => {
+  const style = getComputedStyle(element)
+  const sheet = new Image()
+  sheet.src = style.backgroundImage.slice(5, -2)
+  await sheet.decode()
+  const [left, top] = style.backgroundPosition.split(' ').map(parseFloat)
+  const scale = parseFloat(style.backgroundSize) / sheet.naturalWidth
+  const canvas = new OffscreenCanvas(28, 28)
+  const pen = canvas.getContext('2d')
+  pen.drawImage(sheet, left / scale, top / scale)
+  return [...pen.getImageData(0, 0, 28, 28).data].filter((_, place) => place % 4 === 0)
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def errors(trained: Path) -> dict[str, Any]:
+    return json.loads((trained / "errors.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def predictions(trained: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and labels of the test images."""
+    with np.load(trained / "predictions.npz") as arrays:
+        return arrays["probabilities"], arrays["labels"]
+
 
 @pytest.mark.parametrize("width", [1200, 390])
-def test_the_page(browser: Browser, trained: Path, width: int) -> None:
+def test_the_page(browser: Browser, trained: Path, errors: dict[str, Any], width: int) -> None:
     page, complaints = opened(browser, trained / "report.html", width)
     summary = json.loads((trained / "summary.json").read_text())
-    errors = json.loads((trained / "errors.json").read_text())
     text = page.inner_text("body")
     assert page.inner_text("#test-error") == f"{summary['test']['error_percent']:.2f} %"
     for number in (
@@ -28,15 +57,17 @@ def test_the_page(browser: Browser, trained: Path, width: int) -> None:
         f"{summary['model']['parameters']:,}",
         f"{errors['calibration']['ece']:.4f}",
         f"{errors['negative_log_likelihood']:.4f}",
+        f"{summary['wall_seconds']:.1f} s",
+        f"{summary['train_seconds']:.1f} s",
+        f"{summary['wall_seconds'] - summary['train_seconds']:.1f} s",
         summary["config_hash"],
         summary["dataset"]["sha256"],
     ):
         assert number in text
     for row in errors["per_class"]:
         assert re.search(rf"{row['class']}\s+{row['n']:,}\s+{row['errors']}\s+{row['error_percent']:.2f}", text)
-    loaded = page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
-    assert loaded == [True] * len(errors["worst_mistakes"])
-    cells = page.locator(".confusion td:not(:first-child), .confusion tbody td:first-of-type").all_inner_texts()
+    assert page.locator("#worst li").count() == len(errors["worst_mistakes"])
+    cells = page.locator(".confusion tbody td").all_inner_texts()
     assert [int(cell.replace(",", "")) for cell in cells] == list(itertools.chain(*errors["confusion_matrix"]))
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.locator("details > summary").click()
@@ -45,10 +76,165 @@ def test_the_page(browser: Browser, trained: Path, width: int) -> None:
     assert complaints == []
 
 
+def indices(digits: Locator) -> list[int]:
+    """Of the test images that a list shows."""
+    labels = [digit.get_attribute("aria-label") or "" for digit in digits.locator(".digit").all()]
+    return [int(label.removeprefix("test image ")) for label in labels]
+
+
+def cell(page: Page, label: int, predicted: int) -> Locator:
+    return page.locator(".confusion tbody tr").nth(label).locator("td").nth(predicted)
+
+
+def assert_behind(page: Page, label: int, predicted: int, predictions: tuple[np.ndarray, np.ndarray]) -> None:
+    """The panel shows the most confident test images of a cell, with their confidence and their number."""
+    probabilities, labels = predictions
+    confidence = probabilities.max(axis=1)
+    inside = np.flatnonzero((labels == label) & (probabilities.argmax(axis=1) == predicted))
+    words = f"{label} recognised" if label == predicted else f"{label} taken for {predicted}"
+    expect(page.get_by_role("status")).to_contain_text(
+        re.compile(rf"^{words}: {len(inside):,} images?(, the \d+ most confident of them)?$")
+    )
+    shown = indices(page.locator("#behind ul"))
+    assert 0 < len(shown) <= min(24, len(inside))
+    assert shown == inside[np.argsort(-confidence[inside], kind="stable")][: len(shown)].tolist()
+    told = [float(words.split(" %")[0]) for words in page.locator("#behind figcaption").all_inner_texts()]
+    assert told == pytest.approx((100 * confidence[shown]).tolist(), abs=0.051)
+
+
+def test_a_cell_that_is_pointed_at_shows_its_digits(
+    browser: Browser, trained: Path, errors: dict[str, Any], predictions: tuple[np.ndarray, np.ndarray], digits: Dataset
+) -> None:
+    page, complaints = opened(browser, trained / "report.html", 1200)
+    matrix = np.array(errors["confusion_matrix"])
+    wrong = matrix - np.diag(np.diag(matrix))
+    most_frequent = np.unravel_index(wrong.argmax(), wrong.shape)
+    assert_behind(page, *map(int, most_frequent), predictions)
+    for label, predicted in [*np.argwhere(wrong)[::7].tolist(), *([one, one] for one in np.flatnonzero(np.diag(matrix)))]:
+        cell(page, label, predicted).hover()
+        assert_behind(page, label, predicted, predictions)
+    for list_ in (page.locator("#behind ul"), page.locator("#worst")):
+        for index, digit in zip(indices(list_), list_.locator(".digit").all(), strict=True):
+            drawn = np.array(digit.evaluate(PIXELS)).reshape(28, 28)
+            assert np.array_equal(255 - drawn, digits.test_images[index, :, :, 0])
+    assert complaints == []
+
+
+def test_a_cell_is_reached_by_keyboard_kept_and_let_go(
+    browser: Browser, trained: Path, errors: dict[str, Any], predictions: tuple[np.ndarray, np.ndarray]
+) -> None:
+    page, complaints = opened(browser, trained / "report.html", 1200)
+    matrix = np.array(errors["confusion_matrix"])
+    stop = page.locator(".confusion button[tabindex='0']")
+    assert stop.count() == 1  # of many
+    stop.focus()
+    label, predicted = (int(stop.get_attribute(f"data-{name}") or "") for name in ("label", "predicted"))
+    along = np.flatnonzero(matrix[label])
+    ahead = along[along > predicted] if (along > predicted).any() else along[along < predicted][::-1]
+    for expected in ahead:  # empty cells are passed over
+        page.keyboard.press("ArrowRight" if expected > predicted else "ArrowLeft")
+        assert_behind(page, label, int(expected), predictions)
+    last = int(ahead[-1])
+    page.keyboard.press("ArrowRight" if last > predicted else "ArrowLeft")  # there is no further
+    assert_behind(page, label, last, predictions)
+    page.keyboard.press("Enter")
+    assert page.locator(".confusion [aria-pressed=true]").count() == 1
+    other = next(one for one in np.argwhere(matrix).tolist() if one != [label, last])
+    cell(page, *other).hover()
+    assert_behind(page, label, last, predictions)
+    page.keyboard.press("Escape")
+    page.locator("h1").hover()
+    cell(page, *other).hover()
+    assert_behind(page, *other, predictions)
+    assert complaints == []
+
+
+def test_a_cell_is_tapped(
+    browser: Browser, trained: Path, errors: dict[str, Any], predictions: tuple[np.ndarray, np.ndarray]
+) -> None:
+    page, complaints = opened(browser, trained / "report.html", 390, has_touch=True)
+    for label, predicted in np.argwhere(errors["confusion_matrix"])[::13].tolist():
+        cell(page, label, predicted).tap()
+        assert_behind(page, label, predicted, predictions)
+    assert complaints == []
+
+
+def test_mistakes_sort_as_images_and_as_a_table(browser: Browser, trained: Path, errors: dict[str, Any]) -> None:
+    page, complaints = opened(browser, trained / "report.html", 1200)
+    page.locator("details > summary").click()
+    mistakes = errors["worst_mistakes"]
+
+    def orders() -> tuple[list[int], list[int]]:
+        rows = page.locator("#mistakes tbody th").all_inner_texts()
+        return indices(page.locator("#worst")), [int(index) for index in rows]
+
+    def confidence(mistake: dict[str, Any]) -> float:
+        return float(mistake["probabilities"][mistake["predicted"]])
+
+    by_confidence = [mistake["index"] for mistake in mistakes]
+    assert orders() == (by_confidence, by_confidence)
+    sorts = page.get_by_role("group", name="Sort the mistakes")
+    for name, field in (("true class", "label"), ("predicted class", "predicted"), ("test image", "index")):
+        sorts.get_by_role("button", name=name).click()
+        expected = [mistake["index"] for mistake in sorted(mistakes, key=lambda mistake: mistake[field])]
+        assert orders() == (expected, expected)
+        assert sorts.locator("[aria-pressed=true]").all_inner_texts() == [name]
+    sorts.get_by_role("button", name="test image").click()
+    assert orders()[0] == sorted(by_confidence, reverse=True)
+    header = page.locator("#mistakes th", has_text="confidence")
+    header.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    rising = [mistake["index"] for mistake in sorted(mistakes, key=confidence)]
+    assert orders() == (rising, rising)
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert sorts.locator("[data-sort=ascending]").inner_text() == "confidence"
+    assert complaints == []
+
+
+def test_mislabelled_images_are_marked(
+    browser: Browser, trained: Path, errors: dict[str, Any], predictions: tuple[np.ndarray, np.ndarray], digits: Dataset
+) -> None:
+    page, _ = opened(browser, trained / "report.html", 1200)
+    assert digits.mislabelled is not None
+    probabilities, labels = predictions
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels).tolist()
+    missed = [index for index in digits.mislabelled.votes if index in wrong]
+    assert errors["mislabelled"]["errors"] == len(missed) > 1
+    sentence = f"{len(missed)} of the {len(wrong):,} mistakes are on images whose label human raters rejected"
+    assert sentence in page.inner_text("body")
+    assert "the test images have 15 of this kind (Northcutt, Athalye and Mueller 2021" in page.inner_text("body")
+    worst = [mistake["index"] for mistake in errors["worst_mistakes"]]
+    marked = [mistake["index"] for mistake in errors["worst_mistakes"] if mistake["mislabelled"]]
+    assert indices(page.locator("#worst .mislabelled")) == marked == [index for index in worst if index in missed]
+    shown = set(marked)
+    for index in missed:
+        cell(page, int(labels[index]), int(probabilities[index].argmax())).hover()
+        panel = page.locator("#behind")
+        found = indices(panel.locator(".mislabelled"))
+        assert found == [one for one in indices(panel) if one in missed]
+        assert panel.locator(".mislabelled small").count() == len(found)
+        shown.update(found)
+    assert shown
+
+
+def test_it_is_whole_without_a_script(browser: Browser, trained: Path, errors: dict[str, Any]) -> None:
+    page, complaints = opened(browser, trained / "report.html", 1200, java_script_enabled=False)
+    assert [page.locator(place).is_visible() for place in ("#behind", ".pills")] == [False, False]
+    assert page.locator("table button").count() == 0
+    assert page.locator("figure svg").count() == 3
+    assert indices(page.locator("#worst")) == [mistake["index"] for mistake in errors["worst_mistakes"]]
+    cells = page.locator(".confusion tbody td").all_inner_texts()
+    assert [int(text.replace(",", "")) for text in cells] == list(itertools.chain(*errors["confusion_matrix"]))
+    assert complaints == []
+
+
 def test_the_page_in_print(browser: Browser, trained: Path) -> None:
     page, complaints = opened(browser, trained / "report.html", 800)
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    visible = {place: page.locator(place).is_visible() for place in ("#behind", ".pills", ".confusion", "#worst")}
+    assert visible == {"#behind": False, ".pills": False, ".confusion": True, "#worst": True}
+    assert page.evaluate("getComputedStyle(document.querySelector('.digit')).printColorAdjust") == "exact"
     assert page.pdf(format="A4").startswith(b"%PDF")
     assert complaints == []
 
@@ -57,16 +243,31 @@ def test_the_page_in_print(browser: Browser, trained: Path) -> None:
 def test_everything_on_a_card_can_be_read(browser: Browser, trained: Path, scheme: Literal["light", "dark"]) -> None:
     page, _ = opened(browser, trained / "report.html", 800)
     page.emulate_media(color_scheme=scheme)
-    selectors = {"svg text": 20, ".confusion td, .confusion th": 120, "caption": 1, ".mistakes figcaption": 50}
+    selectors = {
+        "svg text": 20,
+        ".confusion td, .confusion th": 120,
+        "caption": 1,
+        ".digits figcaption": 50,
+        ".pills button": 4,
+    }
     card = assert_readable(page, scheme, selectors)
     marks = page.evaluate("[...document.querySelectorAll('svg path[stroke]')].map(path => path.getAttribute('stroke'))")
     for stroke in {stroke for stroke in marks if stroke.startswith("#")}:
         assert contrast((*bytes.fromhex(stroke[1:]),), card) >= 3
 
 
-def test_the_most_frequent_mistake_has_the_strongest_colour(browser: Browser, trained: Path) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "dark"), (390, "light")])
+def test_it_is_accessible(browser: Browser, trained: Path, width: int, scheme: Literal["light", "dark"]) -> None:
+    page, _ = opened(browser, trained / "report.html", width)
+    page.emulate_media(color_scheme=scheme)
+    page.locator("details > summary").click()
+    page.locator(".confusion button").first.click()
+    assert_accessible(page)
+
+
+def test_the_most_frequent_mistake_has_the_strongest_colour(browser: Browser, trained: Path, errors: dict[str, Any]) -> None:
     page, _ = opened(browser, trained / "report.html", 800)
-    matrix = json.loads((trained / "errors.json").read_text())["confusion_matrix"]
+    matrix = errors["confusion_matrix"]
     shades = [rgba(background)[3] for _, background, _ in page.evaluate(COLORS, ".confusion tbody td")]
     mistakes = [0 if row == column else matrix[row][column] for row in range(10) for column in range(10)]
     assert shades == pytest.approx([0.75 * count / max(mistakes) for count in mistakes], abs=0.01)

@@ -16,7 +16,7 @@ from mnist_exp.comparison.board import compare
 from mnist_exp.sweep import plan, report
 from mnist_exp.sweep.plan import Sweep
 from tests.conftest import TINY
-from tests.end_to_end.pages import CHROMIUM, assert_readable, contrast, opened
+from tests.end_to_end.pages import CHROMIUM, assert_accessible, assert_readable, contrast, opened
 from tests.end_to_end.sweeps import sweep_of
 from tests.unit.made import settled
 
@@ -171,3 +171,11 @@ def test_everything_on_a_card_can_be_read(browser: Browser, search: Path, scheme
     fills = page.evaluate("[...document.querySelectorAll('svg .mark-symbol path')].map(path => path.getAttribute('fill'))")
     for fill in {fill for fill in fills if fill.startswith("#")}:
         assert contrast((*bytes.fromhex(fill[1:]),), card) >= 3
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
+def test_it_is_accessible(browser: Browser, search: Path, width: int, scheme: Literal["light", "dark"]) -> None:
+    page, _ = ready(browser, search, width)
+    page.emulate_media(color_scheme=scheme)
+    page.locator("details > summary", has_text="trials").click()
+    assert_accessible(page)

@@ -168,6 +168,17 @@ def test_thinning_keeps_the_ends_and_the_extremes(values: list[float]) -> None:
     assert (array[kept].min(), array[kept].max()) == (array.min(), array.max())
 
 
+def test_the_time_of_every_epoch_is_where_it_belongs() -> None:
+    history = [Epoch(epoch, 1e-3, 0.5, 5.0, None, None, 2.0 / epoch, 1e4 * epoch) for epoch in range(1, 5)]
+    svg = charts.timing(history)
+    seconds, speed = lines(svg, charts.TRAIN)
+    for line in (seconds, speed):
+        assert line[:, 0] == pytest.approx(375 / 4 * np.arange(1, 5), abs=0.011)
+    assert 150 - seconds[:, 1] == pytest.approx(150 / np.arange(1, 5), abs=0.011)
+    assert 150 - speed[:, 1] == pytest.approx(150 * np.arange(1, 5) / 4, abs=0.011)
+    assert {"seconds", "images/s"} <= set(texts(svg))
+
+
 def test_a_bin_lies_at_its_confidence_and_accuracy_and_grows_with_its_images() -> None:
     probabilities = np.array([[0.9, 0.1]] * 8 + [[0.4, 0.6]] * 2, np.float32)
     labels = np.array([0] * 6 + [1] * 2 + [1, 0])
@@ -184,6 +195,7 @@ def test_a_bin_lies_at_its_confidence_and_accuracy_and_grows_with_its_images() -
 def test_colours_are_the_pages_or_stand_out_on_both() -> None:
     for svg in (
         charts.learning_curves(epochs(3), CONSTANT),
+        charts.timing(epochs(3)),
         charts.reliability(evaluation.calibration(np.eye(3, dtype=np.float32), np.arange(3))),
     ):
         elements_ = list(ET.fromstring(svg).iter())

@@ -18,10 +18,17 @@ def noise(count: int, height: int = 28, width: int = 28, channels: int = 1) -> n
     return np.random.default_rng(0).integers(0, 256, (count, height, width, channels)).astype(np.uint8)
 
 
-def test_an_image_keeps_its_pixels() -> None:
-    (grey,), (colored,) = noise(1), noise(1, channels=3)
-    assert np.array_equal(255 - opened(images.png(grey)), grey[..., 0])
-    assert np.array_equal(opened(images.png(colored)), colored)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_sheet_has_every_image_pixel_for_pixel(channels: int) -> None:
+    shown = noise(5, 16, 28, channels)
+    found = opened(images.sheet(shown, columns=3))
+    assert found.shape[:2] == (2 * 16, 3 * 28)
+    for index, image in enumerate(shown):
+        top, left = index // 3 * 16, index % 3 * 28
+        part = found[top : top + 16, left : left + 28]
+        assert np.array_equal(255 - part if channels == 1 else part, image[..., 0] if channels == 1 else image)
+    if channels == 1:
+        assert (found[16:, 56:] == 255).all()  # as paper
 
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (10, 10, 1), (11, 10, 2), (50, 10, 5)])

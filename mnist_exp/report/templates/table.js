@@ -1,10 +1,15 @@
-// A table that sorts by its headers and keeps the rows that hold all the words of a text field.
+// A table that sorts by its headers, and with it a list of the same things; and keeps the rows that hold all the words of a text field.
 (() => {
   'use strict'
   for (const table of document.querySelectorAll('table.sortable')) {
     const body = table.tBodies[0]
+    const headers = [...table.tHead.rows[0].cells]
     const rows = [...body.rows]
     const text = new Map(rows.map(row => [row, row.textContent.toLowerCase()]))
+    const list = document.getElementById(table.dataset.list)
+    const items = new Map(rows.map((row, place) => [row, list?.children[place]]))
+    const pills = document.querySelector(`[data-sorts="${table.id}"]`) // they do what the headers do
+    const buttons = [...pills?.querySelectorAll('button') ?? []]
 
     const key = (row, column) => {
       const cell = row.cells[column]
@@ -12,23 +17,35 @@
     }
     const compare = (one, other) => typeof one === 'number' && typeof other === 'number' ? one - other
       : String(one).localeCompare(String(other), 'en', { numeric: true })
-    const sort = (header, column) => {
-      const down = header.getAttribute('aria-sort') === 'ascending'
-      for (const other of table.tHead.rows[0].cells) other.removeAttribute('aria-sort')
-      header.setAttribute('aria-sort', down ? 'descending' : 'ascending')
+    const tell = () => {
+      for (const button of buttons) {
+        button.dataset.sort = headers[button.value].getAttribute('aria-sort') ?? ''
+        button.ariaPressed = String(button.dataset.sort !== '')
+      }
+    }
+    const sort = column => {
+      const down = headers[column].getAttribute('aria-sort') === 'ascending'
+      for (const header of headers) header.removeAttribute('aria-sort')
+      headers[column].setAttribute('aria-sort', down ? 'descending' : 'ascending')
       const keyed = rows.map(row => [key(row, column), row])
       keyed.sort(([one], [other]) => one === null || other === null ? (one === null) - (other === null)
         : down ? compare(other, one) : compare(one, other)) // what has no value comes last, either way
-      body.append(...keyed.map(([, row]) => row))
+      const sorted = keyed.map(([, row]) => row)
+      body.append(...sorted)
+      list?.append(...sorted.map(row => items.get(row)))
+      tell()
     }
-    ;[...table.tHead.rows[0].cells].forEach((header, column) => {
+    headers.forEach((header, column) => {
       if ('unsorted' in header.dataset) return
       const button = document.createElement('button')
       button.type = 'button'
       button.append(...header.childNodes)
-      button.addEventListener('click', () => sort(header, column))
+      button.addEventListener('click', () => sort(column))
       header.append(button)
     })
+    for (const button of buttons) button.addEventListener('click', () => sort(Number(button.value)))
+    if (pills) pills.hidden = false
+    tell()
 
     const field = document.getElementById(table.dataset.filter)
     if (!field) continue

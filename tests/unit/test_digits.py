@@ -1,0 +1,51 @@
+"""Which test images a page shows: the most confident of every cell, as many as there is room for, each cell its share."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mnist_exp.report import digits
+
+SHARPNESS = st.floats(0, 8)
+
+
+def predictions(n: int, classes: int, sharpness: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and labels of a model that is the more often right and sure, the sharper it is."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, classes, n)
+    logits = generator.normal(0, 1, (n, classes))
+    logits[np.arange(n), labels] += sharpness
+    exponentials = np.exp(logits)
+    return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32), labels
+
+
+@given(st.integers(1, 3000), st.integers(2, 12), SHARPNESS, st.integers(0, 2**32))
+def test_of_every_cell_the_most_confident(n: int, classes: int, sharpness: float, seed: int) -> None:
+    probabilities, labels = predictions(n, classes, sharpness, seed)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    found = digits.chosen(probabilities, labels, [])
+    cells = list(zip(labels[found].tolist(), predicted[found].tolist(), strict=True))
+    assert cells == sorted(cells)
+    assert len(set(found.tolist())) == len(found) <= digits.MOST
+    full = []
+    for label in range(classes):
+        for guess in range(classes):
+            inside = np.flatnonzero((labels == label) & (predicted == guess))
+            shown = found[(labels[found] == label) & (predicted[found] == guess)]
+            surest = inside[np.argsort(-confidence[inside], kind="stable")]
+            assert shown.tolist() == surest[: len(shown)].tolist()
+            most = min(len(inside), digits.MOST_RIGHT if label == guess else digits.MOST_WRONG)
+            assert len(shown) <= most
+            full.append((len(shown), most))
+    if len(found) < digits.MOST:
+        assert all(shown == most for shown, most in full)
+    least = min((shown for shown, most in full if shown < most), default=None)
+    assert least is None or max(shown for shown, _ in full) <= least + 1  # nobody's third before everybody's second
+
+
+@given(arrays(np.int64, st.integers(0, 50), elements=st.integers(0, 1999)), SHARPNESS)
+def test_what_is_wanted_is_there(wanted: np.ndarray, sharpness: float) -> None:
+    probabilities, labels = predictions(2000, 10, sharpness, 0)
+    found = digits.chosen(probabilities, labels, wanted.tolist())
+    assert set(found.tolist()) == set(digits.chosen(probabilities, labels, []).tolist()) | set(wanted.tolist())
