@@ -10,8 +10,7 @@
   const names = [...matrix.tHead.rows[0].cells].slice(1).map(cell => cell.textContent)
   const buttons = new Map() // by the row and column of a cell that has images
   const at = (label, predicted) => buttons.get(`${label} ${predicted}`)
-  let shown = null
-  let kept = null
+  let [shown, stopped, kept] = [null, null, null]
 
   const item = (place, index, percent) => {
     const made = blank.cloneNode(true)
@@ -43,7 +42,12 @@
     told.textContent = `${button.ariaLabel}${part}`
     list.replaceChildren(...found)
   }
-  const keep = button => {
+  const stop = button => { // the Tab key stops at one cell of the matrix; from there the arrow keys lead on
+    if (stopped) stopped.tabIndex = -1
+    button.tabIndex = 0
+    stopped = button
+  }
+  const keep = button => { // in view, whatever is pointed at
     kept?.setAttribute('aria-pressed', 'false')
     button?.setAttribute('aria-pressed', 'true')
     kept = button
@@ -65,12 +69,6 @@
     button.addEventListener('focus', () => { keep(null); stop(button); show(button) })
     button.addEventListener('click', () => keep(kept === button ? null : button))
   }))
-  let stopped = null
-  const stop = button => { // the Tab key stops at one cell of the matrix; from there the arrow keys lead on
-    if (stopped) stopped.tabIndex = -1
-    button.tabIndex = 0
-    stopped = button
-  }
   const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }
   matrix.setAttribute('role', 'grid')
   matrix.addEventListener('keydown', event => {
