@@ -56,11 +56,12 @@ def of_one_epoch(run: Run, data: Dataset, probabilities: np.ndarray) -> str:
     """The page of a run of one epoch, without validation images."""
     run.config.write_text("name: x\n")
     summary = {
-        "schema": 1, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "validation": None,
+        "schema": 2, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "validation": None,
         "test": evaluation.score(probabilities, data.test_labels),
-        "dataset": {"name": "mnist", "sha256": "a", "train": 1, "validation": 0, "test": len(data.test_labels)},
+        "dataset": {"name": "mnist", "sha256": "a", "labels_sha256": "b", "split_sha256": "c",
+                    "train": 1, "validation": 0, "test": len(data.test_labels)},
         "model": {"name": "mlp", "parameters": 1}, "epochs": 1, "best_epoch": None,
-        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0,
+        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "settings": {},
     }  # fmt: skip
     environment = {"started": "now", "versions": {"mnist_exp": "0"}}
     history = [Epoch(1, 1e-3, 0.5, 10.0, None, None, 1.5, 100.0)]
