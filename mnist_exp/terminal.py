@@ -18,8 +18,9 @@ log = logging.getLogger(__name__)
 
 STANDARD_ERROR = 2
 PIPE_WIDTH = 1000  # a pipe or file has no width; no table is that wide
-# The control characters of ASCII and Latin-1, by which a name could move the cursor, change colours or break a table.
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# The control characters of ASCII and Latin-1, by which a name could move the cursor, change colours or break a table; those
+# of Unicode that break a line or turn its direction; and bytes of a file's name that are no character at all.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def plain(text: object) -> str:

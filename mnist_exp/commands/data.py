@@ -1,14 +1,12 @@
 """`mnist-exp data show`: what a data set holds."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.color import Color
-from rich.style import Style
 from rich.table import Table
-from rich.text import Text
 
-from mnist_exp import datasets, files, terminal
+from mnist_exp import characters, datasets, files, terminal
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.config.problems import nearest
 from mnist_exp.datasets.dataset import Dataset
@@ -35,32 +33,16 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"--count {parsed.count}: not allowed", f"allowed: an integer from 1 to {MOST_IMAGES}")
     if path.suffix != ".png":
         raise InputError(f"--output {path}: not allowed", "allowed: a file name that ends in .png")
+    images = data.train_images[: parsed.count]
+    titles = [data.class_names[label] for label in data.train_labels[: parsed.count]]
     out = terminal.output()
     for table in (_facts(data), _balance(data), _hashes(data)):
         out.print(table)
     if out.is_terminal:
-        out.print(half_blocks(data, parsed.count, out.width))
-    _draw(data, parsed.count, path)
+        out.print(characters.half_blocks(images, titles, out.width))
+    _draw(images, titles, path)
     out.print(f"the first {parsed.count} training images: {path}", markup=False, highlight=False)
     return EXIT_DONE
-
-
-def half_blocks(data: Dataset, count: int, width: int) -> Text:
-    """The first training images as characters, each the upper pixel in its foreground and the lower in its background."""
-    images = 255 - data.train_images[:count].mean(axis=-1).astype(np.uint8)
-    per_row = max(1, width // (images.shape[2] + 1))
-    text = Text()
-    for start in range(0, len(images), per_row):
-        row = images[start : start + per_row]
-        labels = data.train_labels[start : start + per_row]
-        text.append("".join(data.class_names[label].ljust(images.shape[2] + 1) for label in labels) + "\n")
-        for upper in range(0, images.shape[1] - 1, 2):
-            for image in row:
-                for top, bottom in zip(image[upper], image[upper + 1], strict=True):
-                    text.append("▀", Style(color=_grey(top), bgcolor=_grey(bottom)))
-                text.append(" ")
-            text.append("\n")
-    return text
 
 
 def _default() -> str:
@@ -114,13 +96,8 @@ def _balance(data: Dataset) -> Table:
     return table
 
 
-def _draw(data: Dataset, count: int, path: Path) -> None:
-    from mnist_exp.report import images
+def _draw(images: np.ndarray, titles: Sequence[str], path: Path) -> None:
+    from mnist_exp.report.images import plate
 
-    columns = min(10, round(count**0.5)) if count <= 16 else 10
-    titles = [data.class_names[label] for label in data.train_labels[:count]]
-    files.write(path, images.plate(data.train_images[:count], titles, columns))
-
-
-def _grey(value: np.uint8) -> Color:
-    return Color.from_rgb(*[float(value)] * 3)
+    columns = min(10, round(len(images) ** 0.5)) if len(images) <= 16 else 10
+    files.write(path, plate(images, titles, columns))

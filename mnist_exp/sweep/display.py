@@ -1,7 +1,6 @@
 """What the user sees of a sweep: a live table in a terminal, a line for each job elsewhere, or nothing."""
 
 import contextlib
-import csv
 import sys
 import time
 from collections import Counter
@@ -15,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mnist_exp import terminal
-from mnist_exp.runs import Record, Run
+from mnist_exp.runs import Record
 from mnist_exp.summary import Score, Summary
 from mnist_exp.sweep.driver import Progress
 from mnist_exp.sweep.plan import Job, Sweep
+from mnist_exp.training import history
 
 SHOWN = 8  # running jobs in the table, at most
 REFRESH_SECONDS = 0.5
@@ -124,10 +124,11 @@ class Live(Plain):
         table = Table(box=None, pad_edge=False, show_header=False)
         for job, experiment in list(progress.running.values())[: min(SHOWN, progress.places)]:
             epochs = experiment.training.epochs
-            epoch, error = _last_epoch(self._sweep.run(job))
+            rows = history.read(self._sweep.run(job).history)
+            error = rows[-1].validation_error_percent if rows else None
             told = f"validation error {error:.2f} %" if error is not None else ""
-            bar = ProgressBar(total=epochs, completed=epoch, width=20)
-            table.add_row(bar, f"epoch {epoch}/{epochs}", told, terminal.cell(job.directory))
+            bar = ProgressBar(total=epochs, completed=len(rows), width=20)
+            table.add_row(bar, f"epoch {len(rows)}/{epochs}", told, terminal.cell(job.directory))
         if min(len(progress.running), progress.places) > SHOWN:
             table.add_row("", f"and {min(len(progress.running), progress.places) - SHOWN} more", "", "")
         states = Counter(progress.states.values())
@@ -152,13 +153,3 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _last_epoch(run: Run) -> tuple[int, float | None]:
-    """How many epochs a run in training has told of, and the last one's validation error in percent, if there is one."""
-    try:
-        with run.history.open(newline="") as file:
-            *_, last = csv.DictReader(file)
-        return int(last["epoch"]), float(last["validation_error_percent"]) if last["validation_error_percent"] else None
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
-        return 0, None

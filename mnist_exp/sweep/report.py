@@ -1,7 +1,5 @@
 """report.html of a sweep: its leaderboard, its curves, what a search did, and what failed, on one self-contained page."""
 
-import csv
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from mnist_exp import files, runs
+from mnist_exp import files
 from mnist_exp.comparison import Row, records
 from mnist_exp.comparison.board import Board
 from mnist_exp.comparison.groups import Group
@@ -20,6 +18,7 @@ from mnist_exp.report.configurations import Configuration, Curve
 from mnist_exp.report.trials import Study
 from mnist_exp.runs import Run
 from mnist_exp.sweep.plan import Plan, Sweep
+from mnist_exp.training import history
 
 FAILED = frozenset({"failed", "diverged", "unreadable"})
 LABEL_CHARACTERS = 60
@@ -113,13 +112,8 @@ def _label(line: Mapping[str, Any]) -> str:
 
 def _curve(row: Row, labels: Mapping[str, str]) -> Curve | None:
     """The validation error of a run by epoch, as far as it came; None if it has none."""
-    points = []
-    try:
-        with Run(row.record.directory).history.open(newline="", encoding="utf-8") as file:
-            points = [(int(line["epoch"]), float(line["validation_error_percent"])) for line in csv.DictReader(file)]
-    except runs.UNREADABLE:
-        return None
-    points = [point for point in points if point[0] > 0 and math.isfinite(point[1])]
+    told = history.read(Run(row.record.directory).history)
+    points = [(line.epoch, line.validation_error_percent) for line in told if line.validation_error_percent is not None]
     if not points:
         return None
     epochs, errors = zip(*points, strict=True)

@@ -4,7 +4,6 @@ Only this process, which hands out the jobs, touches the study; the jobs, wherev
 files. So a search runs on every launcher, and what is left of one that was killed is whole.
 """
 
-import csv
 import itertools
 import logging
 import math
@@ -27,6 +26,7 @@ from mnist_exp.summary import Summary
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 from mnist_exp.sweep.sampling import distribution, pruner, sampler, typed, values
+from mnist_exp.training import history
 
 log = logging.getLogger(__name__)
 
@@ -245,13 +245,9 @@ def objective(summary: Summary, name: str) -> float:
 
 def _report(trial: Trial, run: Run) -> bool:
     """Tell the study of the epochs that it does not know of; whether there was one."""
-    try:
-        with run.history.open(newline="") as file:
-            rows = [(int(row["epoch"]), float(row["validation_error_percent"])) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
-        return False
     known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
-    new = [row for row in rows if row[0] not in known]
-    for epoch, error in new:
-        trial.report(error, epoch)
+    new = [row for row in history.read(run.history) if row.epoch not in known]
+    for row in new:
+        if row.validation_error_percent is not None:  # which every run of a search has
+            trial.report(row.validation_error_percent, row.epoch)
     return bool(new)

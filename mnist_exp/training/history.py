@@ -1,7 +1,14 @@
 """What is kept of an epoch; apart from the loop, so that it can be read and drawn without TensorFlow."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+OPTIONAL = ("validation_loss", "validation_error_percent")  # columns that are empty without validation images
+TOO_LARGE = 1e15  # for any of the numbers; a table has no room for it
 
 
 @dataclass(frozen=True)
@@ -28,3 +35,28 @@ def out_of_patience(history: Sequence[Epoch], patience: int | None) -> bool:
     """Whether the last `patience` epochs have brought no lower validation error; never if `patience` is None."""
     best = best_epoch(history)
     return patience is not None and best is not None and history[-1].epoch - best >= patience
+
+
+def read(path: Path) -> list[Epoch]:
+    """The rows of a history.csv, as far as they are whole and in order; none where there is no file.
+
+    The run may still be training, and anyone may have written the file.
+    """
+    rows: list[Epoch] = []
+    with (
+        contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error),
+        path.open(newline="", encoding="utf-8") as file,
+    ):
+        for cells in csv.DictReader(file):
+            rows.append(_row(cells, len(rows) + 1))
+    return rows
+
+
+def _row(cells: Mapping[str, str], epoch: int) -> Epoch:
+    """One row, which must be of that epoch."""
+    columns = [field.name for field in fields(Epoch)]
+    numbers = {name: float(cells[name]) for name in columns if cells[name] or name not in OPTIONAL}
+    if numbers["epoch"] != epoch or not all(abs(number) < TOO_LARGE for number in numbers.values()):  # nor is NaN
+        raise ValueError(f"no row of epoch {epoch}")
+    row: dict[str, Any] = dict.fromkeys(OPTIONAL) | numbers | {"epoch": epoch}
+    return Epoch(**row)

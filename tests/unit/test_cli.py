@@ -177,16 +177,3 @@ def test_data_show_prints_and_draws(digits: Dataset, capsys: pytest.CaptureFixtu
         assert plate.size == (2 * (3 * 28 + 10) + 10, 2 * (18 + 3 * 28 + 10) + 10)
         second = np.asarray(plate)[28 : 28 + 84 : 3, 10 + 94 : 10 + 94 + 84 : 3]
     assert np.array_equal(255 - second, digits.train_images[1, :, :, 0])
-
-
-def test_half_blocks_draw_two_pixels_a_character(digits) -> None:
-    from mnist_exp.commands.data import half_blocks
-
-    text = half_blocks(digits, 3, width=60)
-    lines = text.plain.splitlines()
-    assert lines[0].split() == ["5", "0"]
-    assert len(lines) == 2 * (1 + 14)
-    assert lines[1].count("▀") == 2 * 28
-    colors = {span.style.color.triplet for span in text.spans}
-    assert (255, 255, 255) in colors
-    assert len(colors) > 50

@@ -21,6 +21,7 @@ from mnist_exp.report.encodings import OTHERS, UNFINISHED
 from mnist_exp.runs import Run
 from mnist_exp.sweep import report, search, study
 from mnist_exp.sweep.plan import Job, Plan, Sweep
+from mnist_exp.training.history import Epoch
 from tests.unit.made import finished, settled
 
 HOSTILE = "</script><script>alert(1)</script><!--"
@@ -61,8 +62,8 @@ def ended(sweep: Sweep, number: int, status: runs.Status, cause: str) -> Path:
 
 
 def learnt(directory: Path, errors: list[Any]) -> None:
-    rows = [f"{epoch},{'' if error is None else error}" for epoch, error in enumerate(errors, 1)]
-    (directory / "history.csv").write_text("\n".join(["epoch,validation_error_percent", *rows]) + "\n")
+    rows = [Epoch(epoch, 0.001, 0.5, 9.0, error, error, 1.0, 1000.0) for epoch, error in enumerate(errors, 1)]
+    files.write_table(Run(directory).history, rows, Epoch)
 
 
 def plan_of(sweep: Sweep, *overrides: str) -> Plan:
