@@ -11,8 +11,9 @@ from rich.text import Text
 
 from mnist_exp import characters, terminal
 from mnist_exp.comparison import difference
+from mnist_exp.comparison.columns import NOTHING
 from mnist_exp.comparison.difference import Difference, Images, Side
-from mnist_exp.comparison.tables import NOTHING, counted
+from mnist_exp.comparison.tables import counted
 from mnist_exp.config.problems import show as typed
 from mnist_exp.summary import Score
 

@@ -19,7 +19,7 @@ from mnist_exp.comparison.difference_tables import verdict
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.runs import Run
 from mnist_exp.training.history import Epoch
-from tests.unit.test_comparison import finished
+from tests.unit.made import finished
 
 Pair = tuple[Run, Run]
 GIT = {"commit": "0123456789abcdef" * 2 + "01234567", "dirty": False}
