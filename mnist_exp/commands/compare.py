@@ -10,6 +10,7 @@ from mnist_exp import comparison, files, runs, terminal
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.comparison import Row, columns, conditions, fields, records, tables
 from mnist_exp.comparison.board import Board, compare
+from mnist_exp.comparison.view import View
 from mnist_exp.errors import EXIT_DONE, InputError
 
 EXAMPLES = """\
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> int:
         baseline=_baseline(parsed, rows),
     )
     if form == "html":
-        raise NotImplementedError
+        return _page(Path(str(output)), ", ".join(parsed.runs) or parsed.runs_dir, board)
     if output is None and form == "table":
         tables.show(board, _columns(board, parsed.columns), terminal.output())
         if len(board.lines) < board.total:
@@ -57,6 +58,16 @@ def main(arguments: list[str]) -> int:
         return EXIT_DONE
     files.write(Path(output), f"{text}\n".encode())
     terminal.note(f"{form}: {output}")
+    return EXIT_DONE
+
+
+def _page(path: Path, title: str, board: Board) -> int:
+    """Write the page, and say where it is."""
+    from mnist_exp.comparison import html
+
+    with terminal.busy("drawing"):
+        html.write(path, View(title, board))
+    terminal.output().print(terminal.cell(f"open {path.resolve().as_uri()} in a browser"))
     return EXIT_DONE
 
 

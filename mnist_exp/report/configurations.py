@@ -1,15 +1,16 @@
-"""Charts of many runs: their curves, and what their configurations came to against what they cost.
+"""Charts of many runs: their curves, and the mean of each configuration with its interval.
 
 The best configurations have a colour and a shape each, which are the same in every chart and in the page's legend; the rest
 share a grey.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from mnist_exp.config.problems import show as typed
 from mnist_exp.report.charts import thinned
 from mnist_exp.report.encodings import (
     BROAD,
@@ -19,6 +20,7 @@ from mnist_exp.report.encodings import (
     Mark,
     axis,
     color,
+    dot,
     faded,
     measured,
     plane,
@@ -37,10 +39,11 @@ SIGNS = "●■◆▲✚▼►◄"  # the shapes in the legend
 GREY = "#808894"
 
 MOST_BARS = 30  # intervals in one chart
-MANY = 60  # curves, where those of the others would cover the best
+MANY = 60  # lines, where those of the others would cover the best
 FEW = 6  # intervals, which have more room
 MOST_POINTS = 12_000  # of all curves together
 FEWEST_POINTS, ENOUGH_POINTS = 12, 200  # of one of them
+LEAST = 512  # pixels: a narrower chart could not be read
 
 CONFIGURATIONS, RUNS = "configurations", "runs"  # the tables
 
@@ -51,12 +54,17 @@ class Configuration:
 
     rank: int
     label: str  # short, with its rank: no other has the same
-    settings: str
+    settings: Mapping[str, Any]  # in which the configurations differ
     errors: Sequence[float]  # of each run
     mean: float
     interval: tuple[float, float] | None
     parameters: int
     seconds: float
+
+    @property
+    def told(self) -> str:
+        """Its settings as one would type them."""
+        return ", ".join(f"{key}={typed(value)}" for key, value in self.settings.items())
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,7 @@ def configuration_rows(configurations: Sequence[Configuration], marks: Sequence[
             "of": shown_as(one.label, marks),
             "rank": one.rank,
             "label": one.label,
-            "settings": one.settings,
+            "settings": one.told,
             "n": len(one.errors),
             "errors": [round(error, 4) for error in one.errors],
             "mean": round(one.mean, 4),
@@ -149,8 +157,8 @@ def learning_curves(curves: Sequence[Curve], marks: Sequence[Mark]) -> Chart:
             {
                 "mark": {"type": "line", "strokeWidth": 1.5, "point": {"size": 24} if last <= 2 else False},
                 "encoding": {
-                    "opacity": faded(0.9, others=0.9 if len(curves) <= MANY else 0.35),
-                    "strokeDash": _dashes(marks),
+                    "opacity": faded(0.9, others=among(len(curves))),
+                    "strokeDash": dashes(marks),
                 },
             },
             # Unseen and wide, so that the pointer meets it; the page lets it glow.
@@ -166,27 +174,27 @@ def learning_curves(curves: Sequence[Curve], marks: Sequence[Mark]) -> Chart:
         ],
     }
     description = f"Validation error in percent by epoch, a line for each of {len(curves):,} runs"
-    return Chart("learning_curves", "Learning curves", description, RUNS, spec)
+    return Chart("learning_curves", "Learning curves", description, RUNS, spec, broad=True, least=LEAST)
 
 
-def intervals(configurations: Sequence[Configuration], marks: Sequence[Mark], images: str) -> Chart:
+def intervals(configurations: Sequence[Configuration], marks: Sequence[Mark], error: str) -> Chart:
     """The mean of each configuration, its interval, and the runs it is the mean of; the best of them.
 
     Args:
         configurations: best first, at least one.
         marks: of the page.
-        images: which error it is: validation or test.
+        error: which it is, in words: "validation error %".
     """
     best = configurations[:MOST_BARS]
     ends = [end for one in best for end in (*one.errors, *(one.interval or ()))]
-    x = measured("mean", f"{images} error %", min(ends), max(ends))
+    x = measured("mean", error, min(ends), max(ends))
     only = [{"filter": f"datum.rank <= {MOST_BARS}"}]
     label = {"field": "label", "type": "nominal", "sort": None, "title": None}
     spec = {
         **plane(len(best) * (24 if len(best) > FEW else 40), BROAD),
         "padding": MARGIN,
         "encoding": {"y": label | {"axis": {"labelLimit": 420, "grid": False}}, "color": color(marks), "x": x},
-        "layer": [{"transform": only, "mark": _dot(70), "encoding": _of_configuration(marks, images)}],
+        "layer": [{"transform": only, "mark": dot(70), "encoding": of_configuration(marks, error)}],
     }
     repeated = any(one.interval for one in best)
     if repeated:
@@ -201,43 +209,29 @@ def intervals(configurations: Sequence[Configuration], marks: Sequence[Mark], im
             "encoding": {"x": x | {"field": "low"}, "x2": {"field": "high"}, "opacity": faded(0.9)},
         }
         spec["layer"] = [tick, rule, *spec["layer"]]
-    title = "Mean and interval" if repeated else f"{images.capitalize()} error, best first"
+    title = "Mean and interval" if repeated else f"{error.capitalize()}, best first"
     if len(best) < len(configurations):
         title += f": the best {len(best)}"
-    description = f"Mean {images} error in percent of {len(best)} configurations, with its interval and each run"
+    description = f"Mean {error} of {len(best)} configurations, with its interval and each run"
     note = "A point is the mean, the line its 95 % interval by Student's t, each tick a run."
-    return Chart("intervals", title, description, CONFIGURATIONS, spec, note if repeated else "")
+    return Chart("intervals", title, description, CONFIGURATIONS, spec, note if repeated else "", broad=True, least=LEAST)
 
 
-def costs(configurations: Sequence[Configuration], marks: Sequence[Mark], images: str) -> Iterator[Chart]:
-    """The error of each configuration against its parameters and its training time, where these differ."""
-    means = [one.mean for one in configurations]
-    for field, title, unit in (("parameters", "Error and size", "parameters"), ("seconds", "Error and time", "training s")):
-        cost = [getattr(one, field) for one in configurations]
-        if len(set(cost)) < 2:
-            continue
-        x = measured(field, unit, min(cost), max(cost))
-        y = measured("mean", f"{images} error %", min(means), max(means))
-        spec = {
-            **plane(280),
-            "mark": _dot(80),
-            "encoding": {"x": x, "y": y, **_of_configuration(marks, images)},
-        }
-        yield Chart(field, title, f"Mean {images} error in percent against {unit}", CONFIGURATIONS, spec)
+def among(count: int) -> float:
+    """The opacity of the other configurations' lines, among so many: together they are a shade."""
+    return 0.9 if count <= MANY else max(0.35 * MANY / count, 0.06)
 
 
-def _of_configuration(marks: Sequence[Mark], images: str) -> Spec:
-    fields = (("label", "configuration"), ("settings", "settings"), ("n", "runs"), ("mean", f"{images} error %"))
+def of_configuration(marks: Sequence[Mark], error: str) -> Spec:
+    """How the point of a configuration looks, and what it tells."""
+    fields = (("label", "configuration"), ("settings", "settings"), ("n", "runs"), ("mean", error))
     rest = (("low", "95 % from"), ("high", "to"), ("parameters", "parameters"), ("seconds", "training s"))
     return points(marks) | {"opacity": faded(0.9), "tooltip": told(*fields, *rest)}
 
 
-def _dashes(marks: Sequence[Mark]) -> Spec:
+def dashes(marks: Sequence[Mark]) -> Spec:
+    """How the line of what a row stands for is broken: who sees no colours tells it by that."""
     dashes = [[2, 3] if mark.label == UNFINISHED else [6, 3] if place >= 4 and mark.label != OTHERS else [1, 0]
               for place, mark in enumerate(marks)]  # fmt: skip
     scale = {"domain": [mark.label for mark in marks], "range": dashes}
     return {"field": "of", "type": "nominal", "scale": scale, "legend": None}
-
-
-def _dot(size: int) -> Spec:
-    return {"type": "point", "filled": True, "size": size}

@@ -14,6 +14,7 @@ OTHERS, UNFINISHED = "other configurations", "without a result"
 FADED = 0.12  # opacity
 MARGIN = {"left": 28, "right": 5, "top": 5, "bottom": 5}  # a reader's font may be wider than the one that is measured
 WIDTH, BROAD = 480, 1040  # pixels, where no script fits the chart to the page: a chart of half its width, and of all of it
+LEAST_STEP = 1e-300  # what is smaller cannot be divided by
 WIDE = 6.0  # from the least to the greatest: a logarithmic axis shows more
 
 
@@ -37,12 +38,17 @@ def shown_as(label: str | None, marks: Sequence[Mark]) -> str:
 def measured(field: str, title: str, least: float, greatest: float, zero: bool = False, log: bool | None = None) -> Spec:
     """An axis of numbers, logarithmic if it is to be, or if they lie far apart; its title says it."""
     look: Spec = {"labelOverlap": True} | ({"format": "~s"} if greatest >= 1e4 else {})
-    if not (least > 0 and (greatest / least > WIDE if log is None else log)):
+    if not (least > 0 and (far_apart(least, greatest) if log is None else log)):
         return axis(field, title, scale={"zero": zero, "padding": 0 if zero else 8}, axis=look)
-    if len(numbers := list(_round_numbers(least, greatest))) > 1:
+    if len(numbers := list(round_numbers(least, greatest))) > 1:
         look |= ticks(numbers)
     scale = {"type": "log", "nice": False, "padding": 8}
     return axis(field, f"{title}, logarithmic", scale=scale, axis={"format": "~r"} | look)
+
+
+def far_apart(least: float, greatest: float) -> bool:
+    """Whether numbers from the least to the greatest are drawn on a logarithmic scale."""
+    return least > 0 and greatest / least > WIDE
 
 
 def faded(opacity: float, others: float | None = None) -> Spec:
@@ -80,14 +86,37 @@ def whole_numbers(last: int) -> list[int]:
     return list(range(step, last + 1, step))
 
 
-def _round_numbers(least: float, greatest: float) -> Iterator[float]:
-    """Numbers that are easily read from one to another, the fewer of each decade, the more decades there are."""
+def round_numbers(least: float, greatest: float) -> Iterator[float]:
+    """Numbers above 0 that are easily read from one to another, the fewer of each decade, the more decades there are."""
     decades = range(math.floor(math.log10(least)), math.ceil(math.log10(greatest)) + 1)
     ratio = greatest / least
     steps = (1, 1.5, 2, 3, 5, 7) if ratio < 20 else (1, 2, 5) if ratio < 500 else (1,)
     for number in (float(f"{step}e{decade}") for decade in decades for step in steps):
         if least <= number <= greatest:
             yield number
+
+
+def dot(size: int = 80) -> Spec:
+    """A point whose area is so many square pixels."""
+    return {"type": "point", "filled": True, "size": size}
+
+
+def steps(least: float, greatest: float) -> list[float]:
+    """About five round numbers at equal distances, from the least to the greatest; none where these are hardly apart."""
+    if greatest - least < LEAST_STEP:
+        return []
+    first = math.floor(math.log10(greatest - least)) - 1
+    sizes = (float(f"{factor}e{power}") for power in range(first, first + 3) for factor in (1, 2, 5))
+    step = next(size for size in sizes if (greatest - least) / size <= 5)
+    numbers = range(math.ceil(least / step), math.floor(greatest / step) + 1)
+    return [float(f"{number * step:.12g}") for number in numbers]
+
+
+def front_line(x: Spec, y: Spec, column: str) -> Spec:
+    """A layer that joins, as stairs, the points that are on the Pareto front: those of which a column says it."""
+    line = {"type": "line", "interpolate": "step-after", "color": "currentColor", "strokeWidth": 1.5, "opacity": 0.55}
+    encoding = {"x": x, "y": y, "order": {"field": x["field"]}}
+    return {"transform": [{"filter": f"datum.{column}"}], "mark": line, "encoding": encoding}
 
 
 def axis(field: str, title: str, **more: Any) -> Spec:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mnist_exp.report.encodings import MARGIN, Mark, faded, measured, plane, points, shown_as, told
+from mnist_exp.report.encodings import MARGIN, Mark, dot, faded, front_line, measured, plane, points, shown_as, told
 from mnist_exp.report.vega import Chart, Spec
 
 TRIALS = "trials"  # the table
@@ -101,7 +101,7 @@ def history(study: Study, marks: Sequence[Mark], objective: int) -> Chart:
         "encoding": {"x": x},
         "layer": [
             {"mark": line, "encoding": {"y": y | {"field": f"best{objective}"}}},
-            {"mark": _dot(), "encoding": {"y": y, **_of_trial(study, marks)}},
+            {"mark": dot(), "encoding": {"y": y, **_of_trial(study, marks)}},
         ],
     }
     title = "How the search went" if len(study.objectives) == 1 else f"How the search went: {name}"
@@ -119,7 +119,7 @@ def slice_of(study: Study, marks: Sequence[Mark], place: int) -> Chart:
     else:
         x = measured(field, parameter.key, min(numbers), max(numbers), log=parameter.log)
     encoding = {"x": x, "y": _value(study, 0), **_of_trial(study, marks)}
-    spec = {**plane(220), "mark": _dot(), "encoding": encoding}
+    spec = {**plane(220), "mark": dot(), "encoding": encoding}
     return Chart(f"slice{place}", parameter.key, f"{study.objectives[0]} against {parameter.key}", TRIALS, spec)
 
 
@@ -150,11 +150,9 @@ def front(study: Study, marks: Sequence[Mark], first: int, second: int) -> Chart
     """Two objectives against each other; those of which none is better by all stand out, and with two are joined."""
     x, y = _value(study, first), _value(study, second)
     size = {"condition": {"test": "datum.front", "value": 110}, "value": 36}
-    layers: list[Spec] = [{"mark": _dot(), "encoding": {"x": x, "y": y, **_of_trial(study, marks), "size": size}}]
+    layers: list[Spec] = [{"mark": dot(), "encoding": {"x": x, "y": y, **_of_trial(study, marks), "size": size}}]
     if len(study.objectives) == 2:
-        line = {"type": "line", "interpolate": "step-after", "color": "currentColor", "strokeWidth": 1.5, "opacity": 0.55}
-        only = [{"filter": "datum.front"}]
-        layers.insert(0, {"transform": only, "mark": line, "encoding": {"x": x, "y": y, "order": {"field": x["field"]}}})
+        layers.insert(0, front_line(x, y, "front"))
     names = f"{study.objectives[second]} and {study.objectives[first]}"
     description = f"{names} of each trial; those of the Pareto front are listed in the table of trials"
     spec = {**plane(280), "layer": layers}
@@ -177,7 +175,3 @@ def _of_trial(study: Study, marks: Sequence[Mark]) -> Spec:
 def _short(value: Any) -> Any:
     """A number as one would tell it."""
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _dot() -> Spec:
-    return {"type": "point", "filled": True, "size": 80}

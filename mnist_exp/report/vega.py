@@ -1,4 +1,4 @@
-"""Vega-Lite: the look of a sweep's charts, a chart as SVG, and the library for a page whose charts answer.
+"""Vega-Lite: the look of the charts of many runs, a chart as SVG, and the library for a page whose charts answer.
 
 Text and axes take the colour of the text around them, the data colours that stand out on white and on black; so the same
 chart serves a light page, a dark one, print, and as a file of its own.
@@ -68,6 +68,8 @@ class Chart:
     table: str  # the name of its data
     spec: Spec
     note: str = ""  # how to read it
+    broad: bool = False  # as wide as the page
+    least: int = 0  # pixels: on a narrower page it scrolls
 
 
 def svg(spec: Spec) -> str:

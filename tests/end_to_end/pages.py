@@ -63,6 +63,25 @@ def assert_accessible(page: Page) -> None:
     assert told == []
 
 
+def answering(browser: Browser, report: Path, width: int = 1200) -> tuple[Page, list[str]]:
+    """The page of many runs once its charts answer, and everything that went wrong or left it."""
+    page, complaints = opened(browser, report, width)
+    page.wait_for_selector("html[data-charts=ready]", timeout=120_000)
+    return page, complaints
+
+
+def column(page: Page, heading: str) -> list[str]:
+    """The cells that are shown under a heading of the leaderboard."""
+    return page.evaluate(  # type: ignore[no-any-return]
+        """heading => {
+          const table = document.querySelector('table[data-filter]')
+          const place = [...table.tHead.rows[0].cells].findIndex(cell => cell.textContent.startsWith(heading))
+          return [...table.tBodies[0].rows].filter(row => !row.hidden).map(row => row.cells[place].innerText)
+        }""",
+        heading,
+    )
+
+
 def assert_readable(page: Page, scheme: str, selectors: Mapping[str, int]) -> Color:
     """Every text on the page's cards stands out by 4.5 : 1, as WCAG 2.2 asks (1.4.3); the colour of a card.
 

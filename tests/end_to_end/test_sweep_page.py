@@ -16,7 +16,15 @@ from mnist_exp.comparison.board import compare
 from mnist_exp.sweep import plan, report
 from mnist_exp.sweep.plan import Sweep
 from tests.conftest import TINY
-from tests.end_to_end.pages import CHROMIUM, assert_accessible, assert_readable, contrast, opened
+from tests.end_to_end.pages import (
+    CHROMIUM,
+    answering,
+    assert_accessible,
+    assert_readable,
+    column,
+    contrast,
+    opened,
+)
 from tests.end_to_end.sweeps import sweep_of
 from tests.unit.made import settled
 
@@ -41,17 +49,8 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ready(browser: Browser, sweep: Path, width: int = 1200) -> tuple[Page, list[str]]:
-    """The page once its charts answer."""
-    page, complaints = opened(browser, sweep / "report.html", width)
-    page.wait_for_selector("html[data-charts=ready]")
-    return page, complaints
-
-
-def column(page: Page, heading: str) -> list[str]:
-    """The cells that are shown under a heading of the leaderboard."""
-    headings = page.locator("table[data-filter] thead th").all_inner_texts()
-    (place,) = (index for index, text in enumerate(headings) if text.replace("\n", "").startswith(heading))
-    return page.locator("table[data-filter] tbody tr:visible").locator(f":nth-child({place + 1})").all_inner_texts()
+    """Its report once its charts answer."""
+    return answering(browser, sweep / "report.html", width)
 
 
 @pytest.mark.parametrize("width", [1200, 390])
@@ -98,12 +97,12 @@ def test_charts_tell_what_is_pointed_at_and_fade_what_is_not_picked(browser: Bro
     page, complaints = ready(browser, search)
     button = page.locator(".legend button").first
     label = button.inner_text().partition(" ")[2].strip()
-    page.locator("figure", has_text="best first").locator(".mark-symbol path").first.hover()
+    page.locator("figure.intervals").locator(".mark-symbol path").first.hover()
     tooltip = page.locator("#vg-tooltip-element.visible")
     expect(tooltip).to_contain_text(label)
     expect(tooltip).to_contain_text("optimizer.learning_rate=")
 
-    end = page.locator(".touch_marks path").first.evaluate(
+    end = page.locator("figure.learning_curves .touch_marks path").first.evaluate(
         """path => {
           const end = path.getPointAtLength(path.getTotalLength() - 2).matrixTransform(path.getScreenCTM())
           return [end.x + scrollX, end.y + scrollY]
@@ -115,7 +114,7 @@ def test_charts_tell_what_is_pointed_at_and_fade_what_is_not_picked(browser: Bro
     expect(tooltip).to_contain_text("seed 7")
 
     def opacities() -> set[str | None]:
-        marks = page.locator("figure", has_text="Error and time").locator(".mark-symbol path").all()
+        marks = page.locator("figure.seconds").locator(".mark-symbol path").all()
         return {mark.get_attribute("opacity") for mark in marks}
 
     assert opacities() == {"0.9"}
@@ -138,7 +137,7 @@ def test_what_files_hold_is_shown_and_nothing_more(browser: Browser, search: Pat
     rows = comparison.gather([sweep.directory])
     report.write(sweep, plan.read(sweep), rows, compare(rows), len(rows))
     page, complaints = ready(browser, sweep.directory)
-    page.locator("figure", has_text="best first").locator(".mark-symbol path").first.hover()
+    page.locator("figure.intervals").locator(".mark-symbol path").first.hover()
     expect(page.locator("#vg-tooltip-element.visible")).to_contain_text(hostile)
     assert page.locator("img, svg image, svg a").count() == 0
     assert hostile in page.inner_text("table[data-filter]")

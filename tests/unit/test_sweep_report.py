@@ -16,8 +16,8 @@ from optuna.storages.journal import JournalFileBackend
 
 from mnist_exp import comparison, files, runs
 from mnist_exp.comparison.board import compare
-from mnist_exp.report import configurations, encodings, trials, vega
-from mnist_exp.report.encodings import OTHERS, UNFINISHED
+from mnist_exp.report import trials, vega
+from mnist_exp.report.encodings import UNFINISHED
 from mnist_exp.runs import Run
 from mnist_exp.sweep import report, search, study
 from mnist_exp.sweep.plan import Job, Plan, Sweep
@@ -26,12 +26,7 @@ from tests.unit.made import finished, settled
 
 HOSTILE = "</script><script>alert(1)</script><!--"
 
-
-@pytest.fixture(autouse=True)
-def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands for the bundle, which takes seconds to make."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("vl_convert.javascript_bundle", lambda: "let vega = 'é';")
+pytestmark = pytest.mark.usefixtures("library")
 
 
 @pytest.fixture
@@ -91,7 +86,7 @@ def embedded(page: str) -> dict[str, Any]:
 
 
 def texts(page: str) -> str:
-    return html.unescape(re.sub(r"<[^>]+>", " ", page))
+    return html.unescape(re.sub(r"<[^>]+>", " ", page)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_row_for_each_configuration_with_links_to_its_runs(sweep: Sweep) -> None:
@@ -107,7 +102,7 @@ def test_a_row_for_each_configuration_with_links_to_its_runs(sweep: Sweep) -> No
     assert "mnist-exp -m optimizer.learning_rate=1e-3,1e-2 seed=1,2" in texts(page)
     assert "optimizer.<wbr>learning_rate</th>" in page
     charts = embedded(page)["charts"]
-    assert set(charts) == {"learning_curves", "intervals"}  # all have the same size, and took the same time
+    assert set(charts) == {"learning_curves", "intervals", "parallel"}  # all have the same size, and took the same time
     assert [row["of"] for row in embedded(page)["data"]["runs"]] == ["2 · learning_rate=0.001"] * 2 + [
         "1 · learning_rate=0.01"
     ] * 2
@@ -121,11 +116,12 @@ def test_what_has_no_result_is_counted_shown_and_explained(sweep: Sweep) -> None
     page = written(sweep, total=6)
     for told in ("1 of 6 completed", "1 pruned", "1 failed", "3 left"):
         assert told in " ".join(texts(page).split())
-    failures, unfinished = page.split('id="failures"')[1].split("Ended early, or not yet")
-    assert "out of memory &lt;/script&gt;" in failures
-    assert 'href="002_mlp/train.log"' in failures
-    assert "is behind" in unfinished
-    assert "by the user" in unfinished
+    rows = re.findall(r'<tr><th scope="row.*?</tr>', page.split('id="apart"')[1], re.DOTALL)
+    failed, pruned, interrupted = rows
+    assert "out of memory &lt;/script&gt;" in failed
+    assert 'href="002_mlp/train.log"' in failed
+    assert "is behind" in pruned
+    assert "by the user" in interrupted
     assert sorted(row["of"] for row in embedded(page)["data"]["runs"]) == ["1 · mlp", *[UNFINISHED] * 3]
 
 
@@ -161,7 +157,7 @@ def test_only_the_scripts_of_the_page_run_and_nothing_is_fetched(sweep: Sweep) -
 
 def test_a_sweep_of_which_nothing_came_has_a_page(sweep: Sweep) -> None:
     page = written(sweep, total=3)
-    assert "No job completed." in page
+    assert "Nothing has a result." in page
     assert "<svg" not in page
     assert embedded(page)["charts"] == {}
 
@@ -170,9 +166,9 @@ def test_without_validation_images_the_test_error_ranks_and_that_is_said(sweep: 
     completed(sweep, 1, 300, "optimizer.learning_rate=1e-3", validation=False)
     completed(sweep, 2, 200, "optimizer.learning_rate=1e-2", validation=False)
     page = written(sweep)
-    assert "has looked at the test images" in page
+    assert "has chosen on the test images" in page
     assert "validation error" not in texts(page)
-    assert set(embedded(page)["charts"]) == {"intervals"}
+    assert set(embedded(page)["charts"]) == {"intervals", "parallel"}
 
 
 @pytest.mark.parametrize(
@@ -182,39 +178,6 @@ def test_a_history_that_cannot_be_read_has_no_curve(sweep: Sweep, content: str) 
     directory = completed(sweep, 1, 300)
     (directory / "history.csv").write_text(content)
     assert "learning_curves" not in embedded(written(sweep))["charts"]
-
-
-def configuration(rank: int, mean: float = 2.0, parameters: int = 100, seconds: float = 1.0) -> configurations.Configuration:
-    return configurations.Configuration(rank, f"{rank} · x", "x=1", [mean], mean, None, parameters, seconds)
-
-
-def test_the_best_have_a_mark_each_and_the_others_share_one() -> None:
-    few, many = ([configuration(rank) for rank in range(1, count + 1)] for count in (8, 9))
-    assert [mark.label for mark in configurations.legend(few, False)] == [one.label for one in few]
-    marks = configurations.legend(many, True)
-    assert [mark.label for mark in marks[8:]] == [OTHERS, UNFINISHED]
-    assert len({(mark.color, mark.sign) for mark in marks}) == 10
-    assert [row["of"] for row in configurations.configuration_rows(many, marks)][7:] == ["8 · x", OTHERS]
-
-
-def test_costs_are_drawn_where_they_differ() -> None:
-    same = [configuration(1), configuration(2, 3.0)]
-    assert list(configurations.costs(same, configurations.legend(same, False), "validation")) == []
-    other = [configuration(1), configuration(2, 3.0, parameters=1000)]
-    (chart,) = configurations.costs(other, configurations.legend(other, False), "validation")
-    assert chart.name == "parameters"
-    assert chart.spec["encoding"]["x"]["scale"]["type"] == "log"
-
-
-@pytest.mark.parametrize(
-    ("least", "greatest", "values"),
-    [(1.2, 9.0, [1.5, 2, 3, 5, 7]), (0.9, 90.0, [1, 2, 5, 10, 20, 50]), (1e-4, 1e-1, [1e-4, 1e-3, 1e-2, 1e-1])],
-)
-def test_a_logarithmic_axis_is_labelled_with_numbers_that_are_easily_read(
-    least: float, greatest: float, values: list[float]
-) -> None:
-    assert encodings.measured("x", "x", least, greatest)["axis"]["values"] == values
-    assert "values" not in encodings.measured("x", "x", 0.0, greatest)["axis"]
 
 
 @pytest.mark.parametrize(("last", "ticks"), [(1, [1]), (3, [1, 2, 3]), (10, [2, 4, 6, 8, 10]), (100, [20, 40, 60, 80, 100])])

@@ -13,7 +13,9 @@
 
     const key = (row, column) => {
       const cell = row.cells[column]
-      return 'value' in cell.dataset ? (cell.dataset.value === '' ? null : Number(cell.dataset.value)) : cell.textContent.trim()
+      if (!('value' in cell.dataset)) return cell.textContent.trim()
+      const number = cell.dataset.value === '' ? NaN : Number(cell.dataset.value)
+      return Number.isNaN(number) ? null : number
     }
     const compare = (one, other) => typeof one === 'number' && typeof other === 'number' ? one - other
       : String(one).localeCompare(String(other), 'en', { numeric: true })

@@ -1,0 +1,36 @@
+"""The values of a setting as they stand along an axis: in which order, and in which words."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from mnist_exp.config.problems import show as typed
+
+LARGEST = 1e300  # what YAML calls a number may be larger than any that can be drawn
+
+Key = tuple[int, float, tuple[tuple[int, float, str], ...]]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a setting is measured, rather than chosen; neither infinite nor NaN."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST < value < LARGEST
+
+
+def ordered(values: Iterable[Any]) -> list[Any]:
+    """Each value once: numbers by their size, then texts and lists as people would sort them, and null last."""
+    return sorted({typed(value): value for value in values}.values(), key=_key)
+
+
+def short(value: Any, most: int | None = None) -> str:
+    """A value in few characters, `most` of them at most: a number to three digits."""
+    text = " ".join((f"{value:.3g}" if isinstance(value, float) else typed(value)).split())
+    return text if most is None or len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _key(value: Any) -> Key:
+    if value is None:
+        return 2, 0.0, ()
+    if is_number(value):
+        return 0, float(value), ()
+    parts = re.split(r"(\d+)", typed(value))
+    return 1, 0.0, tuple((0, float(part), "") if part.isdecimal() else (1, 0.0, part) for part in parts)

@@ -1,0 +1,103 @@
+"""Boards of runs that nobody trained: as many as a test wants, each a directory with what a page reads of it."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnist_exp import evaluation
+from mnist_exp.comparison import Row
+from mnist_exp.comparison.board import compare
+from mnist_exp.comparison.view import View
+from mnist_exp.runs import Record, Run
+from mnist_exp.summary import Summary
+from mnist_exp.training.history import Epoch
+
+EPOCHS = 20
+IMAGES = 10_000
+
+
+def row(
+    directory: Path, settings: Mapping[str, Any], errors: int, seed: int = 0, parameters: int = 1000, seconds: float = 10.0
+) -> Row:
+    """A completed run that got so many of 10,000 validation images wrong, and as many test images."""
+    directory.mkdir(parents=True)
+    run = Run(directory)
+    run.report.touch()
+    curve = np.geomspace(90, errors * 100 / IMAGES, EPOCHS)
+    table = [f"{epoch},0.001,0.1,{error:.4f},0.1,{error:.4f},1.0,1000.0" for epoch, error in enumerate(curve, 1)]
+    run.history.write_text("\n".join([",".join(field.name for field in fields(Epoch)), *table]) + "\n")
+    score = evaluation.error_rate(errors, IMAGES) | {"loss": 0.1}
+    summary = {
+        "schema": 2,
+        "name": str(settings.get("model.name", "mlp")),
+        "status": "completed",
+        "seed": seed,
+        "config_hash": repr(sorted(settings.items())),
+        "dataset": {
+            "name": "mnist",
+            "sha256": "a",
+            "labels_sha256": "b",
+            "split_sha256": "c",
+            "train": 50_000,
+            "validation": IMAGES,
+            "test": IMAGES,
+        },
+        "model": {"name": str(settings.get("model.name", "mlp")), "parameters": parameters},
+        "test": score,
+        "validation": score,
+        "epochs": EPOCHS,
+        "best_epoch": None,
+        "train_seconds": seconds,
+        "wall_seconds": seconds,
+        "images_per_second": 1000.0,
+        "settings": {**settings, "seed": seed},
+    }
+    record = Record(directory, "completed", None, None, Summary.model_validate(summary))
+    return Row(directory.name, record)
+
+
+def view(rows: Sequence[Row]) -> View:
+    """What `compare` makes of these runs."""
+    return View("runs", compare(rows))
+
+
+def many(place: Path, configurations: int, seeds: int) -> View:
+    """A board of so many configurations over so many seeds, which differ in eight settings."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for number in range(configurations):
+        rate = float(f"{10 ** generator.uniform(-4, -1):.6g}")
+        settings = {
+            "model.name": ("mlp", "cnn_simple", "cnn_large")[number % 3],
+            "model.units": [[64], [128], [256, 128]][number // 3 % 3],
+            "model.dropout": None if number % 5 == 0 else float(f"{generator.uniform(0, 0.6):.3f}"),
+            "training.batch_size": 2 ** int(generator.integers(5, 10)),
+            "training.label_smoothing": float(f"{generator.uniform(0, 0.2):.3f}"),
+            "optimizer.name": ("adam", "sgd", "lion")[number // 9 % 3],
+            "optimizer.learning_rate": rate,
+            "schedule.name": ("constant", "cosine")[number % 2],
+        }
+        base = 80 + 400 * abs(np.log10(rate) + 2.5) + 40 * (number % 3)
+        size = (30_000, 600_000, 1_200_000)[number % 3] + number
+        for seed in range(seeds):
+            errors = int(base + generator.uniform(0, 60))
+            seconds = float(10 + 20 * (number % 3) + generator.uniform(0, 9))
+            rows.append(row(place / f"{number:04d}_s{seed}", settings, errors, seed, size, seconds))
+    return view(rows)
+
+
+def grid(place: Path, settings: Mapping[str, Sequence[Any]], seeds: int = 1, missing: Sequence[int] = ()) -> View:
+    """A board of every combination but the missing ones; the n-th has an error of n + 1 %, the same for each seed."""
+    points = [dict(zip(settings, values, strict=True)) for values in itertools.product(*settings.values())]
+    return view(
+        [
+            row(place / f"{number:04d}_s{seed}", point, 100 * (number + 1), seed)
+            for number, point in enumerate(points)
+            if number not in missing
+            for seed in range(seeds)
+        ]
+    )
