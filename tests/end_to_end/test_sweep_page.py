@@ -58,7 +58,7 @@ def test_everything_is_there_and_nothing_leaves_the_page(browser: Browser, searc
     page, complaints = ready(browser, search, width)
     lines = json.loads((search / "leaderboard.json").read_text())["configurations"]
     assert column(page, "validation error") == [f"{line['validation']['mean']:.2f}" for line in lines]
-    assert column(page, "parameters") == [f"{line['parameters']:,}" for line in lines]
+    assert column(page, "parameters") == [f"{line['parameters']:,.0f}" for line in lines]
     assert set(column(page, "name")) == {"mlp"}
     assert page.locator(".live svg").count() == page.locator("figure").count() >= 9
     links = page.locator("table[data-filter] a")
