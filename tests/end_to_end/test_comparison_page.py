@@ -135,6 +135,8 @@ def test_whatever_scrolls_can_be_reached_by_keyboard_and_has_a_name(browser: Bro
     page, _ = answering(browser, grid, width)
     nameless = page.evaluate(NAMELESS)
     assert nameless == []
+    told = page.locator("[role=img][aria-label] > [aria-hidden=true] svg")  # whole, not mark by mark
+    assert told.count() == page.locator("svg").count() == 4
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
     assert len(set(ids)) == len(ids)
     headings = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(heading => Number(heading.tagName[1]))")
