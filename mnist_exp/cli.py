@@ -26,6 +26,7 @@ COMMANDS = {
     "show": "print the result of a run",
     "compare": "print runs side by side, best first, with the settings in which they differ",
     "diff": "print in what two runs differ, and draw the images on which they disagree",
+    "watch": "watch runs and sweeps that are running",
     "resume": "continue an interrupted run or sweep, or add points to a sweep",
     "data": "show a data set: counts, hashes and the first images",
 }

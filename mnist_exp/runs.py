@@ -23,7 +23,9 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, Recursio
 
 STATUS, SUMMARY = "status.json", "summary.json"  # one of them makes a directory a run
 NO_RUN = "no run"  # what a directory is called that is none
+WITHOUT_A_WORD = "its process ended without a word"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # LibYAML is ten times as fast
+DEEPEST = 100  # levels of what this program writes as YAML, generously
 
 
 @dataclass(frozen=True)
@@ -218,9 +220,9 @@ def _without_summary(run: Run) -> Record:
     status = read_json(run.status)
     if not isinstance(status.get("status"), str):
         return Record(directory, "unreadable", "status.json: is not what a run writes", None, None)
-    if status["status"] == "running" and _has_ended(status):
+    if status["status"] == "running" and has_ended(status):
         remedy = f"continue: mnist-exp resume {directory}"
-        return Record(directory, "interrupted", "its process ended without a word", remedy, None)
+        return Record(directory, "interrupted", WITHOUT_A_WORD, remedy, None)
     if status["status"] == "completed":
         remedy = f"write it anew: mnist-exp resume {directory}"
         return Record(directory, "incomplete", "it was completed, but its summary.json is gone", remedy, None)
@@ -235,12 +237,26 @@ def read_config(run: Run) -> dict[str, Any]:
         ValueError: it cannot be read, or is no mapping.
     """
     try:
-        tree = yaml.load(run.config.read_bytes(), Loader=LOADER)  # noqa: S506  (a safe loader, by either name)
+        tree = load_yaml(run.config.read_bytes())
     except UNREADABLE as error:
         raise ValueError(f"{run.config}: {' '.join(str(error).split()) or type(error).__name__}") from None
     if not isinstance(tree, dict):
         raise ValueError(f"{run.config}: holds no settings")
     return tree
+
+
+def load_yaml(content: bytes) -> Any:
+    """What stands in YAML, of plain types; nothing is built by name.
+
+    Raises:
+        UNREADABLE: it is no YAML, or nested so deeply that LibYAML, which recurses, would end the process.
+    """
+    depth = 0
+    for event in yaml.parse(content, Loader=LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"is nested more than {DEEPEST} deep")
+    return yaml.load(content, Loader=LOADER)  # noqa: S506  (a safe loader, by either name)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -252,7 +268,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _has_ended(status: dict[str, Any]) -> bool:
+def has_ended(status: dict[str, Any]) -> bool:
     """Whether the process that wrote "running" is gone; of another machine's process nothing is known."""
     if status.get("host") != socket.gethostname() or not isinstance(status.get("pid"), int):
         return False

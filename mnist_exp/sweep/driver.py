@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -19,7 +19,6 @@ from mnist_exp.sweep.plan import Job, Sweep
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.25  # between two looks at the jobs in training, if none ends
-WITHOUT_A_WORD = "its process ended without a word"
 MOST_LOSSES = 3  # how often a job may lose its process or its machine, through no fault of its own, before it has failed
 
 State = Literal["completed", "pruned", "failed"]  # of a job that ended
@@ -38,11 +37,13 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         """Judged by the jobs that completed so far, as if those in training were half done; None if there is none."""
-        if not self.seconds:
-            return None
         training = min(len(self.running), self.places)
-        left = self.total - len(self.states) - training / 2
-        return sum(self.seconds) / len(self.seconds) * left / max(min(self.places, left), 1)
+        return time_left(self.seconds, self.total - len(self.states) - training / 2, self.places)
+
+
+def time_left(seconds: Sequence[float], jobs: float, places: int) -> float | None:
+    """The seconds that jobs still take, so many at once, judged by those of the jobs that completed; None if none has."""
+    return sum(seconds) / len(seconds) * jobs / max(min(places, jobs), 1) if seconds else None
 
 
 class Source(Protocol):
@@ -191,7 +192,7 @@ class Driver:
             self._losses[job.number] = 0
         self._reached[job.number] = epochs
         self._losses[job.number] += 1
-        return lost or WITHOUT_A_WORD if self._losses[job.number] <= MOST_LOSSES else None
+        return lost or runs.WITHOUT_A_WORD if self._losses[job.number] <= MOST_LOSSES else None
 
 
 def standing(sweep: Sweep, jobs: Iterable[Job]) -> dict[int, State]:
@@ -209,7 +210,7 @@ def _settled(run: Run, record: Record, lost: str | None) -> Record:
     """If nobody could say how a job ended, that is said for it."""
     if record.summary is not None or record.status in {"pruned", "failed", "diverged"}:
         return record
-    cause, remedy = lost or WITHOUT_A_WORD, "its log may say why"
+    cause, remedy = lost or runs.WITHOUT_A_WORD, "its log may say why"
     try:
         with runs.locked(run):
             runs.write_status(run, "failed", EXIT_FAILED, cause, remedy)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -165,8 +165,7 @@ def read(sweep: Sweep) -> Plan:
     """
     again = "the sweep cannot be resumed: its runs can, each by itself with mnist-exp resume RUN"
     try:
-        content: Any = yaml.load(sweep.plan.read_bytes(), Loader=runs.LOADER)  # noqa: S506  (a safe loader, by either name)
-        plan = Plan.model_validate(content)
+        plan = Plan.model_validate(runs.load_yaml(sweep.plan.read_bytes()))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

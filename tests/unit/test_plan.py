@@ -88,7 +88,7 @@ def test_a_plan_that_is_not_what_a_sweep_writes_is_refused(damage, tmp_path: Pat
         plan.read(sweep)
 
 
-@pytest.mark.parametrize("text", ["", "[", "a: !!python/object/apply:os.getcwd []", "- 1"])
+@pytest.mark.parametrize("text", ["", "[", "a: !!python/object/apply:os.getcwd []", "- 1", "[" * 100_000])
 def test_a_plan_that_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None:
     Sweep(tmp_path).plan.write_text(text)
     with pytest.raises(IntegrityError):

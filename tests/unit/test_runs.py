@@ -178,7 +178,9 @@ def test_a_half_written_or_foreign_file_is_told_not_raised(tmp_path: Path, name:
 @given(st.binary(max_size=40) | st.text().map(str.encode))
 @example(b"a: &a {b: *a}")
 @example(b"a: 2026-13-45")
-@example(b"[" * 10_000)
+@example(b"[" * 100_000)
+@example(b"- " * 100_000)
+@example(b"[" * 50_000 + b"]" * 50_000)
 @example(b"!!python/object/apply:os.system [ls]")
 def test_any_config_is_a_mapping_or_a_value_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     run = Run(tmp_path_factory.mktemp("run"))
