@@ -17,7 +17,7 @@ from mnist_exp.sweep import plan
 from mnist_exp.sweep.driver import time_left
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.training import history
-from mnist_exp.training.history import best_epoch
+from mnist_exp.training.history import Epoch, best_epoch
 
 RECENT = 5  # epochs, by whose seconds those to come are judged
 SETTLE_SECONDS = 5.0  # for which a sweep without a job in training may be about to hand out the next one, or to end
@@ -60,9 +60,12 @@ class Watch:
         self._places = places
         self._named = named
         self._told: set[Path] = set()  # once told, always told
-        self._completed: set[Path] = set()
+        self._passed_over: set[str] = set()  # runs that had completed when they were first seen
+        self._completed: set[Path] = set()  # jobs
         self._ended: dict[Path, tuple[int, Record]] = {}  # when they had said so
         self._plans: dict[Path, tuple[int, Plan]] = {}  # when it was written
+        self._done: dict[Path, Plan] = {}  # sweeps of which every job had completed when they were first seen
+        self._first: dict[Path, tuple[int, float]] = {}  # how many epochs a run had told of at the first look, and when
         self._training: dict[Path, tuple[int | None, bool]] = {}
 
     def look(self) -> list[Line]:
@@ -79,20 +82,20 @@ class Watch:
 
     def _found(self, directory: Path) -> Iterator[tuple[Path, Plan | None]]:
         """The runs and sweeps at or below a directory, but for runs that have completed; a sweep comes with its plan."""
-        if directory in self._completed and directory not in self._told:
-            return
         known = self._plan(directory)
         if known is not None:
             yield directory, known
         elif self._has_completed(directory):
-            self._completed.add(directory)
             if directory in self._told or (self._named and directory in self._places):
                 yield directory, None
+            else:
+                self._passed_over.add(str(directory))
         elif _changed(Run(directory).status) is not None:
             yield directory, None
         else:
             for child in _children(directory):
-                yield from self._found(directory / child)
+                if f"{directory}/{child}" not in self._passed_over:  # text, since to make a path takes ten times as long
+                    yield from self._found(directory / child)
 
     def _plan(self, directory: Path) -> Plan | None:
         """The plan of a sweep; None if there is none that can be read: then its runs are told one by one."""
@@ -125,8 +128,9 @@ class Watch:
         errors = [row.validation_error_percent for row in rows]
         best, left = best_epoch(rows), None
         if rows and epochs is not None and record.status == "running":
-            epoch_seconds = float(np.mean([row.seconds for row in rows[-RECENT:]]))
-            begun = min(max(time.time() - (_changed(run.history) or 0) / 1e9, 0), epoch_seconds)
+            told = (_changed(run.history) or 0) / 1e9
+            epoch_seconds = self._epoch_seconds(run, rows, told)
+            begun = min(max(time.time() - told, 0), epoch_seconds)
             left = max(epoch_seconds * (epochs - len(rows)) - begun, 0)
         return Line(
             name=name,
@@ -145,14 +149,24 @@ class Watch:
             note="; ".join(text for text in (record.cause, record.remedy) if text) or None,
         )
 
+    def _epoch_seconds(self, run: Run, rows: Sequence[Epoch], told: float) -> float:
+        """What an epoch takes with all that is around it, since the first look; before, its training alone is known."""
+        epochs, then = self._first.setdefault(run.directory, (len(rows), told))
+        if len(rows) > epochs and told > then:
+            return (told - then) / (len(rows) - epochs)
+        return float(np.mean([row.seconds for row in rows[-RECENT:]]))
+
     def _sweep(self, directory: Path, name: str, known: Plan) -> list[Line]:
         """The lines of a sweep and of its jobs in training; none if it is not to be told."""
+        if self._done.get(directory) is known:
+            return []
         there = set(_children(directory))
         sweep = Sweep(directory)
         places = [sweep.run(job).directory if job.directory in there else None for job in known.jobs]
         self._completed.update(place for place in places if place is not None and self._has_completed(place))
         asked_for = self._named or directory in self._told
         if known.jobs and self._completed.issuperset(places) and not asked_for and not sweep.study.exists():
+            self._done[directory] = known
             return []
         records = [self._record(place) for place in places if place is not None]
         latest = max([_changed(sweep.plan) or 0, *(self._when(record) for record in records)])

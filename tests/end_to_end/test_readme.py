@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
 QUICK = ["dataset.limit=600", "training.epochs=1", "progress=quiet"]
-NOT_TRAINING = {"show", "compare", "data", "resume", "--cfg", "--help"}
+NOT_TRAINING = {"show", "watch", "diff", "compare", "data", "resume", "--cfg", "--help"}
 
 
 def commands_of(text: str) -> list[tuple[str, str]]:
@@ -26,6 +26,7 @@ def commands_of(text: str) -> list[tuple[str, str]]:
 
 
 COMMANDS = commands_of(README)
+NAMED = {name for command, _ in COMMANDS for name in re.findall(r"\d{4}-\S+_s\d+", command)}  # runs that commands name
 EXAMPLES = [line.strip().partition("  ")[0] for line in overview.USE.partition("examples:")[2].splitlines() if line.strip()]
 
 
@@ -44,7 +45,8 @@ def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
 def place(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
     """Where the tour is taken, by a user who has trained before."""
     tour = tmp_path_factory.mktemp("tour")
-    shutil.copytree(trained, tour / "runs" / trained.name)
+    for name in {trained.name, *NAMED}:
+        shutil.copytree(trained, tour / "runs" / name)
     return tour
 
 

@@ -55,6 +55,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["--experimental-rerun", "x"], 2, "unpickles"),
         (["show"], 2, "holds no run"),
         (["show", "nothing"], 2, "there is no such run"),
+        (["diff", "nothing", "nothing"], 2, "there is no such run"),
+        (["watch"], 2, "there is no such directory"),
         (["compare"], 2, "there is no such directory"),
         (["resume", "nothing"], 2, "there is no such run"),
         (["resume", "."], 2, "is no run"),
@@ -110,12 +112,16 @@ def modules_of(*arguments: str) -> set[str]:
     return set(done.stdout.partition("modules: ")[2].split())
 
 
-LIGHT = [["--help"], ["compare"], ["show"], ["training.epochs=0"], ["--cfg", "job"], ["data", "show", "--count", "4"]]
+LIGHT = [
+    ["--help"], ["compare"], ["show"], ["watch"], ["diff", "a", "b"], ["training.epochs=0"], ["--cfg", "job"],
+    ["data", "show", "--count", "4"],
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
 def test_only_training_imports_tensorflow_only_composing_hydra_and_only_drawing_pillow(arguments: list[str]) -> None:
     finished(Path("runs/a"), 100)
+    finished(Path("runs/b"), 100)
     modules = modules_of(*arguments)
     assert "mnist_exp.cli" in modules
     assert not {"tensorflow", "keras", "vl_convert"} & modules
