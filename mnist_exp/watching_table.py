@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mnist_exp import terminal
-from mnist_exp.comparison.tables import NOTHING, counted
+from mnist_exp.comparison.columns import NOTHING
+from mnist_exp.comparison.tables import counted
 from mnist_exp.sweep.display import SHOWN, duration
 from mnist_exp.watching import Line
 
