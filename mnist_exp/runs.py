@@ -88,6 +88,23 @@ class Run:
         return self.directory / "pruned.json"
 
     @property
+    def tracking(self) -> Path:
+        """Under which name trackers know the run, and which of them have all of it."""
+        return self.directory / "tracking.json"
+
+    @property
+    def tracking_lock(self) -> Path:
+        return self.directory / "tracking.lock"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.directory / "tensorboard"
+
+    @property
+    def wandb(self) -> Path:
+        return self.directory / "wandb"
+
+    @property
     def summary(self) -> Path:
         return self.directory / SUMMARY
 

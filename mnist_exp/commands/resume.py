@@ -6,6 +6,7 @@ from mnist_exp.commands import results, sweep
 from mnist_exp.errors import EXIT_FAILED, InputError, IntegrityError, Interrupted
 from mnist_exp.runs import Run
 from mnist_exp.sweep import plan
+from mnist_exp.tracking.following import following
 
 EXAMPLES = """\
   mnist-exp resume latest
@@ -46,9 +47,10 @@ def _resume(run: Run) -> int:
     run.verdict.unlink(missing_ok=True)  # of a search, which the user overrules
     if not any(run.checkpoints.glob("epoch_*")) and experiment.progress != "quiet":
         terminal.note(f"{run.directory}: ended before its first checkpoint: training begins at the start")
-    try:
-        code = job.carry_on(experiment, run)
-    except (KeyboardInterrupt, Interrupted):
-        results.of_run(run, EXIT_FAILED)
-        raise
-    return results.of_run(run, code)
+    with following(run.directory, experiment.tracker):
+        try:
+            code = job.carry_on(experiment, run)
+        except (KeyboardInterrupt, Interrupted):
+            results.of_run(run, EXIT_FAILED)
+            raise
+        return results.of_run(run, code)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mnist_exp import terminal
+from mnist_exp import terminal, tracking
 from mnist_exp.commands import sweep as sweeps
 from mnist_exp.comparison.tables import counted
 from mnist_exp.config import composition
@@ -29,6 +29,7 @@ def start(parsed: argparse.Namespace, execution: HydraConfig, settings: OptunaSw
     if first.sweep.dry_run:
         return _describe(space, settings)
     launchers.check(execution.launcher)
+    tracking.check(first.tracker)
     sampler(settings, 0)
     sweep = sweeps.create(parsed, first, [])
     with plan.locked(sweep):

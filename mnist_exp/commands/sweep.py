@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnist_exp import __version__, logs, runs, terminal
+from mnist_exp import __version__, logs, runs, terminal, tracking
 from mnist_exp.commands import results
 from mnist_exp.comparison.tables import counted
 from mnist_exp.config import composition
@@ -18,6 +18,7 @@ from mnist_exp.sweep.display import display
 from mnist_exp.sweep.driver import Driver, Planned, Progress, Source, standing
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Plan, Sweep
+from mnist_exp.tracking.following import following
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def start(parsed: argparse.Namespace) -> int:
     if first.sweep.dry_run:
         return _list(jobs)
     launchers.check(execution.launcher)
+    tracking.check(first.tracker)
     sweep = create(parsed, first, jobs)
     with plan.locked(sweep):
         source = Planned([(job, experiments[job.number]) for job in jobs], len(jobs))
@@ -136,7 +138,7 @@ def conduct(sweep: Sweep, launcher: Launcher, source: Source, experiment: Experi
         experiment: any of them, for the settings that all share.
         ended: the jobs that are not missing.
     """
-    with logs.logged(sweep.log):
+    with logs.logged(sweep.log), following(sweep.directory, experiment.tracker):
         states = standing(sweep, ended)
         told = f"{sweep.directory}: {counted(source.total - len(ended), 'job')} to train, {launcher.places} at once"
         told += f"; {len(ended):,} are done" if ended else ""

@@ -1,7 +1,6 @@
 """`mnist-exp [overrides]` and `mnist-exp -m …`: check the command line, hand it to Hydra, and tell how it ended."""
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
@@ -9,11 +8,13 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from mnist_exp import config, job, runs
+from mnist_exp import config, job, runs, tracking
 from mnist_exp.commands import results, sweep
 from mnist_exp.config import composer, composition
+from mnist_exp.config.problems import quoted
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted
 from mnist_exp.runs import Run
+from mnist_exp.tracking.following import following
 
 
 def main(arguments: list[str]) -> int:
@@ -33,16 +34,18 @@ def main(arguments: list[str]) -> int:
     experiment = composition.points(parsed)[0].experiment
     if parsed.cfg or parsed.info:
         return _hydra(arguments)
+    tracking.check(experiment.tracker)
     directory = runs.create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}")
     run = Run(directory)
     typed = [override for override in parsed.overrides if not override.lstrip("+~").startswith("hydra")]
     job.prepare(experiment, run, typed, "running")  # before Hydra, so that from here on the run can be resumed
-    try:
-        code = _hydra(_for_hydra(parsed, directory))
-    except (KeyboardInterrupt, Interrupted):
-        results.of_run(run, EXIT_FAILED)
-        raise
-    return results.of_run(run, code)
+    with following(directory, experiment.tracker):
+        try:
+            code = _hydra(_for_hydra(parsed, directory))
+        except (KeyboardInterrupt, Interrupted):
+            results.of_run(run, EXIT_FAILED)
+            raise
+        return results.of_run(run, code)
 
 
 @hydra.main(version_base=composer.HYDRA_VERSION_BASE, config_path=composer.CONFIG_PATH, config_name=composer.CONFIG_NAME)
@@ -73,11 +76,3 @@ def _for_hydra(parsed: argparse.Namespace, directory: Path) -> list[str]:
         if getattr(parsed, flag) is not None:
             arguments += [f"--{flag.replace('_', '-')}", getattr(parsed, flag)]
     return [*arguments, *parsed.overrides, f"hydra.run.dir={quoted(str(directory.resolve()))}"]
-
-
-def quoted(text: str) -> str:
-    """A literal of Hydra's override grammar, whatever characters it has.
-
-    Backslashes count only before a quote; there they are doubled.
-    """
-    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), text) + "'"

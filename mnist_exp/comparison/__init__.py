@@ -10,8 +10,8 @@ from mnist_exp import runs
 from mnist_exp.config.identity import flat
 from mnist_exp.runs import Record, Run
 
-# The label, which stands in the name of the directory, and where and how a run was shown.
-NOT_SETTINGS = frozenset({"name", "runs_dir", "progress", "sweep"})
+# The label, which stands in the name of the directory, and where and how a run was shown and told of.
+NOT_SETTINGS = frozenset({"name", "runs_dir", "progress", "sweep", "tracker"})
 
 
 @dataclass(frozen=True)

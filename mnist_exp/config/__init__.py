@@ -57,6 +57,7 @@ def _between_sections(tree: Any, faulty: set[str]) -> list[Problem]:
         (("dataset", "training"), checks.sizes_fit),
         (("dataset", "training"), checks.selection_fits),
         (("schedule", "training"), checks.warmup_fits),
+        (("tracker",), checks.no_secret),
     ):
         if isinstance(tree, dict) and not faulty.intersection(names):
             found += check(*(_section(name, tree[name]) for name in names))

@@ -1,9 +1,18 @@
-"""What no single setting can tell: whether the layers fit the image, the subset the data, the device the machine."""
+"""What no type of a setting can tell: whether the layers fit the image, the subset the data, the device the machine."""
 
 from mnist_exp import devices
 from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.config.problems import nearest, remedy, show
-from mnist_exp.config.schema import CnnConfig, Experiment, MlpConfig, MnistConfig, ScheduleSettings, TrainingConfig
+from mnist_exp.config.schema import (
+    AnyTracker,
+    CnnConfig,
+    Experiment,
+    MlflowTrackerConfig,
+    MlpConfig,
+    MnistConfig,
+    ScheduleSettings,
+    TrainingConfig,
+)
 from mnist_exp.errors import Problem
 
 
@@ -78,6 +87,15 @@ def warmup_fits(schedule: ScheduleSettings, training: TrainingConfig) -> list[Pr
     key = "schedule.warmup_epochs"
     cause = f"{key}={show(schedule.warmup_epochs)}: the training ends after {training.epochs} epochs, in the warm-up"
     return [Problem(key, cause, remedy(f"a number ≥ 0 and < {training.epochs}", None))]
+
+
+def no_secret(tracker: AnyTracker) -> list[Problem]:
+    """What config.yaml holds, anyone may read who may read the run; so the address is not repeated here either."""
+    if not isinstance(tracker, MlflowTrackerConfig) or "@" not in tracker.tracking_uri:
+        return []
+    key = "tracker.tracking_uri"
+    cause = f"{key}: holds a user's name or password, which config.yaml must not"
+    return [Problem(key, cause, "give them in the environment: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")]
 
 
 def searchable(experiment: Experiment, settings: OptunaSweeperConfig) -> list[Problem]:

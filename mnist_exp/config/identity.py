@@ -6,7 +6,7 @@ from typing import Any
 
 from mnist_exp.config.schema import Experiment
 
-# What does not define the experiment: its label, the place, and what is kept and shown meanwhile.
+# What does not define the experiment: its label, the place, and what is kept, shown and told meanwhile.
 NOT_IDENTITY: dict[str, Any] = {
     "name": True,
     "device": True,
@@ -14,6 +14,7 @@ NOT_IDENTITY: dict[str, Any] = {
     "runs_dir": True,
     "progress": True,
     "sweep": True,
+    "tracker": True,
     "training": {"checkpoint_every"},
 }
 

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
@@ -62,6 +63,14 @@ def show(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{show(item)}" for key, item in value.items()) + "}"
     return str(value) or "''"
+
+
+def quoted(text: str) -> str:
+    """A literal of Hydra's override grammar, whatever characters it has.
+
+    Backslashes count only before a quote; there they are doubled.
+    """
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), text) + "'"
 
 
 def from_validation(error: ValidationError, model: type[BaseModel]) -> list[Problem]:

@@ -86,6 +86,15 @@ class Sweep:
     def report(self) -> Path:
         return self.directory / "report.html"
 
+    @property
+    def tracking(self) -> Path:
+        """Under which name trackers know the sweep."""
+        return self.directory / "tracking.json"
+
+    @property
+    def tracking_lock(self) -> Path:
+        return self.directory / "tracking.lock"
+
     def run(self, job: Job) -> Run:
         """The run directory of a job, whether it is there yet or not."""
         return Run(self.directory / job.directory)

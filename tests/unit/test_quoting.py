@@ -5,7 +5,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mnist_exp.commands.train import quoted
+from mnist_exp.config.problems import quoted
 
 
 @given(st.text(st.sampled_from("ab/\\'\"$ {}[](),=: é~*"), min_size=1, max_size=12) | st.text(min_size=1))

@@ -1,0 +1,129 @@
+"""Weights & Biases: a run of theirs for each run, in the group of its sweep; offline, in the run's own directory."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from mnist_exp import files, terminal
+from mnist_exp.config.schema import WandbTrackerConfig
+from mnist_exp.runs import Run
+from mnist_exp.tracking import reaching
+from mnist_exp.tracking.account import Account, Identity
+
+MOST_TAG = 64  # characters of a tag
+REMEDY = "log in with WANDB_API_KEY, or write it to the run directory with tracker.mode=offline"
+
+
+class Wandb:
+    """A project."""
+
+    def __init__(self, settings: WandbTrackerConfig) -> None:
+        self._settings = settings
+        self.target = f"wandb {settings.mode} {settings.entity or ''}/{settings.project}"
+        os.environ |= {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
+        import wandb  # which reads the variables
+
+        self._wandb = wandb
+
+    def begin(self, account: Account, parent: Identity | None) -> "Recording":
+        """Begin or continue a run.
+
+        Raises:
+            EnvironmentFailure: the service cannot be reached, or refuses it.
+        """
+        settings, run = self._settings, Run(account.directory)
+        if settings.mode == "offline":  # what was written before cannot be added to: it is written anew
+            for old in run.wandb.glob(f"offline-run-*-{account.identity.id}"):
+                with files.writing(old):
+                    shutil.rmtree(old)
+        with reaching("wandb", REMEDY):
+            began = self._wandb.init(
+                entity=settings.entity,
+                project=settings.project,
+                id=account.identity.id,
+                name=terminal.plain(account.identity.name),
+                group=None if parent is None else terminal.plain(parent.name),
+                config={terminal.plain(key): value for key, value in account.parameters.items()},
+                dir=str(account.directory),
+                mode=settings.mode,
+                resume="allow" if settings.mode == "online" else None,
+                reinit="create_new",
+                settings=self._quiet(settings.timeout),
+            )
+        return Recording(began, str(began.url) if settings.mode == "online" else _later(run.wandb))
+
+    def sweep(self, account: Account) -> str:
+        """Where to look: its jobs are a group."""
+        if self._settings.mode == "offline":
+            return _later(account.directory / "*" / "wandb")
+        return f"the group {terminal.plain(account.identity.name)} of the project {self._settings.project}"
+
+    def _quiet(self, timeout: int) -> Any:
+        """Nothing is printed, nothing recorded that was not asked for, and nothing waited for without end."""
+        return self._wandb.Settings(
+            silent=True,
+            console="off",
+            disable_code=True,
+            disable_git=True,
+            save_code=False,
+            symlink=False,
+            x_disable_machine_info=True,
+            x_disable_meta=True,
+            x_disable_stats=True,
+            x_save_requirements=False,
+            init_timeout=timeout,
+            login_timeout=timeout,
+            finish_timeout=timeout,
+            finish_timeout_raises=True,
+        )
+
+
+class Recording:
+    """One run of theirs."""
+
+    def __init__(self, run: Any, address: str) -> None:
+        self.address = address
+        self._run = run
+        self._first = run.step  # that is not there yet; 0 if there is none
+        self._open = True
+
+    def send(self, account: Account) -> None:
+        """Send the epochs that are not there and, of a run that ended, results, files and how it ended.
+
+        Raises:
+            EnvironmentFailure: the service cannot be reached, or refuses it.
+        """
+        with reaching("wandb", REMEDY):
+            for row in account.epochs:
+                if row.epoch >= self._first:
+                    values = {terminal.plain(key): value for key, value in row.metrics.items()}
+                    self._run.log(values, step=row.epoch, commit=True)
+                    self._first = row.epoch + 1
+            self._run.config.update(dict(account.tags), allow_val_change=True)
+            tags = [f"{key}:{value}" for key, value in account.tags.items()]
+            self._run.tags = tuple(tag for tag in tags if len(tag) <= MOST_TAG)
+            if account.ended is not None:
+                self._run.summary.update(dict(account.results))
+                for path in account.files:
+                    self._run.save(str(path), base_path=str(account.directory), policy="now")
+                self._end(0 if account.status in {"completed", "pruned"} else 1)
+
+    def close(self) -> None:
+        """End the run as one that may go on, unless it has ended.
+
+        Raises:
+            EnvironmentFailure: the service cannot be reached.
+        """
+        if self._open:
+            with reaching("wandb", REMEDY):
+                self._end(1)
+
+    def _end(self, code: int) -> None:
+        self._open = False
+        self._run.finish(exit_code=code)
+
+
+def _later(place: Path) -> str:
+    """The command that uploads what was written offline."""
+    return f"wandb sync {terminal.plain(place)}/offline-run-*"
