@@ -60,9 +60,9 @@ def _settings(typed: Sequence[str], config_dir: str | None) -> AnyTracker:
 
 def _whole_sweeps(found: Sequence[Run], places: Sequence[Path]) -> list[Sweep]:
     """The sweeps at or below the places; one that only some of its jobs stand for is not told of."""
-    sweeps = {run.directory.resolve().parent for run in found if plan.is_sweep(run.directory.resolve().parent)}
+    sweeps = {run.directory.resolve().parent: run.directory.parent for run in found}
     named = {place.resolve() for place in places}
-    return [Sweep(sweep) for sweep in sorted(sweeps) if named & {sweep, *sweep.parents}]
+    return [Sweep(told) for sweep, told in sweeps.items() if plan.is_sweep(sweep) and named & {sweep, *sweep.parents}]
 
 
 def _send(found: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) -> int:
@@ -72,11 +72,12 @@ def _send(found: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) -
         EnvironmentFailure: the tracker cannot be reached.
     """
     out, failed = terminal.output(), 0
+    begun = [run for run in found if runs.read(run.directory).status != "waiting"]
+    places: list[Run | Sweep] = [*begun, *sweeps]
     with terminal.busy(f"starting {settings.name}"):
         tracker = tracking.build(settings)
     with Uploads(tracker) as uploads:
-        begun: list[Run | Sweep] = [run for run in found if runs.read(run.directory).status != "waiting"]
-        for number, place in enumerate([*begun, *sweeps], 1):
+        for number, place in enumerate(places, 1):
             try:
                 address = uploads.send_sweep(place) if isinstance(place, Sweep) else uploads.send(place)
             except EnvironmentFailure:
@@ -85,7 +86,7 @@ def _send(found: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) -
                 failed += 1
                 terminal.error(error.cause, error.remedy)
             else:
-                out.print(terminal.cell(f"{number:,}/{len(begun) + len(sweeps):,}  {place.directory}: {address}"))
-    told = f"{settings.name}: {counted(len(begun) + len(sweeps) - failed, 'upload')}"
-    out.print(terminal.cell(told + (f", {failed:,} failed" if failed else "")))
+                out.print(terminal.cell(f"{number:,}/{len(places):,}  {place.directory}: {address}"))
+    parts = [counted(len(begun), "run"), *([counted(len(sweeps), "sweep")] if sweeps else [])]
+    out.print(terminal.cell(f"{settings.name}: {' and '.join(parts)}" + (f", {failed:,} of them failed" if failed else "")))
     return EXIT_FAILED if failed else EXIT_DONE

@@ -99,8 +99,9 @@ def reaching(place: str, remedy: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        bottom: BaseException = error
-        while below := bottom.__cause__ or bottom.__context__:
-            bottom = below
-        said = getattr(bottom, "strerror", None) or " ".join(str(bottom).split()) or type(bottom).__name__
+        said = type(error).__name__
+        below: BaseException | None = error
+        while below is not None:
+            said = getattr(below, "strerror", None) or " ".join(str(below).split()) or said
+            below = below.__cause__ or below.__context__
         raise EnvironmentFailure(f"{place}: {said[:MOST_SAID]}", remedy) from error

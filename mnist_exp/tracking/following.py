@@ -21,6 +21,7 @@ from mnist_exp.config.problems import quoted, show
 from mnist_exp.config.schema import AnyTracker, NoTrackerConfig, RealTracker
 
 PLAIN = re.compile(r"[A-Za-z0-9._:/-]+")  # what Hydra's grammar takes without quotes
+COMMAND = (sys.executable, "-P", "-m", "mnist_exp.tracking.follower")
 GRACE_SECONDS = 5.0  # beyond the tracker's own timeout, for the process to say that it has passed
 
 
@@ -61,14 +62,16 @@ class Follower:
         self._address: str | None = None
         self._failed = self._warned = False
         self._alive = threading.Event()  # since it was last looked at
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "mnist_exp.tracking.follower"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,  # no Ctrl-C of a terminal reaches it; and what it starts ends with it
-        )
+        with contextlib.ExitStack() as undone:
+            self._errors = undone.enter_context(tempfile.TemporaryFile())
+            self._process = subprocess.Popen(  # noqa: S603  (this very program)
+                COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                start_new_session=True,  # no Ctrl-C of a terminal reaches it; and what it starts ends with it
+            )
+            undone.pop_all()
         order = {"place": str(place.resolve()), "tracker": settings.model_dump(mode="json")}
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(order).encode() + b"\n")  # type: ignore[union-attr]

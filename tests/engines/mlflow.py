@@ -1,0 +1,49 @@
+"""A real MLflow server on this machine, of our own and for as long as a test lasts."""
+
+import contextlib
+import importlib.util
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+from tests.engines import daemons
+
+HOST = "127.0.0.1"
+
+
+def missing() -> str | None:
+    """What is not installed, and how to install it; None if nothing is."""
+    return None if importlib.util.find_spec("mlflow.server") else "no MLflow server: pip install mlflow"
+
+
+@contextlib.contextmanager
+def running() -> Iterator[str]:
+    """A server with an SQLite database; its address."""
+    with daemons.daemons("MLFLOW_TESTS_PLACE") as mlflow:
+        mlflow.environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        port = free_port()
+        store = [
+            f"--backend-store-uri=sqlite:///{mlflow.place}/store.db",
+            f"--artifacts-destination={mlflow.place}/artifacts",
+        ]
+        mlflow.start(sys.executable, "-m", "mlflow", "server", f"--host={HOST}", f"--port={port}", "--workers=1", *store)
+        address = f"http://{HOST}:{port}"
+        mlflow.wait(lambda: _answers(f"{address}/health"))
+        yield address
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as found:
+        found.bind((HOST, 0))
+        return int(found.getsockname()[1])
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
