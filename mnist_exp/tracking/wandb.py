@@ -106,7 +106,7 @@ class Recording:
             if account.ended is not None:
                 self._run.summary.update(dict(account.results))
                 for path in account.files:
-                    self._run.save(str(path), base_path=str(account.directory), policy="now")
+                    self._run.save(str(path), base_path=str(account.directory), policy="now", glob=False)
                 self._end(0 if account.status in {"completed", "pruned"} else 1)
 
     def close(self) -> None:
