@@ -28,7 +28,7 @@ COMMANDS = {
     "diff": "print in what two runs differ, and draw the images on which they disagree",
     "watch": "watch runs and sweeps that are running",
     "resume": "continue an interrupted run or sweep, or add points to a sweep",
-    "track": "tell a tracker of runs and sweeps that are there: MLflow, TensorBoard, Weights & Biases",
+    "track": "tell TensorBoard, MLflow or Weights & Biases of runs and sweeps that are there",
     "data": "show a data set: counts, hashes and the first images",
 }
 SETTING = re.compile(r"[+~=]")  # what makes a word an override rather than a sub-command

@@ -29,6 +29,7 @@ def test_there_are_options_to_test() -> None:
         "optimizer",
         "preprocessing",
         "schedule",
+        "tracker",
         "training",
     }
 
@@ -91,7 +92,16 @@ def test_a_missing_key_is_named() -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["seed=8", "runs_dir=x", "name=x", "device=cpu", "threads.intra_op=1", "progress=quiet", "training.checkpoint_every=2"],
+    [
+        "seed=8",
+        "runs_dir=x",
+        "name=x",
+        "device=cpu",
+        "threads.intra_op=1",
+        "progress=quiet",
+        "training.checkpoint_every=2",
+        "tracker=wandb",
+    ],
 )
 def test_the_hash_leaves_out_repetition_and_place(override: str) -> None:
     assert config_hash(compose(override)) == config_hash(compose())
