@@ -51,8 +51,8 @@ def warning(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line about what is going on."""
-    _standard_error().print(escape(plain(text)))
+    """Print a line about what is going on; above a live display if there is one, which a console of its own would tear."""
+    print(plain(text), file=sys.stderr, flush=True)
 
 
 def _standard_error() -> Console:

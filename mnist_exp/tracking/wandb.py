@@ -1,6 +1,7 @@
 """Weights & Biases: a run of theirs for each run, in the group of its sweep; offline, in the run's own directory."""
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,12 @@ class Wandb:
                 reinit="create_new",
                 settings=self._quiet(settings.timeout),
             )
-        return Recording(began, str(began.url) if settings.mode == "online" else _later(run.wandb))
+        return Recording(began, str(began.url) if settings.mode == "online" else _later(run.wandb, ""))
 
     def sweep(self, account: Account) -> str:
         """Where to look: its jobs are a group."""
         if self._settings.mode == "offline":
-            return _later(account.directory / "*" / "wandb")
+            return _later(account.directory, "*/wandb/")
         return f"the group {terminal.plain(account.identity.name)} of the project {self._settings.project}"
 
     def _quiet(self, timeout: int) -> Any:
@@ -124,6 +125,6 @@ class Recording:
         self._run.finish(exit_code=code)
 
 
-def _later(place: Path) -> str:
+def _later(place: Path, below: str) -> str:
     """The command that uploads what was written offline."""
-    return f"wandb sync {terminal.plain(place)}/offline-run-*"
+    return f"wandb sync {shlex.quote(terminal.plain(place))}/{below}offline-run-*"
