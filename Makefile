@@ -15,7 +15,7 @@ STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=%,$(subst \ ,_,$(MAKEOVERRIDES)))
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches sweep-demo faults constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison screenshots sweep-demo faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}' | sort
@@ -55,6 +55,12 @@ benchmark-sweeps: .venv/.installed-dev ## measure what is promised about sweeps
 
 benchmark-searches: .venv/.installed-dev ## see whether a search finds more than chance
 	@$(BIN)/python -m tests.benchmarks.searches $(ARGS)
+
+benchmark-comparison: .venv/.installed-dev ## measure compare over 100, 1,000 and 10,000 runs
+	@$(BIN)/python -m tests.benchmarks.comparison $(ARGS)
+
+screenshots: .venv/.installed-dev ## take the README's pictures of a trained sweep: make screenshots ARGS=runs/...
+	@$(BIN)/python -m tests.benchmarks.screenshots $(ARGS)
 
 faults: .venv/.installed-dev ## break runs on purpose, many times, and count what survives (15 minutes)
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -1,5 +1,6 @@
 """Runs → rows: what the runs at some places came to, and the settings in which they differ."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,8 +28,10 @@ class Row:
         if self.record.summary is not None:
             return self.record.summary.settings
         try:
-            return flat(runs.read_config(Run(self.record.directory)))
-        except (ValueError, RecursionError):  # an anchor that contains itself is valid YAML
+            found = flat(runs.read_config(Run(self.record.directory)))
+            json.dumps(found, default=str)  # an anchor that contains itself is valid YAML, and refused here
+            return found
+        except (ValueError, RecursionError, TypeError):
             return {}
 
 

@@ -250,7 +250,9 @@ def test_every_metric_is_a_number_of_the_summary(tmp_path: Path) -> None:
         fields.metric("test.eror_percent")
 
 
-@pytest.mark.parametrize("content", ["a: [", "!!python/object/apply:os.system ['touch /tmp/owned']", "3", "\0"])
+@pytest.mark.parametrize(
+    "content", ["a: [", "!!python/object/apply:os.system ['touch /tmp/owned']", "3", "\0", "a: &a [*a]", "&a {b: *a}"]
+)
 def test_a_damaged_or_hostile_config_is_only_left_out(tmp_path: Path, content: str) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "config.yaml").write_text(content)

@@ -25,8 +25,8 @@ from mnist_exp.tracking import account, follower, following
 from mnist_exp.tracking.account import Account, Identity
 from mnist_exp.tracking.uploads import Uploads
 from tests.conftest import compose
+from tests.unit.made import complete, finished
 from tests.unit.test_cli import modules_of
-from tests.unit.test_comparison import complete, finished
 
 HEAD = (
     "epoch,learning_rate,train_loss,train_error_percent,validation_loss,validation_error_percent,seconds,images_per_second\n"

@@ -21,7 +21,7 @@ from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.training.history import Epoch
 from mnist_exp.watching import Line, Watch
-from tests.unit.test_comparison import complete
+from tests.unit.made import complete
 from tests.unit.test_plan import planned
 
 CONFIG = {"name": "mlp", "training": {"epochs": 10, "early_stopping_patience": None}}

@@ -1,0 +1,54 @@
+"""The README's pictures of the three pages: of a run, of a sweep, of a comparison.
+
+Run with `make screenshots ARGS=SWEEP`: a sweep that has been trained; the pictures go to .assets/. Look at them before they
+are committed.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.conftest import ROOT
+from tests.end_to_end.pages import CHROMIUM, FLAGS, opened
+
+ASSETS = ROOT / ".assets"
+WIDTH, HEIGHT = 1200, 1100  # pixels of a page that are shown
+
+
+def picture(browser: Browser, page: Path, name: str, from_selector: str) -> None:
+    """The page from where that element begins, once its charts answer, at its natural size."""
+    shown, complaints = opened(browser, page, WIDTH)
+    if shown.locator("#charts").count():
+        shown.wait_for_selector("html[data-charts=ready]", timeout=120_000)
+    shown.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    shown.locator(from_selector).first.evaluate("element => element.scrollIntoView({block: 'start'})")
+    shown.screenshot(path=str(ASSETS / name))
+    if complaints:
+        raise RuntimeError(f"{page}: {complaints}")
+
+
+def main() -> int:
+    """Take them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("sweep", type=Path)
+    sweep = parser.parse_args().sweep
+    run = min(path.parent for path in sweep.glob("*/report.html"))
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        comparison = Path(temporary) / "comparison.html"
+        command = [sys.executable, "-m", "mnist_exp", "compare", str(sweep), "--output", str(comparison)]
+        subprocess.run(command, check=True)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        picture(browser, run / "report.html", "report.png", "header")
+        picture(browser, sweep / "report.html", "sweep.png", "header")
+        picture(browser, comparison, "comparison.png", "h2:text('Charts')")
+        browser.close()
+    print(f"look at them: {ASSETS}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
