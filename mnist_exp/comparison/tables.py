@@ -61,7 +61,8 @@ def caption(board: Board) -> list[str]:
     if board.metric.key == "test.error_percent":
         notes[0] += ": who chooses by it has chosen on the test images"
     if board.repeated:
-        notes.append("n runs, each with a seed of its own")
+        apart = all(len(set(line.group.seeds)) == line.group.n for line in board.lines)
+        notes.append("n runs, each with a seed of its own" if apart else "n runs")
     if len(board.lines) < board.total:
         notes.append(f"{len(board.lines):,} of {board.total:,} are shown")
     tested = [line.verdict for line in board.lines if line.verdict is not None and line.verdict.test is not None]
