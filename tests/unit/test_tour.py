@@ -19,7 +19,7 @@ TRAINED = {
     ("cnn_large", "0.002"): (59_933, [(108, 61, 13.4), (125, 61, 12.5), (101, 69, 12.8), (134, 68, 12.5), (99, 61, 12.6)]),
 }
 (TOUR,) = re.findall(r"<!-- tour of compare -->\n```text\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-STEPS = [step.partition("\n")[::2] for step in TOUR.split("$ ")[1:]]
+STEPS = [step.partition("\n")[::2] for step in re.split(r"^\$ ", TOUR, flags=re.MULTILINE)[1:]]
 
 
 @pytest.fixture(scope="module")
