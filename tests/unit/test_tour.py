@@ -1,4 +1,4 @@
-"""The README's tour of `compare`: its commands, on runs that came to what the README's sweep came to, print what stands there."""
+"""The README's tour of `compare`: on runs that came to what its sweep came to, its commands print what stands there."""
 
 import re
 import shlex
