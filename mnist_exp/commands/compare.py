@@ -10,7 +10,6 @@ from mnist_exp import comparison, files, runs, terminal
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.comparison import Row, columns, conditions, fields, records, tables
 from mnist_exp.comparison.board import Board, compare
-from mnist_exp.comparison.view import View
 from mnist_exp.errors import EXIT_DONE, InputError
 
 EXAMPLES = """\
@@ -64,6 +63,7 @@ def main(arguments: list[str]) -> int:
 def _page(path: Path, title: str, board: Board) -> int:
     """Write the page, and say where it is."""
     from mnist_exp.comparison import html
+    from mnist_exp.comparison.view import View
 
     with terminal.busy("drawing"):
         html.write(path, View(title, board))
