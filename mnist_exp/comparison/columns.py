@@ -23,6 +23,7 @@ class Column:
     cells: Sequence[str]
     priority: int
     justify: str = "right"
+    wraps: bool = False  # where room is short: a sentence, that is left out only after that
 
 
 def of(board: Board, chosen: Sequence[str] | None = None) -> list[Column]:
@@ -52,7 +53,7 @@ def _usual(board: Board) -> list[Column]:
     lines = board.lines
     several = "" if all(line.group.n == 1 for line in lines) else ", mean ± std"
     columns = [
-        Column("rank", "", [str(line.rank) for line in lines], 3),
+        Column("rank", "rank", [str(line.rank) for line in lines], 3),
         Column("name", "name", [line.group.name for line in lines], 9, "left"),
         Column("n", "n", [str(line.group.n) for line in lines], 7),
     ]
@@ -70,9 +71,9 @@ def _usual(board: Board) -> list[Column]:
     if len(lines) > 1:
         reference = "baseline" if board.baseline else "best"
         words = [reference if line.verdict is None else line.verdict.words for line in lines]
-        columns.append(Column("significance", f"against the {reference}, {_tested(board)}", words, 8, "left"))
+        columns.append(Column("significance", f"against the {reference}, {_tested(board)}", words, 8, "left", wraps=True))
     for key in board.settings:
-        columns.append(Column(key, key, [_setting(line, key) for line in lines], 5, "left"))
+        columns.append(Column(key, key, [_setting(line, key) for line in lines], 8, "left"))
     taken = {column.key for column in columns}
     costs = [(METRICS[key], priority) for key, priority in COSTS.items() if key not in taken]
     return columns + [

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mnist_exp import terminal
 from mnist_exp.comparison.board import Board
@@ -14,6 +15,7 @@ from mnist_exp.summary import Score
 
 LARGE = 10_000  # columns: no table is that wide
 TESTS = {"McNemar": "McNemar's exact test", "paired t": "paired t-test", "Welch": "Welch's t-test"}
+SENTENCE = 32  # characters in a line of a sentence, where room is short
 MOST_APART = 10  # runs of one reason that are named
 LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -36,8 +38,8 @@ def counted(n: int, noun: str) -> str:
 def show(board: Board, columns: Sequence[Column], console: Console) -> None:
     """Print a board, as many columns as fit, and what is not ranked."""
     if columns:
-        kept = _fitting(columns, console.width)
-        console.print(_table(kept))
+        kept, table = _fitting(columns, console.width)
+        console.print(table)
         left_out = [column.heading for column in columns if column not in kept]
         notes = caption(board) + ([f"too wide for this terminal: {', '.join(left_out)}"] if left_out else [])
         console.print(terminal.cell("; ".join(notes), style="italic"))
@@ -103,17 +105,32 @@ def _told(apart: Apart) -> str:
     return f"not ranked, {apart.reason}: {', '.join(some)}" + (f" and {more:,} more" if more else "")
 
 
-def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    kept = list(columns)
-    while len(kept) > 1 and Console(width=LARGE).measure(_table(kept)).maximum > width:
+def _fitting(columns: Sequence[Column], width: int) -> tuple[list[Column], Table]:
+    """As many columns as have room: first headings and sentences are wrapped, then the least important are left out."""
+    kept, table = list(columns), _table(columns, narrow=False)
+    if not _fits(table, width):
+        table = _table(kept, narrow=True)
+    while len(kept) > 1 and not _fits(table, width):
         kept.remove(min(reversed(kept), key=lambda column: column.priority))
-    return kept
+        table = _table(kept, narrow=True)
+    return kept, table
 
 
-def _table(columns: Sequence[Column]) -> Table:
+def _fits(table: Table, width: int) -> bool:
+    return Console(width=LARGE).measure(table).maximum <= width
+
+
+def _table(columns: Sequence[Column], narrow: bool) -> Table:
+    """The table, each column as wide as it is, or no wider than its cells and the longest word of its heading."""
     table = Table()
     for column in columns:
-        table.add_column(terminal.cell(column.heading), justify=column.justify, overflow="fold")  # type: ignore[arg-type]
+        heading, most = terminal.cell(column.heading), None
+        if narrow:
+            parts = [f"{part}." for part in column.heading.split(".")[:-1]] + [column.heading.split(".")[-1]]
+            heading = Text("\n").join(terminal.cell(part) for part in parts)
+            words = [len(word) for part in parts for word in part.split()]
+            most = SENTENCE if column.wraps else max(*map(len, column.cells), *words, 1)
+        table.add_column(heading, justify=column.justify, overflow="fold", max_width=most)  # type: ignore[arg-type]
     for row in _rows(columns):
         table.add_row(*(terminal.cell(text) for text in row))
     return table

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from mnist_exp.comparison import html
 from tests import boards
-from tests.end_to_end.pages import CHROMIUM, answering, assert_readable, column, opened
+from tests.end_to_end.pages import CHROMIUM, answering, assert_accessible, assert_readable, column, opened
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
@@ -153,6 +153,14 @@ def sheet(page: Page) -> list[str]:
     """What is wider than the sheet, in print."""
     page.emulate_media(media="print")
     return page.evaluate(CUT_OFF)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everyone_can_use_it(browser: Browser, grid: Path, scheme: Literal["light", "dark"]) -> None:
+    page, complaints = answering(browser, grid)
+    page.emulate_media(color_scheme=scheme)
+    assert_accessible(page)
+    assert complaints == []
 
 
 def test_nothing_is_cut_off_in_print(browser: Browser, grid: Path) -> None:
