@@ -13,6 +13,8 @@ from mnist_exp import characters, terminal
 from mnist_exp.comparison import difference
 from mnist_exp.comparison.columns import NOTHING
 from mnist_exp.comparison.difference import Difference, Images, Side
+from mnist_exp.comparison.significance import p_value
+from mnist_exp.comparison.statistics import LEVEL
 from mnist_exp.comparison.tables import counted
 from mnist_exp.config.problems import show as typed
 from mnist_exp.summary import Score
@@ -22,7 +24,6 @@ COMMIT_CHARACTERS = 12
 CURVE_ROWS, MOST_COLUMNS = 8, 60  # characters of a chart, which is less wide where the terminal is
 FEWEST_COLUMNS = 10
 MOST_EPOCHS = 8  # in the table below the curves
-SIGNIFICANT = 0.05
 
 
 def show(found: Difference, out: Console) -> None:
@@ -150,8 +151,8 @@ def verdict(images: Images) -> str:
     """What may be said of two networks whose errors differ so on the same images."""
     low, high = images.interval
     better = "A" if images.only_a < images.only_b else "B"
-    told = f"a significant difference: {better} has fewer errors" if images.p < SIGNIFICANT else "no significant difference"
-    test = f"McNemar's exact test, p = {images.p:.2g}"
+    told = f"a significant difference: {better} has fewer errors" if images.p < LEVEL else "no significant difference"
+    test = f"McNemar's exact test, p {p_value(images.p)}"
     return f"{told} ({test}); A's error less B's: {images.points:+.2f} points (95 %: {low:+.2f} to {high:+.2f})"
 
 
