@@ -7,9 +7,21 @@ import time
 import keras
 import numpy as np
 
-from mnist_exp import datasets, environment, evaluation, files, models, preprocessing, report, terminal, threads
+from mnist_exp import (
+    augmentation,
+    datasets,
+    environment,
+    evaluation,
+    files,
+    models,
+    preprocessing,
+    report,
+    terminal,
+    threads,
+)
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.identity import config_hash, flat
+from mnist_exp.config.networks import has_batch_norm
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split, split
 from mnist_exp.progress import display
@@ -36,6 +48,8 @@ def run(experiment: Experiment, directory: Run) -> Summary:
     """
     began = time.perf_counter()
     chosen, batch_size = threads.of_run(experiment.threads, directory), experiment.training.batch_size
+    if has_batch_norm(experiment.model):
+        chosen = chosen.model_copy(update={"towers": 1})
     device_name = device.prepare(experiment.device, experiment.precision, chosen, batch_size, experiment.seed)
     towers = threads.towers(chosen, batch_size, device.on_cpu(device_name), threads.usable_cores())
     changed = environment.record(directory, device.describe(device_name, towers))
@@ -140,6 +154,7 @@ def _trainer(experiment: Experiment, data: Dataset, parts: Split, towers: int, c
         images=images,
         labels=labels,
         batch_size=training.batch_size,
+        augmentation=augmentation.build(experiment.augmentation, data.train_images.shape[1:], experiment.seed),
         label_smoothing=training.label_smoothing,
         ema_decay=training.ema_decay,
         seed=experiment.seed,

@@ -1,16 +1,17 @@
 """What no type of a setting can tell: whether the layers fit the image, the subset the data, the device the machine."""
 
 from mnist_exp import devices
+from mnist_exp.config import shapes
 from mnist_exp.config.execution import OptunaSweeperConfig
+from mnist_exp.config.networks import AnyModel, CnnConfig, NetworkConfig, has_batch_norm
 from mnist_exp.config.problems import nearest, remedy, show
 from mnist_exp.config.schema import (
     AnyTracker,
-    CnnConfig,
     Experiment,
     MlflowTrackerConfig,
-    MlpConfig,
     MnistConfig,
     ScheduleSettings,
+    ThreadsConfig,
     TrainingConfig,
 )
 from mnist_exp.errors import Problem
@@ -23,28 +24,24 @@ def validation_images(dataset: MnistConfig) -> int:
     return round(dataset.limit * dataset.validation / dataset.train_images)
 
 
-def layers_fit(dataset: MnistConfig, model: MlpConfig | CnnConfig) -> list[Problem]:
-    """Follow the image through the convolutions and pools, and name the first layer it is too small for."""
-    if not isinstance(model, CnnConfig):
-        return []
-    if len(model.filters) != len(model.kernel_sizes):
-        cause = f"model.kernel_sizes={show(model.kernel_sizes)}: filters need {len(model.filters)} kernel sizes"
-        return [Problem("model.kernel_sizes", cause, remedy("as many as model.filters", None))]
-    side = min(dataset.image_shape[:2])
-    for index, kernel_size in enumerate(model.kernel_sizes):
-        if kernel_size > side:
-            key = f"model.kernel_sizes[{index}]"
-            cause = f"{key}={kernel_size}: layer conv_{index + 1} is larger than the {side}×{side} left of the image"
-            return [Problem(key, cause, remedy(_up_to(side), None))]
-        side -= kernel_size - 1
-        if model.pool_size > side:
-            cause = (
-                f"model.pool_size={model.pool_size}: layer pool_{index + 1} is larger than the {side}×{side} left "
-                "of the image"
-            )
-            return [Problem("model.pool_size", cause, remedy(_up_to(side), None))]
-        side //= model.pool_size
+def layers_fit(dataset: MnistConfig, model: AnyModel) -> list[Problem]:
+    """Follow the image through the layers, and name the first that it is too small for."""
+    try:
+        if isinstance(model, CnnConfig):
+            shapes.pools_fit(model, dataset.image_shape)
+        elif isinstance(model, NetworkConfig):
+            shapes.layers_fit(model, dataset.image_shape)
+    except shapes.Unfit as unfit:
+        return [unfit.problem]
     return []
+
+
+def towers_fit(model: AnyModel, threads: ThreadsConfig) -> list[Problem]:
+    """Batch normalization takes its statistics of whole batches."""
+    if threads.towers in (None, 1) or not has_batch_norm(model):
+        return []
+    cause = f"threads.towers={threads.towers}: the model's batch_norm takes the mean of whole batches, not of parts"
+    return [Problem("threads.towers", cause, remedy("1 or null", None))]
 
 
 def sizes_fit(dataset: MnistConfig, training: TrainingConfig) -> list[Problem]:
@@ -124,7 +121,3 @@ def device_present(device: str, precision: str) -> list[Problem]:
         cause = "precision=float16: a CPU computes it hundreds of times slower than float32"
         problems.append(Problem("precision", cause, remedy("float32, bfloat16 (float16 needs a GPU)", "bfloat16")))
     return problems
-
-
-def _up_to(most: int) -> str:
-    return f"an integer from 1 to {most}" if most > 1 else "1"

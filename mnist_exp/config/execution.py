@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mnist_exp.config.schema import Experiment, Seed, Settings
+from mnist_exp.config.schema import Experiment
+from mnist_exp.config.settings import Seed, Settings
 
 
 @dataclass(frozen=True)

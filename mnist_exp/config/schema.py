@@ -6,30 +6,10 @@ A union is told apart by its `name`, the name of the option's YAML file.
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Size = Annotated[int, Field(strict=True, ge=1, le=65_536)]
-Sizes = Annotated[tuple[Size, ...], Field(strict=False, max_length=64)]  # YAML has lists; the sizes in them stay strict
-Rate = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Activation = Literal["relu", "elu", "gelu", "leaky_relu", "selu", "sigmoid", "silu", "tanh"]
-Initializer = Literal["random_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal"]
-
-
-Label = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$",
-        description="letters, digits, '.', '_' and '-', 60 at most, the first a letter or digit",
-    ),
-]
-
-
-class Settings(BaseModel):
-    """The base of every section."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+from mnist_exp.config.networks import ModelConfig
+from mnist_exp.config.settings import Fraction, Label, Rate, Seed, Settings, Size
 
 
 class MnistConfig(Settings):
@@ -51,30 +31,29 @@ class PreprocessingConfig(Settings):
     name: Literal["unit", "standardize"]
 
 
-class MlpConfig(Settings):
-    """A multilayer perceptron."""
+class NoAugmentationConfig(Settings):
+    """The training images as they are."""
 
-    name: Literal["mlp"]
-    units: Sizes
-    activation: Activation
-    dropout: Rate
-    initializer: Initializer
+    name: Literal["none"]
 
 
-class CnnConfig(Settings):
-    """Convolutions with pooling, then dense layers; the YAML files differ only in their sizes."""
+class RandomAugmentationConfig(Settings):
+    """Random changes of each training image; the YAML files differ only in how much of each."""
 
-    name: Literal["cnn_simple", "cnn_large"]
-    filters: Annotated[Sizes, Field(min_length=1)]
-    kernel_sizes: Annotated[Sizes, Field(min_length=1)]
-    pool_size: Size
-    dropout: Rate
-    units: Sizes
-    activation: Activation
-    initializer: Initializer
+    name: Literal["affine", "elastic", "cutout", "mixup"]
+    rotation: Annotated[float, Field(ge=0, le=180, allow_inf_nan=False)]
+    shear: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
+    scale: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)]
+    shift: Annotated[float, Field(ge=0, le=28, allow_inf_nan=False)]
+    elastic_alpha: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+    elastic_sigma: Annotated[float, Field(gt=0, le=28, allow_inf_nan=False)]
+    cutout_probability: Fraction
+    cutout_size: Annotated[int, Field(ge=1, le=28)]
+    mixup: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
-ModelConfig = Annotated[MlpConfig | CnnConfig, Field(discriminator="name")]
+AnyAugmentation = NoAugmentationConfig | RandomAugmentationConfig
+AugmentationConfig = Annotated[AnyAugmentation, Field(discriminator="name")]
 
 
 class TrainingConfig(Settings):
@@ -269,6 +248,7 @@ class Experiment(Settings):
     sweep: SweepConfig
     dataset: MnistConfig
     preprocessing: PreprocessingConfig
+    augmentation: AugmentationConfig
     model: ModelConfig
     training: TrainingConfig
     optimizer: OptimizerConfig

@@ -30,7 +30,7 @@ class Forward:
         self._seed = seed
         self._compiled = compiled
         self._number = tf.constant(0, tf.int64)
-        self._dropouts = 0
+        self._streams = 0
         logits = models.logits_of(model)
         self._pooled = _pooled_convolutions(logits)
         self._network = keras.models.clone_model(logits, clone_function=self._faster)
@@ -42,18 +42,26 @@ class Forward:
 
     def _faster(self, layer: keras.Layer) -> keras.Layer:
         if type(layer) is keras.layers.Dropout and layer.noise_shape is None:
-            self._dropouts += 1
-            return _Dropout(layer, self, self._dropouts)
+            self._streams += 1
+            return _Dropout(layer, self, self._streams)
+        if type(layer) is keras.layers.GaussianNoise:
+            self._streams += 1
+            return _Noise(layer, self, self._streams)
+        if type(layer) is keras.layers.BatchNormalization:
+            return _BatchNorm(layer)
         if layer in self._pooled.values():
             return _Convolve(layer)
         if layer in self._pooled:
             return _PoolAndActivate(self._pooled[layer], layer, self._compiled)
         return layer
 
+    def key(self, stream: int) -> tf.Tensor:
+        """Of a generator of random numbers that are fresh for each call of the network and each stream."""
+        return tf.stack([tf.constant(self._seed, tf.int64), self._number * 1024 + stream])
+
     def random_bits(self, count: tf.Tensor, stream: int) -> tf.Tensor:
-        """uint16 (count,), uniform, fresh for each call of the network and each stream."""
-        seed = tf.stack([tf.constant(self._seed, tf.int64), self._number * 1024 + stream])
-        words = tf.random.stateless_uniform([(count + 3) // 4], seed, None, None, tf.uint64, "philox")
+        """uint16 (count,), uniform."""
+        words = tf.random.stateless_uniform([(count + 3) // 4], self.key(stream), None, None, tf.uint64, "philox")
         return tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:count]
 
 
@@ -74,6 +82,46 @@ class _Dropout(keras.layers.Layer):
         bits = self._source.random_bits(tf.reduce_prod(shape), self._stream)
         kept = tf.cast(tf.reshape(bits, shape) >= self._dropped, inputs.dtype)
         return inputs * (kept * tf.cast(LEVELS / (LEVELS - self._dropped), inputs.dtype))
+
+
+class _Noise(keras.layers.Layer):
+    """Keras's GaussianNoise without a state."""
+
+    def __init__(self, noise: keras.layers.GaussianNoise, source: Forward, stream: int) -> None:
+        super().__init__(dtype=noise.dtype_policy, name=f"fast_{noise.name}")
+        self._stddev = noise.stddev
+        self._source = source
+        self._stream = stream
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        key = self._source.key(self._stream)
+        return inputs + tf.random.stateless_normal(tf.shape(inputs), key, 0, self._stddev, inputs.dtype, "philox")
+
+
+class _BatchNorm(keras.layers.Layer):
+    """Keras's BatchNormalization of a batch, in one operation."""
+
+    def __init__(self, batch_norm: keras.layers.BatchNormalization) -> None:
+        super().__init__(dtype=batch_norm.dtype_policy, name=f"fast_{batch_norm.name}")
+        self.batch_norm = batch_norm
+
+    def call(self, inputs: tf.Tensor, mask: None = None) -> tf.Tensor:  # noqa: ARG002  (Keras gives it one)
+        layer, shape = self.batch_norm, tf.shape(inputs)
+        images = inputs if len(inputs.shape) == 4 else inputs[:, tf.newaxis, tf.newaxis, :]
+        normal, mean, variance = tf.raw_ops.FusedBatchNormV3(
+            x=images,
+            scale=layer.gamma.value,
+            offset=layer.beta.value,
+            mean=[],
+            variance=[],
+            epsilon=layer.epsilon,
+            is_training=True,
+        )[:3]
+        # The operation divides the squares by one less than their number; Keras keeps their plain mean.
+        number = tf.cast(tf.reduce_prod(tf.shape(images)[:3]), tf.float32)
+        for moving, present in ((layer.moving_mean, mean), (layer.moving_variance, variance * (number - 1) / number)):
+            moving.assign(moving * layer.momentum + present * (1 - layer.momentum))
+        return tf.reshape(normal, shape)
 
 
 class _Convolve(keras.layers.Layer):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnist_exp import evaluation
+from mnist_exp.augmentation import Augmentation
 from mnist_exp.errors import DivergenceError
 from mnist_exp.training.average import Average
 from mnist_exp.training.history import Epoch
@@ -38,6 +39,7 @@ class Trainer:
         images: np.ndarray,
         labels: np.ndarray,
         batch_size: int,
+        augmentation: Augmentation | None,
         label_smoothing: float,
         ema_decay: float | None,
         seed: int,
@@ -53,6 +55,7 @@ class Trainer:
             images: uint8 (n, height, width, channels), to train on.
             labels: uint8 (n,).
             batch_size: the last batch of an epoch holds what is left.
+            augmentation: of the images at every step; None for none.
             label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2015, arXiv:1512.00567, §7).
             ema_decay: of the moving average of the weights, which is evaluated in their place; None for the weights.
             seed: decides, with the number of the epoch, the order of the images, and with that of the step, dropout.
@@ -79,7 +82,9 @@ class Trainer:
         self._stretch = COMPILED_STRETCH if compiled else 1
         self._compiled = compiled
         self._count = len(labels)
-        self._graph = Steps(model, optimizer, self._average, images, labels, label_smoothing, seed, towers, compiled)
+        self._graph = Steps(
+            model, optimizer, self._average, images, labels, augmentation, label_smoothing, seed, towers, compiled
+        )
         self._predict = tf.function(
             self._predict_batch, input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)], autograph=False
         )

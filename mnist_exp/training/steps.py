@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mnist_exp.augmentation import Augmentation, following, mix
 from mnist_exp.training.average import Average
 from mnist_exp.training.forward import Forward
 
@@ -20,6 +21,7 @@ class Steps:
         average: Average,
         images: np.ndarray,
         labels: np.ndarray,
+        augmentation: Augmentation | None,
         label_smoothing: float,
         seed: int,
         towers: int,
@@ -31,7 +33,9 @@ class Steps:
         self._average = average
         self._images = tf.constant(images)
         self._labels = tf.constant(labels.astype(np.int32))
+        self._augmentation = augmentation
         self._label_smoothing = label_smoothing
+        self._classes = model.output.shape[-1]
         self._towers = towers
         self._compiled = compiled
         self._forward = Forward(model, seed, compiled)
@@ -87,23 +91,38 @@ class Steps:
         """The summed loss, the number of errors, and the gradient of the mean loss, each tower's apart and then added."""
         count, variables = batch.shape[0], self._variables
         towers = min(self._towers, count)
+        parts = [slice(count * tower // towers, count * (tower + 1) // towers) for tower in range(towers)]
+        images, targets = self._examples(batch, step, parts)
         losses, errors, gradients = [], [], []
-        for tower in range(towers):
-            part = batch[count * tower // towers : count * (tower + 1) // towers]
-            labels = tf.gather(self._labels, part)
+        for tower, part in enumerate(parts):
+            labels = tf.gather(self._labels, batch[part])
             with tf.GradientTape() as tape:
-                logits = tf.cast(self._forward(tf.gather(self._images, part), step * self._towers + tower), tf.float32)
-                loss = tf.reduce_sum(self._losses(labels, logits))
+                logits = tf.cast(self._forward(images[tower], step * self._towers + tower), tf.float32)
+                loss = tf.reduce_sum(self._losses(labels, None if targets is None else targets[part], logits))
                 share = self._optimizer.scale_loss(loss / count)  # float16 would lose small gradients
             gradients.append(tape.gradient(share, variables))
             losses.append(loss)
             errors.append(tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) != labels, dtype=tf.int32))
         return tf.add_n(losses), tf.add_n(errors), [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
 
-    def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    def _examples(self, batch: tf.Tensor, step: tf.Tensor, parts: list[slice]) -> tuple[list[tf.Tensor], tf.Tensor | None]:
+        """The images of each tower, and, where images are mixed, the share of each class in the targets of the batch."""
+        images = [tf.gather(self._images, batch[part]) for part in parts]
+        if self._augmentation is None:
+            return images, None
+        draws = self._augmentation.draw(step, batch.shape[0])
+        images = [self._augmentation.transform(own, draws.part(part)) for own, part in zip(images, parts, strict=True)]
+        if draws.shares is None:
+            return images, None
+        mixed = mix(tf.concat(images, axis=0), draws.shares)  # partners are those of the batch, in however many towers
+        labels = tf.one_hot(tf.gather(self._labels, batch), self._classes)
+        shares = draws.shares[:, tf.newaxis]
+        return [mixed[part] for part in parts], labels * shares + following(labels) * (1 - shares)
+
+    def _losses(self, labels: tf.Tensor, targets: tf.Tensor | None, logits: tf.Tensor) -> tf.Tensor:
         """The cross-entropy of each image, float32 (n,)."""
-        if not self._label_smoothing:
+        if targets is None and not self._label_smoothing:
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        classes = logits.shape[-1]
-        targets = tf.one_hot(labels, classes) * (1 - self._label_smoothing) + self._label_smoothing / classes
-        return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+        targets = tf.one_hot(labels, self._classes) if targets is None else targets
+        smooth = targets * (1 - self._label_smoothing) + self._label_smoothing / self._classes
+        return tf.nn.softmax_cross_entropy_with_logits(smooth, logits)

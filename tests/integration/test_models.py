@@ -11,7 +11,16 @@ from mnist_exp.training import device
 from tests.conftest import ROOT, compose
 
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
-PARAMETERS = {"mlp": 623_290, "cnn_simple": 592_074, "cnn_large": 59_933}
+PARAMETERS = {
+    "mlp": 623_290,
+    "cnn_simple": 592_074,
+    "cnn_large": 59_933,
+    "cnn": 56_714,
+    "cnn_deep": 327_282,
+    "cnn_tiny": 9_774,
+    "mlp_deep": 2_925_618,
+    "resnet": 176_170,
+}
 
 
 def build(experiment: Experiment, images: np.ndarray) -> keras.Model:

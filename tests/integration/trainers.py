@@ -4,7 +4,8 @@ from unittest import mock
 
 import numpy as np
 
-from mnist_exp import models, preprocessing, threads
+from mnist_exp import augmentation, models, preprocessing, threads
+from mnist_exp.config.networks import has_batch_norm
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.training import device, optimizers, schedules
@@ -52,9 +53,12 @@ def trainer_for(experiment: Experiment, digits: Dataset, compiled: bool = False)
         images,
         labels,
         training.batch_size,
+        augmentation.build(experiment.augmentation, (28, 28, 1), experiment.seed),
         training.label_smoothing,
         training.ema_decay,
         experiment.seed,
-        threads.towers(experiment.threads, training.batch_size, True, threads.usable_cores()),
+        1
+        if has_batch_norm(experiment.model)
+        else threads.towers(experiment.threads, training.batch_size, True, threads.usable_cores()),
         compiled,
     )

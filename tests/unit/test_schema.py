@@ -21,6 +21,7 @@ OPTIONS = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml") if path
 
 def test_there_are_options_to_test() -> None:
     assert {str(path.parent) for path in OPTIONS} == {
+        "augmentation",
         "dataset",
         "experiment",
         "hydra/launcher",

@@ -2,14 +2,13 @@
 
 import keras
 
-from mnist_exp.config.schema import CnnConfig, MlpConfig
+from mnist_exp.config.networks import AnyModel, CnnConfig, MlpConfig
+from mnist_exp.models.network import network
 
-LOGITS = "logits"  # the layer whose output the loss is computed from
+PROBABILITIES = "probabilities"  # the softmax; the loss is computed from what goes into it
 
 
-def build(
-    config: MlpConfig | CnnConfig, preprocessing: keras.Layer, image_shape: tuple[int, ...], classes: int
-) -> keras.Model:
+def build(config: AnyModel, preprocessing: keras.Layer, image_shape: tuple[int, ...], classes: int) -> keras.Model:
     """Assemble the network under Keras's current dtype policy; initial weights come from Keras's global seed.
 
     Args:
@@ -23,16 +22,25 @@ def build(
     """
     inputs = keras.Input(image_shape, dtype="uint8", name="pixels")
     features = preprocessing(inputs)
-    features = _mlp(config, features) if isinstance(config, MlpConfig) else _cnn(config, features)
-    logits = keras.layers.Dense(classes, kernel_initializer=config.initializer, name=LOGITS)(features)
+    match config:
+        case MlpConfig():
+            logits = _logits(config, _mlp(config, features), classes)
+        case CnnConfig():
+            logits = _logits(config, _cnn(config, features), classes)
+        case _:
+            logits = network(config, features, classes)
     # Probabilities in float32 whatever the precision of the layers: bfloat16 has three significant digits.
-    probabilities = keras.layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
+    probabilities = keras.layers.Activation("softmax", dtype="float32", name=PROBABILITIES)(logits)
     return keras.Model(inputs, probabilities, name=config.name)
 
 
 def logits_of(model: keras.Model) -> keras.Model:
     """The same network up to its logits, sharing every weight."""
-    return keras.Model(model.input, model.get_layer(LOGITS).output, name=f"{model.name}_logits")
+    return keras.Model(model.input, model.get_layer(PROBABILITIES).input, name=f"{model.name}_logits")
+
+
+def _logits(config: MlpConfig | CnnConfig, features: keras.KerasTensor, classes: int) -> keras.KerasTensor:
+    return keras.layers.Dense(classes, kernel_initializer=config.initializer, name="logits")(features)
 
 
 def _mlp(config: MlpConfig, features: keras.KerasTensor) -> keras.KerasTensor:

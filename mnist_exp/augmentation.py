@@ -1,0 +1,240 @@
+"""Random changes of the training images, in the graph: uint8 images in, uint8 images out, another draw at every step.
+
+What is drawn for a step depends on the seed and the number of the step alone. So a resumed training sees what an
+uninterrupted one does, in however many parts a batch is computed. Coordinates are (row, column), in pixels.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from scipy.ndimage import gaussian_filter1d
+from scipy.special import betaincinv
+
+from mnist_exp.config.schema import AnyAugmentation, NoAugmentationConfig, RandomAugmentationConfig
+
+OWN = 2**32  # added to the seed, which is smaller: dropout draws from the same generator
+STREAMS = 1024  # of random numbers in a step
+LEVELS = 4096  # of the shares in which images are mixed
+AFFINE, ELASTIC, CUT, CUT_PLACES, MIX = range(5)
+
+
+class Draws(NamedTuple):
+    """What is drawn for a batch of n images; None for what is not asked for."""
+
+    matrices: tf.Tensor | None  # float32 (n, 2, 3): the place in the old image of each place in the new
+    noise: tf.Tensor | None  # int8 (n, 2, height, width)
+    corners: tf.Tensor | None  # int32 (n, 2): of the square cut out, which may lie outside
+    shares: tf.Tensor | None  # float32 (n,): of an image in its mixture, at least a half
+
+    def part(self, rows: slice) -> "Draws":
+        """Those of some of the images."""
+        return Draws(*(None if drawn is None else drawn[rows] for drawn in self))
+
+
+class Augmentation:
+    """The transforms of a configuration."""
+
+    def __init__(self, config: RandomAugmentationConfig, image_shape: tuple[int, ...], seed: int) -> None:
+        """Prepare what is the same at every step.
+
+        Args:
+            config: how much of each; 0 is none.
+            image_shape: (height, width, channels).
+            seed: of everything drawn.
+        """
+        self._config = config
+        self._height, self._width, self._channels = image_shape
+        self._seed = seed
+
+    def draw(self, step: tf.Tensor, count: int) -> Draws:
+        """What happens to a batch of so many images at a step, an int64 scalar."""
+        config = self._config
+        affine = config.rotation or config.shear or config.scale or config.shift
+        return Draws(
+            matrices=self._matrices(step, count) if affine else None,
+            noise=self._noise(step, count) if config.elastic_alpha else None,
+            corners=self._corners(step, count) if config.cutout_probability else None,
+            shares=self._shares(step, count) if config.mixup else None,
+        )
+
+    def transform(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
+        """Each image changed by what was drawn for it, but not mixed; uint8 (n, height, width, channels)."""
+        places = self._places(draws)
+        if places is not None:
+            images = sample(images, places)
+        if draws.corners is not None:
+            images = cut_out(images, draws.corners, self._config.cutout_size)
+        return images
+
+    def _places(self, draws: Draws) -> tf.Tensor | None:
+        """Where each pixel of the new images comes from, float32 (n, 2, height * width); None if all stay."""
+        if draws.matrices is None and draws.noise is None:
+            return None
+        size = self._height, self._width
+        places = identity(size)
+        if draws.matrices is not None:
+            places = affine_places(draws.matrices, size)
+        if draws.noise is not None:
+            places += displacements(draws.noise, self._config.elastic_alpha, self._config.elastic_sigma)
+        return places
+
+    def _matrices(self, step: tf.Tensor, count: int) -> tf.Tensor:
+        """The inverse of: stretch each axis, shear along rows, rotate about the center, shift."""
+        config = self._config
+        degrees = math.pi / 180
+        most = [config.rotation * degrees, config.shear * degrees, config.scale, config.scale, config.shift, config.shift]
+        uniform = tf.random.stateless_uniform([6, count], self._key(step, AFFINE), -1, 1, tf.float32, "philox")
+        angle, shear, high, wide, down, right = tf.unstack(uniform * tf.constant(most)[:, tf.newaxis])
+        return inverse_affine(angle, shear, 1 + high, 1 + wide, down, right)
+
+    def _noise(self, step: tf.Tensor, count: int) -> tf.Tensor:
+        """One byte of noise for each displacement: smoothed, it cannot be told from more."""
+        shape = count, 2, self._height, self._width
+        words = -(-math.prod(shape) // 8)
+        bits = tf.random.stateless_uniform([words], self._key(step, ELASTIC), None, None, tf.uint64, "philox")
+        return tf.reshape(tf.reshape(tf.bitcast(bits, tf.int8), [-1])[: math.prod(shape)], shape)
+
+    def _corners(self, step: tf.Tensor, count: int) -> tf.Tensor:
+        """Centers are uniform over the image; an image that keeps everything has its square far outside."""
+        config = self._config
+        places = tf.random.stateless_uniform([2, count], self._key(step, CUT_PLACES), 0, 1, tf.float32, "philox")
+        centers = tf.cast(places * tf.constant([[self._height], [self._width]], tf.float32), tf.int32)
+        chosen = tf.random.stateless_uniform([count], self._key(step, CUT), 0, 1, tf.float32, "philox")
+        outside = -config.cutout_size
+        return tf.transpose(tf.where(chosen < config.cutout_probability, centers - config.cutout_size // 2, outside))
+
+    def _shares(self, step: tf.Tensor, count: int) -> tf.Tensor:
+        """λ or 1 − λ of Beta(alpha, alpha), whichever is larger: an image keeps its own label above the other's."""
+        quantiles = (1 + (np.arange(LEVELS) + 0.5) / LEVELS) / 2
+        table = betaincinv(self._config.mixup, self._config.mixup, quantiles).astype(np.float32)
+        levels = tf.random.stateless_uniform([count], self._key(step, MIX), 0, LEVELS, tf.int32, "philox")
+        return tf.gather(table, levels)
+
+    def _key(self, step: tf.Tensor, stream: int) -> tf.Tensor:
+        return tf.stack([tf.constant(OWN + self._seed, tf.int64), step * STREAMS + stream])
+
+
+def build(config: AnyAugmentation, image_shape: tuple[int, ...], seed: int) -> Augmentation | None:
+    """What a configuration asks for; None where that is nothing."""
+    return None if isinstance(config, NoAugmentationConfig) else Augmentation(config, image_shape, seed)
+
+
+def identity(size: tuple[int, int]) -> tf.Tensor:
+    """The place of each pixel, float32 (2, height * width)."""
+    return tf.constant(np.indices(size).reshape(2, -1).astype(np.float32))
+
+
+def inverse_affine(
+    angle: tf.Tensor, shear: tf.Tensor, high: tf.Tensor, wide: tf.Tensor, down: tf.Tensor, right: tf.Tensor
+) -> tf.Tensor:
+    """Matrices from a place in the new image to that in the old, both counted from the center, float32 (n, 2, 3).
+
+    Args:
+        angle: of the rotation from rows to columns, in radians, (n,).
+        shear: angle by which columns lean, in radians, (n,).
+        high: factor of heights, (n,).
+        wide: factor of widths, (n,).
+        down: shift in pixels, (n,).
+        right: shift in pixels, (n,).
+    """
+    cosine, sine, lean = tf.cos(angle), tf.sin(angle), tf.tan(shear)
+    # new = R · S · D · old + t, with R = [[c, -s], [s, c]], S = [[1, 0], [lean, 1]], D = diag(high, wide)
+    first = [cosine / high, sine / high]
+    second = [(-sine - lean * cosine) / wide, (cosine - lean * sine) / wide]
+    shifts = [-(row[0] * down + row[1] * right) for row in (first, second)]
+    rows = [tf.stack([*row, shift], axis=-1) for row, shift in zip((first, second), shifts, strict=True)]
+    return tf.stack(rows, axis=1)
+
+
+def affine_places(matrices: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Where each pixel of the new images lies in the old, float32 (n, 2, height * width)."""
+    center = (np.array(size, np.float32)[:, np.newaxis] - 1) / 2
+    counted = np.indices(size).reshape(2, -1).astype(np.float32) - center
+    homogeneous = np.concatenate([counted, np.ones((1, counted.shape[1]), np.float32)])
+    places = tf.matmul(tf.reshape(matrices, [-1, 3]), tf.constant(homogeneous))
+    return tf.reshape(places, [-1, 2, counted.shape[1]]) + center
+
+
+def displacements(noise: tf.Tensor, alpha: float, sigma: float) -> tf.Tensor:
+    """Random displacement fields, smoothed: Simard et al. 2003, "Best Practices for Convolutional Neural Networks".
+
+    Args:
+        noise: int8 (n, 2, height, width), uniform; it stands for numbers from -1 to 1.
+        alpha: what they are multiplied by, in pixels.
+        sigma: the standard deviation of the Gaussian they are convolved with, in pixels; mirrored at the edges.
+
+    Returns:
+        float32 (n, 2, height * width).
+    """
+    count, _, height, width = noise.shape
+    # A convolution of short lines is a product with a matrix, which a CPU computes several times faster.
+    down, along = (gaussian_filter1d(np.eye(side, dtype=np.float32), sigma, axis=0) for side in (height, width))
+    fields = (tf.cast(noise, tf.float32) + 0.5) * (alpha / 128)
+    smooth = tf.matmul(tf.reshape(fields, [-1, width]), tf.constant(along), transpose_b=True)
+    columns = tf.matmul(tf.constant(down), tf.reshape(smooth, [-1, height, width]))
+    return tf.reshape(columns, [count, 2, height * width])
+
+
+def sample(images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """The images at other places, linear between pixels and black outside.
+
+    Args:
+        images: uint8 (n, height, width, 1).
+        places: float32 (n, 2, height * width).
+
+    Returns:
+        uint8 (n, height, width, 1), rounded to the nearest.
+    """
+    count, height, width = images.shape[:3]
+    wide = width + 3  # with a black border, to which a place outside is brought
+    padded = tf.reshape(tf.cast(tf.pad(images[..., 0], [[0, 0], [1, 2], [1, 2]]), tf.int32), [-1])
+    # The four pixels around a place are fetched as the bytes of one integer: fetching is what takes the time.
+    pairs = padded[:-wide] + padded[wide:] * 2**8  # a pixel and the one below
+    words = pairs[:-1] + pairs[1:] * 2**16  # and those to the right
+    farthest = np.array([[height + 1], [width + 1]], np.float32)
+    inside = tf.clip_by_value(places + 1, 0, farthest)
+    corners = tf.floor(inside)
+    down, right = tf.unstack(inside - corners, axis=1)
+    starts = np.arange(count, dtype=np.int32)[:, np.newaxis] * (height + 3) * wide
+    fetched = tf.gather(words, tf.cast(corners[:, 0] * wide + corners[:, 1], tf.int32) + starts)
+    above, below, right_above, right_below = (
+        tf.cast(tf.bitwise.bitwise_and(tf.bitwise.right_shift(fetched, bits), 255), tf.float32) for bits in (0, 8, 16, 24)
+    )
+    left = above + (below - above) * down
+    right_of_it = right_above + (right_below - right_above) * down
+    return tf.reshape(tf.cast(left + (right_of_it - left) * right + 0.5, tf.uint8), images.shape)
+
+
+def cut_out(images: tf.Tensor, corners: tf.Tensor, size: int) -> tf.Tensor:
+    """Images with a black square: DeVries & Taylor 2017, arXiv:1708.04552.
+
+    Args:
+        images: uint8 (n, height, width, channels).
+        corners: the upper left pixel of each square, int32 (n, 2); what of it lies outside is nothing.
+        size: a side of the squares, in pixels.
+    """
+    inside = [
+        (np.arange(side) >= corners[:, axis, tf.newaxis]) & (np.arange(side) < corners[:, axis, tf.newaxis] + size)
+        for axis, side in enumerate(images.shape[1:3])
+    ]
+    square = inside[0][:, :, tf.newaxis] & inside[1][:, tf.newaxis, :]
+    return tf.where(square[..., tf.newaxis], tf.constant(0, tf.uint8), images)
+
+
+def mix(images: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
+    """Each image mixed with the next of the batch, the last with the first: Zhang et al. 2017, arXiv:1710.09412.
+
+    Args:
+        images: uint8 (n, height, width, channels).
+        shares: of the image itself, float32 (n,).
+    """
+    own = tf.cast(images, tf.float32)
+    others = following(own)
+    return tf.cast(others + (own - others) * shares[:, tf.newaxis, tf.newaxis, tf.newaxis] + 0.5, tf.uint8)
+
+
+def following(batch: tf.Tensor) -> tf.Tensor:
+    """For each of a batch what belongs to the next, for the last what belongs to the first."""
+    return tf.roll(batch, -1, 0)

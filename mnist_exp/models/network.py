@@ -1,0 +1,105 @@
+"""A network from a list of layers, each of Keras's own; those of a kind are numbered, as in conv_3."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import keras
+
+from mnist_exp.config.networks import (
+    ActivationLayer,
+    AnyLayer,
+    AveragePoolLayer,
+    BatchNormLayer,
+    ConvLayer,
+    DenseLayer,
+    DropoutLayer,
+    FlattenLayer,
+    GlobalAveragePoolLayer,
+    LogitsLayer,
+    MaxPoolLayer,
+    NetworkConfig,
+    NoiseLayer,
+    ResidualLayer,
+)
+from mnist_exp.config.shapes import stride
+
+
+def network(config: NetworkConfig, features: keras.KerasTensor, classes: int) -> keras.KerasTensor:
+    """Pass scaled pixels through the layers; the logits, (n, classes)."""
+    return _Builder(config, classes).chain(config.layers, features)
+
+
+class _Builder:
+    """Makes layers, and counts them to name them."""
+
+    def __init__(self, config: NetworkConfig, classes: int) -> None:
+        self._config = config
+        self._classes = classes
+        self._counts: Counter[str] = Counter()
+
+    def chain(self, layers: Sequence[AnyLayer], features: keras.KerasTensor) -> keras.KerasTensor:
+        """One layer after the other; an activation right behind a convolution or dense layer becomes its own."""
+        skip = False
+        for layer, following in zip(layers, [*layers[1:], None], strict=True):
+            if skip:
+                skip = False
+                continue
+            if isinstance(layer, ResidualLayer):
+                features = self._residual(layer, features)
+                continue
+            skip = isinstance(layer, ConvLayer | DenseLayer) and isinstance(following, ActivationLayer)
+            features = self._keras(layer, self._config.activation if skip else "linear")(features)
+        return features
+
+    def _keras(self, layer: AnyLayer, activation: str) -> keras.Layer:
+        initializer = self._config.initializer
+        match layer:
+            case ConvLayer(filters=filters, kernel_size=size, strides=strides, padding=padding):
+                return keras.layers.Conv2D(
+                    filters,
+                    size,
+                    strides,
+                    padding,
+                    activation=activation,
+                    kernel_initializer=initializer,
+                    name=self._name("conv"),
+                )
+            case DenseLayer(units=units):
+                name = self._name("dense")
+                return keras.layers.Dense(units, activation=activation, kernel_initializer=initializer, name=name)
+            case LogitsLayer():
+                return keras.layers.Dense(self._classes, kernel_initializer=initializer, name="logits")
+            case BatchNormLayer(momentum=momentum):
+                return keras.layers.BatchNormalization(momentum=momentum, name=self._name("batch_norm"))
+            case ActivationLayer():
+                return keras.layers.Activation(self._config.activation, name=self._name("activation"))
+            case DropoutLayer():
+                return keras.layers.Dropout(self._config.dropout, name=self._name("dropout"))
+            case NoiseLayer(stddev=stddev):
+                return keras.layers.GaussianNoise(stddev, name=self._name("noise"))
+            case MaxPoolLayer(pool_size=size):
+                return keras.layers.MaxPooling2D(size, name=self._name("pool"))
+            case AveragePoolLayer(pool_size=size):
+                return keras.layers.AveragePooling2D(size, name=self._name("pool"))
+            case GlobalAveragePoolLayer():
+                return keras.layers.GlobalAveragePooling2D(name=self._name("pool"))
+            case FlattenLayer():
+                return keras.layers.Flatten(name=self._name("flatten"))
+        raise TypeError(f"{layer.name} is no layer by itself")
+
+    def _residual(self, residual: ResidualLayer, features: keras.KerasTensor) -> keras.KerasTensor:
+        changed = self.chain(residual.layers, features)
+        if changed.shape != features.shape:
+            features = keras.layers.Conv2D(
+                changed.shape[-1],
+                1,
+                stride(features.shape[1:3], changed.shape[1:3]),
+                use_bias=False,
+                kernel_initializer=self._config.initializer,
+                name=self._name("projection"),
+            )(features)
+        return keras.layers.Add(name=self._name("residual"))([features, changed])
+
+    def _name(self, kind: str) -> str:
+        self._counts[kind] += 1
+        return f"{kind}_{self._counts[kind]}"
