@@ -75,12 +75,13 @@ def run(experiment: Experiment, directory: Run) -> Summary:
         with display(experiment.progress, experiment.training.epochs, len(parts.train), trainer.epoch) as shown:
             history = epochs.train(trainer, experiment, history, validation, directory, shown, began)
         trainer.finish(experiment.training.select)
+        trainer.average_over_shifts(experiment.evaluation.tta)
         log.info("weights SHA-256 %s", weights_sha256(trainer.model))
         probabilities = trainer.predict(data.test_images)
         held_out = evaluation.score(trainer.predict(validation[0]), validation[1]) if len(parts.validation) else None
 
     with files.replacing(directory.model) as temporary:
-        trainer.model.save(temporary)
+        trainer.evaluated.save(temporary)
     files.write_arrays(directory.predictions, {"probabilities": probabilities, "labels": data.test_labels})
     errors = evaluation.error_report(probabilities, data.test_labels, data.class_names, data.mislabelled)
     files.write_json(directory.errors, errors)

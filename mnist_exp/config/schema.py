@@ -167,6 +167,12 @@ AnySchedule = ConstantConfig | CosineConfig | ExponentialConfig | OneCycleConfig
 ScheduleConfig = Annotated[AnySchedule, Field(discriminator="name")]
 
 
+class EvaluationConfig(Settings):
+    """How the finished model predicts; see `mnist_exp.mean_models`."""
+
+    tta: Annotated[int, Field(ge=0, le=3)]
+
+
 class ThreadsConfig(Settings):
     """How training uses a CPU; null chooses by its number of cores."""
 
@@ -243,6 +249,7 @@ class Experiment(Settings):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d{1,4})$", description="auto, cpu, gpu or gpu:N")]
     precision: Literal["float32", "bfloat16", "float16"]
     threads: ThreadsConfig
+    evaluation: EvaluationConfig
     runs_dir: Annotated[str, Field(pattern=r"^([^$]|\$[^{])+$", description="a path without ${, which Hydra would resolve")]
     progress: Literal["auto", "live", "plain", "quiet"]
     sweep: SweepConfig

@@ -7,11 +7,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_exp import evaluation
+from mnist_exp import evaluation, mean_models
 from mnist_exp.augmentation import Augmentation
 from mnist_exp.errors import DivergenceError
 from mnist_exp.training.average import Average
 from mnist_exp.training.history import Epoch
+from mnist_exp.training.prediction import Predictor
 from mnist_exp.training.schedules import steps_per_epoch
 from mnist_exp.training.steps import Steps
 
@@ -21,7 +22,6 @@ STRETCH_SECONDS = 0.25
 LONGEST_STRETCH = 64  # steps
 COMPILED_STRETCH = 32  # steps, always: XLA compiles each length anew
 BEST = "best/"  # prefix of the kept weights in a state
-PREDICTION_BATCH = 1000
 CALM = "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1"
 
 Progress = Callable[[int, int, float, float], None]  # epoch, images seen in it, their mean loss, their error in percent
@@ -85,9 +85,8 @@ class Trainer:
         self._graph = Steps(
             model, optimizer, self._average, images, labels, augmentation, label_smoothing, seed, towers, compiled
         )
-        self._predict = tf.function(
-            self._predict_batch, input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)], autograph=False
-        )
+        self.evaluated = model  # what `predict` is of
+        self._predict = Predictor(model, towers)
 
     def run_epoch(
         self, validation_images: np.ndarray, validation_labels: np.ndarray, progress: Progress, stop: Stop
@@ -178,12 +177,7 @@ class Trainer:
         Raises:
             DivergenceError: one of them is not finite: the weights have grown too large.
         """
-        rest = len(images) % PREDICTION_BATCH
-        missing = self._towers - rest if 0 < rest < self._towers else 0  # some layers refuse a tower without an image
-        padded = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
-        starts = range(0, len(padded), PREDICTION_BATCH)
-        found = np.concatenate([self._predict(padded[start : start + PREDICTION_BATCH]).numpy() for start in starts])
-        found = found[: len(images)]
+        found = self._predict(images)
         if not np.isfinite(found).all():
             where = f"after epoch {self.epoch}, step {self.steps}"
             raise DivergenceError(f"training diverged: the model's output is not finite {where}", CALM)
@@ -200,6 +194,12 @@ class Trainer:
             self.model.set_weights(self._best)
         else:
             self._average.apply()
+
+    def average_over_shifts(self, most: int) -> None:
+        """From now on `predict` the mean over all shifts of an image by up to so many pixels."""
+        if most:
+            self.evaluated = mean_models.over_shifts(self.model, most)
+            self._predict = Predictor(self.evaluated, self._towers, mean_models.shifts(most))
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on, in memory of its own."""
@@ -237,8 +237,3 @@ class Trainer:
             for owner, variables in listed
             for index, variable in enumerate(variables)
         }
-
-    def _predict_batch(self, images: tf.Tensor) -> tf.Tensor:
-        count = tf.shape(images)[0]
-        parts = [images[count * k // self._towers : count * (k + 1) // self._towers] for k in range(self._towers)]
-        return tf.concat([self.model(part, training=False) for part in parts], axis=0)

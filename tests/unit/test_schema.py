@@ -113,6 +113,7 @@ def test_the_hash_leaves_out_repetition_and_place(override: str) -> None:
     [
         "training.epochs=9",
         "precision=bfloat16",
+        "evaluation.tta=1",
         "dataset.limit=5000",
         "dataset.split_seed=1",
         "model.units=[783]",

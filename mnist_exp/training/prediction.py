@@ -1,0 +1,39 @@
+"""From images to the probabilities of a model, in batches, each core computing its part of them."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+BATCH = 1000  # passes of an image through a network in one call
+
+
+class Predictor:
+    """A model that predicts; it sees its weights change."""
+
+    def __init__(self, model: keras.Model, towers: int, passes: int = 1) -> None:
+        """Compute nothing yet.
+
+        Args:
+            model: from uint8 images (n, height, width, channels) to float32 probabilities (n, classes).
+            towers: parts of each batch that are computed side by side.
+            passes: of each image through networks; the more there are, the smaller is a batch, so that memory is the same.
+        """
+        self._model = model
+        self._towers = towers
+        self._batch = max(BATCH // passes, 1)
+        signature = [tf.TensorSpec(model.input.shape, tf.uint8)]
+        self._predict = tf.function(self._predict_batch, input_signature=signature, autograph=False)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels), n ≥ 1."""
+        rest = len(images) % self._batch
+        missing = self._towers - rest if 0 < rest < self._towers else 0  # some layers refuse a tower without an image
+        padded = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
+        starts = range(0, len(padded), self._batch)
+        found = [self._predict(padded[start : start + self._batch]).numpy() for start in starts]
+        return np.concatenate(found)[: len(images)]
+
+    def _predict_batch(self, images: tf.Tensor) -> tf.Tensor:
+        count = tf.shape(images)[0]
+        parts = [images[count * k // self._towers : count * (k + 1) // self._towers] for k in range(self._towers)]
+        return tf.concat([self._model(part, training=False) for part in parts], axis=0)
