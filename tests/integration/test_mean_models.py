@@ -22,7 +22,7 @@ SMALL = ("model.filters=[4,3]", "model.units=[8]")
 def small(*overrides: str, name: str = "cnn_large", seed: int = 0) -> keras.Model:
     chosen = compose(f"model={name}", *overrides)
     device.prepare("cpu", chosen.precision, chosen.threads, 200, seed)
-    scaling = preprocessing.build(chosen.preprocessing, np.zeros((1, 28, 28, 1), np.uint8))
+    scaling = preprocessing.build(chosen.preprocessing, np.arange(256, dtype=np.uint8))
     return models.build(chosen.model, scaling, (28, 28, 1), 10)
 
 
