@@ -11,11 +11,11 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 
 # `make run model=cnn_large` would train the default in silence.
-STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=%,$(subst \ ,_,$(MAKEOVERRIDES)))
+STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=% SEEDS=%,$(subst \ ,_,$(MAKEOVERRIDES)))
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison screenshots sweep-demo faults constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison records speedrun screenshots sweep-demo faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}' | sort
@@ -58,6 +58,13 @@ benchmark-searches: .venv/.installed-dev ## see whether a search finds more than
 
 benchmark-comparison: .venv/.installed-dev ## measure compare over 100, 1,000 and 10,000 runs
 	@$(BIN)/python -m tests.benchmarks.comparison $(ARGS)
+
+records: SEEDS := 5
+records: .venv/.installed-dev ## train the recipes that hold records and print their table; make records SEEDS=3, again to resume
+	@$(BIN)/python -m tests.benchmarks.records --seeds $(SEEDS) $(ARGS)
+
+speedrun: .venv/.installed-dev ## measure the time to 99 % against the tutorial's script
+	@$(BIN)/python -m tests.benchmarks.speedrun $(ARGS)
 
 screenshots: .venv/.installed-dev ## take the README's pictures of a trained sweep: make screenshots ARGS=runs/...
 	@$(BIN)/python -m tests.benchmarks.screenshots $(ARGS)
