@@ -1,7 +1,7 @@
 """The recipes, trained anew, and the table of their results; what was interrupted is resumed.
 
-Run with `make records`. Every recipe is a sweep over seeds in a directory of its own, so a second call trains what is missing,
-and adds seeds if there are to be more. `record` is the ensemble of its runs. What the numbers are, the README says.
+Run with `make records`. Every recipe is a sweep over seeds in a directory of its own, so a second call trains what is
+missing, and adds seeds if there are to be more. `record` is the ensemble of its runs. What the numbers are, the README says.
 """
 
 import argparse
