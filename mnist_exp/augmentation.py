@@ -45,7 +45,7 @@ class Augmentation:
             seed: of everything drawn.
         """
         self._config = config
-        self._height, self._width, self._channels = image_shape
+        self._height, self._width = image_shape[:2]
         self._seed = seed
 
     def draw(self, step: tf.Tensor, count: int) -> Draws:

@@ -21,7 +21,6 @@ from mnist_exp import (
 )
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.identity import config_hash, flat
-from mnist_exp.config.networks import has_batch_norm
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split, split
 from mnist_exp.progress import display
@@ -47,9 +46,7 @@ def run(experiment: Experiment, directory: Run) -> Summary:
         EnvironmentFailure: the device is not there, or a file cannot be written.
     """
     began = time.perf_counter()
-    chosen, batch_size = threads.of_run(experiment.threads, directory), experiment.training.batch_size
-    if has_batch_norm(experiment.model):
-        chosen = chosen.model_copy(update={"towers": 1})
+    chosen, batch_size = threads.of_run(experiment, directory), experiment.training.batch_size
     device_name = device.prepare(experiment.device, experiment.precision, chosen, batch_size, experiment.seed)
     towers = threads.towers(chosen, batch_size, device.on_cpu(device_name), threads.usable_cores())
     changed = environment.record(directory, device.describe(device_name, towers))

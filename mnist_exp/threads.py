@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from mnist_exp import runs
-from mnist_exp.config.schema import ThreadsConfig
+from mnist_exp.config.networks import has_batch_norm
+from mnist_exp.config.schema import Experiment, ThreadsConfig
 from mnist_exp.runs import Run
 
 CORES = "MNIST_EXP_CORES"  # environment variable: so many are ours, of however many can be seen
@@ -41,11 +42,18 @@ def pools(threads: ThreadsConfig, batch_size: int, on_cpu: bool, cores: int) -> 
     return Pools(threads.intra_op or (1 if alone else own), threads.inter_op or own)
 
 
-def of_run(asked: ThreadsConfig, run: Run) -> ThreadsConfig:
+def of(experiment: Experiment) -> ThreadsConfig:
+    """What was asked for; one tower where statistics are taken of whole batches, which no part of a batch has."""
+    asked = experiment.threads
+    return asked.model_copy(update={"towers": 1}) if has_batch_norm(experiment.model) else asked
+
+
+def of_run(experiment: Experiment, run: Run) -> ThreadsConfig:
     """What was asked for; where nothing was, what the run began with, on however many cores it goes on.
 
     The number of towers decides in which order gradients are added, and so the last bits of the weights.
     """
+    asked = of(experiment)
     recorded = runs.read_json(run.environment).get("threads")
     try:
         began = ThreadsConfig.model_validate(recorded)

@@ -122,10 +122,9 @@ def _after_residual(layer: ResidualLayer, shape: Shape, place: str) -> Shape:
 
 def stride(before: Shape, after: Shape) -> int | None:
     """The stride by which a convolution of 1×1 brings an image to the size of another; None if there is none."""
-    strides = -(-before[0] // after[0])
-    return (
-        strides if all(-(-side // strides) == wanted for side, wanted in zip(before[:2], after[:2], strict=True)) else None
-    )
+    sides = list(zip(before[:2], after[:2], strict=True))
+    strides = max(-(-side // wanted) for side, wanted in sides)
+    return strides if all(-(-side // strides) == wanted for side, wanted in sides) else None
 
 
 def _windows(side: int, size: int, strides: int, key: str, layer: str) -> int:

@@ -104,7 +104,7 @@ class Worker:
         except (ValueError, UserError):
             return None  # the worker tells what is wrong
         on_cpu = experiment.device == "cpu" or (experiment.device == "auto" and devices.gpu_count() == 0)
-        asked = threads.of_run(experiment.threads, run)
+        asked = threads.of_run(experiment, run)
         cores = len(self._cores) or threads.usable_cores()
         return threads.pools(asked, experiment.training.batch_size, on_cpu, cores)
 

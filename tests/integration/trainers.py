@@ -5,7 +5,6 @@ from unittest import mock
 import numpy as np
 
 from mnist_exp import augmentation, models, preprocessing, threads
-from mnist_exp.config.networks import has_batch_norm
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.training import device, optimizers, schedules
@@ -57,8 +56,6 @@ def trainer_for(experiment: Experiment, digits: Dataset, compiled: bool = False)
         training.label_smoothing,
         training.ema_decay,
         experiment.seed,
-        1
-        if has_batch_norm(experiment.model)
-        else threads.towers(experiment.threads, training.batch_size, True, threads.usable_cores()),
+        threads.towers(threads.of(experiment), training.batch_size, True, threads.usable_cores()),
         compiled,
     )
