@@ -26,7 +26,7 @@ def validate(config: DictConfig | dict[str, Any]) -> Experiment:
         experiment = Experiment.model_validate(tree)
     except ValidationError as error:
         found += [problem for problem in problems.from_validation(error, Experiment) if problem.key not in unresolved]
-    found += _between_sections(tree, {problem.key.split(".")[0].split("[")[0] for problem in found})
+    found += _between_sections(tree, {problem.key.split(".")[0] for problem in found})
     if found:
         raise ConfigError(found)
     return experiment
@@ -41,7 +41,7 @@ def _resolved(config: DictConfig) -> tuple[Any, list[Problem]]:
         try:
             return OmegaConf.to_container(config, resolve=True, throw_on_missing=True), found
         except OmegaConfBaseException as error:
-            key = str(error.full_key or "")
+            key = str(error.full_key or "").replace("[", ".").replace("]", "")
             sentence = str(error.msg or error).splitlines()[0]
             found.append(Problem(key, f"{key}: {sentence}", "give it a value"))
             if not key or len(found) > MOST_UNRESOLVED:

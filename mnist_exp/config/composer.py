@@ -1,6 +1,7 @@
 """One point of the command line: composed by Hydra's own loader as far as it goes, and every problem found on the way."""
 
 import copy
+import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -35,9 +36,10 @@ from mnist_exp.errors import ConfigError, Problem
 CONFIG_PATH = "pkg://mnist_exp.conf"
 CONFIG_NAME = "config"
 HYDRA_VERSION_BASE = "1.3"
+INDEX = re.compile(r"\[(\d+)\]")  # of a list's element, as other tools write it
 
 # What Hydra and OmegaConf raise on files and overrides that do not fit; not all of it is theirs.
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError, AssertionError)
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError, AssertionError, RecursionError)
 
 
 class Composer:
@@ -80,11 +82,7 @@ class Composer:
                     raise HydraException(line)
                 overrides += self._parser.parse_overrides([line])
             except HydraException:
-                key, _, value = line.partition("=")
-                example = f"'{key}=\"{value}\"'" if key and value and '"' not in value else "'key=\"a, b\"'"
-                problems.append(
-                    Problem(line, f"{line}: not an override", f"write key=value; with special characters: {example}")
-                )
+                problems.append(_unparsed(line))
         return overrides, problems
 
     def sweeper_params(self, overrides: Sequence[Override]) -> list[str]:
@@ -230,15 +228,29 @@ def _validated(tree: DictConfig) -> tuple[Experiment | None, list[Problem]]:
     return experiment, problems
 
 
+def _unparsed(line: str) -> Problem:
+    """A line that is no override, and what it was probably meant to be."""
+    key, _, value = line.partition("=")
+    if INDEX.search(key):
+        dotted = INDEX.sub(r".\1", key)
+        return Problem(line, f"{line}: not an override", f"write {dotted}={value}")
+    example = f"'{key}=\"{value}\"'" if key and value and '"' not in value else "'key=\"a, b\"'"
+    return Problem(line, f"{line}: not an override", f"write key=value; with special characters: {example}")
+
+
 def _key_problems(override: Override, keys: Collection[str]) -> list[Problem]:
     """Whether a plain key exists; `+key` and `++key` are left to the schema, which tells them the same way."""
     key = override.key_or_group
+    section, _, name = key.rpartition(".")
+    if name.isdecimal() and (override.is_delete() or override.is_add() or override.is_force_add()):
+        cause = f"{override.input_line}: a list cannot be made longer or shorter by an override"
+        return [Problem(key, cause, f"write it whole, {section}=[...], or in a YAML file of your own: --config-dir DIR")]
     if override.is_add() or override.is_force_add() or key in keys:
         return []
-    siblings = [name for name in keys if name.rpartition(".")[0] == key.rpartition(".")[0]]
-    allowed = [name.rpartition(".")[2] for name in siblings or keys if siblings or "." not in name]
-    suggestion = nearest_key(key, keys)
-    return [Problem(key, f"{override.input_line}: there is no such key", remedy(", ".join(allowed), suggestion))]
+    while not (siblings := [known.rpartition(".")[2] for known in keys if known.rpartition(".")[0] == section]):
+        section = section.rpartition(".")[0]
+    allowed = f"0 to {siblings[-1]}" if siblings[0].isdecimal() else ", ".join(siblings)
+    return [Problem(key, f"{override.input_line}: there is no such key", remedy(allowed, nearest_key(key, keys)))]
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:
@@ -251,6 +263,8 @@ def _keys(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _composition_problem(error: Exception) -> Problem:
+    if isinstance(error, RecursionError):
+        return Problem("", "the configuration is nested too deeply", "a hundred sections within each other are too many")
     told = str(error).partition("\nSearch path:")[0].partition("\nConfig search path:")[0]
     sentence = " ".join(line.strip() for line in told.splitlines() if line.strip())
     return Problem(

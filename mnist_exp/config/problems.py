@@ -78,6 +78,8 @@ def from_validation(error: ValidationError, model: type[BaseModel]) -> list[Prob
     problems: dict[str, Problem] = {}
     root = _schema(model)
     for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # it is long enough; those of its elements that are wrong are told by themselves
         problem = _problem(detail, root)
         problems.setdefault(problem.key, problem)
     return list(problems.values())
@@ -98,13 +100,12 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
     if detail["type"] == "missing":
         return Problem(key, f"{key}: is missing", remedy(describe(schema, root), None))
     if detail["type"] in {"union_tag_invalid", "union_tag_not_found"}:
-        names = _names(schema)
         chosen = given.get("name") if isinstance(given, dict) else given
-        return Problem(
-            key,
-            f"{key}.name={show(chosen)}: there is no such {key}",
-            remedy(describe(schema, root), nearest(str(chosen), names)),
-        )
+        allowed = remedy(describe(schema, root), nearest(str(chosen), _names(schema)))
+        if chosen is None:
+            return Problem(f"{key}.name", f"{key}.name: is missing", allowed)
+        kind = "layer" if ".layers." in key else key
+        return Problem(key, f"{key}.name={show(chosen)}: there is no such {kind}", allowed)
     return Problem(
         key, f"{key}={show(given)}: not allowed", remedy(describe(schema, root), nearest(str(given), _names(schema)))
     )
@@ -118,7 +119,7 @@ def _locate(location: tuple[int | str, ...], root: JsonSchema) -> tuple[str, Jso
         if "discriminator" in schema:  # a union by `name`: pydantic adds the chosen name to the location
             section = schema = _resolve({"$ref": schema["discriminator"]["mapping"][part]}, root)
         elif isinstance(part, int):
-            key += f"[{part}]"
+            key += f".{part}"
             schema = schema.get("items", {})
         else:
             key += f".{part}" if key else part

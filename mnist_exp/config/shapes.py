@@ -50,7 +50,7 @@ def pools_fit(model: CnnConfig, image_shape: Shape) -> None:
         raise unfit(key, cause, "as many as model.filters")
     side = min(image_shape[:2])
     for number, kernel_size in enumerate(model.kernel_sizes, start=1):
-        side = _windows(side, kernel_size, 1, f"model.kernel_sizes[{number - 1}]", f"layer conv_{number}")
+        side = _windows(side, kernel_size, 1, f"model.kernel_sizes.{number - 1}", f"layer conv_{number}")
         side = _windows(side, model.pool_size, model.pool_size, "model.pool_size", f"layer pool_{number}")
 
 
@@ -73,18 +73,18 @@ def layers_fit(model: NetworkConfig, image_shape: Shape) -> None:
 
 def _follow(layers: Sequence[AnyLayer], shape: Shape, place: str) -> Shape:
     for number, layer in enumerate(layers):
-        shape = _after(layer, shape, f"{place}[{number}]")
+        shape = _after(layer, shape, f"{place}.{number}")
     return shape
 
 
 def _after(layer: AnyLayer, shape: Shape, place: str) -> Shape:
     if isinstance(layer, IMAGES_ALONE) and len(shape) != 3:
-        raise unfit(
-            f"{place}.name", f"={layer.name}: needs an image, and there are {shape[0]} features", "a layer of features"
-        )
+        cause = f"={layer.name}: needs an image, and there are {shape[0]} features"
+        raise unfit(f"{place}.name", cause, "a layer of features, such as dense")
     if isinstance(layer, FEATURES_ALONE) and len(shape) == 3:
         given = "×".join(map(str, shape))
-        raise unfit(f"{place}.name", f"={layer.name}: needs features, and there are {given}", "flatten before it")
+        cause = f"={layer.name}: needs features, and there are {given}"
+        raise unfit(f"{place}.name", cause, "flatten or global_average_pool before it")
     match layer:
         case ConvLayer() if layer.padding == "same":
             return *(-(-side // layer.strides) for side in shape[:2]), layer.filters

@@ -41,8 +41,10 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
         (["optimizer=sgd", "optimizer.nesterov=1"], "optimizer.nesterov", "1", "true or false"),
         (["model.dropout=1.5"], "model.dropout", "1.5", "a number ≥ 0 and < 1"),
         (["model.units=5"], "model.units", "5", "a list, each an integer from 1 to 65536"),
-        (["model.units=[5,0]"], "model.units[1]", "0", "an integer from 1 to 65536"),
-        (["model.units=[5.0]"], "model.units[0]", "5", "an integer from 1 to 65536"),
+        (["model.units=[5,0]"], "model.units.1", "0", "an integer from 1 to 65536"),
+        (["model=cnn_large", "model.filters=[0]"], "model.filters.0", "0", "an integer from 1 to 65536"),
+        (["model=cnn_large", "model.filters=[]"], "model.filters", "[]", "a list of at least 1, each an integer"),
+        (["model.units=[5.0]"], "model.units.0", "5", "an integer from 1 to 65536"),
         (["model.activation=rleu"], "model.activation", "rleu", "did you mean relu?"),
         (["model.name=cnn_large"], "model.name", "cnn_large", "write model=cnn_large"),
         (["seed=-1"], "seed", "-1", "an integer from 0 to 4294967295"),
@@ -275,3 +277,12 @@ def test_show() -> None:
         "''",
         "{a:1}",
     ]
+
+
+def test_what_is_nested_too_deeply_is_no_defect(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    layers = "[{name: activation}]"
+    for _ in range(300):
+        layers = f"[{{name: residual, layers: {layers}}}]"
+    (tmp_path / "model" / "deep.yaml").write_text(f"name: cnn\nlayers: {layers}\n")
+    assert problems("--config-dir", str(tmp_path), "model=deep")[0].startswith("the configuration is nested too deeply")
