@@ -26,6 +26,7 @@ COMMANDS = {
     "show": "print the result of a run",
     "compare": "print runs side by side, best first, with the settings in which they differ",
     "diff": "print in what two runs differ, and draw the images on which they disagree",
+    "ensemble": "average runs, as a run of its own, and compare it with each of them",
     "watch": "watch runs and sweeps that are running",
     "resume": "continue an interrupted run or sweep, or add points to a sweep",
     "track": "tell TensorBoard, MLflow or Weights & Biases of runs and sweeps that are there",

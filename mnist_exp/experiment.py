@@ -84,7 +84,7 @@ def run(experiment: Experiment, directory: Run) -> Summary:
     files.write_json(directory.errors, errors)
     train_seconds = sum(row.seconds for row in history)
     summary = Summary(
-        version=2,
+        version=3,
         name=experiment.name,
         status="completed",
         seed=experiment.seed,
@@ -93,7 +93,7 @@ def run(experiment: Experiment, directory: Run) -> Summary:
             name=data.name,
             sha256=data.sha256,
             labels_sha256=_sha256(data.test_labels),
-            split_sha256=_sha256(parts.validation),
+            split_sha256=parts.sha256,
             train=len(parts.train),
             validation=len(parts.validation),
             test=len(data.test_labels),
@@ -107,6 +107,7 @@ def run(experiment: Experiment, directory: Run) -> Summary:
         wall_seconds=time.perf_counter() - began,
         images_per_second=len(parts.train) * len(history) / train_seconds,
         settings=flat(experiment.model_dump(mode="json")),
+        members=None,
     )
     report.write(
         directory,

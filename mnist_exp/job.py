@@ -3,7 +3,8 @@
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import yaml
 
@@ -37,9 +38,24 @@ def carry_on(experiment: Experiment, run: Run, patience: float = 0.0) -> int:
     Raises:
         KeyboardInterrupt, Interrupted: by the user or the system; the status is written.
     """
+    return hold(run, partial(_train, experiment, run), f"continue: mnist-exp resume {run.directory}", patience)
+
+
+def hold(run: Run, work: Callable[[], None], again: str, patience: float = 0.0) -> int:
+    """Do a run's work, held for this process alone; its exit code.
+
+    Args:
+        run: its directory.
+        work: what is to be done.
+        again: what the user can do if it is interrupted.
+        patience: seconds to wait for another process to let go of it.
+
+    Raises:
+        KeyboardInterrupt, Interrupted: by the user or the system; the status is written.
+    """
     try:
         with runs.locked(run, patience), logs.logged(run.log):
-            code = _guarded(experiment, run)
+            code = _guarded(run, work, again)
     except UserError as error:  # the lock is held elsewhere, or not even the status could be written
         terminal.error(error.cause, error.remedy)
         code = error.exit_code
@@ -47,10 +63,10 @@ def carry_on(experiment: Experiment, run: Run, patience: float = 0.0) -> int:
     return code
 
 
-def _guarded(experiment: Experiment, run: Run) -> int:
+def _guarded(run: Run, work: Callable[[], None], again: str) -> int:
     runs.write_status(run, "running")
     try:
-        _train(experiment, run)
+        work()
     except Pruned as pruned:
         log.info("pruned: %s", pruned)
         runs.write_status(run, "pruned", EXIT_DONE, str(pruned), f"train it to its end: mnist-exp resume {run.directory}")
@@ -66,8 +82,7 @@ def _guarded(experiment: Experiment, run: Run) -> int:
     except (KeyboardInterrupt, Interrupted) as signalled:
         code = getattr(signalled, "exit_code", EXIT_SIGNAL_BASE + 2)
         log.warning("interrupted")
-        remedy = f"continue: mnist-exp resume {run.directory}"
-        runs.write_status(run, "interrupted", code, "interrupted by the user or the system", remedy)
+        runs.write_status(run, "interrupted", code, "interrupted by the user or the system", again)
         raise
     except SystemExit as error:
         log.exception("failed")
@@ -85,13 +100,21 @@ def _guarded(experiment: Experiment, run: Run) -> int:
 
 
 def _train(experiment: Experiment, run: Run) -> None:
-    """The one place where TensorFlow is imported."""
+    with tensorflow(run, experiment.progress == "quiet"):
+        from mnist_exp import experiment as story
+
+        story.run(experiment, run)
+
+
+@contextlib.contextmanager
+def tensorflow(run: Run, quiet: bool) -> Iterator[None]:
+    """A block that may import it: started here and nowhere else, and kept from writing to the terminal."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with terminal.native_messages_to(run.log):
-        with contextlib.nullcontext() if experiment.progress == "quiet" else terminal.busy("starting TensorFlow"):
-            from mnist_exp import experiment as story
+        with contextlib.nullcontext() if quiet else terminal.busy("starting TensorFlow"):
+            import keras  # noqa: F401
         _only_to_files(logging.getLogger("tensorflow"))
-        story.run(experiment, run)
+        yield
 
 
 def _only_to_files(logger: logging.Logger) -> None:

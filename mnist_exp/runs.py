@@ -23,6 +23,7 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, Recursio
 
 STATUS, SUMMARY = "status.json", "summary.json"  # one of them makes a directory a run
 NO_RUN = "no run"  # what a directory is called that is none
+MAKE_AGAIN = "make it again: mnist-exp ensemble RUN…"  # what an ensemble costs is not worth keeping a state of
 WITHOUT_A_WORD = "its process ended without a word"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # LibYAML is ten times as fast
 DEEPEST = 100  # levels of what this program writes as YAML, generously
@@ -37,6 +38,11 @@ class Run:
     @property
     def config(self) -> Path:
         return self.directory / "config.yaml"
+
+    @property
+    def ensemble(self) -> Path:
+        """In place of a config.yaml: which runs it averages."""
+        return self.directory / "ensemble.yaml"
 
     @property
     def overrides(self) -> Path:
@@ -238,27 +244,28 @@ def _without_summary(run: Run) -> Record:
     if not isinstance(status.get("status"), str):
         return Record(directory, "unreadable", "status.json: is not what a run writes", None, None)
     if status["status"] == "running" and has_ended(status):
-        remedy = f"continue: mnist-exp resume {directory}"
+        remedy = MAKE_AGAIN if run.ensemble.exists() else f"continue: mnist-exp resume {directory}"
         return Record(directory, "interrupted", WITHOUT_A_WORD, remedy, None)
     if status["status"] == "completed":
-        remedy = f"write it anew: mnist-exp resume {directory}"
+        remedy = MAKE_AGAIN if run.ensemble.exists() else f"write it anew: mnist-exp resume {directory}"
         return Record(directory, "incomplete", "it was completed, but its summary.json is gone", remedy, None)
     told = {key: str(status[key]) if status.get(key) else None for key in ("cause", "remedy")}
     return Record(directory, status["status"], told["cause"], told["remedy"], None)
 
 
 def read_config(run: Run) -> dict[str, Any]:
-    """The configuration as it stands in config.yaml, unchecked.
+    """The configuration as it stands in config.yaml or, of an ensemble, in ensemble.yaml, unchecked.
 
     Raises:
         ValueError: it cannot be read, or is no mapping.
     """
+    path = run.ensemble if run.ensemble.exists() else run.config
     try:
-        tree = load_yaml(run.config.read_bytes())
+        tree = load_yaml(path.read_bytes())
     except UNREADABLE as error:
-        raise ValueError(f"{run.config}: {' '.join(str(error).split()) or type(error).__name__}") from None
+        raise ValueError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}") from None
     if not isinstance(tree, dict):
-        raise ValueError(f"{run.config}: holds no settings")
+        raise ValueError(f"{path}: holds no settings")
     return tree
 
 

@@ -1,4 +1,4 @@
-"""summary.json, schema 2: the result of a completed run, with its settings: all that a comparison reads of it."""
+"""summary.json, schema 3: the result of a completed run, with its settings: all that a comparison reads of it."""
 
 from typing import Annotated, Literal
 
@@ -43,15 +43,24 @@ class ModelSummary(Part):
     parameters: Count
 
 
+class MemberSummary(Part):
+    """A run whose probabilities an ensemble averages."""
+
+    run: str  # its directory, from that of the ensemble
+    name: str
+    seed: Count | None
+    config_hash: str
+
+
 class Summary(Part):
-    """One completed run."""
+    """One completed run; of an ensemble, parameters, epochs and seconds are those of all members together."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
-    version: Annotated[Literal[2], Field(alias="schema")]
+    version: Annotated[Literal[3], Field(alias="schema")]
     name: str
     status: Literal["completed"]
-    seed: Count
+    seed: Count | None  # an ensemble has none
     config_hash: str
     dataset: DatasetSummary
     model: ModelSummary
@@ -62,4 +71,5 @@ class Summary(Part):
     train_seconds: float
     wall_seconds: float
     images_per_second: float
-    settings: dict[str, JsonValue]  # the configuration by dotted key, as config.yaml has it in sections
+    settings: dict[str, JsonValue]  # the configuration by dotted key; of an ensemble, in what its members agree
+    members: list[MemberSummary] | None  # of an ensemble

@@ -32,7 +32,7 @@ def row(
     run.history.write_text("\n".join([",".join(field.name for field in fields(Epoch)), *table]) + "\n")
     score = evaluation.error_rate(errors, IMAGES) | {"loss": 0.1}
     summary = {
-        "schema": 2,
+        "schema": 3,
         "name": str(settings.get("model.name", "mlp")),
         "status": "completed",
         "seed": seed,
@@ -55,6 +55,7 @@ def row(
         "wall_seconds": seconds,
         "images_per_second": 1000.0,
         "settings": {**settings, "seed": seed},
+        "members": None,
     }
     record = Record(directory, "completed", None, None, Summary.model_validate(summary))
     return Row(directory.name, record)

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import glob
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,22 @@ def directory_of(name: str, runs_dir: str) -> Path:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
     suggestion = f"did you mean {close[0]}?" if close else "name a run directory, or latest"
     raise InputError(f"{name}: there is no such run", suggestion)
+
+
+def places(name: str, runs_dir: str) -> list[Path]:
+    """The directories that a user's word stands for: one or, of a pattern, all that match.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not glob.has_magic(name) or Path(name).exists():
+        return [directory_of(name, runs_dir)]
+    # Path.glob takes no pattern that begins at the root.
+    found = sorted(glob.glob(name)) or sorted(glob.glob(str(Path(runs_dir) / name)))  # noqa: PTH207
+    directories = [Path(path) for path in found if Path(path).is_dir()]
+    if not directories:
+        raise InputError(f"{name}: matches no directory, here or in {runs_dir}", "see what there is: mnist-exp compare")
+    return directories
 
 
 def run_of(name: str, runs_dir: str) -> runs.Run:

@@ -1,7 +1,6 @@
 """`mnist-exp compare [RUN|SWEEP|GLOB …]`: configurations side by side, and which differences are real."""
 
 import argparse
-import glob
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -104,7 +103,9 @@ def _rows(parsed: argparse.Namespace) -> list[Row]:
     Raises:
         InputError: there is none, or the condition cannot be used.
     """
-    places = [place for name in parsed.runs for place in _places(name, parsed.runs_dir)] or [Path(parsed.runs_dir)]
+    places = [place for name in parsed.runs for place in command_line.places(name, parsed.runs_dir)] or [
+        Path(parsed.runs_dir)
+    ]
     rows = [row for row in comparison.gather(places) if row.record.status != runs.NO_RUN]
     told = ", ".join(map(str, parsed.runs or places))
     if not rows:
@@ -117,18 +118,6 @@ def _rows(parsed: argparse.Namespace) -> list[Row]:
     if not chosen:
         raise InputError(f"--where {parsed.where}: holds for none of {tables.counted(len(rows), 'run')}", "ask for less")
     return chosen
-
-
-def _places(name: str, runs_dir: str) -> list[Path]:
-    """What a user's word stands for: a directory or, as a pattern, several."""
-    if not glob.has_magic(name) or Path(name).exists():
-        return [command_line.directory_of(name, runs_dir)]
-    # Path.glob takes no pattern that begins at the root.
-    found = sorted(glob.glob(name)) or sorted(glob.glob(str(Path(runs_dir) / name)))  # noqa: PTH207
-    places = [Path(path) for path in found if Path(path).is_dir()]
-    if not places:
-        raise InputError(f"{name}: matches no directory, here or in {runs_dir}", "see what there is: mnist-exp compare")
-    return places
 
 
 def _baseline(parsed: argparse.Namespace, rows: list[Row]) -> Row | None:

@@ -103,7 +103,11 @@ def summary_table(directory: Path, summary: Summary) -> Table:
     table.add_row("images", terminal.cell(f"{data.name}: {images}"))
     epochs = tables.counted(summary.epochs, "epoch")
     table.add_row("training", f"{epochs} in {summary.train_seconds:.1f} s, {summary.images_per_second:,.0f} images/s")
-    table.add_row("seed", str(summary.seed))
+    if summary.members is None:
+        table.add_row("seed", str(summary.seed))
+    else:
+        names = ", ".join(Path(member.run).name for member in summary.members)
+        table.add_row("members", terminal.cell(f"{len(summary.members):,}: {names}"))
     table.add_row("run directory", terminal.cell(directory))
     table.add_row("report", terminal.cell(f"open {(directory / 'report.html').resolve().as_uri()} in a browser"))
     return table

@@ -39,6 +39,8 @@ def _resume(run: Run) -> int:
     """Train what is left of a run, from its last whole checkpoint, to the result it would have had."""
     if runs.read(run.directory).summary is not None:
         raise InputError(f"{run.directory}: is completed already", f"see it with: mnist-exp show {run.directory}")
+    if run.ensemble.exists():
+        raise InputError(f"{run.directory}: is an ensemble, which has no state to go on from", runs.MAKE_AGAIN)
     try:
         tree = runs.read_config(run)
     except ValueError as error:

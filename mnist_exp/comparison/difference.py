@@ -11,7 +11,7 @@ import numpy as np
 
 from mnist_exp import runs
 from mnist_exp.comparison import NOT_SETTINGS
-from mnist_exp.comparison.paired import Predictions, difference_interval, load_predictions, mcnemar_exact
+from mnist_exp.comparison.paired import Predictions, check_told, difference_interval, load_predictions, mcnemar_exact
 from mnist_exp.config.identity import flat
 from mnist_exp.config.problems import show as typed
 from mnist_exp.environment import DECIDES_WEIGHTS
@@ -163,7 +163,7 @@ def _side(run: Run) -> Side:
     if record.status == "unreadable":
         faults.append(IntegrityError(f"{run.directory}: {record.cause}", f"write it anew: mnist-exp resume {run.directory}"))
     try:
-        settings = _flat(runs.read_config(run))
+        settings = _settings(run, record)
     except ValueError as error:
         settings = {}
         faults.append(InputError(str(error), "restore it"))
@@ -176,7 +176,8 @@ def _side(run: Run) -> Side:
     predictions = None
     try:
         predictions = load_predictions(run)
-        _check(record, run, predictions)
+        if record.summary is not None:
+            check_told(run, record.summary.test, predictions)
     except UserError as fault:
         predictions = None
         faults.append(fault)
@@ -184,15 +185,15 @@ def _side(run: Run) -> Side:
     return Side(run, record, settings, environment, times, history.read(run.history), predictions, faults)
 
 
-def _check(record: Record, run: Run, predictions: Predictions) -> None:
-    """Raise IntegrityError unless a run's predictions are those that its summary counts."""
-    if record.summary is None:
-        return
-    wrong, n = int(np.count_nonzero(predictions.answers != predictions.labels)), len(predictions.labels)
-    told = record.summary.test
-    if (told.errors, told.n) != (wrong, n):
-        cause = f"it has {wrong:,} wrong answers of {n:,}, summary.json {told.errors:,} of {told.n:,}"
-        raise IntegrityError(f"{run.predictions}: is damaged: {cause}", "train the run again")
+def _settings(run: Run, record: Record) -> dict[str, Any]:
+    """Those of a run's config.yaml; of an ensemble, in what its members agree.
+
+    Raises:
+        ValueError: they cannot be read, or are no settings.
+    """
+    if record.summary is not None and record.summary.members is not None:
+        return dict(record.summary.settings)
+    return _flat(runs.read_config(run))
 
 
 def _images(a: Side, b: Side) -> Images:

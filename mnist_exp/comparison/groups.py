@@ -40,7 +40,8 @@ class Group:
         return self.rows[0].name if self.n == 1 else self.summaries[0].name
 
     @property
-    def seeds(self) -> list[int]:
+    def seeds(self) -> list[int | None]:
+        """Of each run; an ensemble has none."""
         return [summary.seed for summary in self.summaries]
 
     def values(self, metric: Metric) -> np.ndarray | None:
@@ -108,7 +109,7 @@ def grouped(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
     """
     members: dict[str, list[Row]] = {}
     for row in rows if by == [RUN] else _latest(rows):
-        members.setdefault(_key(row, by), []).append(row)
+        members.setdefault(str(row.record.directory) if by == [RUN] else _key(row, by), []).append(row)
     firsts = [group[0] for group in members.values()]
     if by is None or by == [RUN]:
         keys = differing(firsts, apart_from=frozenset({"seed"} if by is None else ()))
@@ -127,7 +128,7 @@ def _latest(rows: Sequence[Row]) -> list[Row]:
     identities = Counter((_summary(row).config_hash, _summary(row).seed) for row in rows)
     if len(identities) == len(rows):
         return list(rows)
-    latest: dict[tuple[str, int], Row] = {}
+    latest: dict[tuple[str, int | None], Row] = {}
     for row in sorted(rows, key=lambda row: runs.changed(Run(row.record.directory))):
         latest[_summary(row).config_hash, _summary(row).seed] = row
     kept = {id(row) for row in latest.values()}

@@ -75,10 +75,10 @@ def link(page_path: Path, file: Path) -> str | None:
     return quote(os.path.relpath(file.resolve(), page_path.parent.resolve()))
 
 
-def _reports(path: Path, group: Group) -> list[tuple[int, str | None]]:
-    """The seed of each run, and where its report is."""
-    pairs = zip(group.rows, group.summaries, strict=True)
-    return [(summary.seed, link(path, Run(row.record.directory).report)) for row, summary in pairs]
+def _reports(path: Path, group: Group) -> list[tuple[str, str | None]]:
+    """The seed of each run, or that it is an ensemble, and where its report is."""
+    reports = [link(path, Run(row.record.directory).report) for row in group.rows]
+    return [("ensemble" if seed is None else str(seed), report) for seed, report in zip(group.seeds, reports, strict=True)]
 
 
 def _charts(view: View) -> tuple[list[Chart], dict[str, Any]]:

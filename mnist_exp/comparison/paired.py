@@ -11,6 +11,7 @@ from scipy.special import bdtr
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.evaluation import Z_95
 from mnist_exp.runs import Run
+from mnist_exp.summary import Score
 
 MOST_BYTES = 2**30  # of an array: a small file can unpack to any size
 
@@ -54,7 +55,36 @@ def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]
 
 
 def load_predictions(run: Run) -> Predictions:
+    """What a run's network says of the test images.
+
+    Raises:
+        InputError, IntegrityError: as `load_probabilities` does.
+    """
+    return predictions_of(*load_probabilities(run))
+
+
+def predictions_of(probabilities: np.ndarray, labels: np.ndarray) -> Predictions:
+    """The answers in probabilities, float32 (n, classes), of images with these labels, uint8 (n,)."""
+    return Predictions(probabilities.argmax(axis=1).astype(np.uint8), labels, probabilities.max(axis=1))
+
+
+def check_told(run: Run, told: Score, predictions: Predictions) -> None:
+    """See that a run's predictions are those that its summary counts.
+
+    Raises:
+        IntegrityError: they are not.
+    """
+    wrong, n = int(np.count_nonzero(predictions.answers != predictions.labels)), len(predictions.labels)
+    if (told.errors, told.n) != (wrong, n):
+        cause = f"it has {wrong:,} wrong answers of {n:,}, summary.json {told.errors:,} of {told.n:,}"
+        raise IntegrityError(f"{run.predictions}: is damaged: {cause}", "train the run again")
+
+
+def load_probabilities(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Read predictions.npz; of a file that anyone may have written nothing is unpickled.
+
+    Returns:
+        The probabilities, float32 (n, classes), and the labels, uint8 (n,).
 
     Raises:
         InputError: the run has none.
@@ -69,7 +99,7 @@ def load_predictions(run: Run) -> Predictions:
     except Exception as error:  # noqa: BLE001  (what zipfile, zlib and NumPy raise for a damaged archive is no short list)
         cause = " ".join(str(error).split()) or type(error).__name__
         raise IntegrityError(f"{run.predictions}: is damaged: {cause}", "train the run again") from None
-    return Predictions(probabilities.argmax(axis=1).astype(np.uint8), labels, probabilities.max(axis=1))
+    return probabilities, labels
 
 
 def _arrays(content: bytes, *names: str) -> list[np.ndarray]:

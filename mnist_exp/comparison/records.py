@@ -96,7 +96,7 @@ def _flat(one: dict[str, Any]) -> dict[str, Any]:
     row |= {name: one[name] for name in COSTS}
     verdict = one["significance"] or {}
     row |= {f"significance_{key}": verdict.get(key) for key in ("test", "difference", "p", "p_corrected", "words")}
-    row |= {key: " ".join(map(str, one[key])) for key in ("runs", "seeds")}
+    row |= {key: " ".join(str(part) for part in one[key] if part is not None) for key in ("runs", "seeds")}
     return {name: _inert(value) if isinstance(value, str) else value for name, value in row.items()}
 
 

@@ -113,8 +113,9 @@ def _compared(group: Group, reference: Group, tested: Metric, answers: Predictio
 
 def _paired(group: Group, reference: Group, first: np.ndarray, second: np.ndarray) -> Difference | None:
     """A test of pairs, if both groups have the same seeds, each once."""
-    seeds, others = group.seeds, reference.seeds
-    if sorted(seeds) != sorted(others) or len(set(seeds)) < len(seeds):
+    seeds = [seed for seed in group.seeds if seed is not None]
+    others = [seed for seed in reference.seeds if seed is not None]
+    if len(set(seeds)) < group.n or len(others) < reference.n or sorted(seeds) != sorted(others):
         return None
     return statistics.paired(first[np.argsort(seeds)], second[np.argsort(others)])
 

@@ -1,5 +1,6 @@
 """What every data set is, and how its training images are divided."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -43,6 +44,11 @@ class Split:
 
     train: np.ndarray
     validation: np.ndarray
+
+    @property
+    def sha256(self) -> str:
+        """Of which images are held out."""
+        return hashlib.sha256(np.ascontiguousarray(self.validation).tobytes()).hexdigest()
 
 
 def split(labels: np.ndarray, limit: int | None, validation: int, seed: int) -> Split:

@@ -1,6 +1,6 @@
 """The report of a run for the eye: its figures as files, and one self-contained HTML page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,12 @@ def write(
     learning_rates: np.ndarray,
     data: Dataset,
     probabilities: np.ndarray,
+    beside: Mapping[str, Any] | None = None,
 ) -> None:
     """Draw the figures and write report.html, with the configuration and environment as they stand in the run directory.
 
     Args:
-        run: where to; config.yaml and environment.json are there.
+        run: where to; config.yaml, or ensemble.yaml, and environment.json are there.
         select: which epoch's weights the model has, "best" or "last".
         summary: what summary.json will hold.
         errors: from `evaluation.error_report`.
@@ -35,15 +36,14 @@ def write(
         learning_rates: of each step that was trained, float32 (steps_per_epoch * epochs,).
         data: whose test images were looked at.
         probabilities: of the classes of the test images, float32 (n, classes).
+        beside: of an ensemble, which has no history of its own, what `ensemble.standing.on_page` shows.
 
     Raises:
         EnvironmentFailure: a file cannot be written.
     """
-    drawn = {
-        "learning_curves": charts.learning_curves(history, learning_rates),
-        "timing": charts.timing(history),
-        "reliability": charts.reliability(errors["calibration"]),
-    }
+    drawn = {"reliability": charts.reliability(errors["calibration"])}
+    if history:
+        drawn |= {"learning_curves": charts.learning_curves(history, learning_rates), "timing": charts.timing(history)}
     with files.writing(run.figures):
         run.figures.mkdir(exist_ok=True)
     for name, svg in drawn.items():
@@ -53,6 +53,7 @@ def write(
     if mistakes:
         titles = [f"{mistake['true']} as {mistake['predicted']}  {mistake['confidence']:.1%}" for mistake in mistakes]
         files.write(run.figures / "worst_mistakes.png", images.plate(data.test_images[worst], titles))
+    configuration = run.config if beside is None else run.ensemble
     text = page.render(
         "report.html.j2",
         scripts=[page.script("confusion.js"), page.script("table.js")],
@@ -68,7 +69,9 @@ def write(
         rows=shown(history, summary.best_epoch),
         class_names=data.class_names,
         environment=runs.read_json(run.environment),
-        config=run.config.read_text(),
+        beside=beside,
+        config=configuration.read_text(),
+        config_name=configuration.name,
         charts=drawn,
     )
     files.write(run.report, text.encode())

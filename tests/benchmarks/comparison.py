@@ -43,7 +43,7 @@ def make(place: Path, count: int, seeds: int) -> None:
             errors = 100 + configuration % 97 + (7 * seed + 3 * configuration) % 11
             summary[images] = model[images] | {"errors": errors, "error_percent": errors / 100}
         run.summary.write_text(json.dumps(summary, indent=2))
-    Run(place / "2026-11-22T07-35-03_mlp_00000").summary.write_text('{"schema": 2, "na')
+    Run(place / "2026-11-22T07-35-03_mlp_00000").summary.write_text('{"schema": 3, "na')
     runs.write_status(Run(place / "2026-11-22T07-35-03_mlp_00001"), "running")
     Run(place / "2026-11-22T07-35-03_mlp_00001").summary.unlink()
 

@@ -43,7 +43,7 @@ def complete(run: Run, errors: int = 100, validation_errors: int | None = None) 
         "test": TEST_IMAGES,
     }
     summary = {
-        "schema": 2,
+        "schema": 3,
         "name": experiment.name,
         "status": "completed",
         "seed": experiment.seed,
@@ -58,6 +58,7 @@ def complete(run: Run, errors: int = 100, validation_errors: int | None = None) 
         "wall_seconds": 30.0,
         "images_per_second": 1000.0,
         "settings": flat(experiment.model_dump(mode="json")),
+        "members": None,
     }
     files.write_json(run.summary, summary)
 

@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finished(tmp_path / "runs" / "one", 100, "model=cnn_simple", validation_errors=120)
     finished(tmp_path / "runs" / "other_split", 10, "dataset.split_seed=3", validation_errors=10)
     (tmp_path / "runs" / "half").mkdir()
-    (tmp_path / "runs" / "half" / "summary.json").write_text('{"schema": 2, "na')
+    (tmp_path / "runs" / "half" / "summary.json").write_text('{"schema": 3, "na')
     return tmp_path
 
 

@@ -56,12 +56,12 @@ def of_one_epoch(run: Run, data: Dataset, probabilities: np.ndarray) -> str:
     """The page of a run of one epoch, without validation images."""
     run.config.write_text("name: x\n")
     summary = {
-        "schema": 2, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "validation": None,
+        "schema": 3, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "validation": None,
         "test": evaluation.score(probabilities, data.test_labels),
         "dataset": {"name": "mnist", "sha256": "a", "labels_sha256": "b", "split_sha256": "c",
                     "train": 1, "validation": 0, "test": len(data.test_labels)},
         "model": {"name": "mlp", "parameters": 1}, "epochs": 1, "best_epoch": None,
-        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "settings": {},
+        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "settings": {}, "members": None,
     }  # fmt: skip
     environment = {"started": "now", "versions": {"mnist_exp": "0"}}
     history = [Epoch(1, 1e-3, 0.5, 10.0, None, None, 1.5, 100.0)]
@@ -102,7 +102,7 @@ def page(run: Run, scores: tuple[np.ndarray, np.ndarray], data: Dataset) -> str:
     score = evaluation.score(probabilities, labels)
     summary: dict[str, Any] = {
         "name": HOSTILE,
-        "schema": 2,
+        "schema": 3,
         "status": "completed",
         "seed": 7,
         "config_hash": "0123456789abcdef",
@@ -124,6 +124,7 @@ def page(run: Run, scores: tuple[np.ndarray, np.ndarray], data: Dataset) -> str:
         "wall_seconds": 5.0,
         "images_per_second": 12_345.0,
         "settings": {},
+        "members": None,
     }
     history = [Epoch(epoch, 1e-3, 0.5 / epoch, 10.0, 0.4, 9.0, 1.5, 12_345.0) for epoch in (1, 2)]
     environment = {

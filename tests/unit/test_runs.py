@@ -73,11 +73,11 @@ def test_arrays_are_stored_without_pickle(tmp_path: Path) -> None:
 def summary(**changes: Any) -> dict[str, Any]:
     score = {"n": 10, "errors": 1, "error_percent": 10.0, "ci95": [1.0, 20.0], "loss": 0.1}
     return {
-        "schema": 2, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "test": score, "validation": None,
+        "schema": 3, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "test": score, "validation": None,
         "dataset": {"name": "mnist", "sha256": "a", "labels_sha256": "b", "split_sha256": "c",
                     "train": 1, "validation": 0, "test": 10},
         "model": {"name": "mlp", "parameters": 1}, "epochs": 1, "best_epoch": None,
-        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "settings": {},
+        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "settings": {}, "members": None,
     } | changes  # fmt: skip
 
 

@@ -1,0 +1,68 @@
+"""`mnist-exp ensemble RUN|SWEEP|GLOB …`: the mean of runs, as a run of its own."""
+
+from functools import partial
+from pathlib import Path
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from mnist_exp import files, job, runs, terminal
+from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands import results
+from mnist_exp.comparison import Row, tables
+from mnist_exp.config.schema import Label, ThreadsConfig
+from mnist_exp.ensemble import members
+from mnist_exp.ensemble.members import Ensemble
+from mnist_exp.ensemble.standing import columns, standing
+from mnist_exp.errors import EXIT_FAILED, InputError, Interrupted
+from mnist_exp.runs import Run
+
+EXAMPLES = """\
+  mnist-exp ensemble runs/2026-11-22T07-40-12_sweep             all runs of a sweep that completed
+  mnist-exp ensemble 2026-11-22T07-35-03_mlp_s7 latest --name two
+  mnist-exp ensemble 'runs/*_cnn_large_s*'
+"""
+NAME = "ensemble"  # the label, unless the user gives another
+
+
+def main(arguments: list[str]) -> int:
+    """Make an ensemble of fixed members, and say how it stands to each."""
+    parser = command_line.parser(
+        "ensemble", "Average the probabilities of runs; the mean is evaluated as a run of its own.", EXAMPLES
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN|SWEEP|GLOB", help="its members: runs, or directories of them")
+    parser.add_argument("--name", default=NAME, metavar="NAME", help="its label (default: %(default)s)")
+    command_line.add_runs_dir(parser)
+    parsed = parser.parse_args(arguments)
+    try:
+        name: str = TypeAdapter(Label).validate_python(parsed.name)
+    except ValidationError:
+        raise InputError(f"--name {parsed.name}: not allowed", f"allowed: {_label()}") from None
+    places = [place for word in parsed.runs for place in command_line.places(word, parsed.runs_dir)]
+    ensemble = members.read(name, places)
+    run = Run(runs.create_directory(Path(parsed.runs_dir).expanduser(), name))
+    content = ensemble.content(run.directory)
+    files.write(run.ensemble, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+    runs.write_status(run, "running")
+    try:
+        code = job.hold(run, partial(_average, ensemble, run), runs.MAKE_AGAIN)
+    except (KeyboardInterrupt, Interrupted):
+        results.of_run(run, EXIT_FAILED)
+        raise
+    record = runs.read(run.directory)
+    if record.summary is not None:
+        board = standing(Row(run.directory.name, record), [member.row for member in ensemble.members])
+        tables.show(board, columns(board), terminal.output())
+    return results.of_run(run, code)
+
+
+def _average(ensemble: Ensemble, run: Run) -> None:
+    defaults = command_line.primary_config()
+    with job.tensorflow(run, quiet=False):
+        from mnist_exp.ensemble import story
+
+        story.run(ensemble, run, defaults["device"], ThreadsConfig.model_validate(defaults["threads"]))
+
+
+def _label() -> str:
+    return str(TypeAdapter(Label).json_schema()["description"])
