@@ -10,7 +10,8 @@ from mnist_exp import files, job, runs, terminal
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
 from mnist_exp.comparison import Row, tables
-from mnist_exp.config.schema import Label, ThreadsConfig
+from mnist_exp.config.schema import ThreadsConfig
+from mnist_exp.config.settings import Label
 from mnist_exp.ensemble import members
 from mnist_exp.ensemble.members import Ensemble
 from mnist_exp.ensemble.standing import columns, standing
