@@ -1,5 +1,6 @@
 """The shipped YAML files are the configuration that the program documents."""
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_every_option_describes_itself(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("experiment/*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_says_how_to_run_it(path: Path) -> None:
-    assert f"# mnist-exp experiment={path.stem}\n" in path.read_text()
+    assert re.search(rf"^# mnist-exp (-m )?experiment={path.stem}$", path.read_text(), re.MULTILINE)
 
 
 def test_defaults_are_the_issue_of_the_tutorial() -> None:
