@@ -1,5 +1,6 @@
-"""`mnist-exp data show`: what a data set holds."""
+"""`mnist-exp data show`: what a data set holds, and what an augmentation makes of it."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,40 +9,59 @@ from rich.table import Table
 
 from mnist_exp import characters, datasets, files, terminal
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.config.problems import nearest
+from mnist_exp.config.schema import Experiment, NoAugmentationConfig
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import EXIT_DONE, InputError
 
 EXAMPLES = """\
   mnist-exp data show
   mnist-exp data show dataset=mnist --count 4 --output digits.png
+  mnist-exp data show augmentation=affine
+  mnist-exp data show augmentation=affine augmentation.rotation=30 augmentation.elastic_alpha=20 seed=8
 """
+SHOWN = ("dataset", "augmentation", "seed")  # the settings that decide what is drawn
 MOST_IMAGES = 200
+IMAGES, AUGMENTED = 20, 8  # drawn unless --count says otherwise
+STEPS = 9  # of a training, beside each image
 
 
 def main(arguments: list[str]) -> int:
-    """Print a data set's numbers and draw its first training images."""
-    parser = command_line.parser("data", "Show a data set: counts, hashes and the first training images.", EXAMPLES)
+    """Print a data set's numbers and draw its first training images, as they are or as a training would see them."""
+    purpose = "Show a data set: counts, hashes and the first training images; and what an augmentation makes of them."
+    parser = command_line.parser("data", purpose, EXAMPLES)
     parser.add_argument("action", choices=("show",))
-    parser.add_argument("setting", nargs="?", default=f"dataset={_default()}", metavar="dataset=NAME")
-    parser.add_argument("--count", type=int, default=20, metavar="N", help="images to draw (default: %(default)s)")
-    parser.add_argument("--output", default="", metavar="FILE", help="the PNG (default: NAME.png)")
-    parsed = parser.parse_args(arguments)
-    data = datasets.load(_name(parsed.setting))
-    path = Path(parsed.output or f"{data.name}.png")
-    if not 1 <= parsed.count <= MOST_IMAGES:
-        raise InputError(f"--count {parsed.count}: not allowed", f"allowed: an integer from 1 to {MOST_IMAGES}")
+    parser.add_argument("settings", nargs="*", metavar="dataset=NAME|augmentation=NAME|augmentation.KEY=VALUE|seed=N")
+    parser.add_argument(
+        "--count", type=int, metavar="N", help=f"images to draw (default: {IMAGES}, or {AUGMENTED} with an augmentation)"
+    )
+    parser.add_argument("--output", default="", metavar="FILE", help="the PNG (default: NAME.png, or NAME_AUGMENTATION.png)")
+    parser.add_argument(
+        "--config-dir", metavar="DIR", help="a directory with options of your own, as augmentation/NAME.yaml"
+    )
+    parsed = parser.parse_intermixed_args(arguments)
+    experiment = _experiment(parsed.settings, parsed.config_dir) if parsed.settings else None
+    augmented = experiment is not None and not isinstance(experiment.augmentation, NoAugmentationConfig)
+    count = (AUGMENTED if augmented else IMAGES) if parsed.count is None else parsed.count
+    data = datasets.load(_default() if experiment is None else experiment.dataset.name)
+    path = Path(parsed.output or f"{data.name}{f'_{experiment.augmentation.name}' if experiment and augmented else ''}.png")
+    if not 1 <= count <= MOST_IMAGES:
+        raise InputError(f"--count {count}: not allowed", f"allowed: an integer from 1 to {MOST_IMAGES}")
     if path.suffix != ".png":
         raise InputError(f"--output {path}: not allowed", "allowed: a file name that ends in .png")
-    images = data.train_images[: parsed.count]
-    titles = [data.class_names[label] for label in data.train_labels[: parsed.count]]
     out = terminal.output()
     for table in (_facts(data), _balance(data), _hashes(data)):
         out.print(table)
+    told = f"the first {count} training images"
+    images, titles = data.train_images[:count, np.newaxis], np.array(data.class_names)[data.train_labels[:count, np.newaxis]]
+    if experiment is not None and augmented:
+        with terminal.busy("starting TensorFlow"), terminal.native_messages_to(Path(os.devnull)):
+            images, titles = _by_steps(data, experiment, count)
+        told += f", beside each what steps 0 to {STEPS - 1} of a training with seed {experiment.seed} see in its place"
     if out.is_terminal:
-        out.print(characters.half_blocks(images, titles, out.width))
-    _draw(images, titles, path)
-    out.print(f"the first {parsed.count} training images: {path}", markup=False, highlight=False)
+        shown = max(2, out.width // (images.shape[3] + 1))  # columns: a row of the plate is a line
+        out.print(characters.half_blocks(_flat(images[:, :shown]), _flat(titles[:, :shown]).tolist(), out.width))
+    _draw(_flat(images), _flat(titles).tolist(), path, images.shape[1])
+    out.print(f"{told}: {path}", markup=False, highlight=False)
     return EXIT_DONE
 
 
@@ -51,16 +71,57 @@ def _default() -> str:
     return str(name)
 
 
-def _name(setting: str) -> str:
-    key, _, name = setting.partition("=")
-    if key != "dataset" or name not in datasets.LOADERS:
-        close = nearest(name, datasets.LOADERS)
-        raise InputError(
-            f"{setting}: there is no such data set",
-            f"allowed: {', '.join(f'dataset={known}' for known in datasets.LOADERS)}"
-            + (f"; did you mean dataset={close}?" if close else ""),
-        )
-    return name
+def _experiment(settings: Sequence[str], config_dir: str | None) -> Experiment:
+    """The experiment that these overrides compose to.
+
+    Raises:
+        ConfigError: everything that is wrong with them.
+        InputError: they set something that no image shows.
+    """
+    from mnist_exp.config import composition
+
+    flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
+    experiment = composition.points(composition.parse_arguments([*flags, *settings]))[0].experiment
+    for line in settings:
+        key = line.lstrip("+~").partition("=")[0]
+        if key not in SHOWN and not key.startswith("augmentation."):
+            raise InputError(f"{line}: changes nothing that is drawn", f"allowed: {', '.join(SHOWN)} and augmentation.KEY")
+    return experiment
+
+
+def _by_steps(data: Dataset, experiment: Experiment, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first images, and beside each what the first steps see in its place of a batch.
+
+    Returns:
+        uint8 (count, 1 + STEPS, height, width, channels), and a title for each, (count, 1 + STEPS).
+    """
+    import tensorflow as tf
+
+    from mnist_exp import augmentation
+
+    batch = data.train_images[: max(experiment.training.batch_size, count)]
+    names = np.array(data.class_names)[data.train_labels[: len(batch)]].tolist()
+    columns, titles = [batch], [names]
+    if drawn := augmentation.build(experiment.augmentation, batch.shape[1:], experiment.seed, compiled=False):
+        for step in range(STEPS):
+            draws = drawn.draw(tf.constant(step, tf.int64), len(batch))
+            images = drawn.transform(tf.constant(batch), draws)
+            title = [f"step {step}"] * len(batch)
+            if draws.shares is not None:
+                images = augmentation.mix(images, draws.shares)
+                others = [*names[1:], names[0]]  # as `augmentation.following` has it
+                title = [
+                    f"{100 * share:.0f} % {own}, {100 - 100 * share:.0f} % {other}"
+                    for share, own, other in zip(draws.shares.numpy(), names, others, strict=True)
+                ]
+            columns.append(images.numpy())
+            titles.append(title)
+    return np.stack(columns, axis=1)[:count], np.array(titles).T[:count]
+
+
+def _flat(rows: np.ndarray) -> np.ndarray:
+    """(rows, columns, …) → (rows * columns, …)."""
+    return rows.reshape(-1, *rows.shape[2:])
 
 
 def _facts(data: Dataset) -> Table:
@@ -96,8 +157,9 @@ def _balance(data: Dataset) -> Table:
     return table
 
 
-def _draw(images: np.ndarray, titles: Sequence[str], path: Path) -> None:
+def _draw(images: np.ndarray, titles: Sequence[str], path: Path, columns: int) -> None:
     from mnist_exp.report.images import plate
 
-    columns = min(10, round(len(images) ** 0.5)) if len(images) <= 16 else 10
+    if columns == 1:
+        columns = min(10, round(len(images) ** 0.5)) if len(images) <= 16 else 10
     files.write(path, plate(images, titles, columns))
