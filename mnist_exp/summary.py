@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 Count = Annotated[int, Field(ge=0)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -72,4 +72,11 @@ class Summary(Part):
     wall_seconds: float
     images_per_second: float
     settings: dict[str, JsonValue]  # the configuration by dotted key; of an ensemble, in what its members agree
-    members: list[MemberSummary] | None  # of an ensemble
+    members: Annotated[list[MemberSummary], Field(min_length=2)] | None  # of an ensemble
+
+    @field_validator("members")
+    @classmethod
+    def _either(cls, members: list[MemberSummary] | None, others: ValidationInfo) -> list[MemberSummary] | None:
+        if (members is None) == (others.data.get("seed") is None):
+            raise ValueError("a run has a seed, and an ensemble members")
+        return members

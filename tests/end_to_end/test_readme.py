@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
 QUICK = ["dataset.limit=600", "training.epochs=1", "progress=quiet"]
-NOT_TRAINING = {"show", "watch", "diff", "compare", "track", "data", "resume", "--cfg", "--help"}
+NOT_TRAINING = {"show", "watch", "diff", "compare", "ensemble", "track", "data", "resume", "--cfg", "--help"}
 
 
 def commands_of(text: str) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from tests.conftest import TINY, Command
 
 SUMMARY_KEYS = {
     "schema", "name", "status", "seed", "config_hash", "dataset", "model", "test", "validation", "epochs", "best_epoch",
-    "train_seconds", "wall_seconds", "images_per_second", "settings",
+    "train_seconds", "wall_seconds", "images_per_second", "settings", "members",
 }  # fmt: skip
 FILES = {
     "config.yaml", "overrides.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "model.keras",
@@ -47,10 +47,11 @@ def test_the_directory_is_complete_and_nothing_else(trained: Path) -> None:
 def test_the_summary_has_its_schema_and_agrees_with_the_predictions(trained: Path) -> None:
     summary = json.loads((trained / "summary.json").read_text())
     assert set(summary) == SUMMARY_KEYS
-    assert summary["schema"] == 2
+    assert summary["schema"] == 3
     assert summary["status"] == "completed"
     assert set(summary["dataset"]) == {"name", "sha256", "labels_sha256", "split_sha256", "train", "validation", "test"}
     assert summary["settings"] == flat(yaml.safe_load((trained / "config.yaml").read_text()))
+    assert summary["members"] is None
     assert set(summary["model"]) == {"name", "parameters"}
     assert set(summary["test"]) == set(summary["validation"]) == {"n", "errors", "error_percent", "ci95", "loss"}
     assert (summary["dataset"]["train"], summary["dataset"]["validation"], summary["test"]["n"]) == (550, 50, 10_000)

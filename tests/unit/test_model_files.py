@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mnist_exp import model_files
 from mnist_exp.errors import InputError, IntegrityError
+from tests.unit.members import archive
 
 Config = dict[str, Any]
 
@@ -34,20 +35,6 @@ def functional(*layers: Config, **more: Any) -> Config:
     config = {"name": "outer", "trainable": True, "layers": list(layers), "input_layers": [], "output_layers": []}
     module = "keras.src.models.functional"
     return {"module": module, "class_name": "Functional", "config": config, "registered_name": "Functional", **more}
-
-
-def archive(
-    path: Path, config: Config | str, parts: dict[str, bytes] | None = None, compression: int = zipfile.ZIP_STORED
-) -> Path:
-    content = {
-        "metadata.json": b"{}",
-        "config.json": (config if isinstance(config, str) else json.dumps(config)).encode(),
-        "model.weights.h5": b"weights",
-    }
-    with zipfile.ZipFile(path, "w", compression) as file:
-        for name, part in (content | (parts or {})).items():
-            file.writestr(name, part)
-    return path
 
 
 def refused(path: Path) -> str:

@@ -144,6 +144,7 @@ ALLOWED = {
         ("validation", None),
         ("best_epoch", None),
         ("best_epoch", -1),
+        ("members", None),
         *((key, "x") for key in ("name", "config_hash", "sha256", "labels_sha256", "split_sha256")),
         *((key, -1) for key in ("loss", "train_seconds", "wall_seconds", "images_per_second")),
     ]
@@ -159,6 +160,23 @@ def test_any_damage_to_a_summary_is_told_not_raised(tmp_path: Path) -> None:
         assert record.summary is None, content
         assert record.status == "unreadable"
         assert str(record.cause).startswith("summary.json: ")
+
+
+def test_a_run_has_a_seed_and_an_ensemble_members(tmp_path: Path) -> None:
+    member = {"run": "../a", "name": "a", "seed": 1, "config_hash": "0"}
+    for seed, members, sound in [
+        (7, None, True),
+        (None, [member, member], True),
+        (7, [member, member], False),
+        (None, None, False),
+        (None, [member], False),
+        (None, [member, member | {"seed": "1"}], False),
+        (None, [member, {}], False),
+    ]:
+        files.write_json(Run(tmp_path).summary, summary(seed=seed, members=members))
+        record = runs.read(tmp_path)
+        assert (record.summary is not None) == sound
+        assert sound or str(record.cause).startswith(("summary.json: members", "summary.json: seed")), record.cause
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""Runs that an ensemble can be made of, though nobody trained them: what an ensemble looks at before Keras is started."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnist_exp import files, runs
+from mnist_exp.datasets.dataset import Dataset, split
+from mnist_exp.runs import Run
+from tests.unit.made import TEST_IMAGES, answered, finished
+
+TRAIN_LABELS = (np.arange(60_000) % 10).astype(np.uint8)
+# The images of the made-up runs: their labels are what `answered` says.
+DATA = Dataset(
+    name="mnist",
+    sha256="a",
+    file_sha256={},
+    train_images=np.zeros((60_000, 1, 1, 1), np.uint8),
+    train_labels=TRAIN_LABELS,
+    test_images=np.zeros((TEST_IMAGES, 1, 1, 1), np.uint8),
+    test_labels=(np.arange(TEST_IMAGES) % 10).astype(np.uint8),
+    class_names=tuple("0123456789"),
+    mislabelled=None,
+)
+MODEL = {"module": "keras.src.models.functional", "class_name": "Functional", "config": {}, "registered_name": "Functional"}
+
+
+def archive(path: Path, config: Any, parts: dict[str, bytes] | None = None, compression: int = zipfile.ZIP_STORED) -> Path:
+    """A model file of that configuration, as JSON or as text, with other parts besides or instead."""
+    content = {
+        "metadata.json": b"{}",
+        "config.json": (config if isinstance(config, str) else json.dumps(config)).encode(),
+        "model.weights.h5": b"weights",
+    }
+    with zipfile.ZipFile(path, "w", compression) as file:
+        for name, part in (content | (parts or {})).items():
+            file.writestr(name, part)
+    return path
+
+
+def member(directory: Path, wrong: range, *overrides: str) -> Path:
+    """A completed run that has these of the made-up test images wrong."""
+    finished(directory, len(wrong), *overrides, validation_errors=10)
+    answered(directory, wrong)
+    run = Run(directory)
+    summary = runs.read_json(run.summary)
+    settings = summary["settings"]
+    parts = split(TRAIN_LABELS, settings["dataset.limit"], settings["dataset.validation"], settings["dataset.split_seed"])
+    summary["dataset"]["split_sha256"] = parts.sha256
+    files.write_json(run.summary, summary)
+    archive(run.model, MODEL)
+    return directory
+
+
+def ensemble_of(directory: Path, *members: Path, errors: int = 50) -> Path:
+    """A completed ensemble, as far as comparison reads it."""
+    finished(directory, errors, validation_errors=5)
+    run = Run(directory)
+    summaries = [runs.read_json(Run(one).summary) for one in members]
+    summary = runs.read_json(run.summary)
+    told = [{key: one[key] for key in ("name", "seed", "config_hash")} for one in summaries]
+    settings = {key: value for key, value in summaries[0]["settings"].items() if key != "seed"}
+    changes = {
+        "name": "ensemble",
+        "seed": None,
+        "config_hash": "e" * 16,
+        "dataset": summaries[0]["dataset"],
+        "model": {"name": "ensemble", "parameters": 2000},
+        "settings": settings | {"name": "ensemble", "ensemble.members": len(members)},
+        "members": [{"run": f"../{one.name}", **known} for one, known in zip(members, told, strict=True)],
+    }
+    files.write_json(run.summary, summary | changes)
+    run.config.unlink()
+    run.ensemble.write_text("name: ensemble\nmembers: []\n")
+    return directory
