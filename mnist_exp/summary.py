@@ -1,8 +1,8 @@
 """summary.json, schema 3: the result of a completed run, with its settings: all that a comparison reads of it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 Count = Annotated[int, Field(ge=0)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -73,6 +73,14 @@ class Summary(Part):
     images_per_second: float
     settings: dict[str, JsonValue]  # the configuration by dotted key; of an ensemble, in what its members agree
     members: Annotated[list[MemberSummary], Field(min_length=2)] | None  # of an ensemble
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before_ensembles(cls, content: Any) -> Any:
+        """Schema 2 is schema 3 without members."""
+        if isinstance(content, dict) and content.get("schema") == 2 and "members" not in content:
+            return content | {"schema": 3, "members": None}
+        return content
 
     @field_validator("members")
     @classmethod

@@ -95,6 +95,15 @@ def test_present_summary_means_complete(tmp_path: Path) -> None:
     assert found.model_dump(mode="json") == summary()
 
 
+def test_a_summary_of_schema_2_is_one_without_members(tmp_path: Path) -> None:
+    runs.write_status(Run(tmp_path), "completed")
+    older = {key: value for key, value in summary(schema=2).items() if key != "members"}
+    files.write_json(Run(tmp_path).summary, older)
+    found = runs.read(tmp_path).summary
+    assert found is not None
+    assert found.model_dump(mode="json") == summary()
+
+
 def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
     run = Run(tmp_path)
     runs.write_status(run, "running")
