@@ -53,7 +53,7 @@ def render(
         template,
         scripts=[*([vega.bundle(), page.script("charts.js")] if drawn else []), page.script("table.js")],
         view=view,
-        caption="; ".join(caption(view.board)),
+        caption="; ".join(caption(view.board, verdicts=True)),
         marks={mark.label: mark for mark in view.marks},
         labels={one.rank: one.label for one in view.configurations},
         reports=[_reports(path, line.group) for line in view.board.lines],

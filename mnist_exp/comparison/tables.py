@@ -41,7 +41,7 @@ def show(board: Board, columns: Sequence[Column], console: Console) -> None:
         kept, table = _fitting(columns, console.width)
         console.print(table)
         left_out = [column.heading for column in columns if column not in kept]
-        notes = caption(board) + ([f"too wide for this terminal: {', '.join(left_out)}"] if left_out else [])
+        notes = caption(board, _judged(kept)) + ([f"too wide for this terminal: {', '.join(left_out)}"] if left_out else [])
         console.print(terminal.cell("; ".join(notes), style="italic"))
     for apart in board.apart:
         console.print(terminal.cell(_told(apart)))
@@ -55,8 +55,13 @@ def drawn(board: Board, columns: Sequence[Column]) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def caption(board: Board) -> list[str]:
-    """How to read a board."""
+def _judged(columns: Sequence[Column]) -> bool:
+    """Whether verdicts are among the columns."""
+    return any(column.key == "significance" for column in columns)
+
+
+def caption(board: Board, verdicts: bool) -> list[str]:
+    """How to read a board, with its verdicts or without them."""
     order = "lowest" if board.metric.lower_is_better else "highest"
     mean = "mean " if board.repeated else ""
     notes = [f"ranked by {order} {mean}{board.metric.heading}"]
@@ -68,7 +73,7 @@ def caption(board: Board) -> list[str]:
     if len(board.lines) < board.total:
         notes.append(f"{len(board.lines):,} of {board.total:,} are shown")
     tested = [line.verdict for line in board.lines if line.verdict is not None and line.verdict.test is not None]
-    if tested:
+    if tested and verdicts:
         tests = " and ".join(dict.fromkeys(TESTS[verdict.test] for verdict in tested if verdict.test is not None))
         notes.append(f"p by {tests}" + (f", corrected by Holm over {len(tested)} comparisons" if len(tested) > 1 else ""))
         if any(verdict.test == "McNemar" for verdict in tested):
@@ -82,7 +87,7 @@ def markdown(board: Board, columns: Sequence[Column]) -> str:
     if columns:
         rows = [[column.heading for column in columns], ["---"] * len(columns), *_rows(columns)]
         lines += ["| " + " | ".join(_markdown(text) for text in row) + " |" for row in rows]
-        lines += ["", f"*{_markdown('; '.join(caption(board)))}*"]
+        lines += ["", f"*{_markdown('; '.join(caption(board, _judged(columns))))}*"]
     lines += [f"- {_markdown(_told(apart))}" for apart in board.apart]
     return "\n".join(lines)
 
@@ -92,7 +97,7 @@ def latex(board: Board, columns: Sequence[Column]) -> str:
     form = "".join("l" if column.justify == "left" else "r" for column in columns)
     rows = [" & ".join(_latex(text) for text in row) + r" \\" for row in _rows(columns)]
     heading = " & ".join(_latex(column.heading) for column in columns) + r" \\"
-    notes = [f"% {terminal.plain(note)}" for note in [*caption(board), *map(_told, board.apart)]]
+    notes = [f"% {terminal.plain(note)}" for note in [*caption(board, _judged(columns)), *map(_told, board.apart)]]
     return "\n".join(
         [*notes, rf"\begin{{tabular}}{{{form}}}", r"\toprule", heading, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
     )

@@ -45,7 +45,7 @@ def on_page(board: Board, page: Path) -> dict[str, Any]:
         }
         for place, line in enumerate(board.lines)
     ]
-    return {"columns": shown, "rows": rows, "caption": "; ".join(caption(board))}
+    return {"columns": shown, "rows": rows, "caption": "; ".join(caption(board, verdicts=True))}
 
 
 def _difference(verdict: Verdict | None) -> str:
