@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp import runs
-from mnist_exp.config.identity import flat
+from mnist_exp.config.identity import flat, layered, list_of
 from mnist_exp.runs import Record, Run
 
 # The label, which stands in the name of the directory, and where and how a run was shown and told of.
@@ -24,13 +24,13 @@ class Row:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """By dotted key; none where the run has no result and its config.yaml cannot be read."""
+        """By dotted key, `layered`; none where the run has no result and its config.yaml cannot be read."""
         if self.record.summary is not None:
-            return self.record.summary.settings
+            return layered(self.record.summary.settings)
         try:
             found = flat(runs.read_config(Run(self.record.directory)))
             json.dumps(found, default=str)  # an anchor that contains itself is valid YAML, and refused here
-            return found
+            return layered(found)
         except (ValueError, RecursionError, TypeError):
             return {}
 
@@ -55,7 +55,7 @@ def differing(rows: Sequence[Row], apart_from: frozenset[str] = frozenset()) -> 
     """The keys in which the rows differ, in the order of the configuration.
 
     Where rows chose different options of a group, its `name` says so; a setting of that group is a difference only if it
-    differs between rows that chose the same option.
+    differs between rows that chose the same option, and one of a layer only between lists of the same kinds of layers.
     """
     known = [row.settings for row in rows if row.settings]
     hidden = NOT_SETTINGS | apart_from
@@ -64,9 +64,9 @@ def differing(rows: Sequence[Row], apart_from: frozenset[str] = frozenset()) -> 
 
 
 def _differs(key: str, known: Sequence[dict[str, Any]]) -> bool:
-    option = f"{key.partition('.')[0]}.name"
+    option, listed = f"{key.partition('.')[0]}.name", list_of(key)
     values: dict[str, set[str]] = {}
     for settings in known:
-        chosen = "" if key == option else repr(settings.get(option))
+        chosen = "" if key == option else repr((settings.get(option), listed and settings.get(listed)))
         values.setdefault(chosen, set()).add(repr(settings.get(key)))
     return any(len(different) > 1 for different in values.values())

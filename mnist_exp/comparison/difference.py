@@ -12,7 +12,7 @@ import numpy as np
 from mnist_exp import runs
 from mnist_exp.comparison import NOT_SETTINGS
 from mnist_exp.comparison.paired import Predictions, check_told, difference_interval, load_predictions, mcnemar_exact
-from mnist_exp.config.identity import flat
+from mnist_exp.config.identity import flat, is_layers, layered, matched, own_layers
 from mnist_exp.config.problems import show as typed
 from mnist_exp.environment import DECIDES_WEIGHTS
 from mnist_exp.errors import InputError, IntegrityError, UserError
@@ -23,6 +23,7 @@ from mnist_exp.training.history import Epoch
 RECORDED = ("git", *DECIDES_WEIGHTS, "cores")  # of environment.json; the rest is of the moment, as when it started
 # A mapping that people wrote is smaller; an anchor of YAML can make one endless, a number too long to print.
 MOST_VALUES, DEEPEST, MOST_BITS = 10_000, 20, 1000
+MOST_LAYERS = 4  # that are told one by one
 
 Measure = Literal["validation", "training"]  # error by epoch
 
@@ -95,8 +96,7 @@ def read(a: Run, b: Run) -> Difference:
         images = _images(left, right)
     except InputError as reason:
         without = reason.cause
-    settings = differences(left.settings, right.settings) if left.settings and right.settings else {}
-    settings = {key: values for key, values in settings.items() if key.partition(".")[0] not in NOT_SETTINGS}
+    settings = _settings(left.settings, right.settings) if left.settings and right.settings else {}
     environment = differences(left.environment, right.environment) if left.environment and right.environment else {}
     return Difference(left, right, settings, environment, images, without)
 
@@ -109,6 +109,17 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, dict[st
         if len(values) < 2 or repr(values["a"]) != repr(values["b"]):
             found[key] = values
     return found
+
+
+def _settings(a: dict[str, Any], b: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings in which two runs differ; of lists of layers of other kinds, those that only one has, if they are few."""
+    sides = layered(a), layered(b)
+    found = {key: values for key, values in differences(*sides).items() if matched(key, *sides)}
+    for key, values in found.items():
+        for name, own, other in (("a", a.get(key), b.get(key)), ("b", b.get(key), a.get(key))):
+            if is_layers(own) and is_layers(other) and 0 < len(alone := own_layers(own, other)) <= MOST_LAYERS:
+                values[name] += f", alone: {', '.join(map(typed, alone))}"
+    return {key: values for key, values in found.items() if key.partition(".")[0] not in NOT_SETTINGS}
 
 
 def measure(difference: Difference) -> Measure:

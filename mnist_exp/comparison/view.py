@@ -10,6 +10,7 @@ import numpy as np
 from mnist_exp.comparison import Row, records
 from mnist_exp.comparison.board import Board, Line, shown_metrics
 from mnist_exp.comparison.fields import Metric
+from mnist_exp.config.identity import brief
 from mnist_exp.report.configurations import Configuration, Curve, legend
 from mnist_exp.report.encodings import Mark
 from mnist_exp.report.settings import short
@@ -113,8 +114,7 @@ def _label(told: Mapping[str, Any]) -> str:
     """The settings that differ, in short: a group by its option alone; else the name."""
     parts = []
     for key, value in told["settings"].items():
-        group, _, name = key.rpartition(".")
-        parts.append(short(value) if name == "name" and group else f"{name}={short(value)}")
+        parts.append(short(value) if key.endswith(".name") else f"{brief(key)}={short(value)}")
     label = " ".join(parts) or str(told["name"])
     return label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 1]}…"
 

@@ -1,8 +1,10 @@
 """What an experiment is, apart from its label, its place and how it is shown: what a checkpoint must be of, and a hash."""
 
+import difflib
 import hashlib
 import json
-from typing import Any
+import re
+from typing import Any, TypeGuard
 
 from mnist_exp.config.schema import Experiment
 
@@ -17,6 +19,7 @@ NOT_IDENTITY: dict[str, Any] = {
     "tracker": True,
     "training": {"checkpoint_every"},
 }
+ELEMENT = re.compile(r"\.\d+(\.|$)")  # of a list, in a dotted key
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
@@ -41,7 +44,8 @@ def config_hash(experiment: Experiment) -> str:
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """The keys in which two identities differ, each with both values: "seed: 7 → 8"."""
     absent = object()
-    keys = dict.fromkeys([*before, *now])
+    before, now = layered(before), layered(now)
+    keys = [key for key in dict.fromkeys([*before, *now]) if matched(key, before, now)]
     differing = [key for key in keys if before.get(key, absent) != now.get(key, absent)]
     return [f"{key}: {before.get(key, 'absent')} → {now.get(key, 'absent')}" for key in differing]
 
@@ -53,3 +57,58 @@ def flat(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
         key = f"{prefix}{name}"
         leaves |= flat(value, f"{key}.") if isinstance(value, dict) else {key: value}
     return leaves
+
+
+def layered(settings: dict[str, Any]) -> dict[str, Any]:
+    """Flat settings for people: in place of each list of layers, a word for their kinds, and the settings of each layer.
+
+    So "model.layers" becomes "11 layers 3fa2c1", the same for all lists of these kinds in this order, and what may differ
+    between such lists follows by the keys of overrides: "model.layers.0.filters".
+    """
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if not is_layers(value):
+            found[key] = value
+            continue
+        leaves = _leaves(value, key)
+        kinds = {name: kind for name, kind in leaves.items() if name.endswith(".name")}
+        digest = hashlib.sha256(repr(kinds).encode(errors="surrogatepass")).hexdigest()[:6]
+        found[key] = f"{len(value)} {brief(key)} {digest}"
+        found |= {name: leaf for name, leaf in leaves.items() if name not in kinds}
+    return found
+
+
+def is_layers(value: Any) -> TypeGuard[list[dict[Any, Any]]]:
+    """Whether a setting is a list of sections."""
+    return isinstance(value, list) and bool(value) and all(isinstance(layer, dict) for layer in value)
+
+
+def _leaves(layers: list[dict[Any, Any]], key: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for number, layer in enumerate(layers):
+        for name, value in flat(layer, f"{key}.{number}.").items():
+            found |= _leaves(value, name) if is_layers(value) else {name: value}
+    return found
+
+
+def list_of(key: str) -> str | None:
+    """The list in which a key of `layered` settings lies."""
+    listed = ELEMENT.split(key, maxsplit=1)[0]
+    return None if listed == key else listed
+
+
+def matched(key: str, *settings: dict[str, Any]) -> bool:
+    """Whether a key stands in the same list in all of these `layered` settings, or in none; other lists are told as such."""
+    listed = list_of(key)
+    return listed is None or len({repr(one.get(listed)) for one in settings}) == 1
+
+
+def brief(key: str) -> str:
+    """A key without its section: learning_rate, layers.0.filters."""
+    return key[(list_of(key) or key).rfind(".") + 1 :]
+
+
+def own_layers(layers: list[Any], others: list[Any]) -> list[Any]:
+    """The layers that a list has and another, read side by side, has not."""
+    matcher = difflib.SequenceMatcher(None, [repr(layer) for layer in others], [repr(layer) for layer in layers], False)
+    return [layer for tag, _, _, begin, end in matcher.get_opcodes() if tag != "equal" for layer in layers[begin:end]]

@@ -1,6 +1,7 @@
 """A sweep's directory and its sweep.yaml: which point is which job, by a number and a directory that stay."""
 
 import contextlib
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mnist_exp import files, runs
 from mnist_exp.config.execution import Point
-from mnist_exp.config.identity import config_hash
+from mnist_exp.config.identity import brief, config_hash
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.runs import Run
@@ -137,11 +138,10 @@ def slug(point: Point) -> str:
     parts = [point.experiment.name]
     for line in point.swept:
         key, _, value = line.lstrip("+~").partition("=")
-        name = key.rpartition(".")[2]
         if key == "seed":
             continue
         if "." in key:
-            parts.append(f"{name}={_short(value)}")
+            parts.append(f"{brief(key)}={_short(value)}")
         elif value not in parts:  # the option of a group speaks for itself
             parts.append(value)
     parts.append(f"s{point.experiment.seed}")
@@ -149,11 +149,11 @@ def slug(point: Point) -> str:
 
 
 def _short(value: str) -> str:
-    """A number to four digits, a list without its brackets."""
+    """A number to four digits, a list without its brackets, of sections a hash."""
     try:
         return f"{float(value):.4g}"
     except ValueError:
-        return value.strip("[]")
+        return hashlib.sha256(value.encode()).hexdigest()[:6] if "{" in value else value.strip("[]")
 
 
 def write(sweep: Sweep, plan: Plan) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp import config, files, runs, terminal
-from mnist_exp.config.identity import config_hash, flat
+from mnist_exp.config.identity import config_hash, flat, layered
 from mnist_exp.errors import IntegrityError, UserError
 from mnist_exp.runs import Record, Run
 from mnist_exp.summary import Summary
@@ -73,7 +73,7 @@ def of_run(run: Run) -> Account:
     started = _seconds(environment.get("started"), changed)
     try:
         tree = runs.read_config(run)
-        settings = _settings(record, {name: value for name, value in tree.items() if name != "tracker"})
+        settings = layered(_settings(record, {name: value for name, value in tree.items() if name != "tracker"}))
         epochs = _epochs(run, started)
     except (ValueError, RecursionError) as error:
         cause = " ".join(str(error).split())
