@@ -96,7 +96,7 @@ def read(a: Run, b: Run) -> Difference:
         images = _images(left, right)
     except InputError as reason:
         without = reason.cause
-    settings = _settings(left.settings, right.settings) if left.settings and right.settings else {}
+    settings = _settings_apart(left.settings, right.settings) if left.settings and right.settings else {}
     environment = differences(left.environment, right.environment) if left.environment and right.environment else {}
     return Difference(left, right, settings, environment, images, without)
 
@@ -111,7 +111,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, dict[st
     return found
 
 
-def _settings(a: dict[str, Any], b: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _settings_apart(a: dict[str, Any], b: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The settings in which two runs differ; of lists of layers of other kinds, those that only one has, if they are few."""
     sides = layered(a), layered(b)
     found = {key: values for key, values in differences(*sides).items() if matched(key, *sides)}

@@ -100,7 +100,7 @@ def _configuration(line: Line, told: Mapping[str, Any], metric: Metric) -> Confi
     values = line.group.values(metric)
     return Configuration(
         rank=line.rank,
-        label=f"{line.rank} · {_label(told)}",
+        label=f"{line.rank} · {_label(told, line.group.rows[0].settings)}",
         settings=told["settings"],
         errors=[] if values is None else values.tolist(),
         mean=told["ranked_by"]["mean"],
@@ -110,10 +110,12 @@ def _configuration(line: Line, told: Mapping[str, Any], metric: Metric) -> Confi
     )
 
 
-def _label(told: Mapping[str, Any]) -> str:
-    """The settings that differ, in short: a group by its option alone; else the name."""
+def _label(told: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    """The settings that differ, in short: a group by its option alone, nothing of what is not there; else the name."""
     parts = []
     for key, value in told["settings"].items():
+        if value is None and key not in known:
+            continue
         parts.append(short(value) if key.endswith(".name") else f"{brief(key)}={short(value)}")
     label = " ".join(parts) or str(told["name"])
     return label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 1]}…"

@@ -14,6 +14,7 @@ from mnist_exp import cli, comparison, files, runs
 from mnist_exp.comparison.board import compare
 from mnist_exp.comparison.paired import load_probabilities, mcnemar_exact
 from mnist_exp.comparison.statistics import holm
+from mnist_exp.comparison.view import View
 from mnist_exp.ensemble import members, standing
 from mnist_exp.ensemble.members import Ensemble
 from mnist_exp.errors import InputError, IntegrityError, UserError
@@ -206,6 +207,13 @@ def test_compare_lists_it_as_a_group_of_its_own(place: Path, capfd: pytest.Captu
     assert cli.main(["compare", str(place), "--by", "optimizer.name,ensemble.members"]) == 0
     assert cli.main(["compare", str(place), "--by", "model.name", "--columns", "n,model.name"]) == 0
     assert cli.main(["compare", str(place), "--where", "ensemble.members>1", "--columns", "n,name"]) == 0
+
+
+def test_a_page_calls_what_is_no_ensemble_by_its_name(place: Path) -> None:
+    ensemble_of(place / "e", place / "a", place / "b")
+    found = View("x", compare(comparison.gather([place / name for name in "abe"])))
+    assert [one.label for one in found.configurations] == ["1 · members=2", "2 · mlp"]
+    assert [list(one.settings) for one in found.configurations] == [["ensemble.members"]] * 2
 
 
 def test_groups_with_an_ensemble_are_not_paired_by_seed(place: Path) -> None:
