@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from mnist_exp import files
+from mnist_exp import files, plain_yaml
 from mnist_exp.errors import InputError
 from mnist_exp.summary import Summary
 
@@ -25,8 +25,6 @@ STATUS, SUMMARY = "status.json", "summary.json"  # one of them makes a directory
 NO_RUN = "no run"  # what a directory is called that is none
 MAKE_AGAIN = "make it again: mnist-exp ensemble RUN…"  # what an ensemble costs is not worth keeping a state of
 WITHOUT_A_WORD = "its process ended without a word"
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # LibYAML is ten times as fast
-DEEPEST = 100  # levels of what this program writes as YAML, generously
 
 
 @dataclass(frozen=True)
@@ -261,26 +259,12 @@ def read_config(run: Run) -> dict[str, Any]:
     """
     path = run.ensemble if run.ensemble.exists() else run.config
     try:
-        tree = load_yaml(path.read_bytes())
+        tree = plain_yaml.load(path.read_bytes())
     except UNREADABLE as error:
         raise ValueError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}") from None
     if not isinstance(tree, dict):
         raise ValueError(f"{path}: holds no settings")
     return tree
-
-
-def load_yaml(content: bytes) -> Any:
-    """What stands in YAML, of plain types; nothing is built by name.
-
-    Raises:
-        UNREADABLE: it is no YAML, or nested so deeply that LibYAML, which recurses, would end the process.
-    """
-    depth = 0
-    for event in yaml.parse(content, Loader=LOADER):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise ValueError(f"is nested more than {DEEPEST} deep")
-    return yaml.load(content, Loader=LOADER)  # noqa: S506  (a safe loader, by either name)
 
 
 def read_json(path: Path) -> dict[str, Any]:

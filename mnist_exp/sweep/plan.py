@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mnist_exp import files, runs
+from mnist_exp import files, plain_yaml, runs
 from mnist_exp.config.execution import Point
 from mnist_exp.config.identity import brief, config_hash
 from mnist_exp.config.schema import Experiment
@@ -174,7 +174,7 @@ def read(sweep: Sweep) -> Plan:
     """
     again = "the sweep cannot be resumed: its runs can, each by itself with mnist-exp resume RUN"
     try:
-        plan = Plan.model_validate(runs.load_yaml(sweep.plan.read_bytes()))
+        plan = Plan.model_validate(plain_yaml.load(sweep.plan.read_bytes()))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
