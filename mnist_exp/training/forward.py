@@ -49,6 +49,8 @@ class Forward:
             return _Noise(layer, self, self._streams)
         if type(layer) is keras.layers.BatchNormalization:
             return _BatchNorm(layer)
+        if _thins(layer):
+            return _Thin(layer)
         if layer in self._pooled.values():
             return _Convolve(layer)
         if layer in self._pooled:
@@ -124,6 +126,24 @@ class _BatchNorm(keras.layers.Layer):
         return tf.reshape(normal, shape)
 
 
+class _Thin(keras.layers.Layer):
+    """A convolution of 1×1 with strides, without them, of the pixels that it looks at.
+
+    For less than 16 channels, the gradient of its kernel writes past its memory in oneDNN, which TensorFlow 2.21 uses on a
+    CPU, and the process ends by SIGSEGV or SIGABRT: https://github.com/uxlfoundation/oneDNN/issues/6035.
+    """
+
+    def __init__(self, convolution: keras.layers.Conv2D) -> None:
+        super().__init__(dtype=convolution.dtype_policy, name=f"fast_{convolution.name}")
+        self.convolution = convolution
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        layer = self.convolution
+        down, right = layer.strides
+        features = keras.ops.conv(inputs[:, ::down, ::right], layer.kernel)
+        return layer.activation(keras.ops.add(features, layer.bias) if layer.use_bias else features)
+
+
 class _Convolve(keras.layers.Layer):
     """A convolution's products alone; `_PoolAndActivate` does the rest."""
 
@@ -161,6 +181,11 @@ class _PoolAndActivate(keras.layers.Layer):
         return tf.reduce_max(tf.reshape(windows, (-1, rows, high, columns, wide, channels)), axis=(2, 4))
 
 
+def _thins(layer: keras.Layer) -> bool:
+    """Whether a layer is a convolution of 1×1 that passes over pixels."""
+    return type(layer) is keras.layers.Conv2D and layer.kernel_size == (1, 1) and layer.strides != (1, 1)
+
+
 def _pooled_convolutions(network: keras.Model) -> dict[Any, Any]:
     """By max-pooling, the convolution that it alone reads, where pooling may come before the activation."""
     readers: dict[int, list[keras.Layer]] = {}
@@ -169,7 +194,7 @@ def _pooled_convolutions(network: keras.Model) -> dict[Any, Any]:
             readers.setdefault(id(tensor), []).append(layer)
     found = {}
     for layer in network.layers:
-        if type(layer) is keras.layers.Conv2D and layer.activation.__name__ in MONOTONIC:
+        if type(layer) is keras.layers.Conv2D and layer.activation.__name__ in MONOTONIC and not _thins(layer):
             after = readers.get(id(layer.output), [])
             if len(after) == 1 and type(after[0]) is keras.layers.MaxPooling2D:
                 found[after[0]] = layer

@@ -6,6 +6,7 @@ import hypothesis
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -13,6 +14,7 @@ from mnist_exp import models
 from mnist_exp.config import shapes
 from mnist_exp.config.networks import Layer, NetworkConfig
 from mnist_exp.models.network import _Builder
+from mnist_exp.training.forward import Forward
 from tests.conftest import compose
 
 IMAGE = (28, 28, 1)
@@ -144,3 +146,26 @@ def test_shapes_are_kerass(listed: list[dict[str, Any]], image: tuple[int, int, 
                 builder.chain(layers, keras.Input(image))
         return
     assert builder.chain(layers, keras.Input(image)).shape == (None, *told)
+
+
+def test_no_kernel_of_one_pixel_is_trained_with_strides() -> None:
+    """Its gradient by TensorFlow may end the process; what is computed in its place is the same function."""
+    model = built(
+        "[{name:conv,filters:4,kernel_size:1,strides:3,padding:same},{name:activation},{name:max_pool,pool_size:2},"
+        "{name:residual,layers:[{name:conv,filters:3,kernel_size:3,strides:2,padding:same}]},"
+        "{name:conv,filters:3,kernel_size:1,strides:2,padding:valid},{name:flatten},{name:logits}]",
+        "model.dropout=0",
+        "model.activation=tanh",
+    )
+    forward = Forward(model, 7, compiled=False)
+    strided = [
+        layer.name
+        for layer in forward._network.layers
+        if isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (1, 1) and layer.strides != (1, 1)
+    ]
+    assert strided == []
+    assert {"fast_conv_1", "fast_conv_3", "fast_projection_1"} <= {layer.name for layer in forward._network.layers}
+    images = np.random.default_rng(0).integers(0, 256, (5, *IMAGE)).astype(np.uint8)
+    found = np.asarray(forward(tf.constant(images), tf.constant(0, tf.int64)))
+    assert found == pytest.approx(np.asarray(models.logits_of(model)(images)), abs=1e-5)
+    assert found.std() > 0.01
