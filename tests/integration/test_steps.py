@@ -101,4 +101,4 @@ def test_compiled_by_xla_the_steps_are_the_same(network: tuple[str, ...], digits
     (plain_losses, plain), (compiled_losses, compiled_weights) = found
     assert compiled_losses == [pytest.approx(pair, rel=1e-4) for pair in plain_losses]
     for one, other in zip(plain, compiled_weights, strict=True):
-        assert one == pytest.approx(other, abs=1e-4)
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-4)
