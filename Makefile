@@ -15,7 +15,7 @@ STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=% SEEDS=%,$(subst \ ,_,$(MAKEOVER
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison records speedrun screenshots sweep-demo faults constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation records speedrun screenshots sweep-demo faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}' | sort
@@ -58,6 +58,9 @@ benchmark-searches: .venv/.installed-dev ## see whether a search finds more than
 
 benchmark-comparison: .venv/.installed-dev ## measure compare over 100, 1,000 and 10,000 runs
 	@$(BIN)/python -m tests.benchmarks.comparison $(ARGS)
+
+benchmark-augmentation: .venv/.installed-dev ## measure what augmentation takes of a step
+	@$(BIN)/python -m tests.benchmarks.augmentation $(ARGS)
 
 records: SEEDS := 5
 records: .venv/.installed-dev ## train the recipes that hold records and print their table; make records SEEDS=3, again to resume
