@@ -1,30 +1,15 @@
-"""An architecture of the user's own, which needs YAML alone, trained on augmented images."""
+"""The README's network of a user's own, which needs YAML alone, trained on augmented images."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 
-from tests.conftest import Command
+from tests.conftest import ROOT, Command
 from tests.end_to_end.sweeps import sweep_of
 
-NETWORK = """\
-# a network of my own
-name: cnn
-activation: elu
-initializer: he_normal
-dropout: 0.1
-layers:
-  - {name: conv, filters: 2, kernel_size: 5, strides: 2, padding: same}
-  - {name: activation}
-  - name: residual
-    layers:
-      - {name: batch_norm, momentum: 0.9}
-      - {name: conv, filters: 3, kernel_size: 3, strides: 2, padding: same}
-  - {name: global_average_pool}
-  - {name: dropout}
-  - {name: logits}
-"""
+(NETWORK,) = re.findall(r"```yaml\n(# a network of my own\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
 def test_a_network_in_a_yaml_of_ones_own(command: Command, tmp_path: Path) -> None:
@@ -37,8 +22,8 @@ def test_a_network_in_a_yaml_of_ones_own(command: Command, tmp_path: Path) -> No
     sweep = sweep_of(tmp_path)
     runs = [sweep / f"00{number}_my_net_layers.0.filters={filters}_s7" for number, filters in ((1, 2), (2, 4))]
     summaries = [json.loads((run / "summary.json").read_text()) for run in runs]
-    # (25 + 1)·f of the convolution, 4·f of its batch norm, (9·f + 1)·3 and f·3 of the residual, (3 + 1)·10 of the logits
-    assert [summary["model"]["parameters"] for summary in summaries] == [60 * filters + 3 + 40 for filters in (2, 4)]
+    # 26·f of the convolution, 4·f of its batch norm, (9·f + 1)·16 and f·16 of the residual, 17·10 of the logits
+    assert [summary["model"]["parameters"] for summary in summaries] == [190 * filters + 186 for filters in (2, 4)]
     for run in runs:
         with np.load(run / "predictions.npz") as predictions:
             assert predictions["probabilities"].shape == (10_000, 10)
@@ -47,4 +32,4 @@ def test_a_network_in_a_yaml_of_ones_own(command: Command, tmp_path: Path) -> No
 
     wrong = command(*mine, "model.layers.2.layers.1.padding=valid")
     assert wrong.returncode == 2
-    assert wrong.stderr.splitlines()[0].startswith("error: model.layers.2.layers: leave 6×6×3 of 14×14×2, which no stride")
+    assert wrong.stderr.splitlines()[0].startswith("error: model.layers.2.layers: leave 6×6×16 of 14×14×8, which no stride")
