@@ -21,6 +21,7 @@ from mnist_exp.errors import Problem
 
 Shape = tuple[int, ...]  # (height, width, channels), or (features,)
 
+MOST_LAYERS = 1000  # those within residual ones too: each may draw from a stream of random numbers of its own, of 1024
 IMAGES_ALONE = (ConvLayer, MaxPoolLayer, AveragePoolLayer, GlobalAveragePoolLayer, ResidualLayer)
 FEATURES_ALONE = (DenseLayer, LogitsLayer)
 
@@ -58,8 +59,10 @@ def layers_fit(model: NetworkConfig, image_shape: Shape) -> None:
     """Follow an image through a list of layers to the logits.
 
     Raises:
-        Unfit: the first layer that cannot be given what comes before it, or that there are no logits.
+        Unfit: the first layer that cannot be given what comes before it; or that there are no logits, or too many layers.
     """
+    if (count := sum(1 for _ in every(model.layers))) > MOST_LAYERS:
+        raise unfit("model.layers", f": {count:,} layers, with those within residual ones", f"{MOST_LAYERS:,} at most")
     names = [layer.name for layer in model.layers]
     behind = names[names.index("logits") + 1 :] if "logits" in names else []
     if "logits" not in names or set(behind) - {"batch_norm"}:

@@ -48,6 +48,7 @@ def test_layers_that_fit(layers: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize(
     ("layers", "cause", "remedy"),
     [
+        ([*[residual(*[ACTIVATION] * 400)] * 3, FLATTEN, LOGITS], "model.layers: 1,205 layers, with those", "1,000 at most"),
         ([FLATTEN], "model.layers: the network must end with its logits", "- {name: logits} as the last"),
         ([FLATTEN, LOGITS, ACTIVATION], "model.layers: the network must end with its logits", "- {name: logits}"),
         ([FLATTEN, LOGITS, LOGITS], "model.layers: the network must end with its logits", "- {name: logits}"),
