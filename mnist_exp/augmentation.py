@@ -14,10 +14,9 @@ from scipy.special import betaincinv
 
 from mnist_exp.config.schema import AnyAugmentation, NoAugmentationConfig, RandomAugmentationConfig
 
-OWN = 2**32  # added to the seed, which is smaller: dropout draws from the same generator
-STREAMS = 1024  # of random numbers in a step; the last ones are never dropout's
+STREAMS = 1024  # of random numbers in a step; the network's own count from the first
 LEVELS = 4096  # of the shares in which images are mixed
-AFFINE, ELASTIC, CUT, CUT_PLACES, MIX = range(5)
+AFFINE, ELASTIC, CUT, CUT_PLACES, MIX = range(STREAMS - 5, STREAMS)
 
 
 class Draws(NamedTuple):
@@ -36,20 +35,17 @@ class Draws(NamedTuple):
 class Augmentation:
     """The transforms of a configuration."""
 
-    def __init__(self, config: RandomAugmentationConfig, image_shape: tuple[int, ...], seed: int, compiled: bool) -> None:
+    def __init__(self, config: RandomAugmentationConfig, image_shape: tuple[int, ...], seed: int) -> None:
         """Prepare what is the same at every step.
 
         Args:
             config: how much of each; 0 is none.
             image_shape: (height, width, channels).
             seed: of everything drawn.
-            compiled: by XLA, which then draws other numbers.
         """
         self._config = config
         self._height, self._width = image_shape[:2]
         self._seed = seed
-        # XLA reads the lower 32 bits of each number of a key: the seed alone does not set them apart from dropout's.
-        self._first_stream = STREAMS - 1 - MIX if compiled else 0
 
     def draw(self, step: tf.Tensor, count: int) -> Draws:
         """What happens to a batch of so many images at a step, an int64 scalar."""
@@ -116,12 +112,12 @@ class Augmentation:
         return tf.gather(table, levels)
 
     def _key(self, step: tf.Tensor, stream: int) -> tf.Tensor:
-        return tf.stack([tf.constant(OWN + self._seed, tf.int64), step * STREAMS + self._first_stream + stream])
+        return tf.stack([tf.constant(self._seed, tf.int64), step * STREAMS + stream])
 
 
-def build(config: AnyAugmentation, image_shape: tuple[int, ...], seed: int, compiled: bool) -> Augmentation | None:
+def build(config: AnyAugmentation, image_shape: tuple[int, ...], seed: int) -> Augmentation | None:
     """What a configuration asks for; None where that is nothing."""
-    return None if isinstance(config, NoAugmentationConfig) else Augmentation(config, image_shape, seed, compiled)
+    return None if isinstance(config, NoAugmentationConfig) else Augmentation(config, image_shape, seed)
 
 
 def identity(size: tuple[int, int]) -> tf.Tensor:

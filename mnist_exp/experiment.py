@@ -153,7 +153,7 @@ def _trainer(experiment: Experiment, data: Dataset, parts: Split, towers: int, c
         images=images,
         labels=labels,
         batch_size=training.batch_size,
-        augmentation=augmentation.build(experiment.augmentation, data.train_images.shape[1:], experiment.seed, compiled),
+        augmentation=augmentation.build(experiment.augmentation, data.train_images.shape[1:], experiment.seed),
         label_smoothing=training.label_smoothing,
         ema_decay=training.ema_decay,
         seed=experiment.seed,

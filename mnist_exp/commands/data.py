@@ -102,7 +102,7 @@ def _by_steps(data: Dataset, experiment: Experiment, count: int) -> tuple[np.nda
     batch = data.train_images[: max(experiment.training.batch_size, count)]
     names = np.array(data.class_names)[data.train_labels[: len(batch)]].tolist()
     columns, titles = [batch], [names]
-    if drawn := augmentation.build(experiment.augmentation, batch.shape[1:], experiment.seed, compiled=False):
+    if drawn := augmentation.build(experiment.augmentation, batch.shape[1:], experiment.seed):
         for step in range(STEPS):
             draws = drawn.draw(tf.constant(step, tf.int64), len(batch))
             images = drawn.transform(tf.constant(batch), draws)

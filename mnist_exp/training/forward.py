@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from mnist_exp import models
+from mnist_exp.augmentation import STREAMS
 
 # Never decreasing, so the largest of four activations is the activation of the largest: pooling first leaves a quarter of
 # the elements to shift and activate, and the function is the same, and so is its gradient except between equals.
@@ -59,7 +60,7 @@ class Forward:
 
     def key(self, stream: int) -> tf.Tensor:
         """Of a generator of random numbers that are fresh for each call of the network and each stream."""
-        return tf.stack([tf.constant(self._seed, tf.int64), self._number * 1024 + stream])
+        return tf.stack([tf.constant(self._seed, tf.int64), self._number * STREAMS + stream])
 
     def random_bits(self, count: tf.Tensor, stream: int) -> tf.Tensor:
         """uint16 (count,), uniform."""

@@ -38,7 +38,7 @@ def configured(*overrides: str) -> RandomAugmentationConfig:
 
 
 def made(*overrides: str, seed: int = 7) -> Augmentation:
-    return Augmentation(configured(*overrides), (*SIZE, 1), seed, compiled=False)
+    return Augmentation(configured(*overrides), (*SIZE, 1), seed)
 
 
 def drawn(augmentation: Augmentation, step: int = 0, count: int = 8) -> dict[str, np.ndarray]:
@@ -290,22 +290,21 @@ def test_an_option_leaves_the_draws_of_the_others_alone() -> None:
     assert np.array_equal(drawn(made("augmentation=elastic"), 2)["noise"], everything["noise"])
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_no_two_streams_share_a_key(compiled: bool, monkeypatch: pytest.MonkeyPatch, digits: Dataset) -> None:
+def test_no_two_streams_share_a_key(monkeypatch: pytest.MonkeyPatch, digits: Dataset) -> None:
     """Of dropout, noise, and everything that is drawn for the images, over steps and towers, at both ends of the seeds."""
     layers = "[{name:noise,stddev:0.1},{name:dropout},{name:flatten},{name:dropout},{name:logits}]"
     experiment = compose("model=cnn", f"model.layers={layers}", "model.dropout=0.5", *EVERYTHING)
     model = trainer_for(experiment, digits).model
     seeds, steps, towers = (0, 1, 2**32 - 1), (0, 1, 1023, 1024, 10**6), (0, 1)
     pairs = [
-        (Forward(model, seed, compiled), Augmentation(configured(*EVERYTHING), (*SIZE, 1), seed, compiled)) for seed in seeds
+        (Forward(model, seed, compiled=True), Augmentation(configured(*EVERYTHING), (*SIZE, 1), seed)) for seed in seeds
     ]
     keys = []
 
     def kept(own: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
         def key(*arguments: object) -> tf.Tensor:
             found = own(*arguments)
-            keys.append(tuple((found.numpy() % READ_BY_XLA if compiled else found.numpy()).tolist()))
+            keys.append(tuple((found.numpy() % READ_BY_XLA).tolist()))
             return found
 
         return key
@@ -406,7 +405,7 @@ def test_an_augmented_training_is_another(digits: Dataset) -> None:
 
 def test_compiled_by_xla_the_same_draws_make_the_same_images(digits: Dataset) -> None:
     """As on a GPU."""
-    own, images = Augmentation(configured(*EVERYTHING), (*SIZE, 1), 7, compiled=True), tf.constant(digits.train_images[:6])
+    own, images = Augmentation(configured(*EVERYTHING), (*SIZE, 1), 7), tf.constant(digits.train_images[:6])
 
     def changed(draws: Draws) -> tf.Tensor:
         return augmentation.mix(own.transform(images, draws), draws.shares)
@@ -424,6 +423,6 @@ def test_compiled_by_xla_the_same_draws_make_the_same_images(digits: Dataset) ->
 def test_compiled_by_xla_an_augmented_training_is_the_same(digits: Dataset) -> None:
     experiment = compose(*TOWERS, "optimizer=sgd")
     plain, compiled = (trainer_for(experiment, digits, jit) for jit in (False, True))
-    own = plain._graph._augmentation = Augmentation(configured(*EVERYTHING), (*SIZE, 1), 7, compiled=True)
+    own = plain._graph._augmentation = Augmentation(configured(*EVERYTHING), (*SIZE, 1), 7)
     own.draw = tf.function(own.draw, jit_compile=True)  # type: ignore[method-assign]
     assert losses(compiled, 1) == [pytest.approx(pair, rel=1e-3) for pair in losses(plain, 1)]

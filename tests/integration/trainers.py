@@ -52,7 +52,7 @@ def trainer_for(experiment: Experiment, digits: Dataset, compiled: bool = False)
         images,
         labels,
         training.batch_size,
-        augmentation.build(experiment.augmentation, (28, 28, 1), experiment.seed, compiled),
+        augmentation.build(experiment.augmentation, (28, 28, 1), experiment.seed),
         training.label_smoothing,
         training.ema_decay,
         experiment.seed,
