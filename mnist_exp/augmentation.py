@@ -170,8 +170,8 @@ def displacements(noise: tf.Tensor, alpha: float, sigma: float) -> tf.Tensor:
     count, _, height, width = noise.shape
     # A convolution of short lines is a product with a matrix, which a CPU computes several times faster.
     down, along = (gaussian_filter1d(np.eye(side, dtype=np.float32), sigma, axis=0) for side in (height, width))
-    fields = (tf.cast(noise, tf.float32) + 0.5) * (alpha / 128)
-    smooth = tf.matmul(tf.reshape(fields, [-1, width]), tf.constant(along), transpose_b=True)
+    fields = tf.cast(noise, tf.float32) + 0.5
+    smooth = tf.matmul(tf.reshape(fields, [-1, width]), tf.constant(along * (alpha / 128)), transpose_b=True)
     columns = tf.matmul(tf.constant(down), tf.reshape(smooth, [-1, height, width]))
     return tf.reshape(columns, [count, 2, height * width])
 

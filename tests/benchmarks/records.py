@@ -6,6 +6,7 @@ missing, and adds seeds if there are to be more. `record` is the ensemble of its
 
 import argparse
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -35,22 +36,20 @@ HEAD = (
 
 
 def mnist_exp(*arguments: str) -> None:
-    """The command, its progress shown."""
-    subprocess.run([sys.executable, "-m", "mnist_exp", *arguments], check=True)
+    """The command, its progress shown; what ends it otherwise than well ends this too, with its exit code."""
+    done = subprocess.run([sys.executable, "-m", "mnist_exp", *arguments], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
-def train(recipe: str, seeds: int, place: Path) -> list[Path]:
-    """A recipe's runs, by seed, those that are missing trained first.
-
-    Raises:
-        CalledProcessError: a run failed, or the training was interrupted.
-    """
-    points = f"seed=range(1,{seeds + 1})"
+def train(recipe: str, seeds: int, place: Path, overrides: list[str]) -> list[Path]:
+    """A recipe's runs, by seed, those that are missing trained first."""
+    points = [f"seed=range(1,{seeds + 1})", *overrides]
     sweep = sweep_of(place)
     if sweep is None:
-        mnist_exp("-m", f"experiment={recipe}", points, f"runs_dir={place}", f"sweep.name={recipe}")
+        mnist_exp("-m", f"experiment={recipe}", *points, f"runs_dir={place}", f"sweep.name={recipe}")
     else:
-        mnist_exp("resume", str(sweep), points)
+        mnist_exp("resume", str(sweep), *points)
     by_seed = {}
     for path in place.glob("*/*/summary.json"):
         by_seed[json.loads(path.read_text())["seed"]] = path.parent
@@ -110,17 +109,19 @@ def main() -> int:
     parser.add_argument("--members", type=int, default=MEMBERS, help="of the ensemble (default: %(default)s)")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs") / "records", help="default: %(default)s")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in --set device=gpu")
     parser.add_argument("recipes", nargs="*", metavar="recipe", help=f"of {', '.join(RECIPES)} (default: all)")
     arguments = parser.parse_args()
     if unknown := set(arguments.recipes) - set(RECIPES):
         parser.error(f"no such recipe: {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command, which keeps its state and ends
     rows, missed = [], []
     for recipe in arguments.recipes or RECIPES:
         if recipe == "record":  # its members are runs of cnn_best: the same settings, so the same weights
-            runs = train("cnn_best", arguments.members, arguments.runs_dir / "cnn_best")
+            runs = train("cnn_best", arguments.members, arguments.runs_dir / "cnn_best", arguments.set)
             text, error = ensemble_row(arguments.runs_dir / recipe, runs)
         else:
-            text, error = row(recipe, read(train(recipe, arguments.seeds, arguments.runs_dir / recipe)))
+            text, error = row(recipe, read(train(recipe, arguments.seeds, arguments.runs_dir / recipe, arguments.set)))
         rows.append(text)
         missed += [f"{recipe}: {error:.3f} %, wanted ≤ {RECIPES[recipe][0]} %"] if error > RECIPES[recipe][0] else []
     table = "\n".join([f"{machine()}.", "", *HEAD, *rows])
