@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from mnist_exp.comparison.statistics import mean_interval
 from tests.benchmarks.readme import replace_between
 from tests.benchmarks.training import machine
 
@@ -70,11 +70,10 @@ def row(recipe: str, summaries: list[dict[str, Any]]) -> tuple[str, float]:
     """A recipe's line, and its mean error: mean and deviation over seeds, and the interval of the mean (Student)."""
     errors = [summary["test"]["error_percent"] for summary in summaries]
     mean = statistics.mean(errors)
-    spread, interval = f"{mean:.3f}", ""
-    if len(errors) > 1:
-        deviation = statistics.stdev(errors)
-        half = float(stats.t.ppf(0.975, len(errors) - 1)) * deviation / len(errors) ** 0.5
-        spread, interval = f"{mean:.3f} ± {deviation:.3f}", f"{mean - half:.2f} – {mean + half:.2f}"
+    spread, between = f"{mean:.3f}", mean_interval(np.array(errors), least=0)
+    interval = ""
+    if between is not None:
+        spread, interval = f"{mean:.3f} ± {statistics.stdev(errors):.3f}", "{:.2f} – {:.2f}".format(*between)
     return line(recipe, spread, interval, f"{min(errors):.2f} – {max(errors):.2f}", len(errors), summaries), mean
 
 

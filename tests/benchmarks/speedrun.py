@@ -14,8 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from scipy import stats
+import numpy as np
 
+from mnist_exp.comparison.statistics import mean_interval
 from tests.benchmarks.readme import replace_between
 from tests.benchmarks.training import machine, spread
 from tests.benchmarks.tutorial import SHOWN
@@ -76,7 +77,7 @@ def main() -> int:
         print(f"seed {seed}: {ours[-1][0]:.1f} s, {ours[-1][2]:.2f} %", file=sys.stderr, flush=True)
     whole, training, errors = (list(column) for column in zip(*ours, strict=True))
     mean, deviation = statistics.mean(errors), statistics.stdev(errors)
-    half = float(stats.t.ppf(0.975, len(errors) - 1)) * deviation / len(errors) ** 0.5
+    low, high = mean_interval(np.array(errors)) or (mean, mean)
     share = statistics.median(whole) / statistics.median(script)
     lines = [
         f"{machine()}; {len(errors)} seeds, the script {len(script)} times, median (range).",
@@ -85,7 +86,7 @@ def main() -> int:
         "| --- | --- | --- | --- | --- |",
         f"| the tutorial's script, until it first shows 99.0 % | {spread(script, 1)} | | | |",
         f"| `experiment=speedrun`, until its report is written | {spread(whole, 1)} | {share:.2f} | {spread(training, 1)} | "
-        f"{100 - mean:.2f} ± {deviation:.2f} (mean: {100 - mean - half:.2f} – {100 - mean + half:.2f}) |",
+        f"{100 - mean:.2f} ± {deviation:.2f} (mean: {100 - high:.2f} – {100 - low:.2f}) |",
     ]
     print("\n".join(lines))
     if arguments.readme:
