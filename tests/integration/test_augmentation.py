@@ -199,7 +199,7 @@ def test_an_option_draws_what_it_needs() -> None:
     needs = {option: set(drawn(made(f"augmentation={option}"))) for option in OPTIONS}
     assert needs == {"affine": {"matrices"}, "elastic": {"noise"}, "cutout": {"corners"}, "mixup": {"shares"}}
     assert set(drawn(made(*EVERYTHING))) == {"matrices", "noise", "corners", "shares"}
-    assert augmentation.build(compose().augmentation, (*SIZE, 1), 7, False) is None
+    assert augmentation.build(compose().augmentation, (*SIZE, 1), 7) is None
 
 
 @pytest.mark.parametrize(
