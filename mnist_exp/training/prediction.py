@@ -20,14 +20,14 @@ class Predictor:
         """
         self._model = model
         self._towers = towers
-        self._batch = max(BATCH // passes, 1)
+        self._batch = max(BATCH // passes, towers)  # some layers refuse a tower without an image
         signature = [tf.TensorSpec(model.input.shape, tf.uint8)]
         self._predict = tf.function(self._predict_batch, input_signature=signature, autograph=False)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels), n ≥ 1."""
         rest = len(images) % self._batch
-        missing = self._towers - rest if 0 < rest < self._towers else 0  # some layers refuse a tower without an image
+        missing = self._towers - rest if 0 < rest < self._towers else 0
         padded = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
         starts = range(0, len(padded), self._batch)
         found = [self._predict(padded[start : start + self._batch]).numpy() for start in starts]

@@ -108,6 +108,14 @@ def test_a_trainer_predicts_the_mean_in_small_batches(
     assert predicted == pytest.approx(one_tower, abs=1e-6)
 
 
+@pytest.mark.parametrize("passes", [1, 490, 5000])
+def test_no_tower_is_without_an_image_however_many_passes(passes: int, digits: Dataset) -> None:
+    """Ten members over shifts by up to three pixels would leave two images to a batch."""
+    model, images = small(*SMALL), digits.test_images[:11]
+    found = Predictor(model, towers=4, passes=passes)(images)
+    assert found == pytest.approx(np.asarray(model(images)), abs=1e-6)
+
+
 def test_a_trainer_without_shifts_keeps_its_graph(trainer: Callable[..., Trainer]) -> None:
     made = trainer()
     before = made._predict
