@@ -84,23 +84,23 @@ class Augmentation:
         config = self._config
         degrees = math.pi / 180
         most = [config.rotation * degrees, config.shear * degrees, config.scale, config.scale, config.shift, config.shift]
-        uniform = tf.random.stateless_uniform([6, count], self._key(step, AFFINE), -1, 1, tf.float32, "philox")
-        angle, shear, high, wide, down, right = tf.unstack(uniform * tf.constant(most)[:, tf.newaxis])
+        either_way = 2 * self._uniform([6, count], step, AFFINE) - 1
+        angle, shear, high, wide, down, right = tf.unstack(either_way * tf.constant(most)[:, tf.newaxis])
         return inverse_affine(angle, shear, 1 + high, 1 + wide, down, right)
 
     def _noise(self, step: tf.Tensor, count: int) -> tf.Tensor:
         """One byte of noise for each displacement: smoothed, it cannot be told from more."""
         shape = count, 2, self._height, self._width
         words = -(-math.prod(shape) // 8)
-        bits = tf.random.stateless_uniform([words], self._key(step, ELASTIC), None, None, tf.uint64, "philox")
+        bits = tf.random.stateless_uniform([words], self._key(step, ELASTIC), None, None, tf.uint64, alg="philox")
         return tf.reshape(tf.reshape(tf.bitcast(bits, tf.int8), [-1])[: math.prod(shape)], shape)
 
     def _corners(self, step: tf.Tensor, count: int) -> tf.Tensor:
         """Centers are uniform over the image; an image that keeps everything has its square far outside."""
         config = self._config
-        places = tf.random.stateless_uniform([2, count], self._key(step, CUT_PLACES), 0, 1, tf.float32, "philox")
+        places = self._uniform([2, count], step, CUT_PLACES)
         centers = tf.cast(places * tf.constant([[self._height], [self._width]], tf.float32), tf.int32)
-        chosen = tf.random.stateless_uniform([count], self._key(step, CUT), 0, 1, tf.float32, "philox")
+        chosen = self._uniform([count], step, CUT)
         outside = -config.cutout_size
         return tf.transpose(tf.where(chosen < config.cutout_probability, centers - config.cutout_size // 2, outside))
 
@@ -108,8 +108,13 @@ class Augmentation:
         """λ or 1 − λ of Beta(alpha, alpha), whichever is larger: an image keeps its own label above the other's."""
         quantiles = (1 + (np.arange(LEVELS) + 0.5) / LEVELS) / 2
         table = betaincinv(self._config.mixup, self._config.mixup, quantiles).astype(np.float32)
-        levels = tf.random.stateless_uniform([count], self._key(step, MIX), 0, LEVELS, tf.int32, "philox")
+        levels = tf.random.stateless_uniform([count], self._key(step, MIX), 0, LEVELS, tf.int32, alg="philox")
         return tf.gather(table, levels)
+
+    def _uniform(self, shape: list[int], step: tf.Tensor, stream: int) -> tf.Tensor:
+        """float32 from 0 to less than 1, made of bits here: of the same bits, XLA would make other numbers."""
+        bits = tf.random.stateless_uniform(shape, self._key(step, stream), None, None, tf.uint32, alg="philox")
+        return tf.cast(bits & (2**23 - 1), tf.float32) * 2**-23
 
     def _key(self, step: tf.Tensor, stream: int) -> tf.Tensor:
         return tf.stack([tf.constant(self._seed, tf.int64), step * STREAMS + stream])

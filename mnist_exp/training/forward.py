@@ -64,7 +64,7 @@ class Forward:
 
     def random_bits(self, count: tf.Tensor, stream: int) -> tf.Tensor:
         """uint16 (count,), uniform."""
-        words = tf.random.stateless_uniform([(count + 3) // 4], self.key(stream), None, None, tf.uint64, "philox")
+        words = tf.random.stateless_uniform([(count + 3) // 4], self.key(stream), None, None, tf.uint64, alg="philox")
         return tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:count]
 
 
@@ -98,7 +98,7 @@ class _Noise(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         key = self._source.key(self._stream)
-        return inputs + tf.random.stateless_normal(tf.shape(inputs), key, 0, self._stddev, inputs.dtype, "philox")
+        return inputs + tf.random.stateless_normal(tf.shape(inputs), key, 0, self._stddev, inputs.dtype, alg="philox")
 
 
 class _BatchNorm(keras.layers.Layer):
