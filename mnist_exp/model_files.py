@@ -18,9 +18,8 @@ from mnist_exp.errors import InputError, IntegrityError
 WEIGHTS = "model.weights.h5"  # Keras itself refuses links out of it, and data that it only describes
 MOST_BYTES = {"config.json": 2**24, "metadata.json": 2**12, WEIGHTS: 2**32}  # of each part; there are no others
 LAYERS = (
-    "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Cropping2D", "Dense",
-    "Dropout", "Flatten", "GaussianNoise", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "InputLayer", "MaxPooling2D",
-    "Multiply", "ReLU", "Rescaling", "SpatialDropout2D", "ZeroPadding2D",
+    "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Conv2D", "Cropping2D", "Dense", "Dropout",
+    "Flatten", "GaussianNoise", "GlobalAveragePooling2D", "InputLayer", "MaxPooling2D", "Rescaling", "ZeroPadding2D",
 )  # fmt: skip
 INITIALIZERS = (
     "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "Ones", "RandomNormal", "Zeros",
