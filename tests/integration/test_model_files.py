@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mnist_exp import mean_models, model_files
-from mnist_exp.config.schema import Activation, Initializer
+from mnist_exp.config.settings import Activation, Initializer
 from mnist_exp.errors import IntegrityError
 from tests.integration.test_mean_models import SAVES, SMALL, small
 from tests.integration.test_models import MODELS
