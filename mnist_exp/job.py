@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import yaml
 
@@ -100,17 +101,17 @@ def _guarded(run: Run, work: Callable[[], None], again: str) -> int:
 
 
 def _train(experiment: Experiment, run: Run) -> None:
-    with tensorflow(run, experiment.progress == "quiet"):
+    with tensorflow(run.log, experiment.progress == "quiet"):
         from mnist_exp import experiment as story
 
         story.run(experiment, run)
 
 
 @contextlib.contextmanager
-def tensorflow(run: Run, quiet: bool) -> Iterator[None]:
-    """A block that may import it: started here and nowhere else, and kept from writing to the terminal."""
+def tensorflow(log_file: Path, quiet: bool) -> Iterator[None]:
+    """A block that may import it: started here and nowhere else, and what it would write to the terminal goes to a file."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    with terminal.native_messages_to(run.log):
+    with terminal.native_messages_to(log_file):
         with contextlib.nullcontext() if quiet else terminal.busy("starting TensorFlow"):
             import keras  # noqa: F401
         _only_to_files(logging.getLogger("tensorflow"))

@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
 
 def _average(ensemble: Ensemble, run: Run) -> None:
     defaults = command_line.primary_config()
-    with job.tensorflow(run, quiet=False):
+    with job.tensorflow(run.log, quiet=False):
         from mnist_exp.ensemble import story
 
         story.run(ensemble, run, defaults["device"], ThreadsConfig.model_validate(defaults["threads"]))

@@ -23,7 +23,7 @@ from mnist_exp.training.history import Epoch
 RECORDED = ("git", *DECIDES_WEIGHTS, "cores")  # of environment.json; the rest is of the moment, as when it started
 # A mapping that people wrote is smaller; an anchor of YAML can make one endless, a number too long to print.
 MOST_VALUES, DEEPEST, MOST_BITS = 10_000, 20, 1000
-MOST_LAYERS = 4  # that are told one by one
+MOST_LAYERS_TOLD = 4  # one by one
 
 Measure = Literal["validation", "training"]  # error by epoch
 
@@ -117,7 +117,7 @@ def _settings_apart(a: dict[str, Any], b: dict[str, Any]) -> dict[str, dict[str,
     found = {key: values for key, values in differences(*sides).items() if matched(key, *sides)}
     for key, values in found.items():
         for name, own, other in (("a", a.get(key), b.get(key)), ("b", b.get(key), a.get(key))):
-            if is_layers(own) and is_layers(other) and 0 < len(alone := own_layers(own, other)) <= MOST_LAYERS:
+            if is_layers(own) and is_layers(other) and 0 < len(alone := own_layers(own, other)) <= MOST_LAYERS_TOLD:
                 values[name] += f", alone: {', '.join(map(typed, alone))}"
     return {key: values for key, values in found.items() if key.partition(".")[0] not in NOT_SETTINGS}
 
