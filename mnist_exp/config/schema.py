@@ -46,7 +46,7 @@ class RandomAugmentationConfig(Settings):
     scale: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)]
     shift: Annotated[float, Field(ge=0, le=28, allow_inf_nan=False)]
     elastic_alpha: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
-    elastic_sigma: Annotated[float, Field(gt=0, le=28, allow_inf_nan=False)]
+    elastic_sigma: Annotated[float, Field(ge=0.1, le=28, allow_inf_nan=False)]
     cutout_probability: Fraction
     cutout_size: Annotated[int, Field(ge=1, le=28)]
     mixup: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]

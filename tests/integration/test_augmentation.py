@@ -150,7 +150,7 @@ def test_sampling_is_linear_and_black_outside(digits: Dataset) -> None:
     assert np.array_equal(found[2], images[2])
 
 
-@pytest.mark.parametrize(("alpha", "sigma"), [(34, 4), (8, 0.5), (100, 20)])
+@pytest.mark.parametrize(("alpha", "sigma"), [(34, 4), (8, 0.5), (8, 0.1), (100, 20)])
 def test_displacements_are_simards(alpha: float, sigma: float) -> None:
     noise = np.random.default_rng(0).integers(-128, 128, (3, 2, 20, 28)).astype(np.int8)
     found = augmentation.displacements(tf.constant(noise), alpha, sigma).numpy().reshape(noise.shape)
