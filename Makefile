@@ -11,7 +11,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 
 # `make run model=cnn_large` would train the default in silence.
-STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=% SEEDS=%,$(subst \ ,_,$(MAKEOVERRIDES)))
+STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=% $(if $(filter records,$(MAKECMDGOALS)),SEEDS=%),$(subst \ ,_,$(MAKEOVERRIDES)))
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help

@@ -50,9 +50,10 @@ def train(recipe: str, seeds: int, place: Path, overrides: list[str]) -> list[Pa
         mnist_exp("-m", f"experiment={recipe}", *points, f"runs_dir={place}", f"sweep.name={recipe}")
     else:
         mnist_exp("resume", str(sweep), *points)
-    by_seed = {}
-    for path in place.glob("*/*/summary.json"):
-        by_seed[json.loads(path.read_text())["seed"]] = path.parent
+    summaries = {path.parent: json.loads(path.read_text()) for path in place.glob("*/*/summary.json")}
+    if len({summary["config_hash"] for summary in summaries.values()}) > 1:
+        sys.exit(f"error: {place}: has runs of several settings, which no mean is of\n  name another place: --runs-dir DIR")
+    by_seed = {summary["seed"]: run for run, summary in summaries.items()}
     return [by_seed[seed] for seed in range(1, seeds + 1)]
 
 

@@ -68,6 +68,8 @@ def main() -> int:
     parser.add_argument("repetitions", nargs="?", type=int, default=5)
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     arguments = parser.parse_args()
+    if arguments.seeds < 2:
+        parser.error("an interval of the mean needs two seeds")
     script, ours = [], []
     for seed in range(1, arguments.seeds + 1):
         if len(script) * arguments.seeds < (seed - 1) * arguments.repetitions or not script:
@@ -77,7 +79,7 @@ def main() -> int:
         print(f"seed {seed}: {ours[-1][0]:.1f} s, {ours[-1][2]:.2f} %", file=sys.stderr, flush=True)
     whole, training, errors = (list(column) for column in zip(*ours, strict=True))
     mean, deviation = statistics.mean(errors), statistics.stdev(errors)
-    low, high = mean_interval(np.array(errors)) or (mean, mean)
+    low, high = mean_interval(np.array(errors), least=0)
     share = statistics.median(whole) / statistics.median(script)
     lines = [
         f"{machine()}; {len(errors)} seeds, the script {len(script)} times, median (range).",
