@@ -204,7 +204,7 @@ class Trainer:
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on, in memory of its own."""
         state = {name: variable.numpy() for name, variable in self._variables().items()}
-        state |= {f"{BEST}{index:03d}": weight for index, weight in enumerate(self._best)}
+        state |= {_best_name(index): weight for index, weight in enumerate(self._best)}
         return state | {"position": np.array([self.epoch, self.step]), "sums": self._sums.copy()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
@@ -214,7 +214,8 @@ class Trainer:
             ValueError: the state is not one of this model and optimizer.
         """
         state = dict(state)
-        self._best = [state.pop(name) for name in sorted(state) if name.startswith(BEST)]
+        kept = sum(name.startswith(BEST) for name in state)
+        self._best = [state.pop(_best_name(index)) for index in range(kept)]
         position, self._sums = state.pop("position"), state.pop("sums")
         self.epoch, self.step = map(int, position)
         variables = self._variables()
@@ -237,3 +238,8 @@ class Trainer:
             for owner, variables in listed
             for index, variable in enumerate(variables)
         }
+
+
+def _best_name(index: int) -> str:
+    """Of a kept weight in a state."""
+    return f"{BEST}{index:03d}"

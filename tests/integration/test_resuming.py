@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mnist_exp import interruption
@@ -60,6 +61,14 @@ def test_a_stop_at_the_end_of_an_epoch_leaves_it_done(trainer: Callable[..., Tra
     row = made.run_epoch(*NOTHING, silent, lambda: True)
     assert row is not None
     assert (made.epoch, made.step) == (1, 0)
+
+
+def test_the_kept_weights_of_a_deep_network_keep_their_order(trainer: Callable[..., Trainer]) -> None:
+    """A thousand layers may have several thousand weights."""
+    made, resumed = trainer(), trainer()
+    made._best = [np.array(number) for number in range(1200)]
+    resumed.restore(made.state())
+    assert np.array_equal(resumed._best, made._best)
 
 
 def test_a_state_of_another_model_is_refused(trainer: Callable[..., Trainer]) -> None:
