@@ -15,8 +15,8 @@ def shifts(most: int) -> int:
 def over_shifts(model: keras.Model, most: int) -> keras.Model:
     """The mean of a model's probabilities over all shifts of the image, what comes in from outside being 0.
 
-    Test-time augmentation, as in Krizhevsky et al. 2012, "ImageNet Classification with Deep Convolutional Neural Networks",
-    §4.1, which averages over crops and reflections; a digit reflected is none.
+    Test-time averaging, elsewhere called test-time augmentation, as in Krizhevsky et al. 2012, "ImageNet Classification with
+    Deep Convolutional Neural Networks", §4.1, which averages over crops and reflections; a digit reflected is none.
 
     Args:
         model: from uint8 images (n, height, width, channels) to float32 probabilities (n, classes); its weights are shared.

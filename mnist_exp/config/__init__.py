@@ -55,6 +55,7 @@ def _between_sections(tree: Any, faulty: set[str]) -> list[Problem]:
     for names, check in (
         (("dataset", "model"), checks.layers_fit),
         (("model", "threads"), checks.towers_fit),
+        (("model", "training"), checks.batches_fit),
         (("dataset", "training"), checks.sizes_fit),
         (("dataset", "training"), checks.selection_fits),
         (("schedule", "training"), checks.warmup_fits),

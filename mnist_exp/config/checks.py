@@ -44,6 +44,14 @@ def towers_fit(model: AnyModel, threads: ThreadsConfig) -> list[Problem]:
     return [Problem("threads.towers", cause, remedy("1 or null", None))]
 
 
+def batches_fit(model: AnyModel, training: TrainingConfig) -> list[Problem]:
+    """A single image is its own mean: what batch normalization leaves of it is nothing."""
+    if training.batch_size > 1 or not has_batch_norm(model):
+        return []
+    cause = "training.batch_size=1: the model's batch_norm takes the mean of a batch, and of one image nothing is left"
+    return [Problem("training.batch_size", cause, remedy("an integer ≥ 2", None))]
+
+
 def sizes_fit(dataset: MnistConfig, training: TrainingConfig) -> list[Problem]:
     """A batch must come from the images there are, and every class must appear on both sides of the split."""
     total = dataset.limit or dataset.train_images

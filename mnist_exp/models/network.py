@@ -44,6 +44,8 @@ class _Builder:
             if skip:
                 skip = False
                 continue
+            if isinstance(layer, DropoutLayer) and not self._config.dropout:
+                continue
             if isinstance(layer, ResidualLayer):
                 features = self._residual(layer, features)
                 continue

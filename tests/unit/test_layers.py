@@ -162,4 +162,7 @@ def test_an_override_changes_one_layer_alone() -> None:
 def test_batch_norm_needs_one_tower() -> None:
     with pytest.raises(ConfigError, match="the model's batch_norm takes the mean of whole batches, not of parts"):
         compose("model=cnn_deep", "threads.towers=2")
+    with pytest.raises(ConfigError, match=r"training\.batch_size=1: the model's batch_norm"):
+        compose("model=cnn_deep", "training.batch_size=1")
+    assert compose("model=cnn_deep", "training.batch_size=2").threads.towers is None
     assert compose("model=cnn_deep", "threads.towers=1").threads.towers == 1

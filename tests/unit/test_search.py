@@ -66,7 +66,7 @@ def test_the_other_overrides_are_the_same_for_all_trials() -> None:
         ([RATE, "seed=1,2"], "a search compares settings, at one seed"),
         ([], "there is nothing to choose"),
         (["optimizer.learning_rate=interval(0,1)"], "optimizer.learning_rate=0: not allowed"),
-        (["model.units=choice([64],[0])"], "model.units[0]=0: not allowed"),
+        (["model.units=choice([64],[0])"], "model.units.0=0: not allowed"),
         ([RATE, "hydra.sweeper.pruner=median", "hydra.sweeper.objectives=[model.parameters]"], "pruning goes by"),
     ],
 )
