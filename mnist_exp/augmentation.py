@@ -72,9 +72,7 @@ class Augmentation:
         if draws.matrices is None and draws.noise is None:
             return None
         size = self._height, self._width
-        places = identity(size)
-        if draws.matrices is not None:
-            places = affine_places(draws.matrices, size)
+        places = identity(size) if draws.matrices is None else affine_places(draws.matrices, size)
         if draws.noise is not None:
             places += displacements(draws.noise, self._config.elastic_alpha, self._config.elastic_sigma)
         return places

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-PROBABILITIES = "probabilities"  # the layer of the mean
+from mnist_exp.models import PROBABILITIES
 
 
 def shifts(most: int) -> int:

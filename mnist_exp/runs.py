@@ -176,6 +176,11 @@ class Record:
     remedy: str | None
     summary: Summary | None
 
+    @property
+    def agreed(self) -> dict[str, Any] | None:
+        """Of an ensemble, the settings in which its members agree, by dotted key: it has no config.yaml."""
+        return None if self.summary is None or self.summary.members is None else dict(self.summary.settings)
+
 
 def is_run(directory: Path) -> bool:
     """Whether a directory calls itself a run."""

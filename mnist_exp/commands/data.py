@@ -43,7 +43,8 @@ def main(arguments: list[str]) -> int:
     augmented = experiment is not None and not isinstance(experiment.augmentation, NoAugmentationConfig)
     count = (AUGMENTED if augmented else IMAGES) if parsed.count is None else parsed.count
     data = datasets.load(_default() if experiment is None else experiment.dataset.name)
-    path = Path(parsed.output or f"{data.name}{f'_{experiment.augmentation.name}' if experiment and augmented else ''}.png")
+    name = f"{data.name}_{experiment.augmentation.name}" if experiment is not None and augmented else data.name
+    path = Path(parsed.output or f"{name}.png")
     if not 1 <= count <= MOST_IMAGES:
         raise InputError(f"--count {count}: not allowed", f"allowed: an integer from 1 to {MOST_IMAGES}")
     if path.suffix != ".png":

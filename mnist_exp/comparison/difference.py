@@ -202,9 +202,7 @@ def _settings(run: Run, record: Record) -> dict[str, Any]:
     Raises:
         ValueError: they cannot be read, or are no settings.
     """
-    if record.summary is not None and record.summary.members is not None:
-        return dict(record.summary.settings)
-    return _flat(runs.read_config(run))
+    return _flat(runs.read_config(run)) if record.agreed is None else record.agreed
 
 
 def _images(a: Side, b: Side) -> Images:

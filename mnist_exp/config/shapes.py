@@ -1,5 +1,6 @@
 """Which shape each layer of a network leaves behind, told without Keras: whether an image can pass through it."""
 
+import math
 from collections.abc import Sequence
 
 from mnist_exp.config.networks import (
@@ -100,10 +101,7 @@ def _after(layer: AnyLayer, shape: Shape, place: str) -> Shape:
         case GlobalAveragePoolLayer():
             return shape[2:]
         case FlattenLayer():
-            features = 1
-            for size in shape:
-                features *= size
-            return (features,)
+            return (math.prod(shape),)
         case DenseLayer():
             return (layer.units,)
         case ResidualLayer():

@@ -5,7 +5,7 @@ import keras
 from mnist_exp.config.networks import AnyModel, CnnConfig, MlpConfig
 from mnist_exp.models.network import network
 
-PROBABILITIES = "probabilities"  # the softmax; the loss is computed from what goes into it
+PROBABILITIES = "probabilities"  # the last layer of every model; of a network, the loss is computed from what goes into it
 
 
 def build(config: AnyModel, preprocessing: keras.Layer, image_shape: tuple[int, ...], classes: int) -> keras.Model:

@@ -1,6 +1,6 @@
 """A network from a list of layers, each of Keras's own; those of a kind are numbered, as in conv_3."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 
 import keras
@@ -39,18 +39,16 @@ class _Builder:
 
     def chain(self, layers: Sequence[AnyLayer], features: keras.KerasTensor) -> keras.KerasTensor:
         """One layer after the other; an activation right behind a convolution or dense layer becomes its own."""
-        skip = False
-        for layer, following in zip(layers, [*layers[1:], None], strict=True):
-            if skip:
-                skip = False
-                continue
-            if isinstance(layer, DropoutLayer) and not self._config.dropout:
-                continue
+        left = deque(layers)
+        while left:
+            layer = left.popleft()
             if isinstance(layer, ResidualLayer):
                 features = self._residual(layer, features)
-                continue
-            skip = isinstance(layer, ConvLayer | DenseLayer) and isinstance(following, ActivationLayer)
-            features = self._keras(layer, self._config.activation if skip else "linear")(features)
+            elif isinstance(layer, ConvLayer | DenseLayer) and left and isinstance(left[0], ActivationLayer):
+                left.popleft()
+                features = self._keras(layer, self._config.activation)(features)
+            elif not isinstance(layer, DropoutLayer) or self._config.dropout:
+                features = self._keras(layer, "linear")(features)
         return features
 
     def _keras(self, layer: AnyLayer, activation: str) -> keras.Layer:

@@ -73,7 +73,8 @@ def of_run(run: Run) -> Account:
     started = _seconds(environment.get("started"), changed)
     try:
         tree = runs.read_config(run)
-        settings = layered(_settings(record, {name: value for name, value in tree.items() if name != "tracker"}))
+        every = layered(flat(tree) if record.agreed is None else record.agreed)
+        settings = {key: value for key, value in every.items() if key.partition(".")[0] != "tracker"}
         epochs = _epochs(run, started)
     except (ValueError, RecursionError) as error:
         cause = " ".join(str(error).split())
@@ -174,13 +175,6 @@ def _epochs(run: Run, started: float) -> list[Epoch]:
     except (*runs.UNREADABLE, csv.Error) as error:
         raise ValueError(f"history.csv: {error}") from None
     return found
-
-
-def _settings(record: Record, tree: Mapping[Any, Any]) -> dict[str, Any]:
-    """The flattened configuration; of an ensemble, in what its members agree."""
-    if record.summary is not None and record.summary.members is not None:
-        return {key: value for key, value in record.summary.settings.items() if not key.startswith("tracker.")}
-    return flat(dict(tree))
 
 
 def _tags(record: Record, tree: Mapping[Any, Any], environment: Mapping[str, Any]) -> dict[str, str]:

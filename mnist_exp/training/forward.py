@@ -50,8 +50,8 @@ class Forward:
             return _Noise(layer, self, self._streams)
         if type(layer) is keras.layers.BatchNormalization:
             return _BatchNorm(layer)
-        if _thins(layer):
-            return _Thin(layer)
+        if _strided_pointwise(layer):
+            return _StridedPointwise(layer)
         if layer in self._pooled.values():
             return _Convolve(layer)
         if layer in self._pooled:
@@ -127,7 +127,7 @@ class _BatchNorm(keras.layers.Layer):
         return tf.reshape(normal, shape)
 
 
-class _Thin(keras.layers.Layer):
+class _StridedPointwise(keras.layers.Layer):
     """A convolution of 1×1 with strides, without them, of the pixels that it looks at.
 
     For less than 16 channels, the gradient of its kernel writes past its memory in oneDNN, which TensorFlow 2.21 uses on a
@@ -182,7 +182,7 @@ class _PoolAndActivate(keras.layers.Layer):
         return tf.reduce_max(tf.reshape(windows, (-1, rows, high, columns, wide, channels)), axis=(2, 4))
 
 
-def _thins(layer: keras.Layer) -> bool:
+def _strided_pointwise(layer: keras.Layer) -> bool:
     """Whether a layer is a convolution of 1×1 that passes over pixels."""
     return type(layer) is keras.layers.Conv2D and layer.kernel_size == (1, 1) and layer.strides != (1, 1)
 
@@ -195,7 +195,7 @@ def _pooled_convolutions(network: keras.Model) -> dict[Any, Any]:
             readers.setdefault(id(tensor), []).append(layer)
     found = {}
     for layer in network.layers:
-        if type(layer) is keras.layers.Conv2D and layer.activation.__name__ in MONOTONIC and not _thins(layer):
+        if type(layer) is keras.layers.Conv2D and layer.activation.__name__ in MONOTONIC and not _strided_pointwise(layer):
             after = readers.get(id(layer.output), [])
             if len(after) == 1 and type(after[0]) is keras.layers.MaxPooling2D:
                 found[after[0]] = layer

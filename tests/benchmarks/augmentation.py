@@ -8,7 +8,6 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -19,6 +18,7 @@ from mnist_exp import datasets, experiment, threads
 from mnist_exp.datasets.dataset import split
 from mnist_exp.training import device
 from mnist_exp.training.steps import Steps
+from tests.benchmarks.training import machine, spread
 from tests.conftest import ROOT, compose
 
 SHARE_BAR = 25.0  # % of a step
@@ -55,11 +55,6 @@ def measured(repetitions: int, steps: int) -> dict[str, list[float]]:
     return seconds
 
 
-def spread(values: Sequence[float], form: str) -> str:
-    """A median with the range."""
-    return f"{statistics.median(values):{form}} ({min(values):{form}} – {max(values):{form}})"
-
-
 def main() -> int:
     """Measure, print the table, and say whether the bar is met."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -68,6 +63,7 @@ def main() -> int:
     chosen = parser.parse_args()
     size = compose(MODEL).training.batch_size
     found = measured(chosen.repetitions, chosen.steps)
+    print(f"{machine()}; {chosen.repetitions} repetitions, median (range).\n")
     print("| augmentation | ms / step | images/s | of the step, % |")
     print("| --- | --- | --- | --- |")
     failed = 0
@@ -75,8 +71,8 @@ def main() -> int:
         times = found[option]
         shares = [100 * (1 - plain / own) for plain, own in zip(found[PLAIN], times, strict=True)]
         rates = [1000 * size / own for own in times]
-        told = "" if option == PLAIN else spread(shares, ".0f")
-        print(f"| {option} | {spread(times, '.2f')} | {spread(rates, ',.0f')} | {told} |")
+        told = "" if option == PLAIN else spread(shares, 0)
+        print(f"| {option} | {spread(times)} | {spread(rates, 0)} | {told} |")
         failed += statistics.median(shares) > SHARE_BAR
     print(f"bar of {SHARE_BAR:.0f} %: {'met' if not failed else f'missed by {failed}'}")
     return 1 if failed else 0

@@ -101,7 +101,7 @@ def measure(program: str, measured: Measured, model: str, epochs: int) -> None:
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
     """The median, and the range."""
-    low, middle, high = (f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
+    low, middle, high = (f"{value:,.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
     return f"{middle} ({low} – {high})"
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from mnist_exp.config import checks
 from mnist_exp.config.networks import ConvLayer, NetworkConfig, ResidualLayer, has_batch_norm
 from mnist_exp.config.shapes import Unfit, layers_fit, stride
 from mnist_exp.errors import ConfigError
@@ -42,7 +43,7 @@ def network(*layers: dict[str, Any], dropout: float = 0.0) -> NetworkConfig:
     ],
 )
 def test_layers_that_fit(layers: list[dict[str, Any]]) -> None:
-    layers_fit(network(*layers), IMAGE)
+    assert checks.layers_fit(compose().dataset, network(*layers)) == []
 
 
 @pytest.mark.parametrize(
