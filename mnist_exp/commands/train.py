@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> int:
     experiment = composition.points(parsed)[0].experiment
     if parsed.cfg or parsed.info:
         return _hydra(arguments)
+    composition.check_single(parsed)
     tracking.check(experiment.tracker)
     directory = runs.create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}")
     run = Run(directory)

@@ -150,6 +150,22 @@ def points(arguments: argparse.Namespace) -> list[Point]:
     return found
 
 
+def check_single(arguments: argparse.Namespace) -> None:
+    """See that nothing of what the configuration asks for gets lost when it is trained once.
+
+    Raises:
+        ConfigError: it is a sweep by itself (`hydra.sweeper.params`), and the overrides leave open what it sweeps over.
+    """
+    composer = Composer(arguments.config_dir, arguments.config_name)
+    overrides, _ = composer.parse(arguments.overrides)
+    settled = {override.get_key_element() for override in overrides}
+    params, _ = composer.parse(composer.sweeper_params(overrides))
+    if left := [override for override in params if override.get_key_element() not in settled]:
+        key, line = left[0].key_or_group, left[0].input_line
+        cause = f"hydra.sweeper.params: {line}: the configuration is a sweep, and this is none"
+        raise ConfigError([Problem(key, cause, f"sweep with: mnist-exp -m ..., or name one value: {key}=...")])
+
+
 def execution(arguments: argparse.Namespace) -> HydraConfig:
     """How the points are found and where they run.
 

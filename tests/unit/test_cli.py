@@ -52,6 +52,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["compre"], 2, "did you mean compare?"),
         (["zzz"], 2, "sub-commands: show"),
         (["model=cnn_larg"], 2, "did you mean cnn_large?"),
+        (["experiment=record"], 2, "the configuration is a sweep"),
         (["--experimental-rerun", "x"], 2, "unpickles"),
         (["show"], 2, "holds no run"),
         (["show", "nothing"], 2, "there is no such run"),

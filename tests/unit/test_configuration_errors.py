@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mnist_exp import devices
+from mnist_exp.config import composition
 from mnist_exp.config.problems import nearest, show
 from mnist_exp.errors import ConfigError, InputError
 from tests.conftest import compose
@@ -224,6 +225,15 @@ def test_what_a_recipe_sweeps_over_is_checked_too(tmp_path: Path) -> None:
     recipe = "# @package _global_\nhydra:\n  sweeper:\n    params:\n      seed: 1,-1\n"
     (tmp_path / "experiment" / "mine.yaml").write_text(recipe)
     assert problems("--config-dir", str(tmp_path), "experiment=mine", multirun=True)[0].startswith("seed=-1: not allowed")
+
+
+def test_what_a_recipe_sweeps_over_is_not_forgotten_without_a_sweep() -> None:
+    with pytest.raises(ConfigError) as caught:
+        composition.check_single(composition.parse_arguments(["experiment=record", "training.epochs=1"]))
+    assert "seed=range(1,11)" in caught.value.problems[0].cause
+    assert "-m" in caught.value.problems[0].remedy
+    composition.check_single(composition.parse_arguments(["experiment=record", "seed=3"]))
+    composition.check_single(composition.parse_arguments(["experiment=cnn_best"]))
 
 
 def test_a_recipe_without_its_directive_is_told_so(tmp_path: Path) -> None:
