@@ -1,0 +1,84 @@
+"""What runs make of the images that they held out, finer than a count of a few dozen errors.
+
+Run with `python -m tests.benchmarks.held_out RUN…`. Two networks whose errors differ by three images may differ in all the
+others: the negative log likelihood says so. That of a network trained with label smoothing is first of all the smoothing's;
+so each is taken at the temperature at which it is lowest (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from mnist_exp import datasets, runs
+from mnist_exp.config.checks import validation_images
+from mnist_exp.config.schema import MnistConfig
+from mnist_exp.datasets.dataset import split
+from mnist_exp.mean_models import shifts
+from mnist_exp.runs import Run
+from mnist_exp.training.prediction import Predictor
+
+LEAST = 1e-12  # a probability that float32 rounds to 0
+TEMPERATURES = (0.05, 5.0)  # among which the best is looked for
+MOST = 1  # pixels of shift that runs average over: how large the batches may be
+
+
+def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """The lowest mean over images, in nats, that a temperature makes of it, and that temperature.
+
+    Args:
+        probabilities: shape (n, classes).
+        labels: shape (n,).
+    """
+    logits = np.log(np.clip(probabilities.astype(np.float64), LEAST, 1))
+
+    def at(temperature: float) -> float:
+        return -float(log_softmax(logits / temperature, axis=1)[np.arange(len(labels)), labels].mean())
+
+    found = minimize_scalar(at, bounds=TEMPERATURES, method="bounded")
+    return float(found.fun), float(found.x)
+
+
+def told(name: str, probabilities: np.ndarray, labels: np.ndarray) -> str:
+    """A row of the table."""
+    likelihood, temperature = negative_log_likelihood(probabilities, labels)
+    errors = 100 * float(np.mean(probabilities.argmax(axis=1) != labels))
+    return f"| {name} | {errors:.2f} | {1000 * likelihood:.2f} | {temperature:.2f} |"
+
+
+def main() -> int:
+    """Print a row for each run, one without its averaging over shifts if it has any, and one of all of them averaged."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Path, help="directories of runs that held images out")
+    arguments = parser.parse_args()
+
+    import keras
+
+    print("| run | validation error % | negative log likelihood, 1/1000 | at temperature |\n| --- | --- | --- | --- |")
+    data, found, averaged = datasets.load("mnist"), set(), []
+    for directory in arguments.runs:
+        summary = runs.read(directory).summary
+        if summary is None:
+            sys.exit(f"error: {directory}: has no result")
+        settings = {
+            key.removeprefix("dataset."): value for key, value in summary.settings.items() if key.startswith("dataset.")
+        }
+        config = MnistConfig.model_validate(settings)
+        held_out = split(data.train_labels, config.limit, validation_images(config), config.split_seed)
+        images, labels = data.train_images[held_out.validation], data.train_labels[held_out.validation]
+        model = keras.saving.load_model(Run(directory).model, compile=False)
+        for inner in [layer for layer in model.layers if isinstance(layer, keras.Model)]:
+            print(told(f"{directory.name}, without averaging over shifts", Predictor(inner, 1)(images), labels), flush=True)
+        averaged.append(Predictor(model, 1, shifts(MOST))(images))
+        print(told(directory.name, averaged[-1], labels), flush=True)
+        found.add(held_out.sha256)
+    if len(averaged) > 1 and len(found) == 1:
+        print(told("all of them, averaged", np.mean(averaged, axis=0, dtype=np.float64), labels))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
