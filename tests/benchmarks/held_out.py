@@ -58,7 +58,7 @@ def main() -> int:
     import keras
 
     print("| run | validation error % | negative log likelihood, 1/1000 | at temperature |\n| --- | --- | --- | --- |")
-    data, found, averaged = datasets.load("mnist"), set(), []
+    data, splits, averaged = datasets.load("mnist"), set(), []
     for directory in arguments.runs:
         summary = runs.read(directory).summary
         if summary is None:
@@ -74,8 +74,8 @@ def main() -> int:
             print(told(f"{directory.name}, without averaging over shifts", Predictor(inner, 1)(images), labels), flush=True)
         averaged.append(Predictor(model, 1, shifts(MOST))(images))
         print(told(directory.name, averaged[-1], labels), flush=True)
-        found.add(held_out.sha256)
-    if len(averaged) > 1 and len(found) == 1:
+        splits.add(held_out.sha256)
+    if len(averaged) > 1 and len(splits) == 1:  # of the same images
         print(told("all of them, averaged", np.mean(averaged, axis=0, dtype=np.float64), labels))
     return 0
 

@@ -26,15 +26,11 @@ NETWORKS = (
 )
 # Every optimizer on one network, and every network with the two optimizers that most use: what an optimizer does with a
 # weight is the same wherever the weight is.
-CROSSED = [
+VARIANTS = [
     *((SMALL_CNN, (f"optimizer={name}",)) for name in OPTIMIZERS),
     *((network, (f"optimizer={name}",)) for network in NETWORKS[1:] for name in ("adam", "sgd")),
-]
-VARIANTS = [
-    *(("float32", *pair) for pair in CROSSED),
-    *(("bfloat16", *pair) for pair in CROSSED),
     *(
-        ("float32", SMALL_CNN, variant)
+        (SMALL_CNN, variant)
         for variant in (
             ("optimizer=sgd", "optimizer.nesterov=false"),
             ("optimizer=rmsprop", "optimizer.momentum=0.9"),
@@ -51,11 +47,10 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("precision", "network", "variant"), VARIANTS, ids=[f"{a} {b[0]} {' '.join(c)}" for a, b, c in VARIANTS]
-)
+@pytest.mark.parametrize(("network", "variant"), VARIANTS, ids=lambda part: " ".join(part[:1] if len(part) > 4 else part))
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_steps_are_kerass_train_on_batch(
-    precision: str, network: tuple[str, ...], variant: tuple[str, ...], digits: Dataset
+    network: tuple[str, ...], variant: tuple[str, ...], precision: str, digits: Dataset
 ) -> None:
     """20 steps: the same batches through Keras's own, dropout aside, whose masks depend on how often they are drawn."""
     overrides = (f"precision={precision}", "model.dropout=0", "schedule=cosine", *variant)
