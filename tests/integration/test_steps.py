@@ -47,7 +47,7 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize(("network", "variant"), VARIANTS, ids=lambda part: " ".join(part[:1] if len(part) > 4 else part))
+@pytest.mark.parametrize(("network", "variant"), VARIANTS, ids=lambda part: part[0] if part in NETWORKS else " ".join(part))
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_steps_are_kerass_train_on_batch(
     network: tuple[str, ...], variant: tuple[str, ...], precision: str, digits: Dataset
