@@ -1,6 +1,7 @@
 """What all tests share: composed configurations, a small data set, and the real command."""
 
 import functools
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from mnist_exp.datasets.dataset import Dataset
 
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
+
+# A script starts what it puts in the background with SIGINT ignored, and so would every command be that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 TINY = ("model.units=[16]", "dataset.limit=600", "training.epochs=2", "training.batch_size=64")
