@@ -1,15 +1,12 @@
 """A run that never raises: whatever happens to it stands in its directory, and comes back as an exit code."""
 
-import contextlib
 import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import yaml
 
-from mnist_exp import files, interruption, logs, memory, runs, terminal
+from mnist_exp import backend, files, interruption, logs, memory, runs, terminal
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_SIGNAL_BASE, DivergenceError, Interrupted, Pruned, UserError
 from mnist_exp.runs import Run, Status
@@ -101,25 +98,7 @@ def _guarded(run: Run, work: Callable[[], None], again: str) -> int:
 
 
 def _train(experiment: Experiment, run: Run) -> None:
-    with tensorflow(run.log, experiment.progress == "quiet"):
+    with backend.tensorflow(run.log, experiment.progress == "quiet"):
         from mnist_exp import experiment as story
 
         story.run(experiment, run)
-
-
-@contextlib.contextmanager
-def tensorflow(log_file: Path, quiet: bool) -> Iterator[None]:
-    """A block that may import it: started here and nowhere else, and what it would write to the terminal goes to a file."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    with terminal.native_messages_to(log_file):
-        with contextlib.nullcontext() if quiet else terminal.busy("starting TensorFlow"):
-            import keras  # noqa: F401
-        _only_to_files(logging.getLogger("tensorflow"))
-        yield
-
-
-def _only_to_files(logger: logging.Logger) -> None:
-    """Take from a logger what would write across the terminal's display."""
-    for handler in logger.handlers[:]:
-        if not isinstance(handler, logging.FileHandler):
-            logger.removeHandler(handler)

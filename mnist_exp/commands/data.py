@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from mnist_exp import characters, datasets, files, job, terminal
+from mnist_exp import backend, characters, datasets, files, terminal
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.config.schema import Experiment, NoAugmentationConfig
 from mnist_exp.datasets.dataset import Dataset
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
     told = f"the first {count} training images"
     images, titles = data.train_images[:count, np.newaxis], np.array(data.class_names)[data.train_labels[:count, np.newaxis]]
     if experiment is not None and augmented:
-        with job.tensorflow(Path(os.devnull), quiet=False):
+        with backend.tensorflow(Path(os.devnull), quiet=False):
             images, titles = _by_steps(data, experiment, count)
         told += f", beside each what steps 0 to {STEPS - 1} of a training with seed {experiment.seed} see in its place"
     if out.is_terminal:

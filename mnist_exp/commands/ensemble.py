@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from mnist_exp import files, job, runs, terminal
+from mnist_exp import backend, files, job, runs, terminal
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
 from mnist_exp.comparison import Row, tables
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
 
 def _average(ensemble: Ensemble, run: Run) -> None:
     defaults = command_line.primary_config()
-    with job.tensorflow(run.log, quiet=False):
+    with backend.tensorflow(run.log, quiet=False):
         from mnist_exp.ensemble import story
 
         story.run(ensemble, run, defaults["device"], ThreadsConfig.model_validate(defaults["threads"]))

@@ -210,3 +210,18 @@ def test_bfloat16_trains_and_its_model_is_plain_keras(command: Command, tmp_path
     arguments = [sys.executable, "-c", code, str(directory / "model.keras"), str(directory / "predictions.npz")]
     checked = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_starting_tensorflow_leaves_out_what_is_not_needed() -> None:
+    """In a process of its own, since the one of the tests has started it already."""
+    code = """
+import importlib, os, pathlib, sys
+from mnist_exp import backend
+with backend.tensorflow(pathlib.Path(os.devnull), quiet=True):
+    assert "tensorflow" in sys.modules
+    assert not {*backend.NOT_NEEDED} & {*sys.modules}
+for package in backend.NOT_NEEDED:
+    importlib.import_module(package)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
