@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.conftest import TINY
 from tests.end_to_end.pages import CHROMIUM, FLAGS
+from tests.faults import kills
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "stderr").write_text(done.stderr)
     (directory,) = (place / "runs").iterdir()
     return directory
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that every interrupted training of a small network must come to, bit for bit."""
+    run, _ = kills.uninterrupted(tmp_path_factory.mktemp("uninterrupted") / "place", "mlp")
+    return run
 
 
 @pytest.fixture(scope="session")

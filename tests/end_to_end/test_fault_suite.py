@@ -9,13 +9,6 @@ import pytest
 from tests.faults import disks, kills, rivals, writes
 
 
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The result that faults must not change."""
-    run, _ = kills.uninterrupted(tmp_path_factory.mktemp("expected") / "place", "mlp")
-    return run
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 16 MB."""
@@ -38,8 +31,8 @@ def test_a_kill_at_a_random_moment_loses_nothing(tmp_path: Path) -> None:
     assert all(outcome.same and outcome.lost == 0 and outcome.code == -9 for outcome in outcomes)
 
 
-def test_of_two_processes_on_a_dead_run_one_wins(tmp_path: Path, expected: Path) -> None:
-    assert rivals.one_of_two_wins(tmp_path / "rivals", expected)
+def test_of_two_processes_on_a_dead_run_one_wins(tmp_path: Path, uninterrupted: Path) -> None:
+    assert rivals.one_of_two_wins(tmp_path / "rivals", uninterrupted)
 
 
 def test_a_disk_too_small_is_known_before_training(disk: Path) -> None:
@@ -50,5 +43,5 @@ def test_a_disk_that_is_read_only_is_known_before_tensorflow(disk: Path) -> None
     assert disks.refused_where_nothing_can_be_written(disk)
 
 
-def test_a_disk_that_fills_ends_a_run_which_goes_on_when_there_is_space(disk: Path, expected: Path) -> None:
-    assert disks.filled_and_resumed(disk, expected)
+def test_a_disk_that_fills_ends_a_run_which_goes_on_when_there_is_space(disk: Path, uninterrupted: Path) -> None:
+    assert disks.filled_and_resumed(disk, uninterrupted)

@@ -25,13 +25,6 @@ def status(directory: Path) -> dict[str, object]:
     return json.loads((directory / "status.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What every interrupted training of LONG must come to."""
-    run, _ = kills.uninterrupted(tmp_path_factory.mktemp("uninterrupted") / "place", "mlp")
-    return run
-
-
 @contextlib.contextmanager
 def started(place: Path, *overrides: str) -> Iterator[subprocess.Popen[str]]:
     """A training that is under way."""
@@ -117,7 +110,7 @@ def test_a_changed_configuration_and_a_live_run_are_not_resumed(tmp_path: Path, 
         assert f"{key}: {before} → {now}" in changed.stderr
 
 
-BIG = ("model=cnn_large", "dataset.limit=20000", "training.batch_size=500", "training.epochs=3", "model.dropout=0.2")
+BIG = ("model=cnn_large", "dataset.limit=20000", "training.batch_size=500", "training.epochs=1", "model.dropout=0.2")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

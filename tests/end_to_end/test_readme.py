@@ -34,7 +34,7 @@ def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
     """Run a documented mnist-exp command; one that would train does so on few images."""
     arguments = shlex.split(command)[1:]
     if not NOT_TRAINING & set(arguments) and "training.epochs=0" not in arguments:
-        arguments = [argument.replace("seed=range(5)", "seed=range(2)") for argument in arguments] + QUICK
+        arguments = [re.sub(r"seed=range\(\d\)", "seed=range(1)", argument) for argument in arguments] + QUICK
     if {"hydra/launcher=submitit_slurm", "hydra/launcher=ray"} & set(arguments):
         arguments += ["sweep.dry_run=true"]  # test_clusters runs them on real ones
     program = [sys.executable, "-m", "mnist_exp"]

@@ -1,6 +1,7 @@
 """Searches with Optuna through the real command."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -93,7 +94,7 @@ def test_trials_that_are_behind_are_pruned(pruner: str, command: Command, tmp_pa
     """Learning rates so small that nothing is learnt, among two that learn."""
     choices = "optimizer.learning_rate=choice(1e-2,1e-7)"
     sampling = ("hydra.sweeper.sampler=grid", f"hydra.sweeper.pruner={pruner}", "hydra.sweeper.n_startup_trials=2")
-    length = ("training.epochs=80", "dataset.limit=6000")
+    length = ("training.epochs=60", "dataset.limit=2000")
     done = command("-m", "hydra/sweeper=optuna", *TINY, *length, choices, "dataset.split_seed=range(4)", *sampling)
     assert done.returncode == 0, done.stderr
     sweep = sweep_of(tmp_path)
@@ -129,10 +130,18 @@ def test_failed_trials_are_asked_for_again_once(command: Command, tmp_path: Path
     assert len(finished) == 2
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search of one trial."""
+    place = tmp_path_factory.mktemp("searched")
+    arguments = [sys.executable, "-m", "mnist_exp", *SEARCH, "hydra.sweeper.n_trials=1", "training.epochs=1"]
+    subprocess.run(arguments, cwd=place, check=True, capture_output=True)
+    return sweep_of(place)
+
+
 @pytest.mark.parametrize("damage", ["not JSON", ""])
-def test_a_damaged_study_is_told(damage: str, command: Command, tmp_path: Path) -> None:
-    assert command(*SEARCH, "hydra.sweeper.n_trials=1", "training.epochs=1").returncode == 0
-    sweep = sweep_of(tmp_path)
+def test_a_damaged_study_is_told(damage: str, command: Command, tmp_path: Path, searched: Path) -> None:
+    sweep = shutil.copytree(searched, tmp_path / searched.name)
     journal = sweep / "study.journal"
     if damage:
         lines = journal.read_text().splitlines()

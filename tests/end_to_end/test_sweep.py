@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,15 +126,23 @@ def test_a_job_that_diverged_is_told(command: Command, tmp_path: Path) -> None:
     assert "tried again" not in done.stderr  # it would diverge again, bit for bit
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_pull_the_plug_and_resume(launcher: str, command: Command, tmp_path: Path) -> None:
-    arguments = (*TINY, "training.epochs=8", "threads.towers=1", "threads.intra_op=1", f"hydra/launcher={launcher}")
-    (tmp_path / "expected").mkdir()
-    expected = command("-m", *arguments, "seed=range(4)", cwd=tmp_path / "expected")
-    assert expected.returncode == 0, expected.stderr
+EIGHT_EPOCHS = (*TINY, "training.epochs=8", "threads.towers=1", "threads.intra_op=1")
 
+
+@pytest.fixture(scope="module")
+def plugged_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a sweep must come to whose plug is pulled, whichever launcher it has."""
+    place = tmp_path_factory.mktemp("plugged_in")
+    arguments = (*EIGHT_EPOCHS, "seed=range(4)")
+    subprocess.run([sys.executable, "-m", "mnist_exp", "-m", *arguments], cwd=place, check=True, capture_output=True)
+    return sweep_of(place)
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_pull_the_plug_and_resume(launcher: str, command: Command, tmp_path: Path, plugged_in: Path) -> None:
+    arguments = (*EIGHT_EPOCHS, f"hydra/launcher={launcher}", "seed=range(3)")
     process = subprocess.Popen(
-        [sys.executable, "-m", "mnist_exp", "-m", *arguments, "seed=range(3)"], cwd=tmp_path, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "mnist_exp", "-m", *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("runs/*/*/summary.json")) and time.monotonic() < deadline:
@@ -152,7 +161,7 @@ def test_pull_the_plug_and_resume(launcher: str, command: Command, tmp_path: Pat
     plan = yaml.safe_load((sweep / "sweep.yaml").read_text())
     assert [job["seed"] for job in plan["jobs"]] == [0, 1, 2, 3]
     for job in plan["jobs"]:
-        assert result_of(sweep / job["directory"]) == result_of(sweep_of(tmp_path / "expected") / job["directory"])
+        assert result_of(sweep / job["directory"]) == result_of(plugged_in / job["directory"])
 
 
 def test_two_processes_cannot_run_one_sweep(command: Command, tmp_path: Path) -> None:
@@ -224,10 +233,18 @@ def test_nothing_in_the_current_directory_is_imported(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.fixture(scope="module")
+def half_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep the second of whose two jobs has failed."""
+    place = tmp_path_factory.mktemp("half_done")
+    arguments = [sys.executable, "-m", "mnist_exp", "-m", *TINY, "seed=1,2", "training.epochs=1"]
+    assert subprocess.run(arguments, cwd=place, env=sabotage("2=vanish"), check=False, capture_output=True).returncode == 1
+    return sweep_of(place)
+
+
 @pytest.mark.parametrize("override", ["hydra.searchpath=[pkg://this]", "+hydra.callbacks.x._target_=os.getcwd", "--version"])
-def test_a_hostile_plan_runs_no_code(override: str, command: Command, tmp_path: Path) -> None:
-    assert command("-m", *TINY, "seed=1,2", "training.epochs=1", env=sabotage("2=vanish")).returncode == 1
-    sweep = sweep_of(tmp_path)
+def test_a_hostile_plan_runs_no_code(override: str, command: Command, tmp_path: Path, half_done: Path) -> None:
+    sweep = shutil.copytree(half_done, tmp_path / half_done.name)
     plan = yaml.safe_load((sweep / "sweep.yaml").read_text())
     plan["jobs"][1]["overrides"].append(override)
     (sweep / "sweep.yaml").write_text(yaml.safe_dump(plan))

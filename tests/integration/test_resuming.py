@@ -112,11 +112,10 @@ class Told(Quiet):
 
 
 @pytest.mark.parametrize(
-    "network",
-    [("model.units=[16]",), ("model=cnn_large", "model.filters=[4,3]", "model.units=[8]")],
+    ("network", "precision"),
+    [(("model.units=[16]",), "float32"), (("model=cnn_large", "model.filters=[4,3]", "model.units=[8]"), "bfloat16")],
     ids=["mlp", "cnn_large"],
 )
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_interrupted_at_every_epoch_a_run_ends_the_same(
     network: tuple[str, ...], precision: str, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
