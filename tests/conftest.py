@@ -4,9 +4,8 @@ import functools
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 from mnist_exp.config import composition
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
+from tests.forks import SECONDS, Forks
 
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
@@ -35,20 +35,25 @@ def compose(*overrides: str, multirun: bool = False) -> Experiment:
     return composition.points(composition.parse_arguments(arguments))[0].experiment
 
 
-@pytest.fixture
-def command(tmp_path: Path) -> Command:
-    """Run the real command, as `python -m mnist_exp`, in an empty directory."""
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """What runs the real command in forks of a process that has imported TensorFlow."""
+    started = Forks()
+    yield started
+    started.close()
 
-    def run(*arguments: str, cwd: Path = tmp_path, **options: Any) -> subprocess.CompletedProcess[str]:
+
+@pytest.fixture
+def command(tmp_path: Path, forks: Forks) -> Command:
+    """Run the real command, as `python -m mnist_exp`, in an empty directory; with another environment, from scratch."""
+
+    def run(*arguments: str, cwd: Path = tmp_path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        if env is None:
+            return forks.run(*arguments, cwd=cwd)
         return subprocess.run(
             [sys.executable, "-m", "mnist_exp", *arguments],
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            **options,
-        )
+            cwd=cwd, env=env, capture_output=True, text=True, timeout=SECONDS, check=False,
+        )  # fmt: skip
 
     return run
 

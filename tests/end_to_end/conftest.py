@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.conftest import TINY
 from tests.end_to_end.pages import CHROMIUM, FLAGS
 from tests.faults import kills
+from tests.forks import Forks
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +45,10 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def one_process(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
     """A sweep over three seeds in one process, on one thread: what other launchers must come to, bit for bit."""
     place = tmp_path_factory.mktemp("one_process")
     arguments = [*TINY, "seed=range(3)", "threads.towers=1", "threads.intra_op=1"]
-    subprocess.run([sys.executable, "-m", "mnist_exp", "-m", *arguments], cwd=place, check=True, capture_output=True)
+    forks.run("-m", *arguments, cwd=place).check_returncode()
     (sweep,) = (place / "runs").iterdir()
     return sweep

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser
 
 from tests.conftest import TINY, Command
 from tests.end_to_end.pages import CHROMIUM, assert_accessible, opened
+from tests.forks import Forks
 
 FILES = {
     "ensemble.yaml", "environment.json", "train.log", "model.keras", "predictions.npz", "errors.json", "report.html",
@@ -23,13 +24,12 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def averaged(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
+def averaged(tmp_path_factory: pytest.TempPathFactory, trained: Path, forks: Forks) -> Path:
     """An ensemble of two seeds, in the directory where both lie; what was printed beside it."""
     place = tmp_path_factory.mktemp("ensemble")
     shutil.copytree(trained, place / "runs" / trained.name)
     for arguments in ((*TINY, "seed=8", "evaluation.tta=1"), ("ensemble", "runs", "--name", "two")):
-        program = [sys.executable, "-m", "mnist_exp", *arguments]
-        done = subprocess.run(program, cwd=place, capture_output=True, text=True, timeout=300, check=False)
+        done = forks.run(*arguments, cwd=place)
         assert done.returncode == 0, done.stderr
     (place / "stdout").write_text(done.stdout)
     assert done.stderr == ""

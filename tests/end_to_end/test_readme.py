@@ -12,6 +12,7 @@ import pytest
 
 from mnist_exp.commands import overview
 from tests.conftest import ROOT
+from tests.forks import Forks
 
 README = (ROOT / "README.md").read_text()
 QUICK = ["dataset.limit=600", "training.epochs=1", "progress=quiet"]
@@ -30,15 +31,14 @@ NAMED = {name for command, _ in COMMANDS for name in re.findall(r"\d{4}-\S+_s\d+
 EXAMPLES = [line.strip().partition("  ")[0] for line in overview.USE.partition("examples:")[2].splitlines() if line.strip()]
 
 
-def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
+def run(command: str, place: Path, forks: Forks) -> subprocess.CompletedProcess[str]:
     """Run a documented mnist-exp command; one that would train does so on few images."""
     arguments = shlex.split(command)[1:]
     if not NOT_TRAINING & set(arguments) and "training.epochs=0" not in arguments:
         arguments = [re.sub(r"seed=range\(\d\)", "seed=range(1)", argument) for argument in arguments] + QUICK
     if {"hydra/launcher=submitit_slurm", "hydra/launcher=ray"} & set(arguments):
         arguments += ["sweep.dry_run=true"]  # test_clusters runs them on real ones
-    program = [sys.executable, "-m", "mnist_exp"]
-    return subprocess.run([*program, *arguments], cwd=place, capture_output=True, text=True, timeout=300, check=False)
+    return forks.run(*arguments, cwd=place)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_there_are_commands_to_run() -> None:
 
 
 @pytest.mark.parametrize(("command", "output"), COMMANDS, ids=[command for command, _ in COMMANDS])
-def test_readme_command(command: str, output: str, place: Path) -> None:
+def test_readme_command(command: str, output: str, place: Path, forks: Forks) -> None:
     if command.startswith("make "):
         # What `make run` does is tested with the installation; here, that the target exists.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
@@ -64,7 +64,7 @@ def test_readme_command(command: str, output: str, place: Path) -> None:
         done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == 0, done.stderr
         return
-    done = run(command, place)
+    done = run(command, place, forks)
     assert done.returncode == (2 if output else 0), done.stderr
     assert done.stderr == output or not output
     if not output:
@@ -72,8 +72,8 @@ def test_readme_command(command: str, output: str, place: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [example for example in EXAMPLES if example not in dict(COMMANDS)])
-def test_help_example(command: str, place: Path) -> None:
-    done = run(command, place)
+def test_help_example(command: str, place: Path, forks: Forks) -> None:
+    done = run(command, place, forks)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 

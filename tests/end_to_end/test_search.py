@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from tests.conftest import TINY, Command
 from tests.end_to_end.sweeps import sabotage, statuses, sweep_of, workers
+from tests.forks import Forks
 
 RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
 SEARCH = ("-m", "hydra/sweeper=optuna", *TINY, RATE)
@@ -131,11 +132,10 @@ def test_failed_trials_are_asked_for_again_once(command: Command, tmp_path: Path
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searched(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
     """A search of one trial."""
     place = tmp_path_factory.mktemp("searched")
-    arguments = [sys.executable, "-m", "mnist_exp", *SEARCH, "hydra.sweeper.n_trials=1", "training.epochs=1"]
-    subprocess.run(arguments, cwd=place, check=True, capture_output=True)
+    forks.run(*SEARCH, "hydra.sweeper.n_trials=1", "training.epochs=1", cwd=place).check_returncode()
     return sweep_of(place)
 
 

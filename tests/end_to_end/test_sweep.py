@@ -16,6 +16,7 @@ from tests.conftest import TINY, Command
 from tests.end_to_end.sweeps import sabotage, statuses, sweep_of, workers
 from tests.end_to_end.test_run import weights
 from tests.faults.result import result_of
+from tests.forks import Forks
 
 
 def test_a_sweep_trains_every_combination(command: Command, tmp_path: Path, trained: Path) -> None:
@@ -130,11 +131,10 @@ EIGHT_EPOCHS = (*TINY, "training.epochs=8", "threads.towers=1", "threads.intra_o
 
 
 @pytest.fixture(scope="module")
-def plugged_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plugged_in(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
     """What a sweep must come to whose plug is pulled, whichever launcher it has."""
     place = tmp_path_factory.mktemp("plugged_in")
-    arguments = (*EIGHT_EPOCHS, "seed=range(4)")
-    subprocess.run([sys.executable, "-m", "mnist_exp", "-m", *arguments], cwd=place, check=True, capture_output=True)
+    forks.run("-m", *EIGHT_EPOCHS, "seed=range(4)", cwd=place).check_returncode()
     return sweep_of(place)
 
 

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
@@ -26,6 +24,7 @@ from tests.end_to_end.pages import (
     opened,
 )
 from tests.end_to_end.sweeps import sweep_of
+from tests.forks import Forks
 from tests.unit.made import settled
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
@@ -34,14 +33,11 @@ CHOICES = ("optimizer.learning_rate=tag(log, interval(1e-4,1e-1))", "model.units
 
 
 @pytest.fixture(scope="module")
-def search(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def search(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
     """The directory of a small search, by two objectives."""
     place = tmp_path_factory.mktemp("search")
     more = ("hydra.sweeper.n_trials=6", "hydra.sweeper.objectives=[validation.error_percent,train_seconds]")
-    arguments = ["-m", "hydra/sweeper=optuna", *TINY, *CHOICES, *more]
-    done = subprocess.run(
-        [sys.executable, "-m", "mnist_exp", *arguments], cwd=place, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = forks.run("-m", "hydra/sweeper=optuna", *TINY, *CHOICES, *more, cwd=place)
     assert done.returncode == 0, done.stderr
     sweep = sweep_of(place)
     assert (sweep / "report.html").resolve().as_uri() in done.stdout

@@ -1,0 +1,111 @@
+"""The real command in processes that are forked from one which has imported TensorFlow: most of a short run is that import.
+
+What a process of its own has is a fork's too: arguments, directory, environment, signals, exit code and the way it ends.
+TensorFlow starts its threads with its first operation, so that none are lost by a fork. What depends on how Python starts
+(its options, an environment that it reads then, what a command does not import) is to be tested without this.
+"""
+
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mnist_exp import backend
+
+IMPORTED = ("mnist_exp.commands.train", "mnist_exp.experiment")  # and what they import, beside TensorFlow
+LIMIT = 1 << 20  # bytes of an order
+SECONDS = 300  # that a command may take
+
+
+class Forks:
+    """The process that is forked, started for the first command."""
+
+    def __init__(self) -> None:
+        self._channel: socket.socket | None = None
+        self._parent: subprocess.Popen[bytes] | None = None
+
+    def run(self, *arguments: str, cwd: Path, timeout: float = SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run `python -m mnist_exp` to its end.
+
+        Raises:
+            subprocess.TimeoutExpired: after so many seconds; it is killed.
+        """
+        channel = self._started()
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            order = {"arguments": arguments, "cwd": str(cwd), "environment": dict(os.environ)}
+            socket.send_fds(channel, [json.dumps(order).encode()], [out.fileno(), err.fileno()])
+            process = int(channel.recv(LIMIT))
+            ended = bool(select.select([channel], [], [], timeout)[0])
+            if not ended:
+                os.kill(process, signal.SIGKILL)
+            code = int(channel.recv(LIMIT))
+            if not ended:
+                raise subprocess.TimeoutExpired(arguments, timeout)
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(arguments, code, out.read().decode(), err.read().decode())
+
+    def close(self) -> None:
+        """End it; a command that is running goes on."""
+        if self._channel is not None and self._parent is not None:
+            self._channel.close()
+            self._parent.wait(10)
+
+    def _started(self) -> socket.socket:
+        if self._channel is None:
+            self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                arguments = [sys.executable, "-m", "tests.forks", str(theirs.fileno())]
+                self._parent = subprocess.Popen(
+                    arguments,
+                    cwd=Path(__file__).parent.parent,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                )
+        return self._channel
+
+
+def serve(channel: socket.socket) -> None:
+    """Fork for each order, and tell of its process and then of its exit code; return in the fork alone."""
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(channel, LIMIT, 2)
+        if not message:
+            sys.exit()
+        process = os.fork()
+        if process == 0:
+            channel.close()
+            become(**json.loads(message), descriptors=descriptors)
+            return
+        for descriptor in descriptors:
+            os.close(descriptor)
+        channel.send(str(process).encode())
+        channel.send(str(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])).encode())
+
+
+def become(arguments: list[str], cwd: str, environment: dict[str, str], descriptors: list[int]) -> None:
+    """Be the process that was ordered, as far as a program can tell."""
+    for descriptor, standard in zip(descriptors, (1, 2), strict=True):
+        os.dup2(descriptor, standard)
+        os.close(descriptor)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[0] = cwd
+    sys.argv[1:] = arguments
+    sys.orig_argv = [sys.executable, "-m", "mnist_exp", *arguments]
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place, backend.tensorflow(Path(place) / "messages", quiet=True):
+        for module in IMPORTED:
+            importlib.import_module(module)
+    serve(socket.socket(fileno=int(sys.argv[1])))
+    runpy.run_module("mnist_exp", run_name="__main__", alter_sys=True)
