@@ -94,9 +94,10 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
         suggestion = f"{parent}.{guess}" if guess and parent else guess
         if key in GROUPS_OF_RECIPES:
             return Problem(key, f"{key}={show(given)}: stands in a section of its own", NOT_GLOBAL)
-        return Problem(
-            key, f"{key}={show(given)}: there is no such key", remedy(", ".join(section["properties"]), suggestion)
-        )
+        allowed = remedy(", ".join(section["properties"]), suggestion)
+        if others := _options_with(name, root["properties"].get(parent, {}), root):
+            allowed += f"; it is of {parent}={', '.join(others)}: leave it out with ~{key}"
+        return Problem(key, f"{key}={show(given)}: there is no such key", allowed)
     if detail["type"] == "missing":
         return Problem(key, f"{key}: is missing", remedy(describe(schema, root), None))
     if detail["type"] in {"union_tag_invalid", "union_tag_not_found"}:
@@ -135,6 +136,12 @@ def _schema(model: type[BaseModel]) -> JsonSchema:
 def _resolve(schema: JsonSchema, root: JsonSchema) -> JsonSchema:
     reference = schema.get("$ref")
     return root["$defs"][reference.rsplit("/", 1)[-1]] if reference else schema
+
+
+def _options_with(name: str, group: JsonSchema, root: JsonSchema) -> list[str]:
+    """The options of a group that have a key which the chosen one lacks: a recipe may set it for another."""
+    mapping = group.get("discriminator", {}).get("mapping", {})
+    return [option for option, reference in mapping.items() if name in _resolve({"$ref": reference}, root)["properties"]]
 
 
 def _names(schema: JsonSchema) -> list[str]:

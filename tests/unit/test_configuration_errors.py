@@ -52,6 +52,12 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
         (["seed=null"], "seed", "null", "an integer"),
         (["runs_dir='a\\${x'"], "runs_dir", "a${x", "a path without ${"),
         (["schedule.warmup_epochs=10"], "schedule.warmup_epochs", "10", "a number ≥ 0 and < 10"),
+        (
+            ["experiment=cnn_best", "optimizer=adam"],
+            "optimizer.weight_decay",
+            "0.05",
+            "leave it out with ~optimizer.weight_decay",
+        ),
         (["epochs=3"], "epochs", "3", "did you mean training.epochs?"),
         (["name=a/b"], "name", "a/b", "letters, digits"),
         (["precision=float23"], "precision", "float23", "did you mean float32?"),
