@@ -31,10 +31,10 @@ def main(arguments: list[str]) -> int:
         return _hydra(arguments)  # composes, but runs nothing that a configuration could name
     if parsed.multirun and not (parsed.cfg or parsed.info):
         return sweep.start(parsed)
-    experiment = composition.points(parsed)[0].experiment
     if parsed.cfg or parsed.info:
+        composition.points(parsed)  # nothing is wrong with them
         return _hydra(arguments)
-    composition.check_single(parsed)
+    experiment = composition.single(parsed)
     tracking.check(experiment.tracker)
     directory = runs.create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}")
     run = Run(directory)

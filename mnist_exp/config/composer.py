@@ -3,7 +3,7 @@
 import copy
 import re
 from collections.abc import Collection, Iterator, Sequence
-from functools import cached_property
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
@@ -87,9 +87,12 @@ class Composer:
 
     def sweeper_params(self, overrides: Sequence[Override]) -> list[str]:
         """What the configuration itself sweeps over (`hydra.sweeper.params`), as overrides."""
+        plain = [override for override in overrides if not override.is_sweep_override()]
+        chosen = [override for override in plain if override.is_hydra_override() or self._chooses(override)]
         try:
-            tree = self._composed([override for override in overrides if not override.is_sweep_override()])
-            params = OmegaConf.select(tree, "hydra.sweeper.params")
+            if not OmegaConf.select(self._composed(chosen), "hydra.sweeper.params"):
+                return []  # as nearly always: settings cannot add any, only be named in them
+            params = OmegaConf.select(self._composed(plain), "hydra.sweeper.params")
             return [f"{key}={value}" for key, value in params.items()] if params else []
         except (*COMPOSITION_ERRORS, ConfigError):
             return []  # the check of the points tells what is wrong
@@ -120,7 +123,7 @@ class Composer:
             if section and leaf == "name" and self._loader.repository.group_exists(section):
                 cause = f"{override.input_line}: an option is chosen by its group, which brings its settings along"
                 problems.append(Problem(override.key_or_group, cause, f"write {section}={override.value()}"))
-            elif self._loader.repository.group_exists(override.key_or_group):
+            elif self._chooses(override):
                 faults = self._choice_problems(override)
                 problems += faults
                 choices += [] if faults else [override]
@@ -143,6 +146,10 @@ class Composer:
         experiment, faults = _validated(tree)
         return experiment, problems + faults
 
+    def _chooses(self, override: Override) -> bool:
+        """Whether it is of a group and not of a setting."""
+        return bool(self._loader.repository.group_exists(override.key_or_group))
+
     def _task(self, choices: Sequence[Override]) -> DictConfig:
         """What these choices compose to, without Hydra's own part.
 
@@ -164,16 +171,10 @@ class Composer:
             if primary is not None and (problems := security.search_path_problems(primary.config)):
                 raise ConfigError(problems)
             tree = self._loader.load_configuration(self._config_name, list(lines), RunMode.RUN)
-            if problems := security.tree_problems(tree, self._shipped):
+            if problems := security.tree_problems(tree, shipped()):
                 raise ConfigError(problems)
             self._trees[lines] = tree
         return self._trees[lines]
-
-    @cached_property
-    def _shipped(self) -> DictConfig:
-        """What `conf/` alone composes to."""
-        loader = ConfigLoaderImpl(config_search_path=create_config_search_path(CONFIG_PATH))
-        return loader.load_configuration(CONFIG_NAME, [], RunMode.RUN)
 
     def _choice_problems(self, override: Override) -> list[Problem]:
         """Whether the chosen options of a group exist."""
@@ -203,6 +204,13 @@ def forget_plugins() -> None:
     hydra = ConfigStore.instance().repo["hydra"]
     for group in OPEN_TO_USERS:
         hydra[group].clear()
+
+
+@cache
+def shipped() -> DictConfig:
+    """What `conf/` alone composes to; to be read only."""
+    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(CONFIG_PATH))
+    return loader.load_configuration(CONFIG_NAME, [], RunMode.RUN)
 
 
 def shipped_files() -> list[PurePosixPath]:

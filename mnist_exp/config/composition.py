@@ -134,7 +134,29 @@ def points(arguments: argparse.Namespace) -> list[Point]:
     Raises:
         ConfigError: every problem of every point, each told once.
     """
+    return _points(Composer(arguments.config_dir, arguments.config_name), arguments)
+
+
+def single(arguments: argparse.Namespace) -> Experiment:
+    """The experiment that is trained once.
+
+    Raises:
+        ConfigError: everything that is wrong with it; or it is a sweep by itself (`hydra.sweeper.params`), and the overrides
+            leave open what it sweeps over, which would be lost.
+    """
     composer = Composer(arguments.config_dir, arguments.config_name)
+    (point,) = _points(composer, arguments)
+    overrides, _ = composer.parse(arguments.overrides)
+    settled = {override.get_key_element() for override in overrides}
+    params, _ = composer.parse(composer.sweeper_params(overrides))
+    if left := [override for override in params if override.get_key_element() not in settled]:
+        key, line = left[0].key_or_group, left[0].input_line
+        cause = f"hydra.sweeper.params: {line}: the configuration is a sweep, and this is none"
+        raise ConfigError([Problem(key, cause, f"sweep with: mnist-exp -m ..., or name one value: {key}=...")])
+    return point.experiment
+
+
+def _points(composer: Composer, arguments: argparse.Namespace) -> list[Point]:
     problems = composer.shadowed()
     overrides = _sound(composer, arguments.overrides, arguments.multirun, problems)
     if arguments.multirun:
@@ -148,22 +170,6 @@ def points(arguments: argparse.Namespace) -> list[Point]:
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return found
-
-
-def check_single(arguments: argparse.Namespace) -> None:
-    """See that nothing of what the configuration asks for gets lost when it is trained once.
-
-    Raises:
-        ConfigError: it is a sweep by itself (`hydra.sweeper.params`), and the overrides leave open what it sweeps over.
-    """
-    composer = Composer(arguments.config_dir, arguments.config_name)
-    overrides, _ = composer.parse(arguments.overrides)
-    settled = {override.get_key_element() for override in overrides}
-    params, _ = composer.parse(composer.sweeper_params(overrides))
-    if left := [override for override in params if override.get_key_element() not in settled]:
-        key, line = left[0].key_or_group, left[0].input_line
-        cause = f"hydra.sweeper.params: {line}: the configuration is a sweep, and this is none"
-        raise ConfigError([Problem(key, cause, f"sweep with: mnist-exp -m ..., or name one value: {key}=...")])
 
 
 def execution(arguments: argparse.Namespace) -> HydraConfig:

@@ -235,11 +235,11 @@ def test_what_a_recipe_sweeps_over_is_checked_too(tmp_path: Path) -> None:
 
 def test_what_a_recipe_sweeps_over_is_not_forgotten_without_a_sweep() -> None:
     with pytest.raises(ConfigError) as caught:
-        composition.check_single(composition.parse_arguments(["experiment=record", "training.epochs=1"]))
+        composition.single(composition.parse_arguments(["experiment=record", "training.epochs=4"]))
     assert "seed=range(1,11)" in caught.value.problems[0].cause
     assert "-m" in caught.value.problems[0].remedy
-    composition.check_single(composition.parse_arguments(["experiment=record", "seed=3"]))
-    composition.check_single(composition.parse_arguments(["experiment=cnn_best"]))
+    composition.single(composition.parse_arguments(["experiment=record", "seed=3"]))
+    composition.single(composition.parse_arguments(["experiment=cnn_best"]))
 
 
 def test_a_recipe_without_its_directive_is_told_so(tmp_path: Path) -> None:
