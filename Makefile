@@ -96,5 +96,6 @@ clean: ## remove .venv, caches and build products; runs/ stays
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed
+	@echo "adding to .venv what tests and benchmarks need (once, a minute or two) ..."
 	@$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@

@@ -31,9 +31,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        missing = isinstance(error, FileNotFoundError) and not path.parent.exists()
+        mend = f"make the directory {path.parent}" if missing else "free space or mend permissions there"
         raise EnvironmentFailure(
-            f"{path}: cannot be written: {error.strerror or error}",
-            "free space or mend permissions there, or choose another place",
+            f"{path}: cannot be written: {error.strerror or error}", f"{mend}, or choose another place"
         ) from error
 
 

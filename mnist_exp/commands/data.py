@@ -58,6 +58,8 @@ def main(arguments: list[str]) -> int:
         with backend.tensorflow(Path(os.devnull), quiet=False):
             images, titles = _by_steps(data, experiment, count)
         told += f", beside each what steps 0 to {STEPS - 1} of a training with seed {experiment.seed} see in its place"
+        if not isinstance(experiment.augmentation, NoAugmentationConfig) and experiment.augmentation.mixup:
+            told += ", mixed with the next (a training shuffles)"
     if out.is_terminal:
         shown = max(2, out.width // (images.shape[3] + 1))  # columns: a row of the plate is a line
         out.print(characters.half_blocks(_flat(images[:, :shown]), _flat(titles[:, :shown]).tolist(), out.width))
@@ -111,10 +113,12 @@ def _by_steps(data: Dataset, experiment: Experiment, count: int) -> tuple[np.nda
             if draws.shares is not None:
                 images = augmentation.mix(images, draws.shares)
                 others = [*names[1:], names[0]]  # as `augmentation.following` has it
-                title = [
-                    f"{100 * share:.0f} % {own}, {100 - 100 * share:.0f} % {other}"
-                    for share, own, other in zip(draws.shares.numpy(), names, others, strict=True)
+                percents = np.round(100 * draws.shares.numpy()).astype(int)
+                parts = [
+                    [(percent, own), (100 - percent, other)]
+                    for percent, own, other in zip(percents, names, others, strict=True)
                 ]
+                title = [", ".join(f"{percent} % {digit}" for percent, digit in two if percent) for two in parts]
             columns.append(images.numpy())
             titles.append(title)
     return np.stack(columns, axis=1)[:count], np.array(titles).T[:count]

@@ -97,7 +97,9 @@ def summary_table(directory: Path, summary: Summary) -> Table:
     table.add_row("test error", terminal.cell(tables.rate(summary.test), style="bold green"))
     if summary.validation is not None:
         table.add_row("validation error", tables.rate(summary.validation))
-    table.add_row("model", terminal.cell(f"{summary.model.name}, {summary.model.parameters:,} parameters"))
+    most = summary.settings.get("evaluation.tta")
+    averaged = f", averaged over shifts by up to {tables.counted(most, 'pixel')}" if most and isinstance(most, int) else ""
+    table.add_row("model", terminal.cell(f"{summary.model.name}, {summary.model.parameters:,} parameters{averaged}"))
     data = summary.dataset
     images = f"{data.train:,} training, {data.validation:,} validation, {data.test:,} test"
     table.add_row("images", terminal.cell(f"{data.name}: {images}"))

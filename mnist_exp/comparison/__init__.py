@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp import runs
-from mnist_exp.config.identity import flat, layered, list_of
+from mnist_exp.config.identity import flat, is_kind, layered, list_of
 from mnist_exp.runs import Record, Run
 
 # The label, which stands in the name of the directory, and where and how a run was shown and told of.
+MOST_KINDS = 3  # of layers, told one by one where they differ
 NOT_SETTINGS = frozenset({"name", "runs_dir", "progress", "sweep", "tracker"})
 
 
@@ -55,18 +56,30 @@ def differing(rows: Sequence[Row], apart_from: frozenset[str] = frozenset()) -> 
     """The keys in which the rows differ, in the order of the configuration.
 
     Where rows chose different options of a group, its `name` says so; a setting of that group is a difference only if it
-    differs between rows that chose the same option, and one of a layer only between lists of the same kinds of layers.
+    differs between rows that chose the same option, and one of a layer only between lists of the same kinds of layers. Where
+    all lists have one length and a few layers of different kinds, these kinds are told in place of a word for the whole.
     """
     known = [row.settings for row in rows if row.settings]
     hidden = NOT_SETTINGS | apart_from
     keys = list(dict.fromkeys(key for settings in known for key in settings))
-    return [key for key in keys if key.partition(".")[0] not in hidden and _differs(key, known)]
+    found = [key for key in keys if key.partition(".")[0] not in hidden and _differs(key, known)]
+    kinds = {key for key in found if is_kind(key)}
+    if len(kinds) > MOST_KINDS:
+        return [key for key in found if key not in kinds]
+    said = {listed for key in kinds if (listed := list_of(key)) and len({_length(row, listed) for row in known} - {""}) == 1}
+    return [key for key in found if key not in said]
+
+
+def _length(settings: dict[str, Any], listed: str) -> str:
+    """How many layers there are in a list; nothing where there is none."""
+    return str(settings.get(listed, "")).partition(" ")[0]
 
 
 def _differs(key: str, known: Sequence[dict[str, Any]]) -> bool:
     option, listed = f"{key.partition('.')[0]}.name", list_of(key)
     values: dict[str, set[str]] = {}
     for settings in known:
-        chosen = "" if key == option else repr((settings.get(option), listed and settings.get(listed)))
+        layers = listed and (_length(settings, listed) if is_kind(key) else settings.get(listed))
+        chosen = "" if key == option else repr((settings.get(option), layers))
         values.setdefault(chosen, set()).add(repr(settings.get(key)))
     return any(len(different) > 1 for different in values.values())

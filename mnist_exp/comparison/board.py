@@ -32,6 +32,7 @@ class Board:
     reference: Group | None  # that the others are tested against; None if there is no group
     baseline: bool  # whether the user named it; else it is the best
     apart: Sequence[Apart]
+    repeats: int = 0  # runs that do not count, since a later one has the same configuration and seed
 
     @property
     def repeated(self) -> bool:
@@ -73,7 +74,8 @@ def compare(
     verdicts = [] if reference is None else significance.judge(shown, reference, metric)
     lines = [Line(ranks[id(group)], group, verdict) for group, verdict in zip(shown, verdicts, strict=True)]
     settings = list(groups[0].settings) if groups else []
-    return Board(metric, lines, len(groups), settings, reference, baseline is not None, apart)
+    repeats = len(ranked) - sum(group.n for group in groups)
+    return Board(metric, lines, len(groups), settings, reference, baseline is not None, apart, repeats)
 
 
 def spread(group: Group, metric: Metric) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ class Column:
     cells: Sequence[str]
     priority: int
     justify: str = "right"
-    wraps: bool = False  # where room is short: a sentence, that is left out only after that
+    wraps: bool = False  # where room is short, before anything is left out
 
 
 def of(board: Board, chosen: Sequence[str] | None = None) -> list[Column]:
@@ -54,10 +54,10 @@ def _usual(board: Board) -> list[Column]:
     several = "" if all(line.group.n == 1 for line in lines) else ", mean ± std"
     columns = [
         Column("rank", "rank", [str(line.rank) for line in lines], 3),
-        Column("name", "name", [line.group.name for line in lines], 9, "left"),
+        Column("name", "name", [line.group.name for line in lines], 9, "left", wraps=True),
         Column("n", "n", [str(line.group.n) for line in lines], 7),
     ]
-    for metric, priority in zip(shown_metrics(board), (9, 6), strict=False):
+    for metric, priority in zip(shown_metrics(board), (9, 8), strict=False):
         spreads = [spread(line.group, metric) for line in lines]
         means = [_mean(found, metric) for found in spreads]
         columns.append(Column(metric.key, f"{metric.heading}{several}", means, priority))

@@ -148,5 +148,8 @@ def _more(compared: _Compared, comparisons: int) -> int | None:
 
 
 def p_value(p: float) -> str:
-    """A p-value for people: = 0.031, or < 0.0001."""
-    return "< 0.0001" if p < 0.0001 else f"= {p:.2g}"
+    """A p-value for people: = 0.031, or < 0.0001; one beside the level with the digits that tell on which side it is."""
+    if p < 0.0001:
+        return "< 0.0001"
+    digits = next((digits for digits in range(2, 17) if float(f"{p:.{digits}g}") != LEVEL), 2)
+    return f"= {p:.{digits}g}"

@@ -70,6 +70,8 @@ def caption(board: Board, verdicts: bool) -> list[str]:
     if board.repeated:
         apart = all(len(set(line.group.seeds)) == line.group.n for line in board.lines)
         notes.append("n runs, each with a seed of its own" if apart else "n runs")
+    if board.repeats:
+        notes.append(f"{counted(board.repeats, 'run')} not counted: a later one has the same configuration and seed")
     if len(board.lines) < board.total:
         notes.append(f"{len(board.lines):,} of {board.total:,} are shown")
     tested = [line.verdict for line in board.lines if line.verdict is not None and line.verdict.test is not None]

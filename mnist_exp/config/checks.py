@@ -90,7 +90,7 @@ def warmup_fits(schedule: ScheduleSettings, training: TrainingConfig) -> list[Pr
     if schedule.warmup_epochs < training.epochs:
         return []
     key = "schedule.warmup_epochs"
-    cause = f"{key}={show(schedule.warmup_epochs)}: the training ends after {training.epochs} epochs, in the warm-up"
+    cause = f"{key}={show(schedule.warmup_epochs)}: the warm-up is no shorter than training.epochs={training.epochs}"
     return [Problem(key, cause, remedy(f"a number ≥ 0 and < {training.epochs}", None))]
 
 

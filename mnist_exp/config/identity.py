@@ -60,10 +60,10 @@ def flat(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def layered(settings: dict[str, Any]) -> dict[str, Any]:
-    """Flat settings for people: in place of each list of layers, a word for their kinds, and the settings of each layer.
+    """Flat settings for people: in place of each list of layers, a word for their kinds, and the kind and settings of each.
 
-    So "model.layers" becomes "11 layers 3fa2c1", the same for all lists of these kinds in this order, and what may differ
-    between such lists follows by the keys of overrides: "model.layers.0.filters".
+    So "model.layers" becomes "11 layers 3fa2c1", the same for all lists of these kinds in this order, and what stands in it
+    follows by the keys of overrides: "model.layers.0.name", "model.layers.0.filters".
     """
     found: dict[str, Any] = {}
     for key, value in settings.items():
@@ -71,10 +71,10 @@ def layered(settings: dict[str, Any]) -> dict[str, Any]:
             found[key] = value
             continue
         leaves = _leaves(value, key)
-        kinds = {name: kind for name, kind in leaves.items() if name.endswith(".name")}
+        kinds = {name: kind for name, kind in leaves.items() if is_kind(name)}
         digest = hashlib.sha256(repr(kinds).encode(errors="surrogatepass")).hexdigest()[:6]
         found[key] = f"{len(value)} {brief(key)} {digest}"
-        found |= {name: leaf for name, leaf in leaves.items() if name not in kinds}
+        found |= leaves
     return found
 
 
@@ -95,6 +95,11 @@ def list_of(key: str) -> str | None:
     """The list in which a key of `layered` settings lies."""
     listed = ELEMENT.split(key, maxsplit=1)[0]
     return None if listed == key else listed
+
+
+def is_kind(key: str) -> bool:
+    """Whether a key of `layered` settings is that of a layer's kind."""
+    return list_of(key) is not None and key.endswith(".name")
 
 
 def matched(key: str, *settings: dict[str, Any]) -> bool:

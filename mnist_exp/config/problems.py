@@ -95,8 +95,8 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
         if key in GROUPS_OF_RECIPES:
             return Problem(key, f"{key}={show(given)}: stands in a section of its own", NOT_GLOBAL)
         allowed = remedy(", ".join(section["properties"]), suggestion)
-        if others := _options_with(name, root["properties"].get(parent, {}), root):
-            allowed += f"; it is of {parent}={', '.join(others)}: leave it out with ~{key}"
+        if others := _options_with(key, root):
+            allowed += f"; it is of {parent}={', '.join(others)}: choose one of them, or leave it out with ~{key}"
         return Problem(key, f"{key}={show(given)}: there is no such key", allowed)
     if detail["type"] == "missing":
         return Problem(key, f"{key}: is missing", remedy(describe(schema, root), None))
@@ -138,9 +138,14 @@ def _resolve(schema: JsonSchema, root: JsonSchema) -> JsonSchema:
     return root["$defs"][reference.rsplit("/", 1)[-1]] if reference else schema
 
 
-def _options_with(name: str, group: JsonSchema, root: JsonSchema) -> list[str]:
-    """The options of a group that have a key which the chosen one lacks: a recipe may set it for another."""
-    mapping = group.get("discriminator", {}).get("mapping", {})
+def options_with(key: str, model: type[BaseModel]) -> list[str]:
+    """The options of a key's group that have it, where the chosen one has not."""
+    return _options_with(key, _schema(model))
+
+
+def _options_with(key: str, root: JsonSchema) -> list[str]:
+    group, _, name = key.partition(".")
+    mapping = root["properties"].get(group, {}).get("discriminator", {}).get("mapping", {})
     return [option for option, reference in mapping.items() if name in _resolve({"$ref": reference}, root)["properties"]]
 
 

@@ -116,7 +116,7 @@ def _after_residual(layer: ResidualLayer, shape: Shape, place: str) -> Shape:
         raise unfit(f"{place}.layers", ": a residual's layers must make an image of an image", "layers before the features")
     if stride(shape, inner) is None:
         given, left = ("×".join(map(str, size)) for size in (shape, inner))
-        cause = f": leave {left} of {given}, which no stride of the image itself does"
+        cause = f": make {left} of {given}, to which the image itself cannot be added, as it is or by a stride"
         raise unfit(f"{place}.layers", cause, "padding: same, or a residual that begins smaller")
     return inner
 

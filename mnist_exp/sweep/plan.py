@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import os
 import re
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from mnist_exp.runs import Run
 SLUG_BYTES = 100
 NUMBER_DIGITS = 3  # at least, so that a sweep that is extended still sorts
 UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
+HELD = re.compile(r"held by (process \d+ on \S+)$", re.MULTILINE)  # in a sweep's log
 # LibYAML is ten times as fast on thousands of points.
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -199,5 +202,8 @@ def locked(sweep: Sweep) -> Iterator[None]:
         try:
             held.enter_context(files.locked(sweep.log))
         except BlockingIOError:
-            raise InputError(f"{sweep.directory}: is being run by another process", "wait for it, or end it first") from None
+            holder = (HELD.findall(sweep.log.read_text(errors="replace")) or ["another process"])[-1]
+            raise InputError(f"{sweep.directory}: is being run by {holder}", "wait for it, or end it first") from None
+        with files.writing(sweep.log), sweep.log.open("a") as log:
+            log.write(f"{runs.now()} INFO {__name__}: held by process {os.getpid()} on {socket.gethostname()}\n")
         yield

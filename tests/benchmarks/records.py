@@ -1,7 +1,8 @@
 """The recipes, trained anew, and the table of their results; what was interrupted is resumed.
 
 Run with `make records`. Every recipe is a sweep over seeds in a directory of its own, so a second call trains what is
-missing, and adds seeds if there are to be more. `record` is the ensemble of its runs. What the numbers are, the README says.
+missing, and adds seeds if there are to be more. `record` is the ensemble of its runs. What the numbers are, the README says;
+its rows of other recipes stay if they are from the same machine.
 """
 
 import argparse
@@ -10,13 +11,17 @@ import signal
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mnist_exp.comparison.statistics import mean_interval
-from tests.benchmarks.readme import replace_between
+from mnist_exp.config.identity import not_identity
+from mnist_exp.sweep import plan
+from mnist_exp.sweep.plan import Sweep
+from tests.benchmarks.readme import between, replace_between
 from tests.benchmarks.training import machine
 
 MEMBERS = 10
@@ -30,26 +35,35 @@ RECIPES = {  # what each must reach, test error in percent, and what was publish
     "record": (0.22, "0.255 ± 0.020, 15 networks; 0.21 – 0.23 in the classic tables"),
 }
 HEAD = (
-    "| experiment | test error % | 95 % interval | range | seeds | parameters | epochs | minutes a run | bar | published |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    "| experiment | test error % | 95 % interval | range | seeds | parameters | epochs | precision | minutes a run | bar "
+    "| published |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 )
+MARKS = "<!-- make records -->", "<!-- end of records -->"
 
 
 def mnist_exp(*arguments: str) -> None:
     """The command, its progress shown; what ends it otherwise than well ends this too, with its exit code."""
-    done = subprocess.run([sys.executable, "-m", "mnist_exp", *arguments], check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
+    with subprocess.Popen([sys.executable, "-m", "mnist_exp", *arguments]) as running:
+        signal.signal(signal.SIGTERM, lambda *_: running.terminate())  # it keeps its state, and ends
+        code = running.wait()
+    if code:
+        sys.exit(code)
 
 
 def train(recipe: str, seeds: int, place: Path, overrides: list[str]) -> list[Path]:
     """A recipe's runs, by seed, those that are missing trained first."""
-    points = [f"seed=range(1,{seeds + 1})", *overrides]
+    seeded = f"seed=range(1,{seeds + 1})"
     sweep = sweep_of(place)
     if sweep is None:
-        mnist_exp("-m", f"experiment={recipe}", *points, f"runs_dir={place}", f"sweep.name={recipe}")
+        mnist_exp("-m", f"experiment={recipe}", seeded, *overrides, f"runs_dir={place}", f"sweep.name={recipe}")
     else:
-        mnist_exp("resume", str(sweep), *points)
+        begun, asked = defining(plan.read(sweep).overrides), defining([f"experiment={recipe}", *overrides])
+        if begun != asked:
+            told = " ".join(sorted(begun)), " ".join(sorted(asked))
+            sys.exit(f"error: {place}: was begun with {told[0]}, not {told[1]}\n  name another place: --runs-dir DIR")
+        how = [line for line in overrides if line not in asked]
+        mnist_exp("resume", str(sweep.directory), seeded, *how)
     summaries = {path.parent: json.loads(path.read_text()) for path in place.glob("*/*/summary.json")}
     if len({summary["config_hash"] for summary in summaries.values()}) > 1:
         sys.exit(f"error: {place}: has runs of several settings, which no mean is of\n  name another place: --runs-dir DIR")
@@ -62,9 +76,15 @@ def read(runs: list[Path]) -> list[dict[str, Any]]:
     return [json.loads((run / "summary.json").read_text()) for run in runs]
 
 
-def sweep_of(place: Path) -> Path | None:
+def sweep_of(place: Path) -> Sweep | None:
     """The sweep that a recipe's runs belong to, if it has begun."""
-    return next((path.parent for path in sorted(place.glob("*/sweep.yaml"))), None)
+    return next((Sweep(path.parent) for path in sorted(place.glob("*/sweep.yaml"))), None)
+
+
+def defining(overrides: Iterable[str]) -> set[str]:
+    """Those of a sweep's overrides that say what is trained, the seeds aside."""
+    keys = {line: line.lstrip("+~").partition("=")[0] for line in overrides}
+    return {line for line, key in keys.items() if not (not_identity(key) or key.startswith("hydra") or key == "seed")}
 
 
 def row(recipe: str, summaries: list[dict[str, Any]]) -> tuple[str, float]:
@@ -96,10 +116,25 @@ def line(recipe: str, error: str, interval: str, spread: str, n: int | str, summ
     """A row of the table."""
     bar, published = RECIPES[recipe]
     minutes = [summary["train_seconds"] / 60 for summary in summaries]
-    parameters, epochs = summaries[0]["model"]["parameters"], summaries[0]["epochs"]
-    cells = [f"`{recipe}`", error, interval, spread, str(n), f"{parameters:,}", str(epochs)]
+    parameters, epochs, precision = (
+        summaries[0]["model"]["parameters"],
+        summaries[0]["epochs"],
+        summaries[0]["settings"]["precision"],
+    )
+    cells = [f"`{recipe}`", error, interval, spread, str(n), f"{parameters:,}", str(epochs), precision]
     cells += [f"{statistics.median(minutes):.0f} ({min(minutes):.0f} – {max(minutes):.0f})", f"≤ {bar:.2f}", published]
     return f"| {' | '.join(cells)} |"
+
+
+def table(rows: dict[str, str]) -> str:
+    """All lines, in the order of the recipes, below what they were trained on."""
+    return "\n".join([f"{machine()}.", "", *HEAD, *(rows[recipe] for recipe in RECIPES if recipe in rows)])
+
+
+def told_before() -> dict[str, str]:
+    """The README's lines of recipes, if they are from this machine."""
+    first, *lines = between(*MARKS).splitlines()
+    return {line.split("`")[1]: line for line in lines if line.startswith("| `")} if first == f"{machine()}." else {}
 
 
 def main() -> int:
@@ -115,19 +150,18 @@ def main() -> int:
     if unknown := set(arguments.recipes) - set(RECIPES):
         parser.error(f"no such recipe: {', '.join(sorted(unknown))}")
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command, which keeps its state and ends
-    rows, missed = [], []
+    rows, missed = dict[str, str](), []
     for recipe in arguments.recipes or RECIPES:
         if recipe == "record":  # its members are runs of cnn_best: the same settings, so the same weights
             runs = train("cnn_best", arguments.members, arguments.runs_dir / "cnn_best", arguments.set)
             text, error = ensemble_row(arguments.runs_dir / recipe, runs)
         else:
             text, error = row(recipe, read(train(recipe, arguments.seeds, arguments.runs_dir / recipe, arguments.set)))
-        rows.append(text)
+        rows[recipe] = text
         missed += [f"{recipe}: {error:.3f} %, wanted ≤ {RECIPES[recipe][0]} %"] if error > RECIPES[recipe][0] else []
-    table = "\n".join([f"{machine()}.", "", *HEAD, *rows])
-    print(table)
+    print(table(rows))
     if arguments.readme:
-        replace_between("<!-- make records -->", "<!-- end of records -->", table)
+        replace_between(*MARKS, table(told_before() | rows))
     for sentence in missed:
         print(f"MISSED: {sentence}", file=sys.stderr)
     return int(bool(missed))

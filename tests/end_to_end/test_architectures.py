@@ -32,4 +32,4 @@ def test_a_network_in_a_yaml_of_ones_own(command: Command, tmp_path: Path) -> No
 
     wrong = command(*mine, "model.layers.2.layers.1.padding=valid")
     assert wrong.returncode == 2
-    assert wrong.stderr.splitlines()[0].startswith("error: model.layers.2.layers: leave 6×6×16 of 14×14×8, which no stride")
+    assert wrong.stderr.splitlines()[0].startswith("error: model.layers.2.layers: make 6×6×16 of 14×14×8, to which")

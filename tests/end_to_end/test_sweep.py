@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -174,7 +175,7 @@ def test_two_processes_cannot_run_one_sweep(command: Command, tmp_path: Path) ->
         time.sleep(0.02)
     refused = command("resume", str(sweep_of(tmp_path)))
     assert refused.returncode == 2
-    assert "is being run by another process" in refused.stderr
+    assert f"is being run by process {process.pid} on {socket.gethostname()}\n" in refused.stderr
     process.terminate()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 143, errors

@@ -10,6 +10,7 @@ from mnist_exp import comparison, files, runs
 from mnist_exp.comparison import Row, fields
 from mnist_exp.comparison.board import Board, compare, spread
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
+from mnist_exp.comparison.tables import caption
 from mnist_exp.errors import InputError
 from mnist_exp.runs import Run
 from tests.unit.made import finished
@@ -169,6 +170,8 @@ def test_groups_are_repetitions_by_seed(tmp_path: Path) -> None:
         os.utime(path, (0, 0))
     found = board(tmp_path)
     assert [(line.group.name, line.group.n) for line in found.lines] == [("cnn", 1), ("mlp", 3)]
+    assert "1 run not counted: a later one has the same configuration and seed" in caption(found, verdicts=False)
+    assert board(tmp_path, by=["run"]).repeats == 0
     told = spread(found.lines[1].group, METRICS[TEST])
     assert told is not None
     assert told["mean"] == pytest.approx(np.mean(errors) / 100)

@@ -58,6 +58,12 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
             "0.05",
             "leave it out with ~optimizer.weight_decay",
         ),
+        (
+            ["augmentation.rotation=3"],
+            "augmentation.rotation",
+            "3",
+            "it is of augmentation=affine, cutout, elastic, mixup: choose",
+        ),
         (["epochs=3"], "epochs", "3", "did you mean training.epochs?"),
         (["name=a/b"], "name", "a/b", "letters, digits"),
         (["precision=float23"], "precision", "float23", "did you mean float32?"),

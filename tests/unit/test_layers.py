@@ -74,7 +74,7 @@ def test_layers_that_fit(layers: list[dict[str, Any]]) -> None:
         ([residual(residual(pool(29))), GLOBAL, LOGITS], "model.layers.0.layers.0.layers.0.pool_size=29:", "from 1 to 28"),
         (
             [residual(CONV), GLOBAL, LOGITS],
-            "model.layers.0.layers: leave 26×26×4 of 28×28×1, which no stride",
+            "model.layers.0.layers: make 26×26×4 of 28×28×1, to which",
             "padding: same",
         ),
     ],

@@ -34,7 +34,7 @@ def test_a_list_of_layers_becomes_a_word_and_what_can_be_set_in_it() -> None:
     assert str(plain["model.layers"]).startswith("11 layers ")
     assert (plain["model.layers.0.filters"], wider["model.layers.0.filters"]) == (16, 8)
     assert settings("model=resnet")["model.layers.1.layers.2.kernel_size"] == 3
-    assert "model.layers.0.name" not in plain
+    assert plain["model.layers.0.name"] == "conv"
     assert len({settings(f"model={name}")["model.layers"] for name in ("cnn", "cnn_deep", "mlp_deep", "resnet")}) == 4
     assert settings("model=mlp") == identity(compose("model=mlp"))
     assert layered({"a.b": [], "a.c": [1, {"d": 2}]}) == {"a.b": [], "a.c": [1, {"d": 2}]}
@@ -87,6 +87,19 @@ def test_a_comparison_of_one_architecture_tells_the_layers_that_differ(capsys: p
     assert keys == ["model.dropout", "model.layers", "model.layers.0.filters"]
     assert cli.main(["compare", "--where", "model.layers.0.filters<10", "--columns", "name,model.layers.0.filters"]) == 0
     assert "│ 8    │ 8 " in capsys.readouterr().out
+
+
+def test_a_comparison_tells_the_kinds_of_a_few_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("max_pool", "average_pool"):
+        finished(Path("runs") / kind, len(kind), "model=cnn", f"model.layers.2.name={kind}")
+    assert differing(gather([Path("runs")])) == ["model.layers.2.name"]
+    assert cli.main(["compare", "--where", "model.layers.2.name=max_pool", "--columns", "name,model.layers.2.name"]) == 0
+    assert "│ max_pool │ max_pool " in capsys.readouterr().out
+    finished(Path("runs/shorter"), 30, *OWN, f"model.layers=[{SHORT % 5}]")
+    assert differing(gather([Path("runs")])) == ["model.dropout", "model.layers", "model.layers.2.name"]
+    for name, within in (("a", "{name:dropout},{name:dense,units:4}"), ("b", "{name:dense,units:4},{name:dropout}")):
+        finished(Path("many") / name, 30, *OWN, f"model.layers=[{{name:flatten}},{within},{within},{{name:logits}}]")
+    assert differing(gather([Path("many")])) == ["model.layers"]  # four kinds
 
 
 def test_diff_tells_the_layers_that_differ(capsys: pytest.CaptureFixture[str]) -> None:

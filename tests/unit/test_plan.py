@@ -1,6 +1,8 @@
 """What a sweep writes of its jobs: numbers and directories that stay, whatever the overrides are."""
 
+import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -96,5 +98,6 @@ def test_a_plan_that_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None
 
 
 def test_a_sweep_has_one_driver(tmp_path: Path) -> None:
-    with plan.locked(Sweep(tmp_path)), pytest.raises(InputError, match="another process"), plan.locked(Sweep(tmp_path)):
+    holder = rf"is being run by process {os.getpid()} on {re.escape(socket.gethostname())}\n"
+    with plan.locked(Sweep(tmp_path)), pytest.raises(InputError, match=holder), plan.locked(Sweep(tmp_path)):
         pass

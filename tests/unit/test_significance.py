@@ -157,6 +157,9 @@ def test_any_number_can_be_tested_over_seeds_but_not_between_single_runs(tmp_pat
     assert {verdict(line).words for line in single.lines[1:]} == {"one seed says nothing of a mean"}
 
 
-@pytest.mark.parametrize(("p", "told"), [(0.04999, "= 0.05"), (0.0312, "= 0.031"), (1.0, "= 1"), (0.00002, "< 0.0001")])
+@pytest.mark.parametrize(
+    ("p", "told"),
+    [(0.0312, "= 0.031"), (1.0, "= 1"), (0.00002, "< 0.0001"), (0.04999, "= 0.04999"), (0.0503, "= 0.0503")],
+)
 def test_p_values_for_people(p: float, told: str) -> None:
     assert p_value(p) == told
