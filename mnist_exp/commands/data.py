@@ -9,7 +9,7 @@ from rich.table import Table
 
 from mnist_exp import backend, characters, datasets, files, terminal
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.config.schema import Experiment, NoAugmentationConfig
+from mnist_exp.config.schema import Experiment, RandomAugmentationConfig
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import EXIT_DONE, InputError
 
@@ -40,10 +40,11 @@ def main(arguments: list[str]) -> int:
     )
     parsed = parser.parse_intermixed_args(arguments)
     experiment = _experiment(parsed.settings, parsed.config_dir) if parsed.settings else None
-    augmented = experiment is not None and not isinstance(experiment.augmentation, NoAugmentationConfig)
+    augmentation = None if experiment is None else experiment.augmentation
+    augmented = isinstance(augmentation, RandomAugmentationConfig)
     count = (AUGMENTED if augmented else IMAGES) if parsed.count is None else parsed.count
     data = datasets.load(_default() if experiment is None else experiment.dataset.name)
-    name = f"{data.name}_{experiment.augmentation.name}" if experiment is not None and augmented else data.name
+    name = f"{data.name}_{augmentation.name}" if isinstance(augmentation, RandomAugmentationConfig) else data.name
     path = Path(parsed.output or f"{name}.png")
     if not 1 <= count <= MOST_IMAGES:
         raise InputError(f"--count {count}: not allowed", f"allowed: an integer from 1 to {MOST_IMAGES}")
@@ -54,12 +55,11 @@ def main(arguments: list[str]) -> int:
         out.print(table)
     told = f"the first {count} training images"
     images, titles = data.train_images[:count, np.newaxis], np.array(data.class_names)[data.train_labels[:count, np.newaxis]]
-    if experiment is not None and augmented:
+    if experiment is not None and isinstance(augmentation, RandomAugmentationConfig):
         with backend.tensorflow(Path(os.devnull), quiet=False):
             images, titles = _by_steps(data, experiment, count)
         told += f", beside each what steps 0 to {STEPS - 1} of a training with seed {experiment.seed} see in its place"
-        if not isinstance(experiment.augmentation, NoAugmentationConfig) and experiment.augmentation.mixup:
-            told += ", mixed with the next (a training shuffles)"
+        told += ", mixed with the next (a training shuffles)" if augmentation.mixup else ""
     if out.is_terminal:
         shown = max(2, out.width // (images.shape[3] + 1))  # columns: a row of the plate is a line
         out.print(characters.half_blocks(_flat(images[:, :shown]), _flat(titles[:, :shown]).tolist(), out.width))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp import runs
-from mnist_exp.config.identity import flat, is_kind, layered, list_of
+from mnist_exp.config.identity import flat, is_kind, layered, length, list_of
 from mnist_exp.runs import Record, Run
 
 # The label, which stands in the name of the directory, and where and how a run was shown and told of.
@@ -66,20 +66,15 @@ def differing(rows: Sequence[Row], apart_from: frozenset[str] = frozenset()) -> 
     kinds = {key for key in found if is_kind(key)}
     if len(kinds) > MOST_KINDS:
         return [key for key in found if key not in kinds]
-    said = {listed for key in kinds if (listed := list_of(key)) and len({_length(row, listed) for row in known} - {""}) == 1}
+    said = {listed for key in kinds if (listed := list_of(key)) and len({length(row, listed) for row in known} - {""}) == 1}
     return [key for key in found if key not in said]
-
-
-def _length(settings: dict[str, Any], listed: str) -> str:
-    """How many layers there are in a list; nothing where there is none."""
-    return str(settings.get(listed, "")).partition(" ")[0]
 
 
 def _differs(key: str, known: Sequence[dict[str, Any]]) -> bool:
     option, listed = f"{key.partition('.')[0]}.name", list_of(key)
     values: dict[str, set[str]] = {}
     for settings in known:
-        layers = listed and (_length(settings, listed) if is_kind(key) else settings.get(listed))
+        layers = listed and (length(settings, listed) if is_kind(key) else settings.get(listed))
         chosen = "" if key == option else repr((settings.get(option), layers))
         values.setdefault(chosen, set()).add(repr(settings.get(key)))
     return any(len(different) > 1 for different in values.values())

@@ -28,7 +28,7 @@ from mnist_exp import config
 from mnist_exp.config import security
 from mnist_exp.config.checks import device_present
 from mnist_exp.config.execution import Execution, HydraConfig
-from mnist_exp.config.problems import from_validation, nearest, nearest_key, options_with, remedy
+from mnist_exp.config.problems import elsewhere, from_validation, nearest, nearest_key, remedy, schema_of
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.security import OPEN_TO_USERS
 from mnist_exp.errors import ConfigError, Problem
@@ -258,9 +258,7 @@ def _key_problems(override: Override, keys: Collection[str]) -> list[Problem]:
     while not (siblings := [known.rpartition(".")[2] for known in keys if known.rpartition(".")[0] == section]):
         section = section.rpartition(".")[0]
     allowed = f"0 to {siblings[-1]}" if siblings[0].isdecimal() else ", ".join(siblings)
-    told = remedy(allowed, nearest_key(key, keys))
-    if others := options_with(key, Experiment):
-        told += f"; it is of {key.partition('.')[0]}={', '.join(others)}: choose one of them"
+    told = remedy(allowed, nearest_key(key, keys)) + elsewhere(key, schema_of(Experiment))
     return [Problem(key, f"{override.input_line}: there is no such key", told)]
 
 

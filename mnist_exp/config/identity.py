@@ -102,6 +102,11 @@ def is_kind(key: str) -> bool:
     return list_of(key) is not None and key.endswith(".name")
 
 
+def length(settings: dict[str, Any], key: str) -> str:
+    """How many layers a list in `layered` settings has, as the word for it says; nothing where there is none."""
+    return str(settings.get(key, "")).partition(" ")[0]
+
+
 def matched(key: str, *settings: dict[str, Any]) -> bool:
     """Whether a key stands in the same list in all of these `layered` settings, or in none; other lists are told as such."""
     listed = list_of(key)

@@ -76,7 +76,7 @@ def quoted(text: str) -> str:
 def from_validation(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """One problem for each key that does not fit a model, in the order of the configuration."""
     problems: dict[str, Problem] = {}
-    root = _schema(model)
+    root = schema_of(model)
     for detail in error.errors(include_url=False):
         if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
             continue  # it is long enough; those of its elements that are wrong are told by themselves
@@ -95,8 +95,8 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
         if key in GROUPS_OF_RECIPES:
             return Problem(key, f"{key}={show(given)}: stands in a section of its own", NOT_GLOBAL)
         allowed = remedy(", ".join(section["properties"]), suggestion)
-        if others := _options_with(key, root):
-            allowed += f"; it is of {parent}={', '.join(others)}: choose one of them, or leave it out with ~{key}"
+        if hint := elsewhere(key, root):
+            allowed += f"{hint}, or leave it out with ~{key}"
         return Problem(key, f"{key}={show(given)}: there is no such key", allowed)
     if detail["type"] == "missing":
         return Problem(key, f"{key}: is missing", remedy(describe(schema, root), None))
@@ -129,7 +129,8 @@ def _locate(location: tuple[int | str, ...], root: JsonSchema) -> tuple[str, Jso
 
 
 @cache
-def _schema(model: type[BaseModel]) -> JsonSchema:
+def schema_of(model: type[BaseModel]) -> JsonSchema:
+    """The JSON schema of a model; to be read only."""
     return model.model_json_schema()
 
 
@@ -138,15 +139,12 @@ def _resolve(schema: JsonSchema, root: JsonSchema) -> JsonSchema:
     return root["$defs"][reference.rsplit("/", 1)[-1]] if reference else schema
 
 
-def options_with(key: str, model: type[BaseModel]) -> list[str]:
-    """The options of a key's group that have it, where the chosen one has not."""
-    return _options_with(key, _schema(model))
-
-
-def _options_with(key: str, root: JsonSchema) -> list[str]:
+def elsewhere(key: str, root: JsonSchema) -> str:
+    """For a remedy, the options of a key's group that have it, where the chosen one has not; nothing if none has."""
     group, _, name = key.partition(".")
     mapping = root["properties"].get(group, {}).get("discriminator", {}).get("mapping", {})
-    return [option for option, reference in mapping.items() if name in _resolve({"$ref": reference}, root)["properties"]]
+    options = [option for option, reference in mapping.items() if name in _resolve({"$ref": reference}, root)["properties"]]
+    return f"; it is of {group}={', '.join(options)}: choose one of them" if options else ""
 
 
 def _names(schema: JsonSchema) -> list[str]:

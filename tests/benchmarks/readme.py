@@ -1,6 +1,5 @@
 """Where benchmarks put their tables."""
 
-import re
 from pathlib import Path
 
 README = Path(__file__).parent.parent.parent / "README.md"
@@ -12,10 +11,7 @@ def between(begin: str, end: str) -> str:
     Raises:
         ValueError: the marks do not stand there exactly once.
     """
-    found = re.findall(rf"{re.escape(begin)}\n(.*?)\n?{re.escape(end)}", README.read_text(), flags=re.DOTALL)
-    if len(found) != 1:
-        raise ValueError(f"{README.name} has {len(found)} places for {begin}")
-    return str(found[0])
+    return _marked(begin, end)[1].strip("\n")
 
 
 def replace_between(begin: str, end: str, text: str) -> None:
@@ -24,8 +20,15 @@ def replace_between(begin: str, end: str, text: str) -> None:
     Raises:
         ValueError: the marks do not stand there exactly once.
     """
-    marked = rf"({re.escape(begin)}\n).*?({re.escape(end)})"
-    page, places = re.subn(marked, lambda found: f"{found[1]}{text}\n{found[2]}", README.read_text(), flags=re.DOTALL)
-    if places != 1:
-        raise ValueError(f"{README.name} has {places} places for {begin}")
-    README.write_text(page)
+    before, _, after = _marked(begin, end)
+    README.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+
+
+def _marked(begin: str, end: str) -> tuple[str, str, str]:
+    """What stands before two marks, between them and behind them."""
+    page = README.read_text()
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(end) < page.index(begin):
+        raise ValueError(f"{README.name} does not have {begin} and {end} once each, in this order")
+    before, _, rest = page.partition(begin)
+    text, _, after = rest.partition(end)
+    return before, text, after

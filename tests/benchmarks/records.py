@@ -116,12 +116,9 @@ def line(recipe: str, error: str, interval: str, spread: str, n: int | str, summ
     """A row of the table."""
     bar, published = RECIPES[recipe]
     minutes = [summary["train_seconds"] / 60 for summary in summaries]
-    parameters, epochs, precision = (
-        summaries[0]["model"]["parameters"],
-        summaries[0]["epochs"],
-        summaries[0]["settings"]["precision"],
-    )
-    cells = [f"`{recipe}`", error, interval, spread, str(n), f"{parameters:,}", str(epochs), precision]
+    one = summaries[0]  # they differ in nothing but their seeds
+    settled = [f"{one['model']['parameters']:,}", str(one["epochs"]), one["settings"]["precision"]]
+    cells = [f"`{recipe}`", error, interval, spread, str(n), *settled]
     cells += [f"{statistics.median(minutes):.0f} ({min(minutes):.0f} – {max(minutes):.0f})", f"≤ {bar:.2f}", published]
     return f"| {' | '.join(cells)} |"
 
