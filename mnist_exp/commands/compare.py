@@ -116,7 +116,10 @@ def _rows(parsed: argparse.Namespace) -> list[Row]:
     fields.check(condition.fields, rows, "--where")
     chosen = [row for row in rows if condition.holds(row)]
     if not chosen:
-        raise InputError(f"--where {parsed.where}: holds for none of {tables.counted(len(rows), 'run')}", "ask for less")
+        told = "; ".join(fields.told_values(key, rows) for key in sorted(condition.fields))
+        raise InputError(
+            f"--where {parsed.where}: holds for none of {tables.counted(len(rows), 'run')}", f"of these, {told}"
+        )
     return chosen
 
 

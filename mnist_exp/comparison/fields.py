@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnist_exp.comparison import Row
-from mnist_exp.config.problems import nearest_key
+from mnist_exp.config.problems import nearest_key, show
 from mnist_exp.errors import InputError
 from mnist_exp.summary import Score, Summary
+
+MOST_VALUES = 8  # of a field that are told
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,16 @@ def check(keys: Iterable[str], rows: Iterable[Row], option: str) -> None:
             close = nearest_of(key, [*known, *METRICS, RUN, STATUS])
             suggestion = f"did you mean {close}?" if close else f"such as {', '.join(METRICS)}, or a setting of the runs"
             raise InputError(f"{option} {key}: no run has such a field", suggestion)
+
+
+def told_values(key: str, rows: Iterable[Row]) -> str:
+    """What runs have as a field: the values, or from where to where many numbers go."""
+    found = {show(one): one for row in rows if (one := value(row, key)) is not None}
+    if len(found) > MOST_VALUES and all(isinstance(one, (int, float)) for one in found.values()):
+        return f"{key} is from {show(min(found.values()))} to {show(max(found.values()))}"
+    words = sorted(found)[:MOST_VALUES]
+    more = f" and {len(found) - len(words):,} more" if len(found) > len(words) else ""
+    return f"{key} is {', '.join(words) or 'null'}{more}"
 
 
 def nearest_of(key: str, keys: Iterable[str]) -> str | None:

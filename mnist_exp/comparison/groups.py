@@ -15,6 +15,7 @@ from mnist_exp.runs import Run
 from mnist_exp.summary import Summary
 
 UNFINISHED = frozenset({"waiting", "running", "interrupted", "pruned", "incomplete"})
+MOST_LABELS = 3  # that are named
 WITH_THE_OTHERS = f"--metric {fields.TEST} ranks all together"
 
 
@@ -35,9 +36,16 @@ class Group:
         return len(self.rows)
 
     @property
+    def label(self) -> str:
+        """The label that its runs share, or the first of several and how many there are beyond these."""
+        labels = list(dict.fromkeys(summary.name for summary in self.summaries))
+        more = len(labels) - MOST_LABELS
+        return ", ".join(labels[:MOST_LABELS]) + (f" and {more:,} more" if more > 0 else "")
+
+    @property
     def name(self) -> str:
-        """The label that its runs share; of a single run, that run's own name."""
-        return self.rows[0].name if self.n == 1 else self.summaries[0].name
+        """Its label; of a single run, that run's own name."""
+        return self.rows[0].name if self.n == 1 else self.label
 
     @property
     def seeds(self) -> list[int | None]:

@@ -42,7 +42,7 @@ def line(board: Board, one: Line) -> dict[str, Any]:
     hashes = {summary.config_hash for summary in group.summaries}
     return {
         "rank": one.rank,
-        "name": group.summaries[0].name,
+        "name": group.label,
         "config_hash": hashes.pop() if len(hashes) == 1 else None,
         "settings": dict(group.settings),
         "n": group.n,

@@ -132,6 +132,25 @@ def test_a_mistake_is_told_with_its_remedy(compare: Compare, arguments: list[str
     assert len(done.stderr.splitlines()) == 2
 
 
+@pytest.mark.usefixtures("place")
+def test_a_condition_that_holds_for_none_is_answered_with_what_there_is(compare: Compare) -> None:
+    done = compare("--where", "model.name=cnn_larg and test.error_percent<0.1 and dataset.augmentation=1 or seed=9")
+    assert "dataset.augmentation: no run has such a field" in done.stderr
+    done = compare("--where", "model.name=cnn_larg and test.error_percent<0.1 and name=none or seed=9")
+    assert done.stderr.splitlines()[-1].endswith(
+        "of these, model.name is cnn_large, cnn_simple, mlp; name is cnn_large, cnn_simple, mlp; "
+        "seed is 0, 1, 2, 7; test.error_percent is 0.1, 0.9, 0.91, 0.92, 1, 1.8, 1.87, 1.94"
+    )
+
+
+@pytest.mark.usefixtures("place")
+def test_a_group_of_runs_with_several_labels_has_them_all(compare: Compare) -> None:
+    done = compare("--by", "dataset.name", "--metric", "test.error_percent", "--columns", "name,n", "--format", "markdown")
+    assert done.stdout.splitlines()[2] == "| mlp, cnn_simple, cnn_large | 8 |"
+    content = json.loads(compare("--by", "dataset.name", "--format", "json").stdout)
+    assert [one["name"] for one in content["configurations"]] == ["mlp, cnn_simple, cnn_large"]
+
+
 def test_every_format_to_a_file(compare: Compare, place: Path) -> None:
     for name in ("a.json", "a.csv", "a.md", "a.tex", "a.txt"):
         done = compare("--output", name)
