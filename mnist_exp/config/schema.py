@@ -22,7 +22,7 @@ class MnistConfig(Settings):
     name: Literal["mnist"]
     limit: Annotated[int, Field(ge=10, le=train_images)] | None
     validation: Annotated[int, Field(ge=0, lt=train_images)]
-    split_seed: Seed
+    split_seed: Seed | None
 
 
 class PreprocessingConfig(Settings):

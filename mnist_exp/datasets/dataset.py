@@ -1,10 +1,12 @@
 """What every data set is, and how its training images are divided."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+Choice = Callable[[np.ndarray, int], np.ndarray]  # so many of these
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Split:
         return hashlib.sha256(np.ascontiguousarray(self.validation).tobytes()).hexdigest()
 
 
-def split(labels: np.ndarray, limit: int | None, validation: int, seed: int) -> Split:
+def split(labels: np.ndarray, limit: int | None, validation: int, seed: int | None) -> Split:
     """A stratified subset of `limit` images, and of those a stratified `validation` share.
 
     The same arguments give the same split on every machine.
@@ -60,23 +62,37 @@ def split(labels: np.ndarray, limit: int | None, validation: int, seed: int) -> 
         labels: uint8, shape (n,).
         limit: how many of the n images to use in all; None for all.
         validation: how many of those to hold out.
-        seed: of the draw.
+        seed: of the draw; None for no draw, but the first images of each class, and of those the last to hold out. Images
+            that lie together are often of one source, such as a writer: those held out are then of other ones.
     """
+    if seed is None:
+        first, last = _first, _last
+    else:
+        first, last = _drawn(np.random.default_rng([seed, 0])), _drawn(np.random.default_rng([seed, 1]))
     everything = np.arange(len(labels))
-    chosen = everything if limit is None else _stratified(everything, labels, limit, np.random.default_rng([seed, 0]))
-    held_out = _stratified(chosen, labels, validation, np.random.default_rng([seed, 1]))
+    chosen = everything if limit is None else _stratified(everything, labels, limit, first)
+    held_out = _stratified(chosen, labels, validation, last)
     return Split(train=np.setdiff1d(chosen, held_out, assume_unique=True), validation=held_out)
 
 
-def _stratified(indices: np.ndarray, labels: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """Draw `count` of the indices so that each class has its share, rounded by largest remainders."""
+def _first(indices: np.ndarray, count: int) -> np.ndarray:
+    return indices[:count]
+
+
+def _last(indices: np.ndarray, count: int) -> np.ndarray:
+    return indices[len(indices) - count :]
+
+
+def _drawn(generator: np.random.Generator) -> Choice:
+    return lambda indices, count: generator.choice(indices, count, replace=False)
+
+
+def _stratified(indices: np.ndarray, labels: np.ndarray, count: int, choose: Choice) -> np.ndarray:
+    """Choose `count` of the indices so that each class has its share, rounded by largest remainders."""
     classes, sizes = np.unique(labels[indices], return_counts=True)
     shares = sizes * count / len(indices)
     quotas = np.floor(shares).astype(int)
     most_short = np.argsort(quotas - shares, kind="stable")[: count - quotas.sum()]
     quotas[most_short] += 1
-    drawn = [
-        generator.choice(indices[labels[indices] == one], quota, replace=False)
-        for one, quota in zip(classes, quotas, strict=True)
-    ]
-    return np.sort(np.concatenate(drawn))
+    chosen = [choose(indices[labels[indices] == one], quota) for one, quota in zip(classes, quotas, strict=True)]
+    return np.sort(np.concatenate(chosen))
