@@ -11,6 +11,7 @@ import numpy as np
 from mnist_exp import runs
 from mnist_exp.comparison import Row, differing, fields
 from mnist_exp.comparison.fields import RUN, Metric
+from mnist_exp.config.problems import show
 from mnist_exp.runs import Run
 from mnist_exp.summary import Summary
 
@@ -160,7 +161,9 @@ def _difference(summary: Summary, taken: Summary) -> str:
     if not data.validation or not other.validation:
         return f"{'with' if data.validation else 'no'} validation images; {WITH_THE_OTHERS}"
     keys = ("dataset.split_seed", "dataset.validation", "dataset.limit")
-    told = [f"{key}={summary.settings.get(key)}" for key in keys if summary.settings.get(key) != taken.settings.get(key)]
+    told = [
+        f"{key}={show(summary.settings.get(key))}" for key in keys if summary.settings.get(key) != taken.settings.get(key)
+    ]
     return f"other validation images: {', '.join(told) or 'another split'}; {WITH_THE_OTHERS}"
 
 

@@ -98,12 +98,13 @@ def test_what_is_of_other_images_is_not_ranked(
     assert (order(board(tmp_path, metric=METRICS[TEST])) == ["b", "a0"]) == together_by_test
 
 
-def test_another_split_is_told_by_its_settings(tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["dataset.split_seed=8", "dataset.split_seed=null"])
+def test_another_split_is_told_by_its_settings(tmp_path: Path, setting: str) -> None:
     for seed in range(2):
         finished(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
-    finished(tmp_path / "b", 10, "dataset.split_seed=8", validation_errors=10)
+    finished(tmp_path / "b", 10, setting, validation_errors=10)
     (reason,) = apart(board(tmp_path))
-    assert reason.startswith("other validation images: dataset.split_seed=8;")
+    assert reason.startswith(f"other validation images: {setting};")
 
 
 def test_the_baseline_decides_which_runs_are_ranked(tmp_path: Path) -> None:

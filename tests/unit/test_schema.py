@@ -117,6 +117,7 @@ def test_the_hash_leaves_out_repetition_and_place(override: str) -> None:
         "evaluation.tta=1",
         "dataset.limit=5000",
         "dataset.split_seed=1",
+        "dataset.split_seed=null",
         "model.units=[783]",
         "optimizer=sgd",
         "schedule=cosine",

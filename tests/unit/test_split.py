@@ -10,15 +10,20 @@ from mnist_exp.datasets.dataset import split
 from tests.conftest import compose
 
 
+Case = tuple[np.ndarray, int | None, int, int | None]
+
+
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[np.ndarray, int | None, int, int]:
+def cases(draw: st.DrawFn) -> Case:
     labels = np.array(draw(st.lists(st.integers(0, 4), min_size=1, max_size=200)), np.uint8)
     limit = draw(st.none() | st.integers(1, len(labels)))
-    return labels, limit, draw(st.integers(0, limit or len(labels))), draw(st.integers(0, 2**32 - 1))
+    return labels, limit, draw(st.integers(0, limit or len(labels))), draw(st.none() | st.integers(0, 2**32 - 1))
 
 
 @given(cases())
-def test_a_split_is_disjoint_complete_stratified_and_repeatable(case: tuple[np.ndarray, int | None, int, int]) -> None:
+def test_a_split_is_disjoint_complete_stratified_and_repeatable(
+    case: tuple[np.ndarray, int | None, int, int | None],
+) -> None:
     labels, limit, validation, seed = case
     parts = split(labels, limit, validation, seed)
     total = limit or len(labels)
@@ -39,6 +44,16 @@ def test_a_split_is_disjoint_complete_stratified_and_repeatable(case: tuple[np.n
 def test_other_seeds_split_otherwise(seed: int) -> None:
     labels = np.repeat(np.arange(10, dtype=np.uint8), 100)
     assert not np.array_equal(split(labels, None, 100, seed).validation, split(labels, None, 100, seed + 1).validation)
+
+
+@given(st.lists(st.integers(0, 4), min_size=20, max_size=200), st.integers(0, 20), st.booleans())
+def test_without_a_seed_the_last_images_of_each_class_are_held_out(given: list[int], validation: int, limited: bool) -> None:
+    labels = np.array(given, np.uint8)
+    parts = split(labels, 20 if limited else None, validation, None)
+    for one in np.unique(labels):
+        places = np.flatnonzero(labels == one)
+        train, held_out = (part[labels[part] == one] for part in (parts.train, parts.validation))
+        assert np.array_equal(np.concatenate([train, held_out]), places[: len(train) + len(held_out)])
 
 
 @pytest.mark.parametrize(
