@@ -1,7 +1,7 @@
 """What every data set is, and how its training images are divided."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,13 +65,10 @@ def split(labels: np.ndarray, limit: int | None, validation: int, seed: int | No
         seed: of the draw; None for no draw, but the first images of each class, and of those the last to hold out. Images
             that lie together are often of one source, such as a writer: those held out are then of other ones.
     """
-    if seed is None:
-        first, last = _first, _last
-    else:
-        first, last = _drawn(np.random.default_rng([seed, 0])), _drawn(np.random.default_rng([seed, 1]))
+    used, held_out_of_them = (_first, _last) if seed is None else (_drawn([seed, 0]), _drawn([seed, 1]))
     everything = np.arange(len(labels))
-    chosen = everything if limit is None else _stratified(everything, labels, limit, first)
-    held_out = _stratified(chosen, labels, validation, last)
+    chosen = everything if limit is None else _stratified(everything, labels, limit, used)
+    held_out = _stratified(chosen, labels, validation, held_out_of_them)
     return Split(train=np.setdiff1d(chosen, held_out, assume_unique=True), validation=held_out)
 
 
@@ -83,7 +80,8 @@ def _last(indices: np.ndarray, count: int) -> np.ndarray:
     return indices[len(indices) - count :]
 
 
-def _drawn(generator: np.random.Generator) -> Choice:
+def _drawn(seed: Sequence[int]) -> Choice:
+    generator = np.random.default_rng(seed)
     return lambda indices, count: generator.choice(indices, count, replace=False)
 
 

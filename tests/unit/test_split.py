@@ -9,7 +9,6 @@ from mnist_exp.config.checks import validation_images
 from mnist_exp.datasets.dataset import split
 from tests.conftest import compose
 
-
 Case = tuple[np.ndarray, int | None, int, int | None]
 
 
