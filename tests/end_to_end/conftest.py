@@ -1,8 +1,10 @@
 """Runs of the real command that several tests look at."""
 
+import fcntl
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,28 @@ from tests.conftest import TINY
 from tests.end_to_end.pages import CHROMIUM, FLAGS
 from tests.faults import kills
 from tests.forks import Forks
+
+Once = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+    """A directory of that name, to be read only, which the first of the suite's processes fills that needs it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def filled(name: str, fill: Callable[[Path], None]) -> Path:
+        place, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir()
+                fill(place)
+                done.touch()
+        return place
+
+    return filled
 
 
 @pytest.fixture(scope="module")
@@ -23,32 +47,34 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(once: Once) -> Path:
     """The directory of one finished run of a tiny network: overrides, standard output and error beside it."""
-    place = tmp_path_factory.mktemp("trained")
-    done = subprocess.run(
-        [sys.executable, "-m", "mnist_exp", *TINY, "runs_dir=runs"],
-        cwd=place, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (place / "stdout").write_text(done.stdout)
-    (place / "stderr").write_text(done.stderr)
-    (directory,) = (place / "runs").iterdir()
+
+    def train(place: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "mnist_exp", *TINY, "runs_dir=runs"],
+            cwd=place, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        (place / "stdout").write_text(done.stdout)
+        (place / "stderr").write_text(done.stderr)
+
+    (directory,) = (once("trained", train) / "runs").iterdir()
     return directory
 
 
 @pytest.fixture(scope="session")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(once: Once) -> Path:
     """The run that every interrupted training of a small network must come to, bit for bit."""
-    run, _ = kills.uninterrupted(tmp_path_factory.mktemp("uninterrupted") / "place", "mlp")
+    place = once("uninterrupted", lambda place: kills.uninterrupted(place / "place", "mlp"))
+    (run,) = (place / "place" / "runs").iterdir()
     return run
 
 
 @pytest.fixture(scope="session")
-def one_process(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
+def one_process(once: Once, forks: Forks) -> Path:
     """A sweep over three seeds in one process, on one thread: what other launchers must come to, bit for bit."""
-    place = tmp_path_factory.mktemp("one_process")
     arguments = [*TINY, "seed=range(3)", "threads.towers=1", "threads.intra_op=1"]
-    forks.run("-m", *arguments, cwd=place).check_returncode()
+    place = once("one_process", lambda place: forks.run("-m", *arguments, cwd=place).check_returncode())
     (sweep,) = (place / "runs").iterdir()
     return sweep

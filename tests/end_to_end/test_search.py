@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from tests.conftest import TINY, Command
+from tests.end_to_end.conftest import Once
 from tests.end_to_end.sweeps import sabotage, statuses, sweep_of, workers
 from tests.forks import Forks
 
@@ -132,11 +133,10 @@ def test_failed_trials_are_asked_for_again_once(command: Command, tmp_path: Path
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
+def searched(once: Once, forks: Forks) -> Path:
     """A search of one trial."""
-    place = tmp_path_factory.mktemp("searched")
-    forks.run(*SEARCH, "hydra.sweeper.n_trials=1", "training.epochs=1", cwd=place).check_returncode()
-    return sweep_of(place)
+    arguments = (*SEARCH, "hydra.sweeper.n_trials=1", "training.epochs=1")
+    return sweep_of(once("searched", lambda place: forks.run(*arguments, cwd=place).check_returncode()))
 
 
 @pytest.mark.parametrize("damage", ["not JSON", ""])

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.conftest import TINY, Command
+from tests.end_to_end.conftest import Once
 from tests.end_to_end.sweeps import sabotage, statuses, sweep_of, workers
 from tests.end_to_end.test_run import weights
 from tests.faults.result import result_of
@@ -132,11 +133,10 @@ EIGHT_EPOCHS = (*TINY, "training.epochs=8", "threads.towers=1", "threads.intra_o
 
 
 @pytest.fixture(scope="module")
-def plugged_in(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
+def plugged_in(once: Once, forks: Forks) -> Path:
     """What a sweep must come to whose plug is pulled, whichever launcher it has."""
-    place = tmp_path_factory.mktemp("plugged_in")
-    forks.run("-m", *EIGHT_EPOCHS, "seed=range(4)", cwd=place).check_returncode()
-    return sweep_of(place)
+    arguments = ("-m", *EIGHT_EPOCHS, "seed=range(4)")
+    return sweep_of(once("plugged_in", lambda place: forks.run(*arguments, cwd=place).check_returncode()))
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
@@ -235,12 +235,15 @@ def test_nothing_in_the_current_directory_is_imported(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def half_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def half_done(once: Once) -> Path:
     """A sweep the second of whose two jobs has failed."""
-    place = tmp_path_factory.mktemp("half_done")
     arguments = [sys.executable, "-m", "mnist_exp", "-m", *TINY, "seed=1,2", "training.epochs=1"]
-    assert subprocess.run(arguments, cwd=place, env=sabotage("2=vanish"), check=False, capture_output=True).returncode == 1
-    return sweep_of(place)
+
+    def train(place: Path) -> None:
+        done = subprocess.run(arguments, cwd=place, env=sabotage("2=vanish"), check=False, capture_output=True)
+        assert done.returncode == 1
+
+    return sweep_of(once("half_done", train))
 
 
 @pytest.mark.parametrize("override", ["hydra.searchpath=[pkg://this]", "+hydra.callbacks.x._target_=os.getcwd", "--version"])

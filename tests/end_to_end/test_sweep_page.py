@@ -14,6 +14,7 @@ from mnist_exp.comparison.board import compare
 from mnist_exp.sweep import plan, report
 from mnist_exp.sweep.plan import Sweep
 from tests.conftest import TINY
+from tests.end_to_end.conftest import Once
 from tests.end_to_end.pages import (
     CHROMIUM,
     answering,
@@ -33,15 +34,16 @@ CHOICES = ("optimizer.learning_rate=tag(log, interval(1e-4,1e-1))", "model.units
 
 
 @pytest.fixture(scope="module")
-def search(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
+def search(once: Once, forks: Forks) -> Path:
     """The directory of a small search, by two objectives."""
-    place = tmp_path_factory.mktemp("search")
-    more = ("hydra.sweeper.n_trials=6", "hydra.sweeper.objectives=[validation.error_percent,train_seconds]")
-    done = forks.run("-m", "hydra/sweeper=optuna", *TINY, *CHOICES, *more, cwd=place)
-    assert done.returncode == 0, done.stderr
-    sweep = sweep_of(place)
-    assert (sweep / "report.html").resolve().as_uri() in done.stdout
-    return sweep
+
+    def train(place: Path) -> None:
+        more = ("hydra.sweeper.n_trials=6", "hydra.sweeper.objectives=[validation.error_percent,train_seconds]")
+        done = forks.run("-m", "hydra/sweeper=optuna", *TINY, *CHOICES, *more, cwd=place)
+        assert done.returncode == 0, done.stderr
+        assert (sweep_of(place) / "report.html").resolve().as_uri() in done.stdout
+
+    return sweep_of(once("search", train))
 
 
 def ready(browser: Browser, sweep: Path, width: int = 1200) -> tuple[Page, list[str]]:
