@@ -3,7 +3,7 @@
 from mnist_exp import config, job, runs, terminal
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results, sweep
-from mnist_exp.errors import EXIT_FAILED, InputError, IntegrityError, Interrupted
+from mnist_exp.errors import EXIT_FAILED, ConfigError, InputError, IntegrityError, Interrupted
 from mnist_exp.runs import Run
 from mnist_exp.sweep import plan
 from mnist_exp.tracking.following import following
@@ -45,7 +45,13 @@ def _resume(run: Run) -> int:
         tree = runs.read_config(run)
     except ValueError as error:
         raise IntegrityError(str(error), "the run cannot be resumed: train it again") from None
-    experiment = config.validate(tree)
+    try:
+        experiment = config.validate(tree)
+    except ConfigError:
+        terminal.note(
+            f"{run.config}: is not as this version of mnist-exp writes it; what a run began with is not to be changed"
+        )
+        raise
     run.verdict.unlink(missing_ok=True)  # of a search, which the user overrules
     if not any(run.checkpoints.glob("epoch_*")) and experiment.progress != "quiet":
         terminal.note(f"{run.directory}: ended before its first checkpoint: training begins at the start")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from mnist_exp import cli, runs
@@ -84,6 +85,20 @@ def test_errors_have_a_cause_a_remedy_and_a_code(
     assert "Traceback" not in captured.err
     assert len(captured.err.splitlines()) == 2
     assert not Path("runs").exists()
+
+
+def test_a_run_of_another_version_is_told_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(finished(Path("old"), 10))
+    run.summary.unlink()
+    runs.write_status(run, "interrupted", 130)
+    settings = runs.read_config(run)
+    del settings["augmentation"]
+    run.config.write_text(yaml.safe_dump(settings))
+    assert cli.main(["resume", "old"]) == 2
+    note, error, remedy = capsys.readouterr().err.splitlines()
+    assert note.startswith("old/config.yaml: is not as this version of mnist-exp writes it")
+    assert error == "error: augmentation: is missing"
+    assert "affine" in remedy
 
 
 def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
