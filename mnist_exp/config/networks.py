@@ -137,7 +137,7 @@ class CnnConfig(Settings):
 class NetworkConfig(Settings):
     """Layers one after the other, each of them a setting."""
 
-    name: Literal["cnn", "cnn_deep", "cnn_tiny", "mlp_deep", "resnet"]
+    name: Literal["cnn", "cnn_5x5", "cnn_deep", "cnn_tiny", "mlp_deep", "resnet"]
     activation: Activation
     initializer: Initializer
     dropout: Rate

@@ -16,6 +16,7 @@ PARAMETERS = {
     "cnn_simple": 592_074,
     "cnn_large": 59_933,
     "cnn": 56_714,
+    "cnn_5x5": 308_850,
     "cnn_deep": 327_282,
     "cnn_tiny": 9_774,
     "mlp_deep": 2_925_618,
