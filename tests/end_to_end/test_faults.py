@@ -91,7 +91,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(
 
 
 def test_a_changed_configuration_and_a_live_run_are_not_resumed(tmp_path: Path, command: Command) -> None:
-    with started(tmp_path, *LONG, "training.epochs=3000") as process:
+    with started(tmp_path, *LONG, "training.epochs=3000", "training.early_stopping_patience=null") as process:
         until(process, "epoch    2/")
         live = command("resume", "latest")
         process.kill()

@@ -3,6 +3,7 @@
 import io
 import warnings
 import zipfile
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,21 @@ COUNTS = st.integers(0, 60_000)
 def test_mcnemars_test_is_the_binomial_one(only_a: int, only_b: int) -> None:
     n = only_a + only_b
     expected = scipy.stats.binomtest(only_a, n, 0.5).pvalue if n else 1.0
-    assert mcnemar_exact(only_a, only_b) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+    # Of what is smaller, SciPy's binomtest makes 0 here and there.
+    assert mcnemar_exact(only_a, only_b) == pytest.approx(expected, rel=1e-9, abs=1e-250)
     assert mcnemar_exact(only_a, only_b) == mcnemar_exact(only_b, only_a)
+
+
+@given(st.integers(0, 1100), st.integers(0, 1100))
+@example(10, 1065)
+def test_mcnemars_test_is_exact_where_it_is_small(only_a: int, only_b: int) -> None:
+    n = only_a + only_b
+    tail = ways = 1
+    for i in range(min(only_a, only_b)):  # i + 1 of n can be chosen in (n - i) / (i + 1) as many ways as i
+        ways = ways * (n - i) // (i + 1)
+        tail += ways
+    expected = float(min(Fraction(2 * tail, 2**n), 1)) if only_a != only_b else 1.0
+    assert mcnemar_exact(only_a, only_b) == pytest.approx(expected, rel=1e-9, abs=1e-307)
 
 
 def test_mcnemars_test_by_hand() -> None:
