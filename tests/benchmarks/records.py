@@ -1,8 +1,8 @@
 """The recipes, trained anew, and the table of their results; what was interrupted is resumed.
 
 Run with `make records`. Every recipe is a sweep over seeds in a directory of its own, so a second call trains what is
-missing, and adds seeds if there are to be more. `record` is the ensemble of its runs. What the numbers are, the README says;
-its rows of other recipes stay if they are from the same machine.
+missing, and adds seeds if there are to be more. `record` is the ensemble of its runs and the first of `cnn_best`. What the
+numbers are, the README says; its rows of other recipes stay if they are from the same machine.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from mnist_exp.sweep.plan import Sweep
 from tests.benchmarks.readme import between, replace_between
 from tests.benchmarks.training import machine
 
-MEMBERS = 10
+OF_CNN_BEST = 4  # of its seeds are members of `record`, beside the runs of its own
 RECIPES = {  # what each must reach, test error in percent, and what was published
     "mlp_best": (
         0.70,
@@ -53,22 +53,34 @@ def mnist_exp(*arguments: str) -> None:
 
 def train(recipe: str, seeds: int, place: Path, overrides: list[str]) -> list[Path]:
     """A recipe's runs, by seed, those that are missing trained first."""
-    seeded = f"seed=range(1,{seeds + 1})"
+    trained(recipe, place, overrides, f"seed=range(1,{seeds + 1})")
+    summaries = {path.parent: json.loads(path.read_text()) for path in place.glob("*/*/summary.json")}
+    if len({summary["config_hash"] for summary in summaries.values()}) > 1:
+        sys.exit(f"error: {place}: has runs of several settings, which no mean is of\n  name another place: --runs-dir DIR")
+    by_seed = {summary["seed"]: run for run, summary in summaries.items()}
+    return [by_seed[seed] for seed in range(1, seeds + 1)]
+
+
+def train_members(place: Path, overrides: list[str]) -> list[Path]:
+    """The members of `record`, those that are missing trained first: of each network the first seeds."""
+    own = trained("record", place / "record", overrides)
+    near = train("cnn_best", OF_CNN_BEST, place / "cnn_best", overrides)
+    return near + [own.directory / job.directory for job in plan.read(own).jobs]
+
+
+def trained(recipe: str, place: Path, overrides: list[str], *points: str) -> Sweep:
+    """A recipe's sweep, begun or resumed until these points are trained, or the recipe's own."""
     sweep = sweep_of(place)
     if sweep is None:
-        mnist_exp("-m", f"experiment={recipe}", seeded, *overrides, f"runs_dir={place}", f"sweep.name={recipe}")
+        mnist_exp("-m", f"experiment={recipe}", *points, *overrides, f"runs_dir={place}", f"sweep.name={recipe}")
     else:
         begun, asked = defining(plan.read(sweep).overrides), defining([f"experiment={recipe}", *overrides])
         if begun != asked:
             told = " ".join(sorted(begun)), " ".join(sorted(asked))
             sys.exit(f"error: {place}: was begun with {told[0]}, not {told[1]}\n  name another place: --runs-dir DIR")
         how = [line for line in overrides if line not in asked]
-        mnist_exp("resume", str(sweep.directory), seeded, *how)
-    summaries = {path.parent: json.loads(path.read_text()) for path in place.glob("*/*/summary.json")}
-    if len({summary["config_hash"] for summary in summaries.values()}) > 1:
-        sys.exit(f"error: {place}: has runs of several settings, which no mean is of\n  name another place: --runs-dir DIR")
-    by_seed = {summary["seed"]: run for run, summary in summaries.items()}
-    return [by_seed[seed] for seed in range(1, seeds + 1)]
+        mnist_exp("resume", str(sweep.directory), *points, *how)
+    return sweep or sweep_of(place) or sys.exit(f"error: {place}: holds no sweep")
 
 
 def read(runs: list[Path]) -> list[dict[str, Any]]:
@@ -116,9 +128,12 @@ def line(recipe: str, error: str, interval: str, spread: str, n: int | str, summ
     """A row of the table."""
     bar, published = RECIPES[recipe]
     minutes = [summary["train_seconds"] / 60 for summary in summaries]
-    one = summaries[0]  # they differ in nothing but their seeds
-    settled = [f"{one['model']['parameters']:,}", str(one["epochs"]), one["settings"]["precision"]]
-    cells = [f"`{recipe}`", error, interval, spread, str(n), *settled]
+    settled = [
+        [f"{one['model']['parameters']:,}" for one in summaries],
+        [str(one["epochs"]) for one in summaries],
+        [one["settings"]["precision"] for one in summaries],
+    ]
+    cells = [f"`{recipe}`", error, interval, spread, str(n), *(" and ".join(dict.fromkeys(values)) for values in settled)]
     cells += [f"{statistics.median(minutes):.0f} ({min(minutes):.0f} – {max(minutes):.0f})", f"≤ {bar:.2f}", published]
     return f"| {' | '.join(cells)} |"
 
@@ -137,8 +152,7 @@ def told_before() -> dict[str, str]:
 def main() -> int:
     """Train, print the table, and say which bars are missed; 1 if any is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, help="of each recipe (default: %(default)s)")
-    parser.add_argument("--members", type=int, default=MEMBERS, help="of the ensemble (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=5, help="of each recipe but record (default: %(default)s)")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs") / "records", help="default: %(default)s")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in --set device=gpu")
@@ -149,9 +163,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command, which keeps its state and ends
     rows, missed = dict[str, str](), []
     for recipe in arguments.recipes or RECIPES:
-        if recipe == "record":  # its members are runs of cnn_best: the same settings, so the same weights
-            runs = train("cnn_best", arguments.members, arguments.runs_dir / "cnn_best", arguments.set)
-            text, error = ensemble_row(arguments.runs_dir / recipe, runs)
+        if recipe == "record":
+            text, error = ensemble_row(arguments.runs_dir / recipe, train_members(arguments.runs_dir, arguments.set))
         else:
             text, error = row(recipe, read(train(recipe, arguments.seeds, arguments.runs_dir / recipe, arguments.set)))
         rows[recipe] = text
