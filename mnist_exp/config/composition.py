@@ -150,9 +150,11 @@ def single(arguments: argparse.Namespace) -> Experiment:
     settled = {override.get_key_element() for override in overrides}
     params, _ = composer.parse(composer.sweeper_params(overrides))
     if left := [override for override in params if override.get_key_element() not in settled]:
-        key, line = left[0].key_or_group, left[0].input_line
-        cause = f"hydra.sweeper.params: {line}: the configuration is a sweep, and this is none"
-        raise ConfigError([Problem(key, cause, f"sweep with: mnist-exp -m ..., or name one value: {key}=...")])
+        lines = " ".join(str(override.input_line) for override in left)
+        cause = f"hydra.sweeper.params: {lines}: the configuration is a sweep, and this is none"
+        values = " ".join(f"{override.key_or_group}=..." for override in left)
+        remedy = f"sweep with: mnist-exp -m ..., or name one value{' of each' if left[1:] else ''}: {values}"
+        raise ConfigError([Problem(left[0].key_or_group, cause, remedy)])
     return point.experiment
 
 

@@ -242,9 +242,12 @@ def test_what_a_recipe_sweeps_over_is_checked_too(tmp_path: Path) -> None:
 def test_what_a_recipe_sweeps_over_is_not_forgotten_without_a_sweep() -> None:
     with pytest.raises(ConfigError) as caught:
         composition.single(composition.parse_arguments(["experiment=record", "training.epochs=4"]))
-    assert "seed=range(1,11)" in caught.value.problems[0].cause
-    assert "-m" in caught.value.problems[0].remedy
-    composition.single(composition.parse_arguments(["experiment=record", "seed=3"]))
+    assert "model=cnn_deep,cnn_5x5 seed=range(1,4)" in caught.value.problems[0].cause
+    assert caught.value.problems[0].remedy == "sweep with: mnist-exp -m ..., or name one value of each: model=... seed=..."
+    with pytest.raises(ConfigError) as caught:
+        composition.single(composition.parse_arguments(["experiment=record", "seed=3"]))
+    assert caught.value.problems[0].remedy == "sweep with: mnist-exp -m ..., or name one value: model=..."
+    composition.single(composition.parse_arguments(["experiment=record", "model=cnn_5x5", "seed=3"]))
     composition.single(composition.parse_arguments(["experiment=cnn_best"]))
 
 
