@@ -24,7 +24,7 @@ from mnist_exp.sweep.plan import Sweep
 from tests.benchmarks.readme import between, replace_between
 from tests.benchmarks.training import machine
 
-OF_CNN_BEST = 4  # of its seeds are members of `record`, beside the runs of its own
+SEEDS_OF_CNN_BEST = 4  # are members of `record`, beside the runs of its own
 RECIPES = {  # what each must reach, test error in percent, and what was published
     "mlp_best": (
         0.70,
@@ -51,9 +51,23 @@ def mnist_exp(*arguments: str) -> None:
         sys.exit(code)
 
 
-def train(recipe: str, seeds: int, place: Path, overrides: list[str]) -> list[Path]:
+def train(recipe: str, place: Path, overrides: list[str], *points: str) -> Sweep:
+    """The recipe's sweep, begun or resumed, when these points of it are trained; its own where none are named."""
+    if begun := sweeps(place):
+        held, asked = defining(plan.read(begun[0]).overrides), defining([f"experiment={recipe}", *overrides])
+        if held != asked:
+            told = " ".join(sorted(held)), " ".join(sorted(asked))
+            sys.exit(f"error: {place}: was begun with {told[0]}, not {told[1]}\n  name another place: --runs-dir DIR")
+        how = [line for line in overrides if line not in asked]
+        mnist_exp("resume", str(begun[0].directory), *points, *how)
+    else:
+        mnist_exp("-m", f"experiment={recipe}", *points, *overrides, f"runs_dir={place}", f"sweep.name={recipe}")
+    return sweeps(place)[0]
+
+
+def runs_of_seeds(recipe: str, seeds: int, place: Path, overrides: list[str]) -> list[Path]:
     """A recipe's runs, by seed, those that are missing trained first."""
-    trained(recipe, place, overrides, f"seed=range(1,{seeds + 1})")
+    train(recipe, place, overrides, f"seed=range(1,{seeds + 1})")
     summaries = {path.parent: json.loads(path.read_text()) for path in place.glob("*/*/summary.json")}
     if len({summary["config_hash"] for summary in summaries.values()}) > 1:
         sys.exit(f"error: {place}: has runs of several settings, which no mean is of\n  name another place: --runs-dir DIR")
@@ -61,26 +75,11 @@ def train(recipe: str, seeds: int, place: Path, overrides: list[str]) -> list[Pa
     return [by_seed[seed] for seed in range(1, seeds + 1)]
 
 
-def train_members(place: Path, overrides: list[str]) -> list[Path]:
-    """The members of `record`, those that are missing trained first: of each network the first seeds."""
-    own = trained("record", place / "record", overrides)
-    near = train("cnn_best", OF_CNN_BEST, place / "cnn_best", overrides)
-    return near + [own.directory / job.directory for job in plan.read(own).jobs]
-
-
-def trained(recipe: str, place: Path, overrides: list[str], *points: str) -> Sweep:
-    """A recipe's sweep, begun or resumed until these points are trained, or the recipe's own."""
-    sweep = sweep_of(place)
-    if sweep is None:
-        mnist_exp("-m", f"experiment={recipe}", *points, *overrides, f"runs_dir={place}", f"sweep.name={recipe}")
-    else:
-        begun, asked = defining(plan.read(sweep).overrides), defining([f"experiment={recipe}", *overrides])
-        if begun != asked:
-            told = " ".join(sorted(begun)), " ".join(sorted(asked))
-            sys.exit(f"error: {place}: was begun with {told[0]}, not {told[1]}\n  name another place: --runs-dir DIR")
-        how = [line for line in overrides if line not in asked]
-        mnist_exp("resume", str(sweep.directory), *points, *how)
-    return sweep or sweep_of(place) or sys.exit(f"error: {place}: holds no sweep")
+def members_of_record(place: Path, overrides: list[str]) -> list[Path]:
+    """Runs of `cnn_best` and those of the recipe's own sweep, those that are missing trained first."""
+    own = train("record", place / "record", overrides)
+    of_cnn_best = runs_of_seeds("cnn_best", SEEDS_OF_CNN_BEST, place / "cnn_best", overrides)
+    return of_cnn_best + [own.directory / job.directory for job in plan.read(own).jobs]
 
 
 def read(runs: list[Path]) -> list[dict[str, Any]]:
@@ -88,9 +87,9 @@ def read(runs: list[Path]) -> list[dict[str, Any]]:
     return [json.loads((run / "summary.json").read_text()) for run in runs]
 
 
-def sweep_of(place: Path) -> Sweep | None:
-    """The sweep that a recipe's runs belong to, if it has begun."""
-    return next((Sweep(path.parent) for path in sorted(place.glob("*/sweep.yaml"))), None)
+def sweeps(place: Path) -> list[Sweep]:
+    """That to which a recipe's runs belong, first; none if it has not begun."""
+    return [Sweep(path.parent) for path in sorted(place.glob("*/sweep.yaml"))]
 
 
 def defining(overrides: Iterable[str]) -> set[str]:
@@ -128,12 +127,9 @@ def line(recipe: str, error: str, interval: str, spread: str, n: int | str, summ
     """A row of the table."""
     bar, published = RECIPES[recipe]
     minutes = [summary["train_seconds"] / 60 for summary in summaries]
-    settled = [
-        [f"{one['model']['parameters']:,}" for one in summaries],
-        [str(one["epochs"]) for one in summaries],
-        [one["settings"]["precision"] for one in summaries],
-    ]
-    cells = [f"`{recipe}`", error, interval, spread, str(n), *(" and ".join(dict.fromkeys(values)) for values in settled)]
+    settled = [(f"{one['model']['parameters']:,}", str(one["epochs"]), one["settings"]["precision"]) for one in summaries]
+    distinct = [" and ".join(dict.fromkeys(values)) for values in zip(*settled, strict=True)]
+    cells = [f"`{recipe}`", error, interval, spread, str(n), *distinct]
     cells += [f"{statistics.median(minutes):.0f} ({min(minutes):.0f} – {max(minutes):.0f})", f"≤ {bar:.2f}", published]
     return f"| {' | '.join(cells)} |"
 
@@ -164,9 +160,10 @@ def main() -> int:
     rows, missed = dict[str, str](), []
     for recipe in arguments.recipes or RECIPES:
         if recipe == "record":
-            text, error = ensemble_row(arguments.runs_dir / recipe, train_members(arguments.runs_dir, arguments.set))
+            text, error = ensemble_row(arguments.runs_dir / recipe, members_of_record(arguments.runs_dir, arguments.set))
         else:
-            text, error = row(recipe, read(train(recipe, arguments.seeds, arguments.runs_dir / recipe, arguments.set)))
+            runs = runs_of_seeds(recipe, arguments.seeds, arguments.runs_dir / recipe, arguments.set)
+            text, error = row(recipe, read(runs))
         rows[recipe] = text
         missed += [f"{recipe}: {error:.3f} %, wanted ≤ {RECIPES[recipe][0]} %"] if error > RECIPES[recipe][0] else []
     print(table(rows))
