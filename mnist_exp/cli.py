@@ -87,18 +87,18 @@ def _interrupt(signal_number: int, _: FrameType | None) -> None:
 
 def _explain(error: Exception, debug: bool) -> int:
     """Print what went wrong, in two lines each; the exit code."""
-    from mnist_exp import terminal
+    from mnist_exp.terminal import messages
 
     if debug:
         traceback.print_exception(error)
     if isinstance(error, ConfigError):
         for problem in error.problems:
-            terminal.error(problem.cause, problem.remedy)
+            messages.error(problem.cause, problem.remedy)
     elif isinstance(error, UserError):
-        terminal.error(error.cause, error.remedy)
+        messages.error(error.cause, error.remedy)
     elif isinstance(error, OSError):
-        terminal.error(f"{error.filename or ''}: {error.strerror or error}", "mend the file or the place it is in")
+        messages.error(f"{error.filename or ''}: {error.strerror or error}", "mend the file or the place it is in")
         return EnvironmentFailure.exit_code
     else:
-        terminal.error(f"{type(error).__name__}: {error}", "this is a defect of mnist-exp; --debug shows where")
+        messages.error(f"{type(error).__name__}: {error}", "this is a defect of mnist-exp; --debug shows where")
     return error.exit_code if isinstance(error, UserError) else EXIT_FAILED

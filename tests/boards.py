@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp import evaluation
 from mnist_exp.comparison import Row
 from mnist_exp.comparison.board import compare
-from mnist_exp.comparison.view import View
-from mnist_exp.runs import Record, Run
-from mnist_exp.summary import Summary
-from mnist_exp.training.history import Epoch
+from mnist_exp.report.comparison_view import View
+from mnist_exp.run import evaluation
+from mnist_exp.run.history import Epoch
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import Record
+from mnist_exp.run.summary import Summary
 
 EPOCHS = 20
 IMAGES = 10_000

@@ -17,9 +17,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mnist_exp import backend
+from mnist_exp.machine import backend
 
-IMPORTED = ("mnist_exp.commands.train", "mnist_exp.experiment")  # and what they import, beside TensorFlow
+IMPORTED = ("mnist_exp.commands.train", "mnist_exp.training.build")  # and what they import, beside TensorFlow
 LIMIT = 1 << 20  # bytes of an order
 SECONDS = 300  # that a command may take
 

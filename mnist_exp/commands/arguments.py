@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from mnist_exp import runs
 from mnist_exp.errors import InputError
+from mnist_exp.run.directory import find_runs, is_run, last_change
+from mnist_exp.run.names import Run
 
 
 def parser(name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
@@ -50,7 +51,7 @@ def directory_of(name: str, runs_dir: str) -> Path:
     for candidate in (Path(name), Path(runs_dir) / name):
         if candidate.is_dir():
             return candidate
-    known = [str(found.relative_to(runs_dir)) for found in runs.find(Path(runs_dir))] if Path(runs_dir).is_dir() else []
+    known = [str(found.relative_to(runs_dir)) for found in find_runs(Path(runs_dir))] if Path(runs_dir).is_dir() else []
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
     suggestion = f"did you mean {close[0]}?" if close else "name a run directory, or latest"
     raise InputError(f"{name}: there is no such run", suggestion)
@@ -72,23 +73,23 @@ def places(name: str, runs_dir: str) -> list[Path]:
     return directories
 
 
-def run_of(name: str, runs_dir: str) -> runs.Run:
+def run_of(name: str, runs_dir: str) -> Run:
     """The single run that a user names.
 
     Raises:
         InputError: there is none, or the directory is not one.
     """
     directory = directory_of(name, runs_dir)
-    if runs.is_run(directory):
-        return runs.Run(directory)
-    below = [found for found in runs.find(directory) if runs.is_run(found)]
+    if is_run(directory):
+        return Run(directory)
+    below = [found for found in find_runs(directory) if is_run(found)]
     if below:
         raise InputError(f"{directory}: is no run but holds {len(below)}", f"name one of them, as {below[0]}")
     raise InputError(f"{directory}: is no run", "name a run directory, or latest")
 
 
 def _latest(runs_dir: Path) -> Path:
-    found = [directory for directory in runs.find(runs_dir) if runs.is_run(directory)] if runs_dir.is_dir() else []
+    found = [directory for directory in find_runs(runs_dir) if is_run(directory)] if runs_dir.is_dir() else []
     if not found:
         raise InputError(f"{runs_dir}: holds no run", "train one with mnist-exp, or name the place with --runs-dir DIR")
-    return max(found, key=lambda directory: (runs.changed(runs.Run(directory)), directory.name))
+    return max(found, key=lambda directory: (last_change(Run(directory)), directory.name))

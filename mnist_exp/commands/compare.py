@@ -5,11 +5,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from mnist_exp import comparison, files, runs, terminal
+from mnist_exp import comparison
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.comparison import Row, columns, conditions, fields, records, tables
 from mnist_exp.comparison.board import Board, compare
 from mnist_exp.errors import EXIT_DONE, InputError
+from mnist_exp.machine import files
+from mnist_exp.run.status import NO_RUN
+from mnist_exp.terminal import messages
 
 EXAMPLES = """\
   mnist-exp compare                                      everything below runs/, a line for each configuration
@@ -46,27 +49,27 @@ def main(arguments: list[str]) -> int:
     if form == "html":
         return _page(Path(str(output)), ", ".join(parsed.runs) or parsed.runs_dir, board)
     if output is None and form == "table":
-        tables.show(board, _columns(board, parsed.columns), terminal.output())
+        tables.show(board, _columns(board, parsed.columns), messages.output())
         if len(board.lines) < board.total:
-            terminal.output().print(f"all of them: --top {board.total}")
+            messages.output().print(f"all of them: --top {board.total}")
         return EXIT_DONE
     text = _text(form)(board, parsed.columns)
     if output is None:
         print(text)
         return EXIT_DONE
     files.write(Path(output), f"{text}\n".encode())
-    terminal.note(f"{form}: {output}")
+    messages.note(f"{form}: {output}")
     return EXIT_DONE
 
 
 def _page(path: Path, title: str, board: Board) -> int:
     """Write the page, and say where it is."""
-    from mnist_exp.comparison import html
-    from mnist_exp.comparison.view import View
+    from mnist_exp.report import comparison_page
+    from mnist_exp.report.comparison_view import View
 
-    with terminal.busy("drawing"):
-        html.write(path, View(title, board))
-    terminal.output().print(terminal.cell(f"open {path.resolve().as_uri()} in a browser"))
+    with messages.busy("drawing"):
+        comparison_page.write(path, View(title, board))
+    messages.output().print(messages.cell(f"open {path.resolve().as_uri()} in a browser"))
     return EXIT_DONE
 
 
@@ -106,7 +109,7 @@ def _rows(parsed: argparse.Namespace) -> list[Row]:
     places = [place for name in parsed.runs for place in command_line.places(name, parsed.runs_dir)] or [
         Path(parsed.runs_dir)
     ]
-    rows = [row for row in comparison.gather(places) if row.record.status != runs.NO_RUN]
+    rows = [row for row in comparison.gather(places) if row.record.status != NO_RUN]
     told = ", ".join(map(str, parsed.runs or places))
     if not rows:
         raise InputError(f"{told}: holds no run", "train one with mnist-exp")

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from mnist_exp import backend, characters, datasets, files, terminal
+from mnist_exp import datasets
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.config.schema import Experiment, RandomAugmentationConfig
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import EXIT_DONE, InputError
+from mnist_exp.machine import backend, files
+from mnist_exp.terminal import characters, messages
 
 EXAMPLES = """\
   mnist-exp data show
@@ -50,7 +52,7 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"--count {count}: not allowed", f"allowed: an integer from 1 to {MOST_IMAGES}")
     if path.suffix != ".png":
         raise InputError(f"--output {path}: not allowed", "allowed: a file name that ends in .png")
-    out = terminal.output()
+    out = messages.output()
     for table in (_facts(data), _balance(data), _hashes(data)):
         out.print(table)
     told = f"the first {count} training images"
@@ -100,7 +102,7 @@ def _by_steps(data: Dataset, experiment: Experiment, count: int) -> tuple[np.nda
     """
     import tensorflow as tf
 
-    from mnist_exp import augmentation
+    from mnist_exp.training import augmentation
 
     batch = data.train_images[: max(experiment.training.batch_size, count)]
     names = np.array(data.class_names)[data.train_labels[: len(batch)]].tolist()

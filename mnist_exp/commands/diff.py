@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_exp import characters, datasets, files, terminal
+from mnist_exp import datasets
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.comparison import difference, difference_tables
 from mnist_exp.comparison.difference import Difference, Images
 from mnist_exp.comparison.tables import counted
 from mnist_exp.errors import EXIT_DONE, InputError, IntegrityError
+from mnist_exp.machine import files
+from mnist_exp.terminal import characters, messages
 
 EXAMPLES = """\
   mnist-exp diff 2026-11-22T07-35-03_mlp_s7 latest
@@ -55,11 +57,11 @@ def main(arguments: list[str]) -> int:
     if parsed.format == "json":
         print(json.dumps(difference.as_json(found, plate), indent=2, allow_nan=False))
     else:
-        difference_tables.show(found, terminal.output())
+        difference_tables.show(found, messages.output())
         if found.images is not None and pictures is not None:
             _show(*pictures, len(found.images.disagreements), plate)
         elif reason is not None:
-            terminal.output().print(terminal.cell(reason))
+            messages.output().print(messages.cell(reason))
     for fault in (*found.a.faults, *found.b.faults):
         if isinstance(fault, IntegrityError):
             raise fault
@@ -86,10 +88,10 @@ def _pictures(found: Difference, images: Images) -> tuple[np.ndarray, list[str]]
 
 def _show(chosen: np.ndarray, titles: Sequence[str], total: int, plate: Path | None) -> None:
     """Say how many images there are and where and, in a terminal, show some."""
-    out = terminal.output()
+    out = messages.output()
     told = f"{counted(total, 'image')} with different answers"
     told += f", {len(chosen)} of them, the surest first, in {plate}" if plate is not None else ""
-    out.print(terminal.cell(f"{told}; true: A's answer | B's answer"))
+    out.print(messages.cell(f"{told}; true: A's answer | B's answer"))
     if out.is_terminal:
         count = ROWS * max(1, out.width // (chosen.shape[2] + 1))
         out.print(characters.half_blocks(chosen[:count], titles[:count], out.width), end="")

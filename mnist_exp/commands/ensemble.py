@@ -6,7 +6,6 @@ from pathlib import Path
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from mnist_exp import backend, files, job, runs, terminal
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
 from mnist_exp.comparison import Row, tables
@@ -14,9 +13,14 @@ from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.config.settings import Label
 from mnist_exp.ensemble import members
 from mnist_exp.ensemble.members import Ensemble
-from mnist_exp.ensemble.standing import columns, standing
+from mnist_exp.ensemble.ranking import columns, standing
 from mnist_exp.errors import EXIT_FAILED, InputError, Interrupted
-from mnist_exp.runs import Run
+from mnist_exp.machine import backend, files
+from mnist_exp.run import job
+from mnist_exp.run.directory import create_directory
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import MAKE_AGAIN, read_record, write_status
+from mnist_exp.terminal import messages
 
 EXAMPLES = """\
   mnist-exp ensemble runs/2026-11-22T07-40-12_sweep             all runs of a sweep that completed
@@ -41,28 +45,28 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"--name {parsed.name}: not allowed", f"allowed: {_label()}") from None
     places = [place for word in parsed.runs for place in command_line.places(word, parsed.runs_dir)]
     ensemble = members.read(name, places)
-    run = Run(runs.create_directory(Path(parsed.runs_dir).expanduser(), name))
+    run = Run(create_directory(Path(parsed.runs_dir).expanduser(), name))
     content = ensemble.content(run.directory)
     files.write(run.ensemble, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
-    runs.write_status(run, "running")
+    write_status(run, "running")
     try:
-        code = job.hold(run, partial(_average, ensemble, run), runs.MAKE_AGAIN)
+        code = job.run_locked(run, partial(_average, ensemble, run), MAKE_AGAIN)
     except (KeyboardInterrupt, Interrupted):
         results.of_run(run, EXIT_FAILED)
         raise
-    record = runs.read(run.directory)
+    record = read_record(run.directory)
     if record.summary is not None:
         board = standing(Row(run.directory.name, record), [member.row for member in ensemble.members])
-        tables.show(board, columns(board), terminal.output())
+        tables.show(board, columns(board), messages.output())
     return results.of_run(run, code)
 
 
 def _average(ensemble: Ensemble, run: Run) -> None:
     defaults = command_line.primary_config()
     with backend.tensorflow(run.log, quiet=False):
-        from mnist_exp.ensemble import story
+        from mnist_exp.ensemble import build
 
-        story.run(ensemble, run, defaults["device"], ThreadsConfig.model_validate(defaults["threads"]))
+        build.run(ensemble, run, defaults["device"], ThreadsConfig.model_validate(defaults["threads"]))
 
 
 def _label() -> str:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from rich.table import Table
 
-from mnist_exp import comparison, runs, terminal
+from mnist_exp import comparison
 from mnist_exp.comparison import Row, columns, tables
 from mnist_exp.comparison.board import Board, compare
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED
-from mnist_exp.runs import Record, Run
-from mnist_exp.summary import Summary
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import Record, read_record
+from mnist_exp.run.summary import Summary
 from mnist_exp.sweep import leaderboard, plan
 from mnist_exp.sweep.plan import Plan, Sweep
+from mnist_exp.terminal import messages
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +25,9 @@ MOST_ROWS = 20  # of a leaderboard in the terminal
 
 def of_run(run: Run, code: int) -> int:
     """Print how a single run ended, and hand on its exit code."""
-    record = runs.read(run.directory)
+    record = read_record(run.directory)
     if record.summary is not None:
-        terminal.output().print(summary_table(record.directory, record.summary))
+        messages.output().print(summary_table(record.directory, record.summary))
         return EXIT_DONE
     if record.cause:
         explain(record)
@@ -36,7 +38,7 @@ def explain(record: Record) -> None:
     """Print why a run has no result, what to do, and where its log is."""
     log = Run(record.directory).log
     more = [line for line in (record.remedy, f"its log: {log}" if log.exists() else None) if line]
-    terminal.error(f"{record.directory}: {record.status}: {record.cause}", *more)
+    messages.error(f"{record.directory}: {record.status}: {record.cause}", *more)
 
 
 def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupted: bool = False) -> int:
@@ -54,9 +56,9 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupt
     board = compare(rows)
     if board.lines:
         best = replace(board, lines=board.lines[:MOST_ROWS], apart=())  # the failures are told below
-        tables.show(best, columns.of(best), terminal.output())
+        tables.show(best, columns.of(best), messages.output())
         if len(board.lines) > MOST_ROWS:
-            terminal.output().print(terminal.cell(f"all stand in {sweep.leaderboard.with_suffix('.md')}"))
+            messages.output().print(messages.cell(f"all stand in {sweep.leaderboard.with_suffix('.md')}"))
     failures = [row.record for row in rows if row.record.status in {"failed", "diverged", "unreadable"}]
     for failure in sorted(failures, key=lambda record: record.directory):
         explain(failure)
@@ -68,7 +70,7 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupt
     told += [f"{peak_memory / 1e6:,.0f} MB at most in one process"] if peak_memory else []
     told += [f"{tables.counted(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
     told += [f"{len(failures):,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failures else []
-    terminal.output().print(terminal.cell("; ".join(told)))
+    messages.output().print(messages.cell("; ".join(told)))
     leaderboard.write(sweep, board)  # after what was printed: on a full disk that is not lost
     if not interrupted:
         _write_report(sweep, known, rows, board, total)
@@ -80,36 +82,36 @@ def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Board, 
     from mnist_exp.sweep import report
 
     try:
-        with terminal.busy("writing the report"):
+        with messages.busy("writing the report"):
             report.write(sweep, known, rows, board, total)
     except ValueError as error:  # by the library that draws, of whatever it found in the runs
         log.exception("no report")
-        terminal.warning(f"report.html could not be drawn: {' '.join(str(error).split())}; the leaderboard is there")
+        messages.warning(f"report.html could not be drawn: {' '.join(str(error).split())}; the leaderboard is there")
         return
-    terminal.output().print(terminal.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
+    messages.output().print(messages.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
 
 
 def summary_table(directory: Path, summary: Summary) -> Table:
     """A run's result, where it is, and how to open its report."""
-    table = Table(title=terminal.cell(summary.name), show_header=False, title_justify="left")
+    table = Table(title=messages.cell(summary.name), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    table.add_row("test error", terminal.cell(tables.rate(summary.test), style="bold green"))
+    table.add_row("test error", messages.cell(tables.rate(summary.test), style="bold green"))
     if summary.validation is not None:
         table.add_row("validation error", tables.rate(summary.validation))
     most = summary.settings.get("evaluation.tta")
     averaged = f", averaged over shifts by up to {tables.counted(most, 'pixel')}" if most and isinstance(most, int) else ""
-    table.add_row("model", terminal.cell(f"{summary.model.name}, {summary.model.parameters:,} parameters{averaged}"))
+    table.add_row("model", messages.cell(f"{summary.model.name}, {summary.model.parameters:,} parameters{averaged}"))
     data = summary.dataset
     images = f"{data.train:,} training, {data.validation:,} validation, {data.test:,} test"
-    table.add_row("images", terminal.cell(f"{data.name}: {images}"))
+    table.add_row("images", messages.cell(f"{data.name}: {images}"))
     epochs = tables.counted(summary.epochs, "epoch")
     table.add_row("training", f"{epochs} in {summary.train_seconds:.1f} s, {summary.images_per_second:,.0f} images/s")
     if summary.members is None:
         table.add_row("seed", str(summary.seed))
     else:
         names = ", ".join(Path(member.run).name for member in summary.members)
-        table.add_row("members", terminal.cell(f"{len(summary.members):,}: {names}"))
-    table.add_row("run directory", terminal.cell(directory))
-    table.add_row("report", terminal.cell(f"open {(directory / 'report.html').resolve().as_uri()} in a browser"))
+        table.add_row("members", messages.cell(f"{len(summary.members):,}: {names}"))
+    table.add_row("run directory", messages.cell(directory))
+    table.add_row("report", messages.cell(f"open {(directory / 'report.html').resolve().as_uri()} in a browser"))
     return table

@@ -1,11 +1,15 @@
 """`mnist-exp resume RUN|SWEEP`: continue in the same directory what was interrupted."""
 
-from mnist_exp import config, job, runs, terminal
+from mnist_exp import config
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results, sweep
 from mnist_exp.errors import EXIT_FAILED, ConfigError, InputError, IntegrityError, Interrupted
-from mnist_exp.runs import Run
+from mnist_exp.experiment import train_or_resume
+from mnist_exp.run.directory import read_config
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import MAKE_AGAIN, read_record
 from mnist_exp.sweep import plan
+from mnist_exp.terminal import messages
 from mnist_exp.tracking.following import following
 
 EXAMPLES = """\
@@ -37,27 +41,27 @@ def main(arguments: list[str]) -> int:
 
 def _resume(run: Run) -> int:
     """Train what is left of a run, from its last whole checkpoint, to the result it would have had."""
-    if runs.read(run.directory).summary is not None:
+    if read_record(run.directory).summary is not None:
         raise InputError(f"{run.directory}: is completed already", f"see it with: mnist-exp show {run.directory}")
     if run.ensemble.exists():
-        raise InputError(f"{run.directory}: is an ensemble, which has no state to go on from", runs.MAKE_AGAIN)
+        raise InputError(f"{run.directory}: is an ensemble, which has no state to go on from", MAKE_AGAIN)
     try:
-        tree = runs.read_config(run)
+        tree = read_config(run)
     except ValueError as error:
         raise IntegrityError(str(error), "the run cannot be resumed: train it again") from None
     try:
         experiment = config.validate(tree)
     except ConfigError:
-        terminal.note(
+        messages.note(
             f"{run.config}: is not as this version of mnist-exp writes it; what a run began with is not to be changed"
         )
         raise
-    run.verdict.unlink(missing_ok=True)  # of a search, which the user overrules
+    run.prune_request.unlink(missing_ok=True)  # of a search, which the user overrules
     if not any(run.checkpoints.glob("epoch_*")) and experiment.progress != "quiet":
-        terminal.note(f"{run.directory}: ended before its first checkpoint: training begins at the start")
+        messages.note(f"{run.directory}: ended before its first checkpoint: training begins at the start")
     with following(run.directory, experiment.tracker):
         try:
-            code = job.carry_on(experiment, run)
+            code = train_or_resume(experiment, run)
         except (KeyboardInterrupt, Interrupted):
             results.of_run(run, EXIT_FAILED)
             raise

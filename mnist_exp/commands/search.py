@@ -2,7 +2,7 @@
 
 import argparse
 
-from mnist_exp import terminal, tracking
+from mnist_exp import tracking
 from mnist_exp.commands import sweep as sweeps
 from mnist_exp.comparison.tables import counted
 from mnist_exp.config import composition
@@ -14,6 +14,7 @@ from mnist_exp.sweep import launchers, plan
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.sampling import sampler
 from mnist_exp.sweep.search import Search
+from mnist_exp.terminal import messages
 
 
 def start(parsed: argparse.Namespace, execution: HydraConfig, settings: OptunaSweeperConfig) -> int:
@@ -23,7 +24,7 @@ def start(parsed: argparse.Namespace, execution: HydraConfig, settings: OptunaSw
         UserError: it cannot be used, or no directory can be made.
         KeyboardInterrupt, Interrupted: after telling what is there.
     """
-    with terminal.busy("checking what there is to choose"):
+    with messages.busy("checking what there is to choose"):
         space = composition.space(parsed, settings)
     first = _any(space)
     if first.sweep.dry_run:
@@ -86,6 +87,6 @@ def _describe(space: Space, settings: OptunaSweeperConfig) -> int:
         else:
             step = "" if each.step is None else f" in steps of {each.step:g}"
             told = " to ".join(each.ends) + step + (", logarithmic" if each.log else "")
-        print(terminal.plain(f"{each.key}: {told}"))
+        print(messages.plain(f"{each.key}: {told}"))
     print(f"{counted(settings.n_trials, 'trial')}, sampler {settings.sampler}, pruner {settings.pruner}")
     return EXIT_DONE

@@ -1,9 +1,10 @@
 """`mnist-exp show [RUN|latest]`: the result of a run."""
 
-from mnist_exp import runs, terminal
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
 from mnist_exp.errors import EXIT_DONE, IntegrityError
+from mnist_exp.run.status import read_record
+from mnist_exp.terminal import messages
 
 EXAMPLES = """\
   mnist-exp show                      the latest run below runs/
@@ -18,13 +19,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="a directory, its name, or latest")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
-    record = runs.read(command_line.run_of(parsed.run, parsed.runs_dir).directory)
+    record = read_record(command_line.run_of(parsed.run, parsed.runs_dir).directory)
     if record.summary is not None:
-        terminal.output().print(results.summary_table(record.directory, record.summary))
+        messages.output().print(results.summary_table(record.directory, record.summary))
         return EXIT_DONE
     if record.status == "unreadable":
         raise IntegrityError(f"{record.directory}: {record.cause}", f"write it anew: mnist-exp resume {record.directory}")
     for line in (f"{record.directory}: {record.status}", record.cause, record.remedy):
         if line:
-            terminal.output().print(terminal.cell(line))
+            messages.output().print(messages.cell(line))
     return EXIT_DONE

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnist_exp import __version__, logs, runs, terminal, tracking
+from mnist_exp import __version__, tracking
 from mnist_exp.commands import results
 from mnist_exp.comparison.tables import counted
 from mnist_exp.config import composition
@@ -13,11 +13,15 @@ from mnist_exp.config.execution import HydraConfig, OptunaSweeperConfig
 from mnist_exp.config.identity import config_hash, not_identity
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, ConfigError, InputError, Interrupted
+from mnist_exp.machine import logs
+from mnist_exp.run.directory import create_directory
+from mnist_exp.run.status import now, read_record
 from mnist_exp.sweep import launchers, plan
 from mnist_exp.sweep.display import display
 from mnist_exp.sweep.driver import Driver, Planned, Progress, Source, standing
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Plan, Sweep
+from mnist_exp.terminal import messages
 from mnist_exp.tracking.following import following
 
 log = logging.getLogger(__name__)
@@ -37,7 +41,7 @@ def start(parsed: argparse.Namespace) -> int:
         from mnist_exp.commands import search
 
         return search.start(parsed, execution, execution.sweeper)
-    with terminal.busy("checking every point"):
+    with messages.busy("checking every point"):
         points = composition.points(parsed)
     jobs, experiments = plan.extended([], points)
     first = points[0].experiment
@@ -113,10 +117,10 @@ def create(parsed: argparse.Namespace, experiment: Experiment, jobs: Sequence[Jo
     Raises:
         EnvironmentFailure: it cannot be made.
     """
-    sweep = Sweep(runs.create_directory(Path(experiment.runs_dir).expanduser(), experiment.sweep.name))
+    sweep = Sweep(create_directory(Path(experiment.runs_dir).expanduser(), experiment.sweep.name))
     made = Plan(
         layout=1,
-        created=runs.now(),
+        created=now(),
         version=__version__,
         config_dir=None if parsed.config_dir is None else str(Path(parsed.config_dir).resolve()),
         config_name=parsed.config_name,
@@ -144,7 +148,7 @@ def conduct(sweep: Sweep, launcher: Launcher, source: Source, experiment: Experi
         told += f"; {len(ended):,} are done" if ended else ""
         log.info("%s", told)
         if experiment.progress != "quiet":
-            terminal.note(told)
+            messages.note(told)
         shown = display(experiment.progress, sweep)
         progress = Progress(source.total, launcher.places, states)
         try:
@@ -161,7 +165,7 @@ def _missing(sweep: Sweep, jobs: Sequence[Job], retry_failed: bool) -> tuple[lis
     missing: list[Job] = []
     ended: list[Job] = []
     for job in jobs:
-        record = runs.read(sweep.run(job).directory)
+        record = read_record(sweep.run(job).directory)
         done = record.summary is not None or (record.status in ENDED and not retry_failed)
         (ended if done else missing).append(job)
     return missing, ended
@@ -191,7 +195,7 @@ def _one_of_each(jobs: Sequence[Job]) -> list[Job]:
 def _list(jobs: Sequence[Job]) -> int:
     """Print what would be trained."""
     for job in jobs:
-        print(terminal.plain(f"{job.number:>4}  {' '.join(job.overrides)}"))
+        print(messages.plain(f"{job.number:>4}  {' '.join(job.overrides)}"))
     print(counted(len(jobs), "job"))
     return EXIT_DONE
 

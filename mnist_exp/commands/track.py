@@ -4,14 +4,17 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnist_exp import runs, terminal, tracking
+from mnist_exp import tracking
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.comparison.tables import counted
 from mnist_exp.config.schema import AnyTracker
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputError, UserError
-from mnist_exp.runs import Run
+from mnist_exp.run.directory import find_runs, is_run
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
+from mnist_exp.terminal import messages
 from mnist_exp.tracking.uploads import Uploads
 
 EXAMPLES = """\
@@ -35,7 +38,7 @@ def main(arguments: list[str]) -> int:
     settings = _settings(typed, parsed.config_dir)
     if not places:
         raise InputError("no run is named", "name a run, a sweep, or latest: mnist-exp track latest tracker=mlflow")
-    found = {run.resolve(): Run(run) for place in places for run in runs.find(place) if runs.is_run(run)}
+    found = {run.resolve(): Run(run) for place in places for run in find_runs(place) if is_run(run)}
     if not found:
         raise InputError(f"{', '.join(map(str, places))}: holds no run", "train one with mnist-exp")
     return _send(list(found.values()), _whole_sweeps(list(found.values()), places), settings)
@@ -71,10 +74,10 @@ def _send(found: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) -
     Raises:
         EnvironmentFailure: the tracker cannot be reached.
     """
-    out, failed = terminal.output(), 0
-    begun = [run for run in found if runs.read(run.directory).status != "waiting"]
+    out, failed = messages.output(), 0
+    begun = [run for run in found if read_record(run.directory).status != "waiting"]
     places: list[Run | Sweep] = [*begun, *sweeps]
-    with terminal.busy(f"starting {settings.name}"):
+    with messages.busy(f"starting {settings.name}"):
         tracker = tracking.build(settings)
     with Uploads(tracker) as uploads:
         for number, place in enumerate(places, 1):
@@ -84,9 +87,9 @@ def _send(found: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) -
                 raise
             except UserError as error:
                 failed += 1
-                terminal.error(error.cause, error.remedy)
+                messages.error(error.cause, error.remedy)
             else:
-                out.print(terminal.cell(f"{number:,}/{len(places):,}  {place.directory}: {address}"))
+                out.print(messages.cell(f"{number:,}/{len(places):,}  {place.directory}: {address}"))
     parts = [counted(len(begun), "run"), *([counted(len(sweeps), "sweep")] if sweeps else [])]
-    out.print(terminal.cell(f"{settings.name}: {' and '.join(parts)}" + (f", {failed:,} of them failed" if failed else "")))
+    out.print(messages.cell(f"{settings.name}: {' and '.join(parts)}" + (f", {failed:,} of them failed" if failed else "")))
     return EXIT_FAILED if failed else EXIT_DONE

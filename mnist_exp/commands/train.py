@@ -8,12 +8,15 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from mnist_exp import config, job, runs, tracking
+from mnist_exp import config, tracking
 from mnist_exp.commands import results, sweep
 from mnist_exp.config import composer, composition
 from mnist_exp.config.problems import quoted
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted
-from mnist_exp.runs import Run
+from mnist_exp.experiment import train_or_resume
+from mnist_exp.run import job
+from mnist_exp.run.directory import create_directory
+from mnist_exp.run.names import Run
 from mnist_exp.tracking.following import following
 
 
@@ -36,7 +39,7 @@ def main(arguments: list[str]) -> int:
         return _hydra(arguments)
     experiment = composition.single(parsed)
     tracking.check(experiment.tracker)
-    directory = runs.create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}")
+    directory = create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}")
     run = Run(directory)
     typed = [override for override in parsed.overrides if not override.lstrip("+~").startswith("hydra")]
     job.prepare(experiment, run, typed, "running")  # before Hydra, so that from here on the run can be resumed
@@ -53,7 +56,7 @@ def main(arguments: list[str]) -> int:
 def _job(composed: DictConfig) -> None:
     """The single run; its directory is prepared."""
     experiment = config.validate(composed)
-    if code := job.carry_on(experiment, Run(Path(HydraConfig.get().runtime.output_dir))):
+    if code := train_or_resume(experiment, Run(Path(HydraConfig.get().runtime.output_dir))):
         sys.exit(code)
 
 

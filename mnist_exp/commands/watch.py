@@ -5,10 +5,11 @@ from pathlib import Path
 
 from rich.live import Live
 
-from mnist_exp import terminal, watching_table
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.errors import EXIT_DONE, InputError
-from mnist_exp.watching import Watch
+from mnist_exp.terminal import messages
+from mnist_exp.watch import table
+from mnist_exp.watch.snapshot import Watch
 
 EXAMPLES = """\
   mnist-exp watch                            all that is running below runs/, until nothing is
@@ -40,19 +41,19 @@ def main(arguments: list[str]) -> int:
     if not places[0].is_dir():
         raise InputError(f"{places[0]}: there is no such directory", "train with mnist-exp, or name it with --runs-dir DIR")
     watch = Watch(places, named=bool(parsed.places))
-    out = terminal.output()
+    out = messages.output()
     lines = watch.look()
     if parsed.once or not out.is_terminal:
         if lines:
-            out.print(watching_table.drawn(lines, out.width))
+            out.print(table.drawn(lines, out.width))
     else:
         with Live(console=out, auto_refresh=False) as live:
             while True:
-                live.update(watching_table.drawn(lines, out.width, out.height - BESIDE), refresh=True)
+                live.update(table.drawn(lines, out.width, out.height - BESIDE), refresh=True)
                 if not (parsed.forever or any(line.running for line in lines)):
                     break
                 time.sleep(parsed.interval)
                 lines = watch.look()
     if not any(line.running for line in lines):
-        out.print(terminal.cell(f"nothing is running in {', '.join(map(str, places))}"))
+        out.print(messages.cell(f"nothing is running in {', '.join(map(str, places))}"))
     return EXIT_DONE

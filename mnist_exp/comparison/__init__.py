@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mnist_exp import runs
 from mnist_exp.config.identity import flat, is_kind, layered, length, list_of
-from mnist_exp.runs import Record, Run
+from mnist_exp.run.directory import find_runs, read_config
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import Record, read_record
 
 # The label, which stands in the name of the directory, and where and how a run was shown and told of.
 MOST_KINDS = 3  # of layers, told one by one where they differ
@@ -29,7 +30,7 @@ class Row:
         if self.record.summary is not None:
             return layered(self.record.summary.settings)
         try:
-            found = flat(runs.read_config(Run(self.record.directory)))
+            found = flat(read_config(Run(self.record.directory)))
             json.dumps(found, default=str)  # an anchor that contains itself is valid YAML, and refused here
             return layered(found)
         except (ValueError, RecursionError, TypeError):
@@ -45,10 +46,10 @@ def gather(places: Iterable[Path]) -> list[Row]:
     named: dict[Path, Row] = {}
     for place in places:
         real = place.resolve()
-        for directory in runs.find(place):
+        for directory in find_runs(place):
             below = directory.relative_to(place)
             if (known := real / below) not in named:
-                named[known] = Row(real.name if directory == place else str(below), runs.read(directory))
+                named[known] = Row(real.name if directory == place else str(below), read_record(directory))
     return list(named.values())
 
 

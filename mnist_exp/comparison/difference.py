@@ -9,16 +9,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mnist_exp import runs
 from mnist_exp.comparison import NOT_SETTINGS
 from mnist_exp.comparison.paired import Predictions, check_told, difference_interval, load_predictions, mcnemar_exact
 from mnist_exp.config.identity import flat, is_layers, layered, matched, own_layers
 from mnist_exp.config.problems import show as typed
-from mnist_exp.environment import DECIDES_WEIGHTS
 from mnist_exp.errors import InputError, IntegrityError, UserError
-from mnist_exp.runs import Record, Run
-from mnist_exp.training import history
-from mnist_exp.training.history import Epoch
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run import history
+from mnist_exp.run.directory import read_config
+from mnist_exp.run.environment import DECIDES_WEIGHTS
+from mnist_exp.run.history import Epoch
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import Record, read_record
 
 RECORDED = ("git", *DECIDES_WEIGHTS, "cores")  # of environment.json; the rest is of the moment, as when it started
 # A mapping that people wrote is smaller; an anchor of YAML can make one endless, a number too long to print.
@@ -170,7 +172,7 @@ def as_json(difference: Difference, plate: Path | None) -> dict[str, Any]:
 
 def _side(run: Run) -> Side:
     faults: list[UserError] = []
-    record = runs.read(run.directory)
+    record = read_record(run.directory)
     if record.status == "unreadable":
         faults.append(IntegrityError(f"{run.directory}: {record.cause}", f"write it anew: mnist-exp resume {run.directory}"))
     try:
@@ -178,7 +180,7 @@ def _side(run: Run) -> Side:
     except ValueError as error:
         settings = {}
         faults.append(InputError(str(error), "restore it"))
-    recorded = runs.read_json(run.environment)
+    recorded = read_json(run.environment)
     try:
         environment = _flat({key: recorded[key] for key in RECORDED if key in recorded})
     except ValueError:
@@ -202,7 +204,7 @@ def _settings(run: Run, record: Record) -> dict[str, Any]:
     Raises:
         ValueError: they cannot be read, or are no settings.
     """
-    return _flat(runs.read_config(run)) if record.agreed is None else record.agreed
+    return _flat(read_config(run)) if record.agreed is None else record.agreed
 
 
 def _images(a: Side, b: Side) -> Images:

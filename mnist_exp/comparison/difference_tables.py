@@ -9,7 +9,6 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mnist_exp import characters, terminal
 from mnist_exp.comparison import difference
 from mnist_exp.comparison.columns import NOTHING
 from mnist_exp.comparison.difference import Difference, Images, Side
@@ -17,7 +16,8 @@ from mnist_exp.comparison.significance import p_value
 from mnist_exp.comparison.statistics import LEVEL
 from mnist_exp.comparison.tables import counted
 from mnist_exp.config.problems import show as typed
-from mnist_exp.summary import Score
+from mnist_exp.run.summary import Score
+from mnist_exp.terminal import characters, messages
 
 LONGEST = 300  # characters of a value
 COMMIT_CHARACTERS = 12
@@ -36,7 +36,7 @@ def _runs(found: Difference) -> Iterator[RenderableType]:
     sides = found.a, found.b
     table = _table("")
     summaries = [side.record.summary for side in sides]
-    table.add_row("directory", *(terminal.cell(side.run.directory) for side in sides))
+    table.add_row("directory", *(messages.cell(side.run.directory) for side in sides))
     if not all(summaries):
         table.add_row("status", *(_cell(_status(side)) for side in sides))
     table.add_row("test error %", *(_score(one.test if one else None) for one in summaries))
@@ -202,12 +202,12 @@ def _score(score: Score | None) -> str:
 
 
 def _commit(commit: Any) -> str:
-    return terminal.plain(commit)[:COMMIT_CHARACTERS]
+    return messages.plain(commit)[:COMMIT_CHARACTERS]
 
 
 def _sentence(head: str, text: str) -> Text:
-    return Text.assemble((f"{head}: " if head else "", "bold"), terminal.plain(text))
+    return Text.assemble((f"{head}: " if head else "", "bold"), messages.plain(text))
 
 
 def _cell(text: str) -> Text:
-    return terminal.cell(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+    return messages.cell(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")

@@ -8,7 +8,7 @@ from typing import Any
 from mnist_exp.comparison import Row
 from mnist_exp.config.problems import nearest_key, show
 from mnist_exp.errors import InputError
-from mnist_exp.summary import Score, Summary
+from mnist_exp.run.summary import Score, Summary
 
 MOST_VALUES = 8  # of a field that are told
 

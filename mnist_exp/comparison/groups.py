@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp import runs
 from mnist_exp.comparison import Row, differing, fields
 from mnist_exp.comparison.fields import RUN, Metric
 from mnist_exp.config.problems import show
-from mnist_exp.runs import Run
-from mnist_exp.summary import Summary
+from mnist_exp.run.directory import last_change
+from mnist_exp.run.names import Run
+from mnist_exp.run.summary import Summary
 
 UNFINISHED = frozenset({"waiting", "running", "interrupted", "pruned", "incomplete"})
 MOST_LABELS = 3  # that are named
@@ -93,7 +93,7 @@ def comparable(rows: Sequence[Row], metric: Metric | None, reference: Row | None
         return [], [Apart(members, reason) for reason, members in apart.items()], metric or fields.METRICS[fields.TEST]
 
     def weight(members: Sequence[Row]) -> tuple[bool, int, int]:
-        latest = max(runs.changed(Run(row.record.directory)) for row in members) if len(sets) > 1 else 0
+        latest = max(last_change(Run(row.record.directory)) for row in members) if len(sets) > 1 else 0
         return reference in members, len(members), latest
 
     taken = max(sets.values(), key=weight)
@@ -138,7 +138,7 @@ def _latest(rows: Sequence[Row]) -> list[Row]:
     if len(identities) == len(rows):
         return list(rows)
     latest: dict[tuple[str, int | None], Row] = {}
-    for row in sorted(rows, key=lambda row: runs.changed(Run(row.record.directory))):
+    for row in sorted(rows, key=lambda row: last_change(Run(row.record.directory))):
         latest[_summary(row).config_hash, _summary(row).seed] = row
     kept = {id(row) for row in latest.values()}
     return [row for row in rows if id(row) in kept]

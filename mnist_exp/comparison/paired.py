@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import bdtr
 
 from mnist_exp.errors import InputError, IntegrityError
-from mnist_exp.evaluation import Z_95
-from mnist_exp.runs import Run
-from mnist_exp.summary import Score
+from mnist_exp.run.evaluation import Z_95
+from mnist_exp.run.names import Run
+from mnist_exp.run.summary import Score
 
 MOST_BYTES = 2**30  # of an array: a small file can unpack to any size
 

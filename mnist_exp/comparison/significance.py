@@ -16,7 +16,7 @@ from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.paired import Predictions, difference_interval, load_predictions, mcnemar_exact
 from mnist_exp.comparison.statistics import LEVEL, MOST_SEEDS, Difference
 from mnist_exp.errors import UserError
-from mnist_exp.runs import Run
+from mnist_exp.run.names import Run
 
 ONE_SEED = "one seed says nothing of a mean"
 NOT_SIGNIFICANT = "no significant difference"

@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mnist_exp import terminal
 from mnist_exp.comparison.board import Board
 from mnist_exp.comparison.columns import Column
 from mnist_exp.comparison.groups import Apart
-from mnist_exp.summary import Score
+from mnist_exp.run.summary import Score
+from mnist_exp.terminal import messages
 
 LARGE = 10_000  # columns: no table is that wide
 TESTS = {"McNemar": "McNemar's exact test", "paired t": "paired t-test", "Welch": "Welch's t-test"}
@@ -42,9 +42,9 @@ def show(board: Board, columns: Sequence[Column], console: Console) -> None:
         console.print(table)
         left_out = [column.heading for column in columns if column not in kept]
         notes = caption(board, _judged(kept)) + ([f"too wide for this terminal: {', '.join(left_out)}"] if left_out else [])
-        console.print(terminal.cell("; ".join(notes), style="italic"))
+        console.print(messages.cell("; ".join(notes), style="italic"))
     for apart in board.apart:
-        console.print(terminal.cell(_told(apart)))
+        console.print(messages.cell(_told(apart)))
 
 
 def drawn(board: Board, columns: Sequence[Column]) -> str:
@@ -99,7 +99,7 @@ def latex(board: Board, columns: Sequence[Column]) -> str:
     form = "".join("l" if column.justify == "left" else "r" for column in columns)
     rows = [" & ".join(_latex(text) for text in row) + r" \\" for row in _rows(columns)]
     heading = " & ".join(_latex(column.heading) for column in columns) + r" \\"
-    notes = [f"% {terminal.plain(note)}" for note in [*caption(board, _judged(columns)), *map(_told, board.apart)]]
+    notes = [f"% {messages.plain(note)}" for note in [*caption(board, _judged(columns)), *map(_told, board.apart)]]
     return "\n".join(
         [*notes, rf"\begin{{tabular}}{{{form}}}", r"\toprule", heading, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
     )
@@ -131,15 +131,15 @@ def _table(columns: Sequence[Column], narrow: bool) -> Table:
     """The table, each column as wide as it is, or no wider than its cells and the longest word of its heading."""
     table = Table()
     for column in columns:
-        heading, most = terminal.cell(column.heading), None
+        heading, most = messages.cell(column.heading), None
         if narrow:
             parts = [f"{part}." for part in column.heading.split(".")[:-1]] + [column.heading.split(".")[-1]]
-            heading = Text("\n").join(terminal.cell(part) for part in parts)
+            heading = Text("\n").join(messages.cell(part) for part in parts)
             words = [len(word) for part in parts for word in part.split()]
             most = SENTENCE if column.wraps else max(*map(len, column.cells), *words, 1)
         table.add_column(heading, justify=column.justify, overflow="fold", max_width=most)  # type: ignore[arg-type]
     for row in _rows(columns):
-        table.add_row(*(terminal.cell(text) for text in row))
+        table.add_row(*(messages.cell(text) for text in row))
     return table
 
 
@@ -148,8 +148,8 @@ def _rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
 
 
 def _markdown(text: str) -> str:
-    return terminal.plain(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return messages.plain(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
 def _latex(text: str) -> str:
-    return terminal.plain(text).translate(LATEX)
+    return messages.plain(text).translate(LATEX)

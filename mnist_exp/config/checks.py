@@ -1,6 +1,5 @@
 """What no type of a setting can tell: whether the layers fit the image, the subset the data, the device the machine."""
 
-from mnist_exp import devices
 from mnist_exp.config import shapes
 from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.config.networks import AnyModel, CnnConfig, NetworkConfig, has_batch_norm
@@ -15,6 +14,7 @@ from mnist_exp.config.schema import (
     TrainingConfig,
 )
 from mnist_exp.errors import Problem
+from mnist_exp.machine import devices
 
 
 def validation_images(dataset: MnistConfig) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp import comparison, datasets, model_files, terminal
+from mnist_exp import comparison, datasets
 from mnist_exp.comparison import Row
 from mnist_exp.comparison.fields import METRICS, TEST
 from mnist_exp.comparison.groups import comparable
@@ -21,8 +21,10 @@ from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import MnistConfig
 from mnist_exp.datasets.dataset import Dataset, Split, split
 from mnist_exp.errors import InputError, IntegrityError
-from mnist_exp.runs import Run
-from mnist_exp.summary import Summary
+from mnist_exp.models import untrusted
+from mnist_exp.run.names import Run
+from mnist_exp.run.summary import Summary
+from mnist_exp.terminal import messages
 
 FEWEST = 2  # members
 
@@ -117,7 +119,7 @@ def _chosen(places: Sequence[Path]) -> list[tuple[Row, Summary]]:
         there = f"here is only {found[0][0].record.directory}" if found else f"{', '.join(map(str, places))}: has none"
         raise InputError(f"an ensemble needs two runs that completed; {there}", "name others, or train them")
     if passed_over:
-        terminal.note(f"passed over: {counted(passed_over, 'run')} without a result, or ensembles themselves")
+        messages.note(f"passed over: {counted(passed_over, 'run')} without a result, or ensembles themselves")
     names = Counter(row.name for row, _ in found)
     return [
         (row if names[row.name] == 1 else replace(row, name=str(row.record.directory)), summary) for row, summary in found
@@ -144,7 +146,7 @@ def _member(row: Row, summary: Summary, data: Dataset) -> Member:
     check_told(run, summary.test, predictions_of(probabilities, labels))
     if not np.array_equal(labels, data.test_labels) or probabilities.shape[1] != len(data.class_names):
         raise InputError(f"{run.predictions}: is of other images", "name runs that were tested on the same images")
-    model = model_files.checked(run.model)
+    model = untrusted.checked(run.model)
     return Member(row, summary, probabilities, _sha256(run.predictions.read_bytes()), _sha256(model))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mnist_exp.report import svg
 from mnist_exp.report.svg import Panel, Scale
-from mnist_exp.training.history import Epoch
+from mnist_exp.run.history import Epoch
 
 TRAIN, VALIDATION = "#4a80c8", "#d1603d"  # both stand out on white and on black
 MARKS = {TRAIN: svg.circle, VALIDATION: svg.square}  # who sees no colours sees shapes

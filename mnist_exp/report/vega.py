@@ -13,8 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mnist_exp import files
 from mnist_exp.errors import EnvironmentFailure
+from mnist_exp.machine import files
 
 Spec = dict[str, Any]
 Data = Mapping[str, Sequence[dict[str, Any]]]  # rows by the name of their table

@@ -13,12 +13,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mnist_exp import terminal
-from mnist_exp.runs import Record
-from mnist_exp.summary import Score, Summary
+from mnist_exp.run import history
+from mnist_exp.run.status import Record
+from mnist_exp.run.summary import Score, Summary
 from mnist_exp.sweep.driver import Progress
 from mnist_exp.sweep.plan import Job, Sweep
-from mnist_exp.training import history
+from mnist_exp.terminal import messages
 
 SHOWN = 8  # running jobs in the table, at most
 REFRESH_SECONDS = 0.5
@@ -91,7 +91,7 @@ class Plain(Quiet):
 
     def _print(self, line: str) -> None:
         with contextlib.suppress(OSError):  # whoever read it has gone: that is no reason to end the sweep
-            print(terminal.plain(line), file=sys.stderr, flush=True)
+            print(messages.plain(line), file=sys.stderr, flush=True)
 
 
 class Live(Plain):
@@ -118,7 +118,7 @@ class Live(Plain):
             self._live.update(self._drawn(progress), refresh=True)
 
     def _print(self, line: str) -> None:
-        self._live.console.print(terminal.cell(line), soft_wrap=True)
+        self._live.console.print(messages.cell(line), soft_wrap=True)
 
     def _drawn(self, progress: Progress) -> Group:
         table = Table(box=None, pad_edge=False, show_header=False)
@@ -128,7 +128,7 @@ class Live(Plain):
             error = rows[-1].validation_error_percent if rows else None
             told = f"validation error {error:.2f} %" if error is not None else ""
             bar = ProgressBar(total=epochs, completed=len(rows), width=20)
-            table.add_row(bar, f"epoch {len(rows)}/{epochs}", told, terminal.cell(job.directory))
+            table.add_row(bar, f"epoch {len(rows)}/{epochs}", told, messages.cell(job.directory))
         if min(len(progress.running), progress.places) > SHOWN:
             table.add_row("", f"and {min(len(progress.running), progress.places) - SHOWN} more", "", "")
         states = Counter(progress.states.values())

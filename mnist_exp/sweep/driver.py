@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from mnist_exp import config, files, runs
-from mnist_exp import job as single
+from mnist_exp import config
 from mnist_exp.config.identity import config_hash
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import EXIT_FAILED, InputError, UserError
-from mnist_exp.runs import Record, Run
+from mnist_exp.machine import files
+from mnist_exp.run import job as single
+from mnist_exp.run.directory import locked_run, read_config
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import NO_STATUS_RECORDED, Record, read_record, write_status
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Sweep
 
@@ -124,7 +127,7 @@ class Driver:
                 for run, lost in self._launcher.ended(WAIT_SECONDS).items():
                     job, experiment = self._handed_out.pop(run)
                     del progress.running[job.number]
-                    record = runs.read(run.directory)
+                    record = read_record(run.directory)
                     if self._stopped and record.status == "waiting":
                         continue  # it was recalled
                     if cause := self._to_be_tried_again(job, run, record, lost):
@@ -192,12 +195,12 @@ class Driver:
             self._losses[job.number] = 0
         self._reached[job.number] = epochs
         self._losses[job.number] += 1
-        return lost or runs.WITHOUT_A_WORD if self._losses[job.number] <= MOST_LOSSES else None
+        return lost or NO_STATUS_RECORDED if self._losses[job.number] <= MOST_LOSSES else None
 
 
 def standing(sweep: Sweep, jobs: Iterable[Job]) -> dict[int, State]:
     """The states of jobs that are not to be trained, by number."""
-    return {job.number: _state(runs.read(sweep.run(job).directory)) for job in jobs}
+    return {job.number: _state(read_record(sweep.run(job).directory)) for job in jobs}
 
 
 def _state(record: Record) -> State:
@@ -210,21 +213,21 @@ def _settled(run: Run, record: Record, lost: str | None) -> Record:
     """If nobody could say how a job ended, that is said for it."""
     if record.summary is not None or record.status in {"pruned", "failed", "diverged"}:
         return record
-    cause, remedy = lost or runs.WITHOUT_A_WORD, "its log may say why"
+    cause, remedy = lost or NO_STATUS_RECORDED, "its log may say why"
     try:
-        with runs.locked(run):
-            runs.write_status(run, "failed", EXIT_FAILED, cause, remedy)
+        with locked_run(run):
+            write_status(run, "failed", EXIT_FAILED, cause, remedy)
     except InputError as error:  # another process is training it
         return Record(run.directory, "failed", error.cause, error.remedy, None)
     except UserError:  # not even that can be written
         return Record(run.directory, "failed", cause, remedy, None)
-    return runs.read(run.directory)
+    return read_record(run.directory)
 
 
 def _is_of(job: Job, run: Run) -> bool:
     """Whether a run's config.yaml is that of a job; one that cannot be read is written anew."""
     try:
-        experiment = config.validate(runs.read_config(run))
+        experiment = config.validate(read_config(run))
     except (ValueError, UserError):
         return True
     return (config_hash(experiment), experiment.seed) == (job.config_hash, job.seed)

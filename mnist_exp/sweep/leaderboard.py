@@ -1,8 +1,8 @@
 """What a sweep came to: its configurations, each over its seeds, as JSON, CSV and Markdown."""
 
-from mnist_exp import files
 from mnist_exp.comparison import columns, records, tables
 from mnist_exp.comparison.board import Board
+from mnist_exp.machine import files
 from mnist_exp.sweep.plan import Sweep
 
 

@@ -10,9 +10,9 @@ import sys
 import threading
 from pathlib import Path
 
-from mnist_exp.runs import Run
+from mnist_exp.machine.cores import CORES
+from mnist_exp.run.names import Run
 from mnist_exp.sweep.supervisor import Worker
-from mnist_exp.threads import CORES
 
 
 def main(arguments: list[str]) -> int:

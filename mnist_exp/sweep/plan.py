@@ -13,12 +13,14 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mnist_exp import files, plain_yaml, runs
 from mnist_exp.config.execution import Point
 from mnist_exp.config.identity import brief, config_hash
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import InputError, IntegrityError
-from mnist_exp.runs import Run
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import UNREADABLE, load_yaml
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import now
 
 SLUG_BYTES = 100
 NUMBER_DIGITS = 3  # at least, so that a sweep that is extended still sorts
@@ -177,12 +179,12 @@ def read(sweep: Sweep) -> Plan:
     """
     again = "the sweep cannot be resumed: its runs can, each by itself with mnist-exp resume RUN"
     try:
-        plan = Plan.model_validate(plain_yaml.load(sweep.plan.read_bytes()))
+        plan = Plan.model_validate(load_yaml(sweep.plan.read_bytes()))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise IntegrityError(f"{sweep.plan}: {where}: {first['msg']}", again) from None
-    except runs.UNREADABLE as error:
+    except UNREADABLE as error:
         raise IntegrityError(f"{sweep.plan}: {' '.join(str(error).split()) or type(error).__name__}", again) from None
     for expected, job in enumerate(plan.jobs, 1):
         if job.number != expected or int(job.directory.partition("_")[0]) != expected:
@@ -205,5 +207,5 @@ def locked(sweep: Sweep) -> Iterator[None]:
             holder = (HELD.findall(sweep.log.read_text(errors="replace")) or ["another process"])[-1]
             raise InputError(f"{sweep.directory}: is being run by {holder}", "wait for it, or end it first") from None
         with files.writing(sweep.log), sweep.log.open("a") as log:
-            log.write(f"{runs.now()} INFO {__name__}: held by process {os.getpid()} on {socket.gethostname()}\n")
+            log.write(f"{now()} INFO {__name__}: held by process {os.getpid()} on {socket.gethostname()}\n")
         yield

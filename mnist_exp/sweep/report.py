@@ -3,13 +3,13 @@
 import shlex
 from collections.abc import Mapping, Sequence
 
-from mnist_exp import files
-from mnist_exp.comparison import Row, html
+from mnist_exp.comparison import Row
 from mnist_exp.comparison.board import Board
-from mnist_exp.comparison.view import View
-from mnist_exp.report import trials
+from mnist_exp.machine import files
+from mnist_exp.report import comparison_page, trials
+from mnist_exp.report.comparison_view import View
 from mnist_exp.report.trials import Study
-from mnist_exp.runs import Run
+from mnist_exp.run.names import Run
 from mnist_exp.sweep.plan import Plan, Sweep
 
 FAILED = frozenset({"failed", "diverged", "unreadable"})
@@ -32,7 +32,7 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Board, total: i
     view = View(sweep.directory.name, board)
     study = _study(sweep, known, view.labels)
     searched = list(trials.charts(study, view.marks)) if study else []
-    text = html.render(
+    text = comparison_page.render(
         sweep.report,
         view,
         "sweep.html.j2",
@@ -44,7 +44,7 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Board, total: i
         counts=_counts(rows, total),
         study=study,
         searched=searched,
-        links={row.name: html.link(sweep.report, Run(row.record.directory).report) for row in rows},
+        links={row.name: comparison_page.link(sweep.report, Run(row.record.directory).report) for row in rows},
     )
     files.write(sweep.report, text.encode())
 

@@ -16,17 +16,19 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import Trial, TrialState
 
-from mnist_exp import files, runs, terminal
 from mnist_exp.config.composition import Space
 from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
-from mnist_exp.runs import Record, Run
-from mnist_exp.summary import Summary
+from mnist_exp.machine import files
+from mnist_exp.run import history
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import Record, read_record
+from mnist_exp.run.summary import Summary
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 from mnist_exp.sweep.sampling import distribution, pruner, sampler, typed, values
-from mnist_exp.training import history
+from mnist_exp.terminal import messages
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +108,10 @@ class Search:
             return
         for number, trials in self._trials.items():
             run = self._sweep.run(self._plan.jobs[number - 1])
-            if _report(trials[0], run) and trials[0].should_prune() and not run.verdict.exists():
+            if _report(trials[0], run) and trials[0].should_prune() and not run.prune_request.exists():
                 cause = f"its validation error is behind that of other trials ({self._settings.pruner})"
                 log.info("%s: %s", run.directory.name, cause)
-                files.write_json(run.verdict, {"schema": 1, "cause": cause})
+                files.write_json(run.prune_request, {"schema": 1, "cause": cause})
 
     def _left(self) -> bool:
         """Whether there are trials to be asked for."""
@@ -137,7 +139,7 @@ class Search:
             self._trials[job.number] = [trial]
             return job, experiment
         else:
-            self._tell(trial, runs.read(self._sweep.run(job).directory))
+            self._tell(trial, read_record(self._sweep.run(job).directory))
         return None
 
     def _planned(self, trial: Trial) -> tuple[Job, Experiment, bool] | None:
@@ -146,7 +148,7 @@ class Search:
         try:
             point = self._space.point(drawn)
         except ConfigError as error:
-            terminal.warning(f"trial {trial.number} is left out: {error.problems[0].cause}")
+            messages.warning(f"trial {trial.number} is left out: {error.problems[0].cause}")
             self._study.tell(trial, state=TrialState.FAIL)
             return None
         jobs, experiments = plan.extended(self._plan.jobs, [point])
@@ -164,7 +166,7 @@ class Search:
             return
         job, _, _ = planned
         if self._has_ended(job.number):
-            self._tell(trial, runs.read(self._sweep.run(job).directory))
+            self._tell(trial, read_record(self._sweep.run(job).directory))
         elif job.number in self._trials:
             self._trials[job.number].append(trial)
         else:
@@ -177,12 +179,12 @@ class Search:
             number = trial.user_attrs.get(JOB)
             if trial.state != TrialState.FAIL or number is None or number in self._failed:
                 continue
-            if runs.read(self._sweep.run(self._plan.jobs[number - 1]).directory).summary is None:
+            if read_record(self._sweep.run(self._plan.jobs[number - 1]).directory).summary is None:
                 self._failed.add(number)
                 self._study.enqueue_trial(trial.params, user_attrs={AGAIN: True})
 
     def _has_ended(self, number: int) -> bool:
-        record = runs.read(self._sweep.run(self._plan.jobs[number - 1]).directory)
+        record = read_record(self._sweep.run(self._plan.jobs[number - 1]).directory)
         return record.summary is not None or record.status in {"pruned", "failed", "diverged"}
 
     def _tell(self, trial: Trial, record: Record) -> None:

@@ -17,11 +17,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from mnist_exp import config, devices, files, runs, threads
+from mnist_exp import config
 from mnist_exp.errors import EXIT_FAILED, UserError
-from mnist_exp.runs import Run
+from mnist_exp.machine import devices, files
+from mnist_exp.machine.cores import usable_cores
+from mnist_exp.run.directory import read_config
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import now, read_record, write_status
 from mnist_exp.sweep.worker import GRACE_SECONDS
-from mnist_exp.threads import Pools
+from mnist_exp.training import threads
+from mnist_exp.training.threads import Pools
 
 TICK_SECONDS = 0.2  # how soon a timeout, an interruption or the end of the parent is noticed
 SEE_LOG = "its log may say where"
@@ -100,12 +105,12 @@ class Worker:
     def _pools(self, run: Run) -> Pools | None:
         """What TensorFlow, which does so once, must set up; None if the configuration cannot be read."""
         try:
-            experiment = config.validate(runs.read_config(run))
+            experiment = config.validate(read_config(run))
         except (ValueError, UserError):
             return None  # the worker tells what is wrong
         on_cpu = experiment.device == "cpu" or (experiment.device == "auto" and devices.gpu_count() == 0)
         asked = threads.of_run(experiment, run)
-        cores = len(self._cores) or threads.usable_cores()
+        cores = len(self._cores) or usable_cores()
         return threads.pools(asked, experiment.training.batch_size, on_cpu, cores)
 
 
@@ -167,8 +172,8 @@ class Child:
 
 def _write_failure(run: Run, cause: str, remedy: str) -> None:
     """Say for a process that could not that its run failed; unless it had completed it."""
-    if runs.read(run.directory).summary is not None:
+    if read_record(run.directory).summary is not None:
         return
     with files.writing(run.log), run.log.open("a") as log:
-        log.write(f"{runs.now()} ERROR {__name__}: {cause}\n")
-    runs.write_status(run, "failed", EXIT_FAILED, cause, remedy)
+        log.write(f"{now()} ERROR {__name__}: {cause}\n")
+    write_status(run, "failed", EXIT_FAILED, cause, remedy)

@@ -17,9 +17,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from mnist_exp import config, job, memory, runs
+from mnist_exp import config
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UserError
-from mnist_exp.runs import Run
+from mnist_exp.experiment import train_or_resume
+from mnist_exp.machine import memory
+from mnist_exp.run.directory import read_config
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import write_status
 
 GRACE_SECONDS = 10.0  # for a run to keep its state when this process must end
 LOCK_SECONDS = 15.0  # for a process whose parent was killed to let go of its run: longer than its grace
@@ -65,10 +69,10 @@ def _train(run: Run) -> dict[str, Any]:
     """Train one run; its exit code, and the most memory it took, in bytes, where that can be told."""
     forgotten = memory.forget_peak()
     try:
-        experiment = config.validate(runs.read_config(run)).model_copy(update={"progress": "quiet"})
-        code = job.carry_on(experiment, run, patience=LOCK_SECONDS)
+        experiment = config.validate(read_config(run)).model_copy(update={"progress": "quiet"})
+        code = train_or_resume(experiment, run, lock_timeout=LOCK_SECONDS)
     except (ValueError, UserError) as error:  # its config.yaml is not what a run writes
-        runs.write_status(run, "failed", EXIT_FAILED, " ".join(str(error).split()), "train it again with --retry-failed")
+        write_status(run, "failed", EXIT_FAILED, " ".join(str(error).split()), "train it again with --retry-failed")
         code = EXIT_FAILED
     except Interrupted as interruption:
         code = interruption.exit_code

@@ -12,13 +12,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mnist_exp import config, files, runs, terminal
+from mnist_exp import config
 from mnist_exp.config.identity import config_hash, flat, layered
 from mnist_exp.errors import IntegrityError, UserError
-from mnist_exp.runs import Record, Run
-from mnist_exp.summary import Summary
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import UNREADABLE, read_json
+from mnist_exp.run.directory import last_change, read_config
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import Record, read_record
+from mnist_exp.run.summary import Summary
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
+from mnist_exp.terminal import messages
 
 ID = re.compile(r"[0-9a-f]{32}")
 SCORES = ("error_percent", "loss")  # of the test and validation images
@@ -64,15 +69,15 @@ def of_run(run: Run) -> Account:
         IntegrityError: one of its files is not what a run writes.
         EnvironmentFailure: its tracking.json cannot be written.
     """
-    record = runs.read(run.directory)
+    record = read_record(run.directory)
     if record.status in {"unreadable", "no run"}:
         raise IntegrityError(f"{run.directory}: {record.cause}", "it cannot be uploaded; mend it, or train it again")
-    environment, told = runs.read_json(run.environment), runs.read_json(run.status)
-    changed = runs.changed(run) / 1e9
+    environment, told = read_json(run.environment), read_json(run.status)
+    changed = last_change(run) / 1e9
     ended = changed if told.get("status") == "running" else _seconds(told.get("time"), changed)  # its process may be gone
     started = _seconds(environment.get("started"), changed)
     try:
-        tree = runs.read_config(run)
+        tree = read_config(run)
         every = layered(flat(tree) if record.agreed is None else record.agreed)
         settings = {key: value for key, value in every.items() if key.partition(".")[0] != "tracker"}
         epochs = _epochs(run, started)
@@ -87,7 +92,7 @@ def of_run(run: Run) -> Account:
         parameters={str(key): value for key, value in settings.items()},
         tags=_tags(record, tree, environment),
         epochs=epochs,
-        results={} if record.summary is None else _results(record.summary, runs.read_json(run.errors)),
+        results={} if record.summary is None else _results(record.summary, read_json(run.errors)),
         files=_own(run.directory, run.config, run.ensemble, run.history, run.errors, run.report, run.summary, run.model),
     )
 
@@ -100,7 +105,7 @@ def of_sweep(sweep: Sweep) -> Account:
         EnvironmentFailure: its tracking.json cannot be written.
     """
     known = plan.read(sweep)
-    states = {runs.read(sweep.run(job).directory).status for job in known.jobs}
+    states = {read_record(sweep.run(job).directory).status for job in known.jobs}
     if states & {"running"}:
         status = "running"
     elif states <= {"completed", "pruned"}:
@@ -131,7 +136,7 @@ def identify(path: Path) -> str:
     """
     if not path.exists():
         files.write_json(path, {"schema": 1, "id": secrets.token_hex(16), "uploaded": {}})
-    known = runs.read_json(path)
+    known = read_json(path)
     if not ID.fullmatch(str(known.get("id"))) or not isinstance(known.get("uploaded"), dict):
         raise IntegrityError(f"{path}: is not what a run writes", "remove it: trackers then see another run")
     return str(known["id"])
@@ -139,8 +144,8 @@ def identify(path: Path) -> str:
 
 def uploaded(run: Run, target: str) -> bool:
     """Whether a tracker was given all of a run as it stands now; to spare work, not to be relied on."""
-    receipts = runs.read_json(run.tracking).get("uploaded")
-    return isinstance(receipts, dict) and receipts.get(target) == runs.changed(run)
+    receipts = read_json(run.tracking).get("uploaded")
+    return isinstance(receipts, dict) and receipts.get(target) == last_change(run)
 
 
 def note_uploaded(run: Run, target: str) -> None:
@@ -149,8 +154,8 @@ def note_uploaded(run: Run, target: str) -> None:
     Raises:
         EnvironmentFailure: it cannot be written.
     """
-    known = runs.read_json(run.tracking)
-    files.write_json(run.tracking, known | {"uploaded": known["uploaded"] | {target: runs.changed(run)}})
+    known = read_json(run.tracking)
+    files.write_json(run.tracking, known | {"uploaded": known["uploaded"] | {target: last_change(run)}})
 
 
 def _changed(sweep: Sweep) -> float:
@@ -172,7 +177,7 @@ def _epochs(run: Run, started: float) -> list[Epoch]:
                 metrics = {name: float(value) for name, value in row.items() if name != "epoch" and value != ""}
                 time += metrics["seconds"]
                 found.append(Epoch(int(row["epoch"]), time, metrics))
-    except (*runs.UNREADABLE, csv.Error) as error:
+    except (*UNREADABLE, csv.Error) as error:
         raise ValueError(f"history.csv: {error}") from None
     return found
 
@@ -188,7 +193,7 @@ def _tags(record: Record, tree: Mapping[Any, Any], environment: Mapping[str, Any
         "dataset_sha256": record.summary.dataset.sha256 if record.summary else None,
         "git_commit": git.get("commit") if isinstance(git, dict) else None,
     }
-    return {name: terminal.plain(value) for name, value in known.items() if value is not None}
+    return {name: messages.plain(value) for name, value in known.items() if value is not None}
 
 
 def _config_hash(tree: Any) -> str | None:

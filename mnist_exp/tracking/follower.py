@@ -17,10 +17,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from mnist_exp import runs, tracking
+from mnist_exp import tracking
 from mnist_exp.config.schema import AnyTracker, TrackerConfig
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, UserError
-from mnist_exp.runs import Run
+from mnist_exp.run.directory import is_run
+from mnist_exp.run.names import Run
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.tracking.uploads import Uploads
@@ -111,11 +112,11 @@ def _one_of_many(last: bool, tell: Tell) -> Iterator[None]:
 
 
 def _runs(place: Path) -> Iterator[Run]:
-    if runs.is_run(place):
+    if is_run(place):
         yield Run(place)
         return
     for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
-        if entry.is_dir() and runs.is_run(Path(entry.path)):
+        if entry.is_dir() and is_run(Path(entry.path)):
             yield Run(Path(entry.path))
 
 

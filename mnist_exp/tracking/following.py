@@ -16,9 +16,9 @@ from pathlib import Path
 
 import yaml
 
-from mnist_exp import terminal
 from mnist_exp.config.problems import quoted, show
 from mnist_exp.config.schema import AnyTracker, NoTrackerConfig, RealTracker
+from mnist_exp.terminal import messages
 
 PLAIN = re.compile(r"[A-Za-z0-9._:/-]+")  # what Hydra's grammar takes without quotes
 COMMAND = (sys.executable, "-P", "-m", "mnist_exp.tracking.follower")
@@ -44,7 +44,7 @@ def following(place: Path, settings: AnyTracker) -> Iterator[None]:
     try:
         follower = Follower(place, settings)
     except OSError as error:  # no process can be started
-        terminal.warning(_in_vain(place, settings, error.strerror or str(error)))
+        messages.warning(_in_vain(place, settings, error.strerror or str(error)))
         yield
         return
     try:
@@ -84,7 +84,7 @@ class Follower:
         try:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()  # type: ignore[union-attr]
-            with terminal.busy(f"waiting for {self._settings.name}"):
+            with messages.busy(f"waiting for {self._settings.name}"):
                 while self._thread.is_alive():
                     self._alive.clear()
                     self._thread.join(self._settings.timeout + GRACE_SECONDS)
@@ -103,7 +103,7 @@ class Follower:
             self._process.stdout.close()  # type: ignore[union-attr]
             self._errors.close()
         if self._address is not None and not self._failed:
-            terminal.output().print(terminal.cell(f"{self._settings.name}: {self._address}"))
+            messages.output().print(messages.cell(f"{self._settings.name}: {self._address}"))
 
     def _listen(self) -> None:
         for line in self._process.stdout:  # type: ignore[union-attr]
@@ -118,7 +118,7 @@ class Follower:
         self._failed = True
         if not self._warned:
             self._warned = True
-            terminal.warning(_in_vain(self._place, self._settings, cause))
+            messages.warning(_in_vain(self._place, self._settings, cause))
 
     def _last_words(self) -> str:
         self._errors.seek(0)

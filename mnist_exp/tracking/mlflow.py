@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mnist_exp import terminal
 from mnist_exp.config.problems import show
 from mnist_exp.config.schema import MlflowTrackerConfig
+from mnist_exp.terminal import messages
 from mnist_exp.tracking import reaching
 from mnist_exp.tracking.account import Account, Identity
 
@@ -89,7 +89,7 @@ class Mlflow:
             experiment,
             start_time=round(identity.started * 1000),
             tags={IDENTITY: identity.id, **tags},
-            run_name=terminal.plain(identity.name),
+            run_name=messages.plain(identity.name),
         )
 
 
@@ -132,7 +132,7 @@ class Remote:
             when, step = round(account.ended * 1000), len(account.epochs)
             results = {_key(key): value for key, value in account.results.items()}
             metrics += [Metric(key, value, when, step) for key, value in results.items() if self._metrics.get(key) != value]
-        typed = {_key(key): terminal.plain(show(value))[:MOST_PARAMETER] for key, value in account.parameters.items()}
+        typed = {_key(key): messages.plain(show(value))[:MOST_PARAMETER] for key, value in account.parameters.items()}
         parameters = [Param(key, value) for key, value in typed.items() if key not in self._parameters]
         wanted = {_key(key): value[:MOST_TAG] for key, value in account.tags.items()}
         wanted |= {COMMIT: wanted["git_commit"]} if "git_commit" in wanted else {}

@@ -17,9 +17,10 @@ from tensorboard.plugins.text.metadata import create_summary_metadata as of_text
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from mnist_exp import files, terminal
 from mnist_exp.config.problems import show
-from mnist_exp.runs import Run
+from mnist_exp.machine import files
+from mnist_exp.run.names import Run
+from mnist_exp.terminal import messages
 from mnist_exp.tracking.account import Account, Identity
 
 ENDS = {"completed": api_pb2.STATUS_SUCCESS, "pruned": api_pb2.STATUS_SUCCESS}  # all others are failures
@@ -63,7 +64,7 @@ class Events:
         self._write(began, 0, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))  # what was there is void
         info = plugin_data_pb2.SessionStartInfo(start_time_secs=began)
         for key, value in account.parameters.items():
-            _put(info.hparams[terminal.plain(key)], value)
+            _put(info.hparams[messages.plain(key)], value)
         self._write_session(began, metadata.SESSION_START_INFO_TAG, session_start_info=info)
 
     def send(self, account: Account) -> None:
@@ -91,7 +92,7 @@ class Events:
             self._writer.close()
 
     def _write_scalars(self, when: float, step: int, values: Mapping[str, float]) -> None:
-        found = [summary_pb2.Summary.Value(tag=terminal.plain(key), simple_value=value) for key, value in values.items()]
+        found = [summary_pb2.Summary.Value(tag=messages.plain(key), simple_value=value) for key, value in values.items()]
         self._write(when, step, summary=summary_pb2.Summary(value=found))
 
     def _write_text(self, when: float, tags: Mapping[str, str]) -> None:
@@ -113,7 +114,7 @@ class Events:
 
 def look(account: Account) -> str:
     """The command that shows it."""
-    return f"tensorboard --logdir {shlex.quote(terminal.plain(account.directory))}"
+    return f"tensorboard --logdir {shlex.quote(messages.plain(account.directory))}"
 
 
 def _put(field: Any, value: Any) -> None:
@@ -122,4 +123,4 @@ def _put(field: Any, value: Any) -> None:
     elif isinstance(value, int | float):
         field.number_value = value
     else:
-        field.string_value = terminal.plain(show(value))
+        field.string_value = messages.plain(show(value))

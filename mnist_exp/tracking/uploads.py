@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from mnist_exp import files, runs
 from mnist_exp.errors import InputError
-from mnist_exp.runs import Run
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run.directory import last_change
+from mnist_exp.run.names import Run
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.tracking import Session, Tracker, account
@@ -44,7 +46,7 @@ class Uploads:
 
     def is_due(self, run: Run) -> bool:
         """Whether a run has begun, and has something that the tracker was not given."""
-        if runs.read_json(run.status).get("status") == "waiting" or self._seen.get(run.directory) == _state(run):
+        if read_json(run.status).get("status") == "waiting" or self._seen.get(run.directory) == _state(run):
             return False
         return run.directory in self._open or not account.uploaded(run, self._tracker.target)
 
@@ -114,6 +116,6 @@ def _held(lock: Path, patience: float) -> Iterator[None]:
 
 def _state(run: Run) -> tuple[int, int]:
     try:
-        return run.history.stat().st_mtime_ns, runs.changed(run)
+        return run.history.stat().st_mtime_ns, last_change(run)
     except FileNotFoundError:
-        return 0, runs.changed(run)
+        return 0, last_change(run)

@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mnist_exp import files, terminal
 from mnist_exp.config.schema import WandbTrackerConfig
-from mnist_exp.runs import Run
+from mnist_exp.machine import files
+from mnist_exp.run.names import Run
+from mnist_exp.terminal import messages
 from mnist_exp.tracking import reaching
 from mnist_exp.tracking.account import Account, Identity
 
@@ -43,9 +44,9 @@ class Wandb:
                 entity=settings.entity,
                 project=settings.project,
                 id=account.identity.id,
-                name=terminal.plain(account.identity.name),
-                group=None if parent is None else terminal.plain(parent.name),
-                config={terminal.plain(key): value for key, value in account.parameters.items()},
+                name=messages.plain(account.identity.name),
+                group=None if parent is None else messages.plain(parent.name),
+                config={messages.plain(key): value for key, value in account.parameters.items()},
                 dir=str(account.directory),
                 mode=settings.mode,
                 resume="allow" if settings.mode == "online" else None,
@@ -58,7 +59,7 @@ class Wandb:
         """Where to look: its jobs are a group."""
         if self._settings.mode == "offline":
             return _later(account.directory, "*/wandb/")
-        return f"the group {terminal.plain(account.identity.name)} of the project {self._settings.project}"
+        return f"the group {messages.plain(account.identity.name)} of the project {self._settings.project}"
 
     def _quiet(self, timeout: int) -> Any:
         """Nothing is printed, nothing recorded that was not asked for, and nothing waited for without end."""
@@ -98,7 +99,7 @@ class Recording:
         with reaching("wandb", REMEDY):
             for row in account.epochs:
                 if row.epoch >= self._first:
-                    values = {terminal.plain(key): value for key, value in row.metrics.items()}
+                    values = {messages.plain(key): value for key, value in row.metrics.items()}
                     self._run.log(values, step=row.epoch, commit=True)
                     self._first = row.epoch + 1
             self._run.config.update(dict(account.tags), allow_val_change=True)
@@ -127,4 +128,4 @@ class Recording:
 
 def _later(place: Path, below: str) -> str:
     """The command that uploads what was written offline."""
-    return f"wandb sync {shlex.quote(terminal.plain(place))}/{below}offline-run-*"
+    return f"wandb sync {shlex.quote(messages.plain(place))}/{below}offline-run-*"

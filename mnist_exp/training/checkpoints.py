@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp import files
 from mnist_exp.config.identity import changes
 from mnist_exp.errors import InputError, IntegrityError
-from mnist_exp.training.history import Epoch
+from mnist_exp.machine import files
+from mnist_exp.run.history import Epoch
 
 KEPT = 2
 SCHEMA = 2

@@ -9,9 +9,10 @@ import keras
 import tensorflow as tf
 
 from mnist_exp.config.schema import ThreadsConfig
-from mnist_exp.devices import device_names
 from mnist_exp.errors import EnvironmentFailure
-from mnist_exp.threads import Pools, pools, usable_cores
+from mnist_exp.machine.cores import usable_cores
+from mnist_exp.machine.devices import device_names
+from mnist_exp.training.threads import Pools, pools
 
 
 def prepare(device: str, precision: str, threads: ThreadsConfig, batch_size: int, seed: int) -> str:

@@ -8,17 +8,19 @@ from functools import partial
 
 import numpy as np
 
-from mnist_exp import files, interruption, runs, terminal
 from mnist_exp.config.identity import identity
 from mnist_exp.config.schema import Experiment, TrainingConfig
 from mnist_exp.errors import EnvironmentFailure, IntegrityError, Pruned
-from mnist_exp.progress import Display, sentence
-from mnist_exp.runs import Run
+from mnist_exp.machine import files, signals
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run.history import Epoch, best_epoch, out_of_patience
+from mnist_exp.run.names import Run
+from mnist_exp.terminal import messages
 from mnist_exp.training import checkpoints
 from mnist_exp.training.background import Background
 from mnist_exp.training.checkpoints import Checkpoint
-from mnist_exp.training.history import Epoch, best_epoch, out_of_patience
 from mnist_exp.training.loop import Trainer
+from mnist_exp.training.progress import Display, sentence
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ def resume(trainer: Trainer, experiment: Experiment, run: Run) -> tuple[list[Epo
     """
     latest, faults = checkpoints.load_latest(run.checkpoints, identity(experiment))
     for fault in faults:
-        terminal.warning(f"checkpoint passed over: {fault}")
+        messages.warning(f"checkpoint passed over: {fault}")
     told = _epochs_told(run)
     if latest is None and told:
         cause = f"{run.checkpoints}: there is no checkpoint, though history.csv has {told} epochs"
@@ -48,7 +50,7 @@ def resume(trainer: Trainer, experiment: Experiment, run: Run) -> tuple[list[Epo
         return [], 0.0
     if told - latest.epoch >= experiment.training.checkpoint_every:  # fewer are due to have none
         kept = f"the last whole checkpoint is of epoch {latest.epoch}"
-        terminal.warning(f"history.csv has {told} epochs, {kept}: those since are repeated")
+        messages.warning(f"history.csv has {told} epochs, {kept}: those since are repeated")
     try:
         trainer.restore(latest.state)
     except (ValueError, KeyError) as error:
@@ -59,7 +61,7 @@ def resume(trainer: Trainer, experiment: Experiment, run: Run) -> tuple[list[Epo
     position = f"epoch {latest.epoch}" + (f", step {latest.step} of {trainer.steps}" if latest.step else "")
     log.info("resumed behind %s", position)
     if experiment.progress != "quiet":
-        terminal.note(f"resumed behind {position}")
+        messages.note(f"resumed behind {position}")
     return latest.history, latest.wall_seconds
 
 
@@ -93,10 +95,10 @@ def train(
         )
         return partial(checkpoints.save, run.checkpoints, state)
 
-    with interruption.deferred() as interrupted, Background() as background:
+    with signals.deferred() as interrupted, Background() as background:
         if not history and not trainer.step:
             snapshot()()
-        while not ended and not run.verdict.exists():
+        while not ended and not run.prune_request.exists():
             row = trainer.run_epoch(*validation, progress=shown.stretch, stop=lambda: interrupted() or background.failed)
             if row is None:
                 background.do(snapshot())
@@ -109,8 +111,8 @@ def train(
             background.do(partial(_tell, row, list(history), snapshot() if keep else None, experiment, run, shown))
             if stopping:
                 break
-    if not ended and run.verdict.exists():
-        raise Pruned(str(runs.read_json(run.verdict).get("cause")))
+    if not ended and run.prune_request.exists():
+        raise Pruned(str(read_json(run.prune_request).get("cause")))
     return history
 
 

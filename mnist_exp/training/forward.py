@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mnist_exp import models
-from mnist_exp.augmentation import STREAMS
+from mnist_exp.models.build import logits_of
+from mnist_exp.training.augmentation import STREAMS
 
 # Never decreasing, so the largest of four activations is the activation of the largest: pooling first leaves a quarter of
 # the elements to shift and activate, and the function is the same, and so is its gradient except between equals.
@@ -24,7 +24,7 @@ class Forward:
         """Share the weights of a model.
 
         Args:
-            model: from `models.build`.
+            model: from `models.build.build_model`.
             seed: of the dropout masks, which depend on it and on the number given to each call.
             compiled: by XLA.
         """
@@ -32,7 +32,7 @@ class Forward:
         self._compiled = compiled
         self._number = tf.constant(0, tf.int64)
         self._streams = 0
-        logits = models.logits_of(model)
+        logits = logits_of(model)
         self._pooled = _pooled_convolutions(logits)
         self._network = keras.models.clone_model(logits, clone_function=self._faster)
 

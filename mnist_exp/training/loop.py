@@ -7,11 +7,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_exp import evaluation, mean_models
-from mnist_exp.augmentation import Augmentation
 from mnist_exp.errors import DivergenceError
+from mnist_exp.models import averaging
+from mnist_exp.run import evaluation
+from mnist_exp.run.history import Epoch
+from mnist_exp.training.augmentation import Augmentation
 from mnist_exp.training.average import Average
-from mnist_exp.training.history import Epoch
 from mnist_exp.training.prediction import Predictor
 from mnist_exp.training.schedules import steps_per_epoch
 from mnist_exp.training.steps import Steps
@@ -49,7 +50,7 @@ class Trainer:
         """Move the data to the current device.
 
         Args:
-            model: from `models.build`.
+            model: from `models.build.build_model`.
             optimizer: from `optimizers.build`.
             learning_rates: of each step, float32 (steps_per_epoch * epochs,).
             images: uint8 (n, height, width, channels), to train on.
@@ -198,8 +199,8 @@ class Trainer:
     def average_over_shifts(self, most: int) -> None:
         """From now on `predict` the mean over all shifts of an image by up to so many pixels."""
         if most:
-            self.evaluated = mean_models.over_shifts(self.model, most)
-            self._predict = Predictor(self.evaluated, self._towers, mean_models.shifts(most))
+            self.evaluated = averaging.over_shifts(self.model, most)
+            self._predict = Predictor(self.evaluated, self._towers, averaging.shifts(most))
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on, in memory of its own."""

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_exp.augmentation import Augmentation, following, mix
+from mnist_exp.training.augmentation import Augmentation, following, mix
 from mnist_exp.training.average import Average
 from mnist_exp.training.forward import Forward
 

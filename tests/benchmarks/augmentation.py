@@ -14,9 +14,11 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
 
-from mnist_exp import datasets, experiment, threads
+from mnist_exp import datasets
 from mnist_exp.datasets.dataset import split
-from mnist_exp.training import device
+from mnist_exp.machine.cores import usable_cores
+from mnist_exp.training import device, threads
+from mnist_exp.training.build import build_trainer
 from mnist_exp.training.steps import Steps
 from tests.benchmarks.training import machine, spread
 from tests.conftest import ROOT, compose
@@ -32,10 +34,10 @@ def steps_of(option: str) -> tuple[Steps, int]:
     settings = compose(MODEL, f"augmentation={option}")
     size, chosen = settings.training.batch_size, threads.of(settings)
     name = device.prepare("cpu", settings.precision, chosen, size, settings.seed)
-    towers = threads.towers(chosen, size, device.on_cpu(name), threads.usable_cores())
+    towers = threads.towers(chosen, size, device.on_cpu(name), usable_cores())
     data = datasets.load(settings.dataset.name)
     parts = split(data.train_labels, None, 0, settings.dataset.split_seed)
-    return experiment._trainer(settings, data, parts, towers, device.compiled(name))._graph, size
+    return build_trainer(settings, data, parts, towers, device.compiled(name))._graph, size
 
 
 def measured(repetitions: int, steps: int) -> dict[str, list[float]]:

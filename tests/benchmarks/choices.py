@@ -62,9 +62,11 @@ def milliseconds(choice: str, model: str, precision: str) -> float:
     """A step's, in this process."""
     import numpy as np
 
-    from mnist_exp import datasets, experiment, threads
+    from mnist_exp import datasets
     from mnist_exp.datasets.dataset import split
-    from mnist_exp.training import device
+    from mnist_exp.machine.cores import usable_cores
+    from mnist_exp.training import device, threads
+    from mnist_exp.training.build import build_trainer
     from tests.conftest import compose
 
     settings = compose(f"experiment=tutorial_{model}", f"precision={precision}", *CHOICES[choice])
@@ -72,8 +74,8 @@ def milliseconds(choice: str, model: str, precision: str) -> float:
         name = device.prepare("cpu", precision, settings.threads, settings.training.batch_size, settings.seed)
         data = datasets.load("mnist")
         size = settings.training.batch_size
-        towers = threads.towers(settings.threads, size, device.on_cpu(name), threads.usable_cores())
-        trainer = experiment._trainer(settings, data, split(data.train_labels, None, 0, 1), towers, device.compiled(name))
+        towers = threads.towers(settings.threads, size, device.on_cpu(name), usable_cores())
+        trainer = build_trainer(settings, data, split(data.train_labels, None, 0, 1), towers, device.compiled(name))
         order = np.random.default_rng(0).permutation(STEPS * size).astype(np.int32).reshape(STEPS, size)
         arguments = order, trainer.learning_rates[:STEPS], 0
         trainer._graph(*arguments)

@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from mnist_exp import runs
-from mnist_exp.runs import Run
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import write_status
 from tests.benchmarks.readme import replace_between
 from tests.unit.made import finished
 
@@ -44,7 +44,7 @@ def make(place: Path, count: int, seeds: int) -> None:
             summary[images] = model[images] | {"errors": errors, "error_percent": errors / 100}
         run.summary.write_text(json.dumps(summary, indent=2))
     Run(place / "2026-11-22T07-35-03_mlp_00000").summary.write_text('{"schema": 3, "na')
-    runs.write_status(Run(place / "2026-11-22T07-35-03_mlp_00001"), "running")
+    write_status(Run(place / "2026-11-22T07-35-03_mlp_00001"), "running")
     Run(place / "2026-11-22T07-35-03_mlp_00001").summary.unlink()
 
 

@@ -13,12 +13,13 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from mnist_exp import datasets, runs
+from mnist_exp import datasets
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import MnistConfig
 from mnist_exp.datasets.dataset import split
-from mnist_exp.mean_models import shifts
-from mnist_exp.runs import Run
+from mnist_exp.models.averaging import shifts
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import read_record
 from mnist_exp.training.prediction import Predictor
 
 LEAST = 1e-12  # a probability that float32 rounds to 0
@@ -60,7 +61,7 @@ def main() -> int:
     print("| run | validation error % | negative log likelihood, 1/1000 | at temperature |\n| --- | --- | --- | --- |")
     data, splits, averaged = datasets.load("mnist"), set(), []
     for directory in arguments.runs:
-        summary = runs.read(directory).summary
+        summary = read_record(directory).summary
         if summary is None:
             sys.exit(f"error: {directory}: has no result")
         settings = {

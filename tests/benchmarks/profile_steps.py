@@ -19,9 +19,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_exp import datasets, experiment, threads
+from mnist_exp import datasets
 from mnist_exp.datasets.dataset import split
-from mnist_exp.training import device
+from mnist_exp.machine.cores import usable_cores
+from mnist_exp.training import device, threads
+from mnist_exp.training.build import build_trainer
 from mnist_exp.training.loop import Trainer
 from tests.conftest import compose
 
@@ -58,7 +60,7 @@ def peak(precision: str, size: int = 2048, repetitions: int = 5) -> float:
     """The fastest of some square matrix products, in GFLOP/s."""
     matrix = tf.cast(tf.random.normal([size, size]), precision)
     # One product on each core, as towers have it.
-    parts = tf.split(matrix, threads.usable_cores())
+    parts = tf.split(matrix, usable_cores())
     products = tf.function(lambda: [tf.reduce_sum(tf.matmul(part, matrix)) for part in parts])
     products()
     seconds = []
@@ -105,8 +107,8 @@ def main(model: str, precision: str) -> None:
     name = device.prepare("cpu", precision, chosen.threads, chosen.training.batch_size, chosen.seed)
     data = datasets.load("mnist")
     parts = split(data.train_labels, None, 0, 1)
-    towers = threads.towers(chosen.threads, chosen.training.batch_size, device.on_cpu(name), threads.usable_cores())
-    trainer = experiment._trainer(chosen, data, parts, towers, False)
+    towers = threads.towers(chosen.threads, chosen.training.batch_size, device.on_cpu(name), usable_cores())
+    trainer = build_trainer(chosen, data, parts, towers, False)
     found = {
         "gflop": gflop(trainer.model, len(parts.train)),
         "peak": peak(precision),

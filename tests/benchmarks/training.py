@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from mnist_exp import environment
+from mnist_exp.run import environment
 
 HERE = Path(__file__).parent
 README = HERE.parent.parent / "README.md"

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from mnist_exp.comparison import html
+from mnist_exp.report import comparison_page
 from tests import boards
 from tests.end_to_end.pages import CHROMIUM, answering, assert_accessible, assert_readable, column, opened
 
@@ -41,7 +41,7 @@ CUT_OFF = """
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of eight configurations over two seeds; it lies beside the directory of the runs."""
     place = tmp_path_factory.mktemp("grid")
-    html.write(place / "page.html", boards.grid(place / "runs", SETTINGS, seeds=2))
+    comparison_page.write(place / "page.html", boards.grid(place / "runs", SETTINGS, seeds=2))
     return place / "page.html"
 
 
@@ -49,7 +49,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a thousand runs."""
     place = tmp_path_factory.mktemp("large")
-    html.write(place / "page.html", boards.many(place / "runs", *request.param))
+    comparison_page.write(place / "page.html", boards.many(place / "runs", *request.param))
     return place / "page.html"
 
 

@@ -243,7 +243,7 @@ def test_a_defect_is_in_the_log_with_its_traceback_and_not_on_the_screen(command
         "import sys, importlib.abc\n"
         "class Fault(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'mnist_exp.experiment': raise RuntimeError('a defect')\n"
+        "        if name == 'mnist_exp.training.loop': raise RuntimeError('a defect')\n"
         "sys.meta_path.insert(0, Fault())\n"
     )
     done = command(*TINY, env=os.environ | {"PYTHONPATH": str(tmp_path)})

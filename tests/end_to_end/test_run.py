@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import yaml
 
-from mnist_exp import config, evaluation
+from mnist_exp import config
 from mnist_exp.config.identity import config_hash, flat
+from mnist_exp.run import evaluation
 from tests.conftest import TINY, Command
 
 SUMMARY_KEYS = {
@@ -216,7 +217,7 @@ def test_starting_tensorflow_leaves_out_what_is_not_needed() -> None:
     """In a process of its own, since the one of the tests has started it already."""
     code = """
 import importlib, os, pathlib, sys
-from mnist_exp import backend
+from mnist_exp.machine import backend
 with backend.tensorflow(pathlib.Path(os.devnull), quiet=True):
     assert "tensorflow" in sys.modules
     assert not {*backend.NOT_NEEDED} & {*sys.modules}

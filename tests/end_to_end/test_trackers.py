@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from mnist_exp import runs, tracking
-from mnist_exp.runs import Run
+from mnist_exp import tracking
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import write_status
 from mnist_exp.tracking.uploads import Uploads
 from tests.conftest import TINY, Command, compose
 from tests.end_to_end.sweeps import sweep_of
@@ -195,7 +196,7 @@ def test_how_a_run_ended_and_that_it_went_on(
     run.summary.unlink()
     expected = {"failed": "FAILED", "diverged": "FAILED", "running": "RUNNING", "pruned": "KILLED", "interrupted": "KILLED"}
     for status, state in expected.items():
-        runs.write_status(run, status, 1, "the cause", "the remedy")  # type: ignore[arg-type]
+        write_status(run, status, 1, "the cause", "the remedy")  # type: ignore[arg-type]
         with Uploads(remote) as uploads:
             uploads.send(run)
         (found,) = known(client, "states")

@@ -65,7 +65,8 @@ def test_a_run_is_watched_until_it_is_killed(tmp_path: Path, command: Command) -
     training.wait()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     looked = command("watch")
-    assert f"{run.name}: its process ended without a word; continue: mnist-exp resume runs/{run.name}" in looked.stdout
+    expected = f"{run.name}: its process exited without recording a status; continue: mnist-exp resume runs/{run.name}"
+    assert expected in looked.stdout
     assert "nothing is running in runs" in looked.stdout
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 

@@ -14,11 +14,11 @@ from unittest import mock
 
 import numpy as np
 
-from mnist_exp import files
 from mnist_exp.errors import EnvironmentFailure
+from mnist_exp.machine import files
+from mnist_exp.run.history import Epoch
 from mnist_exp.training import checkpoints
 from mnist_exp.training.checkpoints import Checkpoint
-from mnist_exp.training.history import Epoch
 
 OPERATIONS = ("fsync", "rename", "replace", "mkdir", "unlink", "remove", "rmdir", "open")
 ME = {"seed": 7}

@@ -4,10 +4,12 @@ from unittest import mock
 
 import numpy as np
 
-from mnist_exp import augmentation, models, preprocessing, threads
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
-from mnist_exp.training import device, optimizers, schedules
+from mnist_exp.machine.cores import usable_cores
+from mnist_exp.models import preprocessing
+from mnist_exp.models.build import build_model
+from mnist_exp.training import augmentation, device, optimizers, schedules, threads
 from mnist_exp.training.loop import Trainer
 
 SMALL_CNN = ("model=cnn_large", "model.filters=[4,3]", "model.units=[8]", "training.batch_size=32", "training.epochs=3")
@@ -41,7 +43,7 @@ def trainer_for(experiment: Experiment, digits: Dataset, compiled: bool = False)
     with mock.patch.object(device, "_set_threads"):  # once for all, by a fixture: towers may then be any number
         device.prepare("cpu", experiment.precision, experiment.threads, training.batch_size, experiment.seed)
     images, labels = digits.train_images[:COUNT], digits.train_labels[:COUNT]
-    model = models.build(experiment.model, preprocessing.build(experiment.preprocessing, images), (28, 28, 1), 10)
+    model = build_model(experiment.model, preprocessing.build(experiment.preprocessing, images), (28, 28, 1), 10)
     steps = -(-COUNT // training.batch_size)
     rates = schedules.learning_rates(experiment.schedule, experiment.optimizer.learning_rate, steps, training.epochs)
     optimizer = optimizers.build(experiment.optimizer, experiment.precision, training.gradient_clip_norm)
@@ -56,6 +58,6 @@ def trainer_for(experiment: Experiment, digits: Dataset, compiled: bool = False)
         training.label_smoothing,
         training.ema_decay,
         experiment.seed,
-        threads.towers(threads.of(experiment), training.batch_size, True, threads.usable_cores()),
+        threads.towers(threads.of(experiment), training.batch_size, True, usable_cores()),
         compiled,
     )

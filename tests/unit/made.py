@@ -6,10 +6,14 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mnist_exp import evaluation, files, runs
 from mnist_exp.config.identity import config_hash, flat
 from mnist_exp.config.schema import Experiment
-from mnist_exp.runs import Run
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run import evaluation
+from mnist_exp.run.directory import read_config
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import write_status
 from tests.conftest import compose
 
 TEST_IMAGES = 10_000
@@ -27,8 +31,8 @@ def finished(directory: Path, errors: int, *overrides: str, validation_errors: i
 
 def complete(run: Run, errors: int = 100, validation_errors: int | None = None) -> None:
     """What a run writes when it has completed."""
-    experiment = Experiment.model_validate(runs.read_config(run))
-    runs.write_status(run, "completed", 0)
+    experiment = Experiment.model_validate(read_config(run))
+    write_status(run, "completed", 0)
 
     def score(wrong: int) -> dict[str, Any]:
         return evaluation.error_rate(wrong, TEST_IMAGES) | {"loss": 0.1}
@@ -65,7 +69,7 @@ def complete(run: Run, errors: int = 100, validation_errors: int | None = None) 
 
 def settled(directory: Path, **settings: Any) -> None:
     """Change what a run's summary says of its settings, and with it the configuration that it is of."""
-    content = runs.read_json(Run(directory).summary)
+    content = read_json(Run(directory).summary)
     content["settings"] |= settings
     content["config_hash"] = str(sorted(settings.items()))
     files.write_json(Run(directory).summary, content)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp import files, runs
 from mnist_exp.datasets.dataset import Dataset, split
-from mnist_exp.runs import Run
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run.names import Run
 from tests.unit.made import TEST_IMAGES, answered, finished
 
 TRAIN_LABELS = (np.arange(60_000) % 10).astype(np.uint8)
@@ -46,7 +47,7 @@ def member(directory: Path, wrong: range, *overrides: str) -> Path:
     finished(directory, len(wrong), *overrides, validation_errors=10)
     answered(directory, wrong)
     run = Run(directory)
-    summary = runs.read_json(run.summary)
+    summary = read_json(run.summary)
     settings = summary["settings"]
     parts = split(TRAIN_LABELS, settings["dataset.limit"], settings["dataset.validation"], settings["dataset.split_seed"])
     summary["dataset"]["split_sha256"] = parts.sha256
@@ -59,8 +60,8 @@ def ensemble_of(directory: Path, *members: Path, errors: int = 50) -> Path:
     """A completed ensemble, as far as comparison reads it."""
     finished(directory, errors, validation_errors=5)
     run = Run(directory)
-    summaries = [runs.read_json(Run(one).summary) for one in members]
-    summary = runs.read_json(run.summary)
+    summaries = [read_json(Run(one).summary) for one in members]
+    summary = read_json(run.summary)
     told = [{key: one[key] for key in ("name", "seed", "config_hash")} for one in summaries]
     settings = {key: value for key, value in summaries[0]["settings"].items() if key != "seed"}
     changes = {

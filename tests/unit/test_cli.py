@@ -9,9 +9,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from mnist_exp import cli, runs
+from mnist_exp import cli
 from mnist_exp.datasets.dataset import Dataset
-from mnist_exp.runs import Run
+from mnist_exp.run.directory import read_config
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import write_status
 from tests.conftest import ROOT
 from tests.unit.made import finished
 
@@ -90,8 +92,8 @@ def test_errors_have_a_cause_a_remedy_and_a_code(
 def test_a_run_of_another_version_is_told_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
     run = Run(finished(Path("old"), 10))
     run.summary.unlink()
-    runs.write_status(run, "interrupted", 130)
-    settings = runs.read_config(run)
+    write_status(run, "interrupted", 130)
+    settings = read_config(run)
     del settings["augmentation"]
     run.config.write_text(yaml.safe_dump(settings))
     assert cli.main(["resume", "old"]) == 2
@@ -173,7 +175,7 @@ def test_a_reader_that_has_seen_enough() -> None:
 @pytest.mark.parametrize("status", ["running", "failed", "completed"])
 def test_show_tells_of_a_run_without_a_result(status: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("runs/a").mkdir(parents=True)
-    runs.write_status(Run(Path("runs/a")), status, 1, "the cause", "the remedy")  # type: ignore[arg-type]
+    write_status(Run(Path("runs/a")), status, 1, "the cause", "the remedy")  # type: ignore[arg-type]
     assert cli.main(["show"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"runs/a: {'incomplete' if status == 'completed' else status}")

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from mnist_exp import devices, terminal
 from mnist_exp.config.execution import BasicLauncherConfig, JoblibLauncherConfig
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import UserError
-from mnist_exp.runs import Run
+from mnist_exp.machine import devices
+from mnist_exp.run.names import Run
 from mnist_exp.sweep.supervisor import Worker
+from mnist_exp.terminal import messages
 
 MEMORY_OF_A_WORKER = 1_200_000_000  # bytes: TensorFlow, the digits and a model of millions of weights
 MEMORY = Path("/proc/meminfo")
@@ -99,7 +100,7 @@ def build(config: BasicLauncherConfig | JoblibLauncherConfig, experiment: Experi
     wanted = config.n_jobs or (max(len(gpus), 1) * per_gpu if gpus or one else len(cores) or os.cpu_count() or 1)
     count = wanted if config.n_jobs else min(wanted, _fitting())
     if count < wanted:
-        terminal.note(f"memory for {count} of {wanted} processes; hydra.launcher.n_jobs={wanted} takes them all the same")
+        messages.note(f"memory for {count} of {wanted} processes; hydra.launcher.n_jobs={wanted} takes them all the same")
     return Local([_worker(index, count, cores, gpus, per_gpu) for index in range(count)], experiment.sweep)
 
 

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from mnist_exp import runs
 from mnist_exp.config.execution import RayLauncherConfig
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EnvironmentFailure
-from mnist_exp.runs import Run
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import read_record
 from mnist_exp.sweep import node
 
 MOST_AT_ONCE = 1000  # tasks that wait in the cluster; it may grow when there are many
@@ -87,7 +87,7 @@ class Ray:
     def recall(self) -> None:
         """Cancel what no node has begun."""
         for task, run in self._runs.items():
-            if runs.read(run.directory).status == "waiting":
+            if read_record(run.directory).status == "waiting":
                 self._ray.cancel(task)
 
     def close(self) -> None:

@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Sequence
 
-from mnist_exp import files, runs, terminal
 from mnist_exp.config.execution import SlurmLauncherConfig
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_FAILED, EnvironmentFailure
-from mnist_exp.runs import Run
+from mnist_exp.machine import files
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import read_record, write_status
 from mnist_exp.sweep.plan import Sweep
+from mnist_exp.terminal import messages
 
 POLL_SECONDS = 2.0
 COMMAND_SECONDS = 60.0  # for a controller that is busy; one that is gone is told after 9
@@ -66,7 +68,7 @@ class Slurm:
         self._recalled: list[Run] = []  # that never will be
         self._polled = 0.0
         if not set(self._states().values()) <= ENDED:
-            terminal.note("jobs that an earlier process of this sweep left in Slurm's queue are taken back")
+            messages.note("jobs that an earlier process of this sweep left in Slurm's queue are taken back")
             self._cancel()
         with files.writing(self._directory):
             self._directory.mkdir(exist_ok=True)
@@ -110,7 +112,7 @@ class Slurm:
         try:
             states = self._states()
         except EnvironmentFailure as failure:
-            terminal.warning(f"{failure.cause}; asking again")
+            messages.warning(f"{failure.cause}; asking again")
             return {}
         finally:
             self._polled = time.monotonic()
@@ -185,6 +187,6 @@ def _told(*command: str, given: str = "") -> str:
 
 def _write_cancelled(run: Run) -> None:
     """A job that somebody took out of the queue is not to be queued again by itself."""
-    record = runs.read(run.directory)
+    record = read_record(run.directory)
     if record.summary is None and record.status != "waiting":
-        runs.write_status(run, "failed", EXIT_FAILED, "was cancelled in Slurm", "train it again with --retry-failed")
+        write_status(run, "failed", EXIT_FAILED, "was cancelled in Slurm", "train it again with --retry-failed")

@@ -38,9 +38,9 @@ def _break(fault: str) -> None:
 
 
 def _sabotage(faults: dict[str, str]) -> None:
-    from mnist_exp import job
+    from mnist_exp import experiment as pipeline
 
-    train = job._train
+    train = pipeline.train
 
     def sabotaged(experiment, run) -> None:  # type: ignore[no-untyped-def]
         fault = faults.get(str(experiment.seed), "")
@@ -53,7 +53,7 @@ def _sabotage(faults: dict[str, str]) -> None:
             _break(fault)
         train(experiment, run)
 
-    job._train = sabotaged
+    pipeline.train = sabotaged
 
 
 if "mnist_exp.sweep.worker" in sys.orig_argv and "SABOTAGE" in os.environ:

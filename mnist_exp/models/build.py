@@ -1,0 +1,76 @@
+"""From a model's settings to a Keras model: raw uint8 pixels in, class probabilities out."""
+
+import keras
+
+from mnist_exp.config.networks import AnyModel, CnnConfig, MlpConfig
+from mnist_exp.models.network import network
+
+PROBABILITIES = "probabilities"  # the last layer of every model; of a network, the loss is computed from what goes into it
+
+
+def build_model(config: AnyModel, preprocessing: keras.Layer, image_shape: tuple[int, ...], classes: int) -> keras.Model:
+    """Assemble the network under Keras's current dtype policy; initial weights come from Keras's global seed.
+
+    Args:
+        config: the architecture and its sizes.
+        preprocessing: the layer that scales the pixels.
+        image_shape: (height, width, channels).
+        classes: the number of outputs.
+
+    Returns:
+        A model from uint8 images (n, height, width, channels) to float32 probabilities (n, classes).
+    """
+    inputs = keras.Input(image_shape, dtype="uint8", name="pixels")
+    features = preprocessing(inputs)
+    match config:
+        case MlpConfig():
+            logits = _logits(config, _mlp(config, features), classes)
+        case CnnConfig():
+            logits = _logits(config, _cnn(config, features), classes)
+        case _:
+            logits = network(config, features, classes)
+    # Probabilities in float32 whatever the precision of the layers: bfloat16 has three significant digits.
+    probabilities = keras.layers.Activation("softmax", dtype="float32", name=PROBABILITIES)(logits)
+    return keras.Model(inputs, probabilities, name=config.name)
+
+
+def logits_of(model: keras.Model) -> keras.Model:
+    """The same network up to its logits, sharing every weight."""
+    return keras.Model(model.input, model.get_layer(PROBABILITIES).input, name=f"{model.name}_logits")
+
+
+def _logits(config: MlpConfig | CnnConfig, features: keras.KerasTensor, classes: int) -> keras.KerasTensor:
+    return keras.layers.Dense(classes, kernel_initializer=config.initializer, name="logits")(features)
+
+
+def _mlp(config: MlpConfig, features: keras.KerasTensor) -> keras.KerasTensor:
+    features = keras.layers.Flatten(name="flatten")(features)
+    for number, units in enumerate(config.units, start=1):
+        features = _dense(units, number, config)(features)
+        if config.dropout:
+            features = keras.layers.Dropout(config.dropout, name=f"dropout_{number}")(features)
+    return features
+
+
+def _cnn(config: CnnConfig, features: keras.KerasTensor) -> keras.KerasTensor:
+    for number, (filters, kernel_size) in enumerate(zip(config.filters, config.kernel_sizes, strict=True), start=1):
+        features = keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            activation=config.activation,
+            kernel_initializer=config.initializer,
+            name=f"conv_{number}",
+        )(features)
+        features = keras.layers.MaxPooling2D(config.pool_size, name=f"pool_{number}")(features)
+    if config.dropout:
+        features = keras.layers.Dropout(config.dropout, name="dropout")(features)
+    features = keras.layers.Flatten(name="flatten")(features)
+    for number, units in enumerate(config.units, start=1):
+        features = _dense(units, number, config)(features)
+    return features
+
+
+def _dense(units: int, number: int, config: MlpConfig | CnnConfig) -> keras.Layer:
+    return keras.layers.Dense(
+        units, activation=config.activation, kernel_initializer=config.initializer, name=f"dense_{number}"
+    )

@@ -1,0 +1,1 @@
+"""One run directory: names, lock, status, configuration, history, summary, evaluation."""

@@ -1,0 +1,107 @@
+"""What a run's numbers may depend on, beside its configuration: recorded in environment.json."""
+
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mnist_exp
+from mnist_exp.machine import files
+from mnist_exp.machine.cores import usable_cores
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import now
+
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "numpy",
+    "hydra-core",
+    "omegaconf",
+    "pydantic",
+    "rich",
+    "vl-convert-python",
+    "pillow",
+    "jinja2",
+)
+CPU_INFO = Path("/proc/cpuinfo")
+# What must be the same for a resumed run to end in the weights it would have had.
+DECIDES_WEIGHTS = ("versions", "platform", "cpu", "variables", "device", "gpus", "cuda", "cudnn", "threads")
+INSTRUCTIONS = ("avx", "amx", "fma", "asimd", "sve", "bf16")  # of the processor, by which its kernels are chosen
+VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OMP_", "CUDA_", "NVIDIA_")  # of the environment, that libraries listen to
+
+
+def record(run: Run, device: dict[str, Any]) -> list[str]:
+    """Add this session to the run's environment.json: the first stands at the top, later ones under `resumed`.
+
+    Args:
+        run: the run.
+        device: from `training.device.describe`.
+
+    Returns:
+        What decides the weights and has changed since the run began.
+    """
+    session = describe() | device
+    earlier = read_json(run.environment)
+    if not earlier:
+        files.write_json(run.environment, session | {"resumed": []})
+        return []
+    files.write_json(run.environment, earlier | {"resumed": [*earlier.get("resumed", []), session]})
+    return [key for key in DECIDES_WEIGHTS if earlier.get(key) != session[key]]
+
+
+def describe() -> dict[str, Any]:
+    """The machine, the versions and the source, without TensorFlow."""
+    return {
+        "schema": 1,
+        "started": now(),
+        "argv": sys.orig_argv,  # as typed; Hydra is given another sys.argv
+        "versions": _versions(),
+        "platform": platform.platform(),
+        "cpu": {
+            "model": _cpu("model name") or platform.processor() or platform.machine(),
+            "instructions": [name for name in _cpu("flags").split() if name.startswith(INSTRUCTIONS)],
+        },
+        "cores": {"present": os.cpu_count(), "usable": usable_cores()},
+        "variables": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith(VARIABLES) and not name.startswith("TF_CPP_")  # how much TensorFlow logs
+        },
+        "git": _git(Path(mnist_exp.__file__).parent),
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    own = {"mnist_exp": mnist_exp.__version__, "python": platform.python_version()}
+    return own | {name: metadata.version(name) for name in PACKAGES}
+
+
+def _cpu(what: str) -> str:
+    """What Linux knows of the first processor under that name."""
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(what)), "")
+
+
+@cache  # the program that runs is the one that was there when it started
+def _git(source: Path) -> dict[str, Any] | None:
+    """The commit of the checkout that the program runs from, or None where it is installed."""
+    if not (source.parent / ".git").exists():
+        return None
+    commit = _output(source, "rev-parse", "HEAD")
+    changes = _output(source, "status", "--porcelain")
+    return None if commit is None else {"commit": commit, "dirty": bool(changes)}
+
+
+def _output(source: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(source), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,143 @@
+"""Honest numbers from class probabilities and labels; NumPy only.
+
+Everywhere: probabilities are float32 (n, classes), labels integers (n,), and the predicted class is the most probable one.
+"""
+
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+
+from mnist_exp.datasets.dataset import Mislabelled
+
+Z_95 = 1.959963984540054  # the standard normal's 97.5 % quantile
+CALIBRATION_BINS = 15  # as in Guo et al. 2017
+WORST_MISTAKES = 50
+SMALLEST = np.finfo(np.float32).tiny  # a probability of 0 would make the loss infinite
+
+
+def wilson_interval(errors: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of an error rate, in percent.
+
+    The score interval of Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22:209.
+    """
+    rate = errors / n
+    center = (rate + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
+    half = Z_95 / (1 + Z_95**2 / n) * math.sqrt(rate * (1 - rate) / n + Z_95**2 / (4 * n**2))
+    # Rounding could leave the ends a hair inside what was observed when nothing or everything is wrong.
+    low = 0.0 if errors == 0 else center - half
+    high = 1.0 if errors == n else center + half
+    return 100 * low, 100 * high
+
+
+def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The mean of −ln p(label), in nats: the loss that training minimises."""
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(chosen, SMALLEST)).mean())
+
+
+def error_rate(errors: int, n: int) -> dict[str, Any]:
+    """Errors out of n, with the 95 % interval of the error in percent."""
+    return {"n": n, "errors": errors, "error_percent": 100 * errors / n, "ci95": list(wilson_interval(errors, n))}
+
+
+def score(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """The numbers of summary.json: n, errors, error_percent, ci95, loss."""
+    errors = int(np.count_nonzero(probabilities.argmax(axis=1) != labels))
+    return error_rate(errors, len(labels)) | {"loss": negative_log_likelihood(probabilities, labels)}
+
+
+def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """int64 (classes, classes): rows are true classes, columns predicted ones."""
+    classes = probabilities.shape[1]
+    pairs = labels.astype(np.int64) * classes + probabilities.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """The expected calibration error over 15 bins of equal width, and the bins.
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv:1706.04599, eq. 3. A bin holds the images whose
+    confidence lies above its lower edge and up to its upper one.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    correct = probabilities.argmax(axis=1) == labels
+    index = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    bins, ece = [], 0.0
+    for number in range(CALIBRATION_BINS):
+        inside = index == number
+        n = int(inside.sum())
+        mean_confidence = float(confidence[inside].mean()) if n else None
+        accuracy = float(correct[inside].mean()) if n else None
+        if mean_confidence is not None and accuracy is not None:
+            ece += n / len(labels) * abs(accuracy - mean_confidence)
+        edges: dict[str, float | int | None] = {"low": number / CALIBRATION_BINS, "high": (number + 1) / CALIBRATION_BINS}
+        bins.append(edges | {"n": n, "confidence": mean_confidence, "accuracy": accuracy})
+    return {"ece": ece, "bins": bins}
+
+
+def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, mislabelled: Mislabelled | None) -> list[dict[str, Any]]:
+    """The wrong predictions of the highest confidence, at most 50, the most confident first.
+
+    The `mislabelled` of each is None or, if people reject its label, what they say that it is, the most of them first.
+    """
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST_MISTAKES]
+    return [
+        {
+            "index": int(index),
+            "label": int(labels[index]),
+            "predicted": int(predicted[index]),
+            "probabilities": [round(float(probability), 6) for probability in probabilities[index]],
+            "mislabelled": _votes(int(index), mislabelled),
+        }
+        for index in worst
+    ]
+
+
+def on_mislabelled(probabilities: np.ndarray, labels: np.ndarray, mislabelled: Mislabelled | None) -> dict[str, Any] | None:
+    """How many of the images whose label people rejected count as errors, and who asked them; None if nobody has."""
+    if mislabelled is None:
+        return None
+    images = np.fromiter(mislabelled.votes, np.int64)
+    errors = int(np.count_nonzero(probabilities[images].argmax(axis=1) != labels[images]))
+    return {"n": len(images), "errors": errors, "source": mislabelled.source}
+
+
+def error_report(
+    probabilities: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], mislabelled: Mislabelled | None
+) -> dict[str, Any]:
+    """The content of errors.json."""
+    matrix = confusion_matrix(probabilities, labels)
+    per_class = [
+        {"class": name} | error_rate(int(row.sum() - row[position]), int(row.sum()))
+        for position, (name, row) in enumerate(zip(class_names, matrix, strict=True))
+        if row.sum()
+    ]
+    overall = score(probabilities, labels)
+    return {
+        "schema": 1,
+        "overall": {key: overall[key] for key in ("n", "errors", "error_percent", "ci95")},
+        "negative_log_likelihood": overall["loss"],
+        "per_class": per_class,
+        "confusion_matrix": matrix.tolist(),
+        "calibration": calibration(probabilities, labels),
+        "mislabelled": on_mislabelled(probabilities, labels, mislabelled),
+        "worst_mistakes": worst_mistakes(probabilities, labels, mislabelled),
+    }
+
+
+def _votes(index: int, mislabelled: Mislabelled | None) -> list[dict[str, Any]] | None:
+    if mislabelled is None or index not in mislabelled.votes:
+        return None
+    return [{"label": label, "votes": votes} for label, votes in mislabelled.votes[index].items()]
+
+
+def sha256(*arrays: np.ndarray) -> str:
+    """SHA-256 over the bytes of arrays, in their order."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,85 @@
+"""A run that never raises: whatever happens to it stands in its directory, and comes back as an exit code."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import yaml
+
+from mnist_exp.config.schema import Experiment
+from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_SIGNAL_BASE, DivergenceError, Interrupted, Pruned, UserError
+from mnist_exp.machine import files, logs, memory, signals
+from mnist_exp.run.directory import locked_run
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import Status, write_status
+from mnist_exp.terminal import messages
+
+log = logging.getLogger(__name__)
+
+
+def prepare(experiment: Experiment, run: Run, overrides: Sequence[str], status: Status) -> None:
+    """Make an empty directory a run: what is to be trained, what was typed for it, and last where it stands.
+
+    Raises:
+        EnvironmentFailure: the directory cannot be written.
+    """
+    files.write(run.config, yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False).encode())
+    files.write(run.overrides, yaml.safe_dump(list(overrides)).encode())
+    write_status(run, status)
+
+
+def run_locked(run: Run, work: Callable[[], object], resume_hint: str, lock_timeout: float = 0.0) -> int:
+    """Do the work of a run under its lock, record the outcome in its status, and return the exit code.
+
+    Args:
+        run: its directory.
+        work: trains or builds the run.
+        resume_hint: what the user can do after an interruption.
+        lock_timeout: seconds to wait for another process to release the run.
+
+    Raises:
+        KeyboardInterrupt, Interrupted: by the user or the system; the status is written.
+    """
+    try:
+        with locked_run(run, lock_timeout), logs.logged(run.log):
+            code = _record_outcome(run, work, resume_hint)
+    except UserError as error:  # the lock is held elsewhere, or not even the status could be written
+        messages.error(error.cause, error.remedy)
+        code = error.exit_code
+    signals.deliver()  # what failed stands in the status; the user wanted the whole program to end
+    return code
+
+
+def _record_outcome(run: Run, work: Callable[[], object], resume_hint: str) -> int:
+    write_status(run, "running")
+    try:
+        work()
+    except Pruned as pruned:
+        log.info("pruned: %s", pruned)
+        write_status(run, "pruned", EXIT_DONE, str(pruned), f"train it to its end: mnist-exp resume {run.directory}")
+        return EXIT_DONE
+    except DivergenceError as error:
+        log.error("%s", error)
+        write_status(run, "diverged", error.exit_code, error.cause, error.remedy)
+        return error.exit_code
+    except UserError as error:
+        log.exception("failed")
+        write_status(run, "failed", error.exit_code, error.cause, error.remedy)
+        return error.exit_code
+    except (KeyboardInterrupt, Interrupted) as signalled:
+        code = getattr(signalled, "exit_code", EXIT_SIGNAL_BASE + 2)
+        log.warning("interrupted")
+        write_status(run, "interrupted", code, "interrupted by the user or the system", resume_hint)
+        raise
+    except SystemExit as error:
+        log.exception("failed")
+        write_status(run, "failed", EXIT_FAILED, f"called sys.exit({error.code!r})", "a run must not end the program")
+        return EXIT_FAILED
+    except Exception as error:
+        log.exception("failed")
+        remedy = "this is a defect of mnist-exp, or memory ran out: the log has the traceback"
+        write_status(run, "failed", EXIT_FAILED, f"{type(error).__name__}: {error}", remedy)
+        return EXIT_FAILED
+    write_status(run, "completed", EXIT_DONE)
+    if (held := memory.resident()) is not None:
+        log.info("completed; this process has %.0f MB in memory", held / 1e6)
+    return EXIT_DONE

@@ -1,0 +1,96 @@
+"""The status of a run: written by the process that trains it, read from its directory by every other command."""
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run.names import Run
+from mnist_exp.run.summary import Summary
+
+Status = Literal["waiting", "running", "completed", "interrupted", "pruned", "failed", "diverged"]
+
+NO_RUN = "no run"  # the status of a directory that is not a run
+MAKE_AGAIN = "make it again: mnist-exp ensemble RUN…"  # an ensemble takes seconds, so it keeps no state to resume from
+NO_STATUS_RECORDED = "its process exited without recording a status"
+
+
+def write_status(
+    run: Run, status: Status, exit_code: int | None = None, cause: str | None = None, remedy: str | None = None
+) -> None:
+    """Say where the run stands and, if it did not complete, why; the exit code is None while it is running."""
+    content = {"schema": 1, "status": status, "exit_code": exit_code, "cause": cause, "remedy": remedy}
+    files.write_json(run.status, content | {"time": now(), "pid": os.getpid(), "host": socket.gethostname()})
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What can be read of a directory that is, or looks like, a run; `summary` is there if and only if it completed."""
+
+    directory: Path
+    status: str
+    cause: str | None
+    remedy: str | None
+    summary: Summary | None
+
+    @property
+    def agreed(self) -> dict[str, Any] | None:
+        """Of an ensemble, the settings in which its members agree, by dotted key: it has no config.yaml."""
+        return None if self.summary is None or self.summary.members is None else dict(self.summary.settings)
+
+
+def read_record(directory: Path) -> Record:
+    """Read a run's summary, or why there is none; never fails on a half-written or foreign directory."""
+    run = Run(directory)
+    try:
+        summary = Summary.model_validate_json(run.summary.read_bytes())
+    except FileNotFoundError:
+        return _without_summary(run)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return Record(directory, "unreadable", f"summary.json: {where}: {first['msg']}", None, None)
+    except OSError as error:
+        return Record(directory, "unreadable", f"summary.json: {error.strerror}", None, None)
+    return Record(directory, summary.status, None, None, summary)
+
+
+def _without_summary(run: Run) -> Record:
+    directory = run.directory
+    if not run.status.exists():
+        return Record(directory, NO_RUN, "no status.json and no summary.json", None, None)
+    status = read_json(run.status)
+    if not isinstance(status.get("status"), str):
+        return Record(directory, "unreadable", "status.json: is not what a run writes", None, None)
+    if status["status"] == "running" and has_ended(status):
+        remedy = MAKE_AGAIN if run.ensemble.exists() else f"continue: mnist-exp resume {directory}"
+        return Record(directory, "interrupted", NO_STATUS_RECORDED, remedy, None)
+    if status["status"] == "completed":
+        remedy = MAKE_AGAIN if run.ensemble.exists() else f"write it anew: mnist-exp resume {directory}"
+        return Record(directory, "incomplete", "it was completed, but its summary.json is gone", remedy, None)
+    told = {key: str(status[key]) if status.get(key) else None for key in ("cause", "remedy")}
+    return Record(directory, status["status"], told["cause"], told["remedy"], None)
+
+
+def has_ended(status: dict[str, Any]) -> bool:
+    """Whether the process that wrote "running" is gone; of another machine's process nothing is known."""
+    if status.get("host") != socket.gethostname() or not isinstance(status.get("pid"), int):
+        return False
+    try:
+        os.kill(status["pid"], 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return False

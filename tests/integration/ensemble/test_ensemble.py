@@ -1,0 +1,167 @@
+"""An ensemble of networks that nobody trained: every file of it against NumPy, and models that their runs did not have."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from mnist_exp import datasets
+from mnist_exp.config.schema import ThreadsConfig
+from mnist_exp.datasets.dataset import Dataset, split
+from mnist_exp.ensemble import build, members
+from mnist_exp.errors import IntegrityError
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.models import averaging
+from mnist_exp.run import evaluation, job
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import MAKE_AGAIN, read_record
+from mnist_exp.run.summary import Summary
+from mnist_exp.training.prediction import Predictor
+from tests.integration.models.test_averaging import SAVES, SMALL, small
+from tests.unit.made import finished
+
+pytestmark = SAVES
+THREADS = ThreadsConfig(towers=None, intra_op=None, inter_op=None)
+CHOICES = [
+    ("model=cnn_large", *SMALL, "seed=1"),
+    ("model=cnn_large", *SMALL, "seed=2", "evaluation.tta=1"),
+    ("model=mlp", "model.units=[8]", "seed=3", "precision=bfloat16"),
+]
+SPLIT = ("dataset.limit=2000", "dataset.validation=3000")  # 100 images
+
+
+def untrained(directory: Path, digits: Dataset, *overrides: str) -> Path:
+    """A run directory as if this network had been trained."""
+    finished(directory, 0, *SPLIT, *overrides, validation_errors=0)
+    run = Run(directory)
+    summary = read_json(run.summary)
+    settings, seed = summary["settings"], summary["seed"]
+    model = averaging.over_shifts(
+        small(
+            *(one for one in overrides if one.startswith(("model.", "precision"))), name=settings["model.name"], seed=seed
+        ),
+        settings["evaluation.tta"],
+    )
+    model.save(run.model)
+    probabilities = Predictor(model, towers=1, passes=9)(digits.test_images)
+    files.write_arrays(run.predictions, {"probabilities": probabilities, "labels": digits.test_labels})
+    parts = split(digits.train_labels, settings["dataset.limit"], 100, settings["dataset.split_seed"])
+    summary["dataset"] |= {"sha256": digits.sha256, "split_sha256": parts.sha256}
+    summary["model"]["parameters"] = model.count_params()
+    files.write_json(run.summary, summary | {"test": evaluation.score(probabilities, digits.test_labels)})
+    return directory
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Path:
+    place = tmp_path_factory.mktemp("members")
+    for name, overrides in zip("abc", CHOICES, strict=True):
+        untrained(place / name, digits, *overrides)
+    return place
+
+
+def made(place: Path, *chosen: Path) -> tuple[Run, Summary]:
+    run = Run(place)
+    place.mkdir()
+    ensemble = members.read("three", chosen)
+    run.ensemble.write_text(str(ensemble.content(place)))
+    return run, build.run(ensemble, run, "cpu", THREADS)
+
+
+def test_every_file_is_of_the_mean(trained_once: Path, tmp_path: Path, digits: Dataset) -> None:
+    run, summary = made(tmp_path / "e", *(trained_once / name for name in "abc"))
+    stored = [np.load(trained_once / name / "predictions.npz")["probabilities"] for name in "abc"]
+    mean = np.mean(stored, axis=0, dtype=np.float64)
+    with np.load(run.predictions) as found:
+        assert found["probabilities"].dtype == np.float32
+        assert np.array_equal(found["probabilities"], mean.astype(np.float32))
+        assert np.array_equal(found["labels"], digits.test_labels)
+    model = keras.saving.load_model(run.model, compile=False, safe_mode=True)
+    assert np.asarray(model(digits.test_images[:50])) == pytest.approx(mean[:50], abs=1e-2)  # one is in bfloat16
+    of_members = [read_record(trained_once / name).summary for name in "abc"]
+    told = [one for one in of_members if one is not None]
+    assert summary.model.parameters == model.count_params() == sum(one.model.parameters for one in told)
+    assert summary.test.errors == int(np.count_nonzero(mean.argmax(axis=1) != digits.test_labels))
+    assert read_json(run.errors)["overall"]["errors"] == summary.test.errors
+    held_out = split(digits.train_labels, 2000, 100, 0).validation
+    score = evaluation.score(np.asarray(model(digits.train_images[held_out])), digits.train_labels[held_out])
+    assert summary.validation is not None
+    assert summary.validation.n == 100
+    assert summary.validation.loss == pytest.approx(score["loss"], abs=1e-3)
+    assert (summary.epochs, summary.train_seconds, summary.images_per_second) == (30, 60.0, 1000.0)
+    assert summary.wall_seconds > sum(one.wall_seconds for one in told)
+    assert summary.dataset.train == 1900
+    assert (summary.seed, summary.settings["ensemble.members"], summary.settings["name"]) == (None, 3, "three")
+    assert "model.name" not in summary.settings
+    assert "seed" not in summary.settings
+    assert summary.settings["dataset.limit"] == 2000
+    assert summary.members is not None
+    assert [one.seed for one in summary.members] == [1, 2, 3]
+    assert read_record(run.directory).summary == summary
+    page = run.report.read_text()
+    assert page.count("report.html") == 0  # the members have none here
+    assert "McNemar&#39;s exact test" in page
+    for absent in ("Learning curves", "Where the time went", "learning rate"):
+        assert absent not in page
+    assert {path.name for path in run.figures.iterdir()} == {"reliability.svg", "worst_mistakes.png"}
+
+
+def test_the_same_members_in_another_order_are_the_same_ensemble(trained_once: Path, tmp_path: Path) -> None:
+    _, one = made(tmp_path / "one", trained_once / "a", trained_once / "c")
+    _, other = made(tmp_path / "other", trained_once / "c", trained_once / "a")
+    _, third = made(tmp_path / "third", trained_once / "a", trained_once / "b")
+    assert one.config_hash == other.config_hash != third.config_hash
+    assert one.test == other.test
+
+
+def test_without_a_common_split_there_is_no_validation_error(trained_once: Path, tmp_path: Path, digits: Dataset) -> None:
+    other = untrained(tmp_path / "d", digits, *CHOICES[2], "dataset.split_seed=1")
+    _, summary = made(tmp_path / "e", trained_once / "a", other)
+    assert summary.validation is None
+    assert summary.dataset.validation == 0
+    assert 1900 < summary.dataset.train <= 3800
+
+
+def exchange(directory: Path, precision: str) -> None:
+    """Put another network of that kind under a run's predictions."""
+    model = small(*SMALL, f"precision={precision}", seed=99)
+    model.get_layer("logits").bias.assign(np.arange(10) / (20 if precision == "float32" else 1))
+    model.save(Run(directory).model)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_model_that_is_not_its_runs_is_named(precision: str, trained_once: Path, tmp_path: Path, digits: Dataset) -> None:
+    other = untrained(tmp_path / "d", digits, *CHOICES[0], f"precision={precision}")
+    exchange(other, precision)
+    with pytest.raises(IntegrityError) as raised:
+        made(tmp_path / "e", trained_once / "a", other)
+    assert raised.value.cause.startswith(f"{other / 'model.keras'}: its probabilities differ by up to 0.")
+    assert not Run(tmp_path / "e").summary.exists()
+    assert not Run(tmp_path / "e").model.exists()
+
+
+def test_whatever_happens_stands_in_its_directory(
+    trained_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Dataset
+) -> None:
+    run = Run(tmp_path)
+    ensemble = members.read("x", [trained_once])
+
+    def fail(*_: Any) -> None:
+        raise failure
+
+    failure: BaseException = IntegrityError("the cause", "the remedy")
+    monkeypatch.setattr(build.untrusted, "load", fail)
+    work = partial(build.run, ensemble, run, "cpu", THREADS)
+    assert job.run_locked(run, work, MAKE_AGAIN) == 3
+    record = read_record(tmp_path)
+    assert (record.status, record.cause, record.remedy) == ("failed", "the cause", "the remedy")
+    failure = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        job.run_locked(run, work, MAKE_AGAIN)
+    record = read_record(tmp_path)
+    assert (record.status, record.remedy) == ("interrupted", MAKE_AGAIN)
+    assert datasets.load("mnist") is digits  # the images were the real ones

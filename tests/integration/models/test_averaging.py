@@ -1,0 +1,151 @@
+"""Models that are the mean of others, against NumPy: over shifts of the image, over members."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from mnist_exp import experiment
+from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.models import averaging, preprocessing
+from mnist_exp.models.build import build_model
+from mnist_exp.run import evaluation
+from mnist_exp.run.names import Run
+from mnist_exp.training import device
+from mnist_exp.training.loop import Trainer
+from mnist_exp.training.prediction import Predictor
+from tests.conftest import TINY, compose
+
+SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # by Keras, when it saves a model
+SMALL = ("model.filters=[4,3]", "model.units=[8]")
+
+
+def small(*overrides: str, name: str = "cnn_large", seed: int = 0) -> keras.Model:
+    chosen = compose(f"model={name}", *overrides)
+    device.prepare("cpu", chosen.precision, chosen.threads, 200, seed)
+    scaling = preprocessing.build(chosen.preprocessing, np.arange(256, dtype=np.uint8))
+    return build_model(chosen.model, scaling, (28, 28, 1), 10)
+
+
+def mean_over_shifts(model: keras.Model, images: np.ndarray, most: int) -> np.ndarray:
+    """What `over_shifts` should compute, with np.pad and slices, in float64."""
+    padded = np.pad(images, [(0, 0), (most, most), (most, most), (0, 0)])
+    windows = [padded[:, top : top + 28, left : left + 28] for top in range(2 * most + 1) for left in range(2 * most + 1)]
+    return np.mean([np.asarray(model(window), np.float64) for window in windows], axis=0)
+
+
+@pytest.mark.parametrize("overrides", [SMALL, (*SMALL, "precision=bfloat16")], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_the_mean_over_shifts_is_numpys(most: int, overrides: tuple[str, ...], digits: Dataset) -> None:
+    model = small(*overrides)
+    images = digits.test_images[:7]
+    averaged = averaging.over_shifts(model, most)
+    found = np.asarray(averaged(images))
+    assert found.dtype == np.float32
+    assert found == pytest.approx(mean_over_shifts(model, images, most), abs=1e-6)
+    assert np.abs(found - np.asarray(model(images))).max() > 1e-4
+
+
+def test_no_shift_is_the_model_itself() -> None:
+    model = small(*SMALL)
+    assert averaging.over_shifts(model, 0) is model
+    assert [averaging.shifts(most) for most in range(4)] == [1, 9, 25, 49]
+
+
+def test_the_border_is_filled_with_black() -> None:
+    """A single white pixel in a corner leaves the image in all shifts but those that keep it."""
+    image = np.zeros((1, 28, 28, 1), np.uint8)
+    image[0, 0, 0] = 255
+    pixels = keras.Input((28, 28, 1), dtype="uint8")
+    lit = keras.layers.Rescaling(1 / 255)(pixels)
+    share = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(lit), name="lit")
+    # Of nine shifts, those upwards or to the left lose the pixel: five of them.
+    assert np.asarray(averaging.over_shifts(share, 1)(image)).item() == pytest.approx(4 / 9 / 784)
+
+
+def test_nothing_is_counted_twice() -> None:
+    model = small(*SMALL)
+    averaged = averaging.over_shifts(model, 2)
+    assert averaged.count_params() == model.count_params()
+    assert [id(weight) for weight in averaged.weights] == [id(weight) for weight in model.weights]
+    others = [small("model.units=[8]", name="mlp"), averaged, model]
+    together = averaging.over_members(others, "ensemble")
+    assert together.count_params() == others[0].count_params() + model.count_params()
+
+
+@SAVES
+@pytest.mark.parametrize("most", [0, 1])
+def test_the_mean_over_members_is_numpys_and_survives_its_file(most: int, digits: Dataset, tmp_path: Path) -> None:
+    members = [small(*SMALL), small(*SMALL, "precision=bfloat16"), small("model.units=[8]", name="mlp")]
+    members = [averaging.over_shifts(member, most) for member in members]
+    images = digits.test_images[:5]
+    expected = np.mean([np.asarray(member(images), np.float64) for member in members], axis=0)
+    together = averaging.over_members(members, "ensemble")
+    assert np.asarray(together(images)) == pytest.approx(expected, abs=1e-6)
+    together.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    assert np.array_equal(np.asarray(loaded(images)), np.asarray(together(images)))
+    assert loaded.input.dtype == "uint8"
+    assert loaded.count_params() == sum(member.count_params() for member in members)
+
+
+def test_a_trainer_predicts_the_mean_in_small_batches(
+    trainer: Callable[..., Trainer], digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trainer("threads.towers=2")
+    sizes = []
+    images = digits.test_images[:43]
+    made.average_over_shifts(3)
+    assert made.evaluated is not made.model
+    expected = mean_over_shifts(made.model, images, 3)
+    one_tower = Predictor(made.evaluated, towers=1, passes=49)
+    computed = made._predict._predict
+    monkeypatch.setattr(made._predict, "_predict", lambda batch: sizes.append(len(batch)) or computed(batch))
+    for count in (1, 20, 43):
+        sizes.clear()
+        predicted = made.predict(images[:count])
+        assert sizes
+        assert max(sizes) * averaging.shifts(3) <= 1000
+        assert np.array_equal(predicted, made.predict(images[:count]))
+        assert predicted == pytest.approx(expected[:count], abs=1e-6)
+        assert predicted == pytest.approx(one_tower(images[:count]), abs=1e-6)
+
+
+@pytest.mark.parametrize("passes", [1, 490, 5000])
+def test_no_tower_is_without_an_image_however_many_passes(passes: int, digits: Dataset) -> None:
+    """Ten members over shifts by up to three pixels would leave two images to a batch."""
+    model, images = small(*SMALL), digits.test_images[:11]
+    found = Predictor(model, towers=4, passes=passes)(images)
+    assert found == pytest.approx(np.asarray(model(images)), abs=1e-6)
+
+
+def test_a_trainer_without_shifts_keeps_its_graph(trainer: Callable[..., Trainer]) -> None:
+    made = trainer()
+    before = made._predict
+    made.average_over_shifts(0)
+    assert made._predict is before
+    assert made.evaluated is made.model
+
+
+@SAVES
+def test_a_runs_files_are_all_of_the_mean(digits: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("")
+    chosen = compose(*TINY, "training.epochs=1", "evaluation.tta=1", "progress=quiet")
+    summary = experiment.train(chosen, Run(tmp_path))
+    images = digits.test_images[:200]
+    stored = np.load(tmp_path / "predictions.npz")["probabilities"]
+    saved = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    trained = saved.get_layer("mlp")
+    assert np.asarray(saved(images)) == pytest.approx(stored[:200], abs=1e-6)
+    assert stored[:200] == pytest.approx(mean_over_shifts(trained, images, 1), abs=1e-6)
+    assert summary.test.loss == evaluation.score(stored, digits.test_labels)["loss"]
+    assert summary.test.loss != pytest.approx(
+        evaluation.score(np.asarray(trained(digits.test_images)), digits.test_labels)["loss"]
+    )
+    assert summary.model.parameters == trained.count_params() == saved.count_params()
+    # The epochs were validated without.
+    row = (tmp_path / "history.csv").read_text().splitlines()[-1].split(",")
+    assert summary.validation is not None
+    assert float(row[4]) != summary.validation.loss

@@ -1,0 +1,205 @@
+"""The loop: the same numbers every time, measured, and never a number that is none."""
+
+import gc
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tensorflow.python.framework.func_graph import FuncGraph
+
+from mnist_exp import experiment
+from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.errors import DivergenceError, EnvironmentFailure
+from mnist_exp.report import run_page
+from mnist_exp.run import evaluation
+from mnist_exp.run.names import Run
+from mnist_exp.training import device, optimizers
+from mnist_exp.training.build import weights_sha256
+from mnist_exp.training.loop import Trainer
+from tests.conftest import ROOT, TINY, compose
+from tests.integration.trainers import COUNT, NOTHING, losses, never, silent
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(trainer: Callable[..., Trainer]) -> None:
+    hashes = []
+    for overrides in ((), (), ("seed=8",), ("precision=bfloat16",), ("precision=bfloat16",)):
+        made = trainer(*overrides)
+        hashes.append((losses(made, 2), weights_sha256(made.model)))
+    assert hashes[0] == hashes[1]
+    assert hashes[3] == hashes[4]
+    assert len({weights for _, weights in hashes}) == 3
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 1001])
+def test_any_number_of_images_can_be_predicted(count: int, trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    made = trainer("threads.towers=4")
+    images = digits.test_images[:1200]
+    assert made.predict(images[:count]) == pytest.approx(made.predict(images)[:count], abs=1e-5)
+
+
+def test_dropout_of_nearly_everything_is_still_defined(trainer: Callable[..., Trainer]) -> None:
+    assert np.isfinite(losses(trainer("model.dropout=0.999999"), 1)).all()
+
+
+def test_a_weight_that_is_not_finite_is_never_kept(trainer: Callable[..., Trainer]) -> None:
+    """Within an epoch, where the loss of the last step has not seen its update."""
+    made = trainer()
+    rates = made.learning_rates.copy()
+    made._stretch, rates[2] = 3, np.inf
+    made.learning_rates = rates
+    with pytest.raises(DivergenceError, match="is not finite in epoch 1, step 3"):
+        made.run_epoch(*NOTHING, silent, lambda: True)
+
+
+def test_an_epoch_is_measured(trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    made = trainer()
+    seen = []
+    row = made.run_epoch(digits.test_images[:50], digits.test_labels[:50], lambda *told: seen.append(told), never)
+    assert row is not None
+    assert row.epoch == made.epoch == 1
+    assert seen[-1][:2] == (1, COUNT)
+    assert row.train_loss == pytest.approx(seen[-1][2])
+    assert row.train_error_percent == pytest.approx(seen[-1][3])
+    assert row.validation_error_percent == pytest.approx(
+        100 * np.mean(made.predict(digits.test_images[:50]).argmax(axis=1) != digits.test_labels[:50])
+    )
+    empty = made.run_epoch(*NOTHING, silent, never)
+    assert empty is not None
+    assert empty.validation_loss is None
+    assert empty.validation_error_percent is None
+
+
+def test_predictions_do_not_depend_on_dropout_or_batching(trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    made = trainer("model.dropout=0.9")
+    images = digits.test_images[:1500]
+    probabilities = made.predict(images)
+    assert np.array_equal(probabilities, made.predict(images))
+    assert probabilities[:10] == pytest.approx(made.predict(images[:10]), abs=1e-6)
+
+
+def test_divergence_names_the_epoch_and_step(trainer: Callable[..., Trainer]) -> None:
+    made = trainer("optimizer=sgd", "optimizer.learning_rate=100", "model.activation=leaky_relu")
+
+    with pytest.raises(DivergenceError, match=r"the loss is (nan|inf) in epoch \d+, step \d+\n") as caught:
+        losses(made, 3)
+    assert caught.value.exit_code == 4
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    experiment = compose()
+    with pytest.raises(EnvironmentFailure, match="TensorFlow sees only cpu") as caught:
+        device.prepare("gpu:7", "float32", experiment.threads, 200, 7)
+    assert caught.value.exit_code == 5
+    with pytest.raises(EnvironmentFailure, match="needs a GPU"):
+        device.prepare("auto", "float16", experiment.threads, 200, 7)
+
+
+def test_threads_cannot_change_within_a_process(trainer: Callable[..., Trainer]) -> None:
+    trainer()
+    with pytest.raises(EnvironmentFailure, match="already runs with"):
+        device.prepare("cpu", "float32", compose("threads.intra_op=3").threads, 200, 7)
+
+
+def test_the_average_follows_its_formula_and_is_what_is_evaluated(trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    made = trainer("training.ema_decay=0.6", f"training.batch_size={COUNT}", "training.epochs=20")
+    images, labels = digits.test_images[:50], digits.test_labels[:50]
+    expected = made.model.get_weights()
+    for step in range(1, 9):  # one step an epoch
+        row = made.run_epoch(images, labels, silent, never)
+        decay = min(0.6, (1 + step) / (10 + step))
+        expected = [
+            average + (1 - decay) * (weight - average)
+            for average, weight in zip(expected, made.model.get_weights(), strict=True)
+        ]
+    assert row is not None
+    trained = made.model.get_weights()
+    made.finish("last")
+    for average, weight in zip(expected, made.model.get_weights(), strict=True):
+        assert average == pytest.approx(weight, abs=1e-6)
+    assert max(np.abs(before - now).max() for before, now in zip(trained, made.model.get_weights(), strict=True)) > 1e-4
+    assert evaluation.score(made.predict(images), labels)["loss"] == row.validation_loss
+
+
+def test_what_was_kept_comes_back(trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    made = trainer()
+    images, labels = digits.test_images[:50], digits.test_labels[:50]
+    first = made.run_epoch(images, labels, silent, never)
+    made.keep()
+    second = made.run_epoch(images, labels, silent, never)
+    assert first is not None
+    assert second is not None
+    resumed = trainer()
+    resumed.restore(made.state())
+    for one in (made, resumed):
+        one.finish("last")
+        assert evaluation.score(one.predict(images), labels)["loss"] == second.validation_loss
+        one.finish("best")
+        assert evaluation.score(one.predict(images), labels)["loss"] == first.validation_loss
+    assert first.validation_loss != second.validation_loss
+
+
+def test_everything_lives_on_the_chosen_device() -> None:
+    """Two logical CPUs stand in for two GPUs; a process of its own, since devices are fixed once TensorFlow has started."""
+    code = """
+import sys, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from pathlib import Path
+from mnist_exp import experiment
+from mnist_exp.run.names import Run
+from mnist_exp.training import build, device
+from tests.conftest import TINY, compose
+device._choose = lambda _: "/CPU:1"
+found = []
+original = build.build_trainer
+def spy(*arguments):
+    trainer = original(*arguments)
+    for variable in [*trainer.model.variables, *trainer.optimizer.variables]:
+        found.append(variable.value.device)
+    return trainer
+build.build_trainer = spy
+run = Run(Path(sys.argv[1]))
+run.config.write_text("")
+experiment.train(compose(*TINY, "model=cnn_simple", "model.filters=[2]", "progress=quiet"), run)
+print(len(found), {name.rpartition("/")[2] for name in found})
+"""
+    with tempfile.TemporaryDirectory() as place:
+        done = subprocess.run([sys.executable, "-c", code, place], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"\d\d \{'device:CPU:1'\}", done.stdout.strip())
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # by Keras, when it saves a model
+def test_a_run_that_stops_early_reports_the_rates_that_were_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(run_page, "write", lambda *arguments: given.extend(arguments))
+    (tmp_path / "config.yaml").write_text("")
+    early = ("training.epochs=40", "training.early_stopping_patience=1", "optimizer.learning_rate=0.03", "progress=quiet")
+    summary = experiment.train(compose(*TINY, *early, "schedule=cosine"), Run(tmp_path))
+    *_, history, rates, _, _ = given
+    assert len(history) == summary.epochs < 40
+    assert len(rates) == summary.epochs * 9  # 550 images in batches of 64
+    assert rates[-1] == np.float32(history[-1].learning_rate)
+
+
+def test_nothing_of_a_training_stays_in_memory(trainer: Callable[..., Trainer]) -> None:
+    """A process trains hundreds of jobs of a sweep: no graph may outlive its trainer."""
+
+    def train(*overrides: str) -> None:
+        losses(trainer(*overrides), 1)
+
+    def graphs() -> int:
+        gc.collect()
+        return sum(isinstance(found, FuncGraph) for found in gc.get_objects())
+
+    before = graphs()
+    for name in optimizers.CLASSES:
+        train(f"optimizer={name}", "training.gradient_clip_norm=1")
+    assert graphs() <= before

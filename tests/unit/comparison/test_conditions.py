@@ -1,0 +1,143 @@
+"""`--where`: what it takes, what it refuses, and that it means what it says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_exp.comparison import Row, conditions, fields
+from mnist_exp.errors import InputError
+from mnist_exp.run.status import Record
+
+
+def row(**settings: Any) -> Row:
+    made = Row("a run", Record(Path("a run"), "failed", None, None, None))
+    made.__dict__["settings"] = {key.replace("__", "."): value for key, value in settings.items()}
+    return made
+
+
+ROW = row(model__name="cnn_large", optimizer__learning_rate=0.001, model__units=[512, 128], seed=1, flag=True, none=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("model.name=cnn_large", True),
+        ("model.name==mlp", False),
+        ("model.name!=mlp", True),
+        ("model.name~cnn_*", True),
+        ("model.name~CNN_*", False),
+        ("optimizer.learning_rate=1e-3", True),
+        ("optimizer.learning_rate<=0.001", True),
+        ("optimizer.learning_rate<0.001", False),
+        ("optimizer.learning_rate > 1e-4 and optimizer.learning_rate < 1", True),
+        ("model.units=[512,128]", True),
+        ("model.units=[512, 128.0]", True),
+        ("model.units=[512]", False),
+        ("seed=1", True),
+        ("flag=true", True),
+        ("flag=1", False),
+        ("seed=true", False),
+        ("none=null", True),
+        ("none<1", False),
+        ("not none<1", True),
+        ("model.name<1", False),
+        ("run='a run'", True),
+        ('run="a run" and status=failed', True),
+        ("test.error_percent<100", False),
+        ("seed='1'", False),
+        ("seed=2 or seed=1", True),
+        ("seed=2 or seed=1 and flag=false", False),
+        ("(seed=2 or seed=1) and flag=true", True),
+        ("not (seed=2 or seed=1)", False),
+        ("NOT seed=2 AND flag=true", True),
+        ("not not seed=1", True),
+    ],
+)
+def test_a_condition_means_what_it_says(text: str, holds: bool) -> None:
+    assert conditions.parse(text).holds(ROW) is holds
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("", "a field is expected at its end"),
+        ("seed", "seed is compared with nothing"),
+        ("seed=", "a value is expected after seed="),
+        ("seed=1 and", "a field is expected at its end"),
+        ("seed=1 seed=2", "seed is not expected there"),
+        ("(seed=1", "a parenthesis is not closed"),
+        ("seed=1)", ") is not expected there"),
+        ("model.name<mlp", "only numbers can be less or more"),
+        ("=1", "a field is expected before ="),
+        ("seed='1", "' is not expected there"),
+        ("seed=[1,[2]]", "[ is not expected there"),
+        ("seed=1 & flag=true", "& is not expected there"),
+        ("(" * 1000 + "seed=1" + ")" * 1000, "it is nested too deeply"),
+        ("not " * 1000 + "seed=1", "it is nested too deeply"),
+    ],
+)
+def test_what_is_no_condition_is_told(text: str, cause: str) -> None:
+    with pytest.raises(InputError) as caught:
+        conditions.parse(text)
+    assert cause in caught.value.cause
+    assert "--where 'model.name=cnn_large" in caught.value.remedy
+
+
+def test_a_field_that_no_run_has_is_told_with_the_nearest() -> None:
+    condition = conditions.parse("modle.name=mlp and status=failed and test.loss<1")
+    with pytest.raises(InputError, match=r"--where modle.name: no run has such a field\ndid you mean model.name\?"):
+        fields.check(condition.fields, [ROW], "--where")
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_condition_or_an_error_of_the_user(text: str) -> None:
+    try:
+        condition = conditions.parse(text)
+    except InputError:
+        return
+    assert condition.holds(ROW) in {True, False}
+    assert condition.fields
+
+
+WORDS = st.sampled_from(["a", "b.c", "d_e"])
+LEAVES = st.tuples(WORDS, st.sampled_from(["=", "!=", "<", ">="]), st.integers(-3, 3)).map(
+    lambda leaf: (f"{leaf[0]}{leaf[1]}{leaf[2]}", leaf)
+)
+
+
+def _combined(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    pairs = st.tuples(inner, st.sampled_from(["and", "or"]), inner)
+    return st.one_of(
+        pairs.map(lambda pair: (f"({pair[0][0]}) {pair[1]} ({pair[2][0]})", pair)),
+        inner.map(lambda one: (f"not ({one[0]})", ("not", one))),
+    )
+
+
+def _expected(tree: Any, values: dict[str, int]) -> bool:
+    _, node = tree
+    if node[0] == "not":
+        return not _expected(node[1], values)
+    if isinstance(node[0], str):
+        key, sign, number = node
+        found = values[key]
+        return {"=": found == number, "!=": found != number, "<": found < number, ">=": found >= number}[sign]
+    left, word, right = node
+    first, second = _expected(left, values), _expected(right, values)
+    return (first and second) if word == "and" else (first or second)
+
+
+@given(st.recursive(LEAVES, _combined, max_leaves=8), st.tuples(*[st.integers(-3, 3)] * 3))
+def test_conditions_of_conditions(tree: Any, numbers: tuple[int, int, int]) -> None:
+    values = dict(zip(("a", "b.c", "d_e"), numbers, strict=True))
+    made = Row("x", Record(Path("x"), "failed", None, None, None))
+    made.__dict__["settings"] = values
+    assert conditions.parse(tree[0]).holds(made) is _expected(tree, values)
+
+
+@given(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.none()))
+def test_a_value_is_found_as_it_is_typed(value: Any) -> None:
+    text = {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else repr(value)
+    assert conditions.equal(value, conditions.literal(text))

@@ -1,0 +1,287 @@
+"""Two runs in detail: what differs is told, what cannot be read is said, and nothing hostile gets through."""
+
+import contextlib
+import json
+import re
+import shutil
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist_exp import cli
+from mnist_exp.comparison import difference
+from mnist_exp.comparison.difference import Difference
+from mnist_exp.comparison.difference_tables import verdict
+from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run import environment
+from mnist_exp.run.history import Epoch
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import write_status
+from mnist_exp.terminal import messages
+from tests.unit.made import finished
+
+Pair = tuple[Run, Run]
+GIT = {"commit": "0123456789abcdef" * 2 + "01234567", "dirty": False}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def trained(name: str, labels: np.ndarray, wrong: dict[int, int], *overrides: str, **recorded: Any) -> Run:
+    """A completed run that answers these images otherwise, by index, and all others right."""
+    run = Run(finished(Path("runs") / name, len(wrong), *overrides))
+    answers = labels.copy()
+    answers[list(wrong)] = list(wrong.values())
+    probabilities = np.full((len(labels), 10), 0.01, np.float32)
+    probabilities[np.arange(len(labels)), answers] = 0.91 - np.arange(len(labels)) / 100_000  # the first are the surest
+    files.write_arrays(run.predictions, {"probabilities": probabilities, "labels": labels})
+    files.write_json(run.environment, environment.describe() | {"git": GIT, "resumed": []} | recorded)
+    learnt(run, [5.0, 3.0, 2.0])
+    return run
+
+
+def learnt(run: Run, errors: list[float | None]) -> None:
+    rows = [Epoch(number, 0.001, 0.5, 9.0, error, error, 1.0, 1000.0) for number, error in enumerate(errors, 1)]
+    files.write_table(run.history, rows, Epoch)
+
+
+@pytest.fixture(scope="module")
+def made(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs; A has 7 images wrong, B 3, and both of them 2, of which one with the same answer."""
+    labels = digits.test_labels
+    other = (labels + 1) % 10
+    with contextlib.chdir(place := tmp_path_factory.mktemp("pair")):
+        trained("a", labels, {**{n: other[n] for n in range(10, 15)}, 20: other[20], 21: other[21]}, "seed=1")
+        trained("b", labels, {30: other[30], 20: other[20], 21: (labels[21] + 2) % 10}, "seed=2")
+    return place / "runs"
+
+
+@pytest.fixture
+def pair(made: Path) -> Pair:
+    shutil.copytree(made, "runs")
+    return Run(Path("runs/a")), Run(Path("runs/b"))
+
+
+def compared(pair: Pair) -> Difference:
+    return difference.read(*pair)
+
+
+def test_images_are_divided_among_right_and_wrong(pair: Pair) -> None:
+    images = compared(pair).images
+    assert images is not None
+    counts = images.n, images.both_right, images.only_a, images.only_b, images.both_wrong, images.same_answer
+    assert counts == (10_000, 9_992, 5, 1, 2, 1)
+    assert images.disagreements.tolist() == [10, 11, 12, 13, 14, 21, 30]
+    assert images.p == pytest.approx(2 * 7 / 2**6)
+    assert images.points == pytest.approx(0.04)
+    assert verdict(images).startswith(
+        "no significant difference (McNemar's exact test, p = 0.22); A's error less B's: +0.04"
+    )
+
+
+def test_a_difference_larger_than_chance_is_said_to_be_one(digits: Dataset) -> None:
+    labels = digits.test_labels
+    pair = trained("a", labels, {}), trained("b", labels, {n: (labels[n] + 1) % 10 for n in range(20)})
+    images = compared(pair).images
+    assert images is not None
+    assert verdict(images).startswith("a significant difference: A has fewer errors (McNemar's exact test, p < 0.0001)")
+
+
+@pytest.mark.usefixtures("pair")
+def test_what_differs_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["diff", "a", "b"]) == 0
+    text = capsys.readouterr().out
+    for told in (
+        "│ seed │ 1 │ 2 │", "only the seed: two repetitions of one experiment", "nothing recorded of it differs",
+        "both of commit 0123456789ab\n", "│ both right             │ 9,992 │", "│ only A wrong           │     5 │",
+        "│ only B wrong           │     1 │", "│ both wrong             │     2 │", "│   with the same answer │     1 │",
+        "no significant difference", "of networks from other seeds it says nothing", "validation error % by epoch",
+        "│     3 │                  2.00 │                  2.00 │", "7 images with different answers, 7 of them",
+        "0.07  (95 %: 0.03 – 0.14)",
+    ):  # fmt: skip
+        assert told in text
+    assert "missing" not in text
+    assert "▀" not in text  # only in a terminal
+    with Image.open("diff_a_b.png") as plate:
+        assert plate.size == (7 * (3 * 28 + 10) + 10, 18 + 3 * 28 + 10 + 10)
+
+
+def test_the_machine_and_the_source_are_compared(digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    known = environment.describe()
+    cpu = {"model": "another", "instructions": [*known["cpu"]["instructions"], "sve2"]}
+    dirty = {"commit": "f" * 40, "dirty": True}
+    trained("a", digits.test_labels, {}, device="/CPU:0")
+    trained("b", digits.test_labels, {}, device="/GPU:0", cpu=cpu, git=dirty, resumed=[{}, {}])
+    assert cli.main(["diff", "a", "b", "--output", "none"]) == 0
+    text = capsys.readouterr().out
+    assert "none differs: the same experiment with the same seed" in text
+    assert re.search(r"│ device +│ /CPU:0 +│ /GPU:0 +│", text)
+    assert re.search(r"│ cpu\.instructions +│ no other +│ sve2 +│", text)
+    assert re.search(r"│ git\.commit +│ 0123456789ab +│ ffffffffffff +│", text)
+    assert "different commits, with changes that were not committed in B; B was resumed 2 times" in text
+    assert "no image has different answers" in text
+
+
+@pytest.mark.usefixtures("pair")
+def test_json_has_everything_under_stable_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["diff", "a", "b", "--format", "json", "--output", "x.png"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"schema", "runs", "settings", "environment", "history", "images", "without_images", "plate"}
+    assert found["settings"] == {"seed": {"a": 1, "b": 2}}
+    assert found["environment"] == {}
+    assert found["history"] == {"error": "validation", "a": [5.0, 3.0, 2.0], "b": [5.0, 3.0, 2.0]}
+    assert (found["plate"], found["without_images"]) == ("x.png", None)
+    assert found["images"]["disagreements"] == [10, 11, 12, 13, 14, 21, 30]
+    assert found["images"]["mcnemar_p"] == pytest.approx(14 / 64)
+    assert found["runs"]["a"]["directory"] == "runs/a"
+    assert found["runs"]["b"]["test"]["errors"] == 3
+
+
+def test_a_setting_that_only_one_has_and_one_that_is_null(digits: Dataset) -> None:
+    a = trained("a", digits.test_labels, {}, "model=cnn_simple")
+    b = trained("b", digits.test_labels, {}, "training.ema_decay=0.9", "name=other", "runs_dir=elsewhere", "progress=quiet")
+    found = difference.as_json(compared((a, b)), None)["settings"]
+    assert found["model.filters"] == {"a": [32]}
+    assert found["training.ema_decay"] == {"a": None, "b": 0.9}
+    assert not {"name", "runs_dir", "progress"} & set(found)
+
+
+def test_without_validation_of_both_the_training_error_is_compared(pair: Pair) -> None:
+    learnt(pair[1], [None, None])
+    history = difference.as_json(compared(pair), None)["history"]
+    assert history == {"error": "training", "a": [9.0] * 3, "b": [9.0] * 2}
+
+
+def test_a_run_in_training_is_shown_as_far_as_it_came(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    run = pair[1]
+    for path in (run.summary, run.predictions, run.environment):
+        path.unlink()
+    write_status(run, "running")
+    learnt(run, [])
+    assert cli.main(["diff", "a", "b"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"│ status +│ completed +│ running +│", text)
+    assert "not compared: no predictions of B" in text
+    assert "runs/b: has no predictions.npz" in text
+    assert "environment: not known of both" in text
+    assert "│     3 │                  2.00 │                     – │" in text
+    assert not list(Path().glob("*.png"))
+
+
+def test_other_test_images_are_not_compared(pair: Pair, digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = read_json(pair[1].summary)
+    files.write_json(pair[1].summary, summary | {"dataset": summary["dataset"] | {"sha256": "b"}})
+    found = compared(pair)
+    assert (found.images, found.without_images) == (None, "the two were tested on different images")
+    trained("c", digits.test_labels[::-1].copy(), {})
+    assert cli.main(["diff", "a", "c"]) == 0
+    assert "not compared: the two were tested on different images" in capsys.readouterr().out
+
+
+def test_images_that_are_not_here_are_counted_but_not_drawn(digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = (digits.test_labels + 3) % 10
+    trained("a", labels, {5: 1 if labels[5] != 1 else 2}), trained("b", labels, {})
+    assert cli.main(["diff", "a", "b"]) == 0
+    text = capsys.readouterr().out
+    assert "│ only A wrong           │     1 │" in text
+    assert "the images cannot be shown: they are not those of the data set mnist, as it is here" in text
+    assert not list(Path().glob("*.png"))
+
+
+def damage_predictions(run: Run) -> None:
+    run.predictions.write_bytes(run.predictions.read_bytes()[:-200])
+
+
+def exchange_predictions(run: Run) -> None:
+    run.predictions.write_bytes(Path("runs/a/predictions.npz").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        (damage_predictions, "predictions.npz: is damaged: File is not a zip file"),
+        (exchange_predictions, "predictions.npz: is damaged: it has 7 wrong answers of 10,000, summary.json 3 of 10,000"),
+        (lambda run: run.summary.write_text("{"), "runs/b: summary.json: "),
+    ],
+)
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_damage_is_exit_3_and_the_rest_is_shown(
+    pair: Pair, damage: Any, cause: str, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(pair[1])
+    assert cli.main(["diff", "a", "b", "--format", output]) == 3
+    captured = capsys.readouterr()
+    assert cause in captured.err
+    assert len(captured.err.splitlines()) == 2
+    assert "seed" in captured.out
+
+
+LAUGHS = "\n".join(["a: &a [1, 1, 1, 1]", *(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in pairwise("abcdefghi"))])
+CONFIGS = [
+    "a: &a [*a]", "a: &a {b: *a}", f"x: 0x{'f' * 10_000}", "x: .nan", "1: 2", "? [1, 2]\n: 3", "x: 2026-01-01",
+    "x: ['\\e[31m', \"\\e]0;title\\a\", \"\\uD800\"]", "x: " + "[" * 300 + "]" * 300, "dataset: {name: [1]}", "dataset: 3",
+    "x: [red]y[/]", "x: " + "y" * 5_000, "- 1", "", "x: !!binary AAAA", "x: !!set {a, b}", LAUGHS,
+]  # fmt: skip
+ENVIRONMENTS = [
+    "", "[]", "3", '{"git": 3, "resumed": 3}',
+    '{"git": {"commit": {}, "dirty": "x"}}', '{"device": "\\u001b[31m\\ud800\\u202e"}',
+    '{"git": ' + "[" * 500 + "]" * 500 + "}", '{"versions": {"a": NaN, "b": 1e999}}', '{"cpu": {"instructions": [[], {}]}}',
+    '{"git": {"commit": [1, 2]}}',
+]  # fmt: skip
+
+
+def check_inert(capfd: pytest.CaptureFixture[str]) -> None:
+    for output in ("table", "json"):
+        assert cli.main(["diff", "a", "b", "--format", output, "--output", "none"]) == 0
+        captured = capfd.readouterr()
+        assert captured.err == ""
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", captured.out)
+        assert "y" * 400 not in captured.out or output == "json"
+    assert json.loads(captured.out)["runs"]["b"]["test"]["errors"] == 3
+
+
+@pytest.mark.parametrize("content", CONFIGS, ids=lambda content: content[:20].encode("unicode_escape").decode())
+def test_a_hostile_configuration_is_inert(pair: Pair, content: str, capfd: pytest.CaptureFixture[str]) -> None:
+    pair[1].config.write_text(content)
+    check_inert(capfd)
+
+
+@pytest.mark.parametrize("content", ENVIRONMENTS, ids=lambda content: content[:40])
+def test_a_hostile_environment_is_inert(pair: Pair, content: str, capfd: pytest.CaptureFixture[str]) -> None:
+    pair[1].environment.write_text(content)
+    check_inert(capfd)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_everything_fits_the_terminal(
+    pair: Pair, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "PIPE_WIDTH", width)
+    monkeypatch.setenv("COLUMNS", "1")
+    learnt(pair[0], [float(error) for error in range(90, 10, -1)])
+    assert cli.main(["diff", "a", "b"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert any("⠤" in line or "⢄" in line or "⡀" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["a", "nothing"], "nothing: there is no such run"),
+        (["a", "runs/a"], "runs/a and runs/a are the same run"),
+        (["a", "b", "--output", "x.jpg"], "--output x.jpg: not allowed"),
+    ],
+)
+@pytest.mark.usefixtures("pair")
+def test_what_cannot_be_compared_is_refused(arguments: list[str], cause: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["diff", *arguments]) == 2
+    assert cause in capsys.readouterr().err

@@ -1,0 +1,313 @@
+"""Every configuration error names the key, what was given, what is allowed and the nearest name."""
+
+from pathlib import Path
+
+import pytest
+
+from mnist_exp.config import composition
+from mnist_exp.config.problems import nearest, show
+from mnist_exp.errors import ConfigError, InputError
+from mnist_exp.machine import devices
+from tests.conftest import compose
+
+
+def problems(*overrides: str, multirun: bool = False) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        compose(*overrides, multirun=multirun)
+    assert caught.value.exit_code == 2
+    return [f"{problem.cause} | {problem.remedy}" for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "given", "expected"),
+    [
+        (["optimzer.learning_rate=1"], "optimzer.learning_rate", "1", "did you mean optimizer.learning_rate?"),
+        (["optimzer.lr=1"], "optimzer.lr", "1", "did you mean optimizer.learning_rate?"),
+        (["learning_rate=1"], "learning_rate", "1", "did you mean optimizer.learning_rate?"),
+        (["+optimizer.lr=1"], "optimizer.lr", "1", "did you mean optimizer.learning_rate?"),
+        (["model=cnn_large", "++model.filter=3"], "model.filter", "3", "did you mean model.filters?"),
+        (["++model.widht=3"], "model.widht", "3", "allowed: name, units"),
+        (["modle=mlp"], "modle", "mlp", "did you mean model?"),
+        (["model=cnn_larg"], "model", "cnn_larg", "did you mean cnn_large?"),
+        (["experiment=tutorial_mpl"], "experiment", "tutorial_mpl", "did you mean tutorial_mlp?"),
+        (["training.epochs=0"], "training.epochs", "0", "allowed: an integer from 1 to 100000"),
+        (["training.epochs=2.5"], "training.epochs", "2.5", "an integer"),
+        (["training.batch_size=1e9"], "training.batch_size", "1e+09", "an integer from 1 to 65536"),
+        (["training.batch_size=60000"], "training.batch_size", "60000", "an integer from 1 to 55000"),
+        (["optimizer.learning_rate=-1"], "optimizer.learning_rate", "-1", "a number > 0 and ≤ 100"),
+        (["optimizer.learning_rate=0"], "optimizer.learning_rate", "0", "a number > 0 and ≤ 100"),
+        (["optimizer.learning_rate=nan"], "optimizer.learning_rate", "nan", "a number > 0 and ≤ 100"),
+        (["optimizer.learning_rate=inf"], "optimizer.learning_rate", "inf", "a number > 0 and ≤ 100"),
+        (["optimizer.learning_rate=abc"], "optimizer.learning_rate", "abc", "a number > 0 and ≤ 100"),
+        (["optimizer=sgd", "optimizer.nesterov=1"], "optimizer.nesterov", "1", "true or false"),
+        (["model.dropout=1.5"], "model.dropout", "1.5", "a number ≥ 0 and < 1"),
+        (["model.units=5"], "model.units", "5", "a list, each an integer from 1 to 65536"),
+        (["model.units=[5,0]"], "model.units.1", "0", "an integer from 1 to 65536"),
+        (["model=cnn_large", "model.filters=[0]"], "model.filters.0", "0", "an integer from 1 to 65536"),
+        (["model=cnn_large", "model.filters=[]"], "model.filters", "[]", "a list of at least 1, each an integer"),
+        (["model.units=[5.0]"], "model.units.0", "5", "an integer from 1 to 65536"),
+        (["model.activation=rleu"], "model.activation", "rleu", "did you mean relu?"),
+        (["model.name=cnn_large"], "model.name", "cnn_large", "write model=cnn_large"),
+        (["seed=-1"], "seed", "-1", "an integer from 0 to 4294967295"),
+        (["seed=null"], "seed", "null", "an integer"),
+        (["runs_dir='a\\${x'"], "runs_dir", "a${x", "a path without ${"),
+        (["schedule.warmup_epochs=10"], "schedule.warmup_epochs", "10", "a number ≥ 0 and < 10"),
+        (
+            ["experiment=cnn_best", "optimizer=adam"],
+            "optimizer.weight_decay",
+            "0.05",
+            "leave it out with ~optimizer.weight_decay",
+        ),
+        (
+            ["augmentation.rotation=3"],
+            "augmentation.rotation",
+            "3",
+            "it is of augmentation=affine, cutout, elastic, mixup: choose",
+        ),
+        (["epochs=3"], "epochs", "3", "did you mean training.epochs?"),
+        (["name=a/b"], "name", "a/b", "letters, digits"),
+        (["precision=float23"], "precision", "float23", "did you mean float32?"),
+        (["dataset.limit=5"], "dataset.limit", "5", "an integer from 10 to 60000 or null"),
+        (["dataset.limit=60", "training.batch_size=5"], "dataset.validation", "5000", "on each side"),
+    ],
+)
+def test_one_error(overrides: list[str], key: str, given: str, expected: str) -> None:
+    found = problems(*overrides)
+    assert len(found) == 1
+    assert found[0].startswith((f"{key}={given}:", f"+{key}={given}:"))
+    assert expected in found[0]
+
+
+def test_several_errors_at_once() -> None:
+    found = problems(
+        "optimzer.learning_rate=1", "+optimizer.lr=1", "model=cnn_larg", "training.epochs=0", "seed=-1", "device=gpu:7"
+    )
+    keys = [line.partition("=")[0] for line in found]
+    assert sorted(keys) == sorted(["model", "optimzer.learning_rate", "optimizer.lr", "training.epochs", "seed", "device"])
+
+
+def test_unknown_device_lists_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "gpu_count", lambda: 2)
+    assert compose("device=gpu:1").device == "gpu:1"
+    assert problems("device=gpu:7") == [
+        "device=gpu:7: this machine has no such device | allowed: auto, cpu, gpu:0, gpu:1; did you mean gpu:1?"
+    ]
+    assert problems("device=tpu")[0].startswith("device=tpu: not allowed | allowed: auto, cpu, gpu or gpu:N")
+
+
+def test_float16_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "gpu_count", lambda: 0)
+    assert "needs a GPU" in problems("precision=float16")[0]
+    monkeypatch.setattr(devices, "gpu_count", lambda: 1)
+    assert compose("precision=float16").precision == "float16"
+    assert "needs a GPU" in problems("precision=float16", "device=cpu")[0]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["model=cnn_simple", "model.kernel_sizes=[29]"], "layer conv_1 is larger than the 28×28 left"),
+        (["model=cnn_large", "model.kernel_sizes=[5,13]"], "layer conv_2 is larger than the 12×12 left"),
+        (["model=cnn_large", "model.pool_size=13"], "layer conv_2 is larger than the 1×1 left"),
+        (["model=cnn_large", "model.pool_size=6"], "layer pool_2 is larger than the 2×2 left"),
+        (["model=cnn_large", "model.kernel_sizes=[28,1]"], "layer pool_1 is larger than the 1×1 left"),
+        (["model=cnn_large", "model.filters=[4]"], "filters need 1 kernel sizes"),
+    ],
+)
+def test_layers_that_do_not_fit_are_named(overrides: list[str], expected: str) -> None:
+    found = problems(*overrides)
+    assert len(found) == 1
+    assert expected in found[0]
+
+
+def test_every_point_of_a_sweep_is_checked_before_it_starts() -> None:
+    found = problems("model=mlp,cnn_larg", "seed=1,-1", "training.epochs=0,1,2", multirun=True)
+    assert sorted(line.partition(":")[0] for line in found) == ["model=cnn_larg", "seed=-1", "training.epochs=0"]
+
+
+@pytest.mark.parametrize(
+    "line", ["runs_dir=a,b", "device=cpu,gpu", "threads.towers=1,2", "sweep.retries=1,2", "hydra/launcher=basic,joblib"]
+)
+def test_what_makes_no_other_experiment_cannot_be_swept_over(line: str) -> None:
+    assert "is the same for all jobs of a sweep" in problems(line, multirun=True)[0]
+
+
+def test_a_sweep_has_at_least_one_point() -> None:
+    assert "holds no value" in problems("seed=range(1,1)", multirun=True)[0]
+
+
+def test_suggestions_stay_in_their_section() -> None:
+    assert "did you mean" not in problems("optimizer=sgd", "optimizer.beta_1=0.3")[0]
+
+
+def test_a_shipped_option_cannot_be_shadowed(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mlp.yaml").write_text("name: mlp\n")
+    (tmp_path / "config.yaml").write_text("seed: 4\n")
+    found = problems("--config-dir", str(tmp_path))
+    assert len(found) == 2
+    assert all("an option of that name is shipped already" in line for line in found)
+
+
+@pytest.mark.parametrize("setting", ["training.select=best", "training.early_stopping_patience=2"])
+def test_choosing_among_epochs_needs_validation_images(setting: str) -> None:
+    assert problems("experiment=tutorial_mlp", setting)[0].startswith(f"{setting}: there are no validation images")
+    assert compose(setting).dataset.validation == 5000
+
+
+def test_a_sweep_needs_its_flag() -> None:
+    assert "mnist-exp -m seed=1,2" in problems("seed=1,2")[0]
+    assert "mnist-exp -m seed=range(3)" in problems("seed=range(3)")[0]
+
+
+def test_what_is_no_override() -> None:
+    assert "not an override" in problems("=")[0]
+    assert "not an override" in problems('name="a')[0]
+
+
+def test_interpolations_are_resolved_or_refused() -> None:
+    assert compose("name=x_${model.name}").name == "x_mlp"
+    assert "training.epochs" in problems("training.epochs=${nowhere}")[0]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["+model._target_=os.system"],
+        ["model={_target_:os.system}"],
+        ["+anything.deep._target_=x"],
+        ["hydra.job_logging=x"],
+        ["hydra/job_logging=default"],
+        ["+hydra.job_logging.handlers.x.class=os.system"],
+        ["+hydra.callbacks.mine._target_=x"],
+        ["+hydra.callbacks.mine=x"],
+        ["hydra.run.dir=/tmp/elsewhere"],
+        ["hydra.searchpath=[pkg://os]"],
+        ["hydra.launcher._target_=os.system"],
+        ["hydra.mode=MULTIRUN"],
+    ],
+)
+def test_code_by_override_is_refused(overrides: list[str]) -> None:
+    found = problems(*overrides)
+    assert any("refused" in line or "not open to settings" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("_target_: os.system\n", "_target_ is refused"),
+        ("model:\n  deep: [{_target_: os.system}]\n", "_target_ is refused"),
+        ("hydra:\n  callbacks:\n    mine:\n      x: 1\n", "hydra.callbacks.mine.x: this part"),
+        (
+            "hydra:\n  job_logging:\n    handlers: {x: {class: logging.NullHandler}}\n",
+            "hydra.job_logging.handlers.x.class: this part",
+        ),
+        ("hydra:\n  hydra_logging:\n    root: {level: INFO}\n", "hydra.hydra_logging.root.level: this part"),
+        ("hydra:\n  launcher:\n    _target_: os.system\n", "_target_ is refused"),
+        ('hydra:\n  job:\n    env_set: {PATH: "."}\n', "hydra.job.env_set.PATH: this part"),
+        ("hydra:\n  mode: MULTIRUN\n", "hydra.mode: this part"),
+        ("hydra:\n  sweep:\n    subdir: ../..\n", "hydra.sweep.subdir: this part"),
+        ("hydra:\n  sweeper:\n    params:\n      seed: ${oc.create:{_target_:x}}\n", "hydra.sweeper.params.seed="),
+        ("a: [\n", "expected the node content"),
+        ("- a\n", "Cannot merge DictConfig with ListConfig"),
+    ],
+)
+def test_code_by_a_users_yaml_is_refused(tmp_path: Path, content: str, expected: str) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\n" + content)
+    assert any(expected in line for line in problems("--config-dir", str(tmp_path), "experiment=mine"))
+
+
+def test_what_cannot_be_resolved_is_named_all_at_once() -> None:
+    found = problems("name=${a}", "device=${b}", "training.epochs=0")
+    assert [line.partition(":")[0] for line in found] == ["name", "device", "training.epochs=0"]
+
+
+@pytest.mark.parametrize("group", ["model", "dataset", "experiment"])
+def test_no_group_may_be_none(group: str) -> None:
+    assert problems(f"{group}=null")[0].startswith(f"{group}=null: there is no such {group}")
+
+
+def test_an_interval_has_no_list_of_values() -> None:
+    assert "name the values" in problems("optimizer.learning_rate=interval(0.1,1)", multirun=True)[0]
+
+
+def test_what_a_recipe_sweeps_over_is_checked_too(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    recipe = "# @package _global_\nhydra:\n  sweeper:\n    params:\n      seed: 1,-1\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(recipe)
+    assert problems("--config-dir", str(tmp_path), "experiment=mine", multirun=True)[0].startswith("seed=-1: not allowed")
+
+
+def test_what_a_recipe_sweeps_over_is_not_forgotten_without_a_sweep() -> None:
+    with pytest.raises(ConfigError) as caught:
+        composition.single(composition.parse_arguments(["experiment=record", "training.epochs=4"]))
+    assert "model=cnn_deep,cnn_5x5 seed=range(1,4)" in caught.value.problems[0].cause
+    assert caught.value.problems[0].remedy == "sweep with: mnist-exp -m ..., or name one value of each: model=... seed=..."
+    with pytest.raises(ConfigError) as caught:
+        composition.single(composition.parse_arguments(["experiment=record", "seed=3"]))
+    assert caught.value.problems[0].remedy == "sweep with: mnist-exp -m ..., or name one value: model=..."
+    composition.single(composition.parse_arguments(["experiment=record", "model=cnn_5x5", "seed=3"]))
+    composition.single(composition.parse_arguments(["experiment=cnn_best"]))
+
+
+def test_a_recipe_without_its_directive_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("seed: 3\n")
+    assert "# @package _global_" in problems("--config-dir", str(tmp_path), "experiment=mine")[0]
+
+
+def test_a_users_primary_configuration_may_not_import_packages(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("defaults:\n  - config\nhydra:\n  searchpath: [pkg://antigravity]\n")
+    assert "searchpath" in problems("--config-dir", str(tmp_path), "--config-name", "mine")[0]
+
+
+def test_a_users_own_options_work(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "small.yaml").write_text("defaults: [mlp]\nunits: [10]\n")
+    assert compose("--config-dir", str(tmp_path), "model=small").model.units == (10,)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--experimental-rerun", "x.pickle"],
+        ["--experimental", "x"],
+        ["--config-path", "x"],
+        ["-cp", "x"],
+        ["-cd", "nowhere"],
+        ["--resolve"],
+        ["-p", "hydra"],
+    ],
+)
+def test_refused_flags(arguments: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        compose(*arguments)
+    assert caught.value.exit_code == 2
+
+
+def test_nearest() -> None:
+    assert nearest("learning_rat", ["learning_rate", "name"]) == "learning_rate"
+    assert nearest("bs", ["epochs", "batch_size"]) == "batch_size"
+    assert nearest("zzz", ["epochs"]) is None
+
+
+def test_show() -> None:
+    assert [show(value) for value in (None, True, 1e-3, float("nan"), [1, "a"], "", {"a": 1})] == [
+        "null",
+        "true",
+        "0.001",
+        "nan",
+        "[1,a]",
+        "''",
+        "{a:1}",
+    ]
+
+
+def test_what_is_nested_too_deeply_is_no_defect(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    layers = "[{name: activation}]"
+    for _ in range(300):
+        layers = f"[{{name: residual, layers: {layers}}}]"
+    (tmp_path / "model" / "deep.yaml").write_text(f"name: cnn\nlayers: {layers}\n")
+    assert problems("--config-dir", str(tmp_path), "model=deep")[0].startswith("the configuration is nested too deeply")

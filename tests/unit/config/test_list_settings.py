@@ -1,0 +1,138 @@
+"""Lists of layers where settings are told: in comparisons, differences, names of directories, trackers and checkpoints."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mnist_exp import cli
+from mnist_exp.comparison import difference, differing, gather
+from mnist_exp.config.execution import Point
+from mnist_exp.config.identity import brief, changes, identity, layered, matched, own_layers
+from mnist_exp.run.names import Run
+from mnist_exp.sweep.plan import slug
+from mnist_exp.tracking import account
+from tests.conftest import compose
+from tests.unit.made import finished
+
+SHORT = "{name:flatten},{name:dense,units:%d},{name:activation},{name:logits}"
+OWN = ("model=cnn", "model.dropout=0")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def settings(*overrides: str) -> dict[str, object]:
+    return layered(identity(compose(*overrides)))
+
+
+def test_a_list_of_layers_becomes_a_word_and_what_can_be_set_in_it() -> None:
+    plain, wider = settings("model=cnn"), settings("model=cnn", "model.layers.0.filters=8")
+    assert plain["model.layers"] == wider["model.layers"]
+    assert str(plain["model.layers"]).startswith("11 layers ")
+    assert (plain["model.layers.0.filters"], wider["model.layers.0.filters"]) == (16, 8)
+    assert settings("model=resnet")["model.layers.1.layers.2.kernel_size"] == 3
+    assert plain["model.layers.0.name"] == "conv"
+    assert len({settings(f"model={name}")["model.layers"] for name in ("cnn", "cnn_deep", "mlp_deep", "resnet")}) == 4
+    assert settings("model=mlp") == identity(compose("model=mlp"))
+    assert layered({"a.b": [], "a.c": [1, {"d": 2}]}) == {"a.b": [], "a.c": [1, {"d": 2}]}
+
+
+def test_layers_of_other_lists_are_not_held_against_each_other() -> None:
+    cnn, deep, mlp = settings("model=cnn"), settings("model=cnn_deep"), settings("model=mlp")
+    assert matched("model.layers.0.filters", cnn, settings("model=cnn", "model.layers.0.filters=8"))
+    assert not matched("model.layers.0.filters", cnn, deep)
+    assert not matched("model.layers.0.filters", cnn, mlp)
+    assert matched("model.layers", cnn, deep)
+    assert brief("model.layers.0.filters") == "layers.0.filters"
+    assert [brief(key) for key in ("optimizer.learning_rate", "model.units.0", "seed")] == [
+        "learning_rate",
+        "units.0",
+        "seed",
+    ]
+
+
+def test_a_changed_layer_is_told_by_its_key() -> None:
+    before, now, other = (identity(compose("model=cnn", *more)) for more in ((), ("model.layers.0.filters=8",), ("seed=8",)))
+    assert changes(before, now) == ["model.layers.0.filters: 16 → 8"]
+    assert changes(before, other) == ["seed: 7 → 8"]
+    (told,) = (line for line in changes(before, identity(compose("model=cnn_deep"))) if "layers" in line)
+    assert len(told) < 80
+
+
+def test_own_layers() -> None:
+    assert own_layers([1, 2, 3], [1, 3]) == [2]
+    assert own_layers([1, 3], [1, 2, 3]) == []
+    assert own_layers([1, 2], [3]) == [1, 2]
+
+
+def test_a_comparison_has_no_long_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("mlp", "cnn_deep", "resnet"):
+        finished(Path("runs") / name, 100, f"model={name}")
+    assert cli.main(["compare"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 220
+    assert not [key for key in differing(gather([Path("runs")])) if "layers" in key]  # the models' names say it all
+    assert cli.main(["compare", "--columns", "name,model.layers", "--format", "csv"]) == 0
+    assert max(len(cell) for line in capsys.readouterr().out.splitlines() for cell in line.split(",")) < 100
+
+
+def test_a_comparison_of_one_architecture_tells_the_layers_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    for filters in (8, 16):
+        finished(Path("runs") / str(filters), filters, "model=cnn", f"model.layers.0.filters={filters}")
+    finished(Path("runs/other"), 30, *OWN, f"model.layers=[{SHORT % 5}]")
+    assert differing(gather([Path("runs/8"), Path("runs/16")])) == ["model.layers.0.filters"]
+    keys = differing(gather([Path("runs")]))
+    assert keys == ["model.dropout", "model.layers", "model.layers.0.filters"]
+    assert cli.main(["compare", "--where", "model.layers.0.filters<10", "--columns", "name,model.layers.0.filters"]) == 0
+    assert "│ 8    │ 8 " in capsys.readouterr().out
+
+
+def test_a_comparison_tells_the_kinds_of_a_few_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("max_pool", "average_pool"):
+        finished(Path("runs") / kind, len(kind), "model=cnn", f"model.layers.2.name={kind}")
+    assert differing(gather([Path("runs")])) == ["model.layers.2.name"]
+    assert cli.main(["compare", "--where", "model.layers.2.name=max_pool", "--columns", "name,model.layers.2.name"]) == 0
+    assert "│ max_pool │ max_pool " in capsys.readouterr().out
+    finished(Path("runs/shorter"), 30, *OWN, f"model.layers=[{SHORT % 5}]")
+    assert differing(gather([Path("runs")])) == ["model.dropout", "model.layers", "model.layers.2.name"]
+    for name, within in (("a", "{name:dropout},{name:dense,units:4}"), ("b", "{name:dense,units:4},{name:dropout}")):
+        finished(Path("many") / name, 30, *OWN, f"model.layers=[{{name:flatten}},{within},{within},{{name:logits}}]")
+    assert differing(gather([Path("many")])) == ["model.layers"]  # four kinds
+
+
+def test_diff_tells_the_layers_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    units, others = (f"model.layers=[{SHORT % number}]" for number in (5, 6))
+    longer = units.replace("{name:activation}", "{name:activation},{name:batch_norm,momentum:0.5}")
+    for name, layers in (("a", units), ("b", others), ("c", longer)):
+        finished(Path("runs") / name, 100, *OWN, layers)
+    finished(Path("runs/deep"), 100, "model=cnn_deep", "model.dropout=0")
+    a, b, c, deep = (Run(Path("runs") / name) for name in ("a", "b", "c", "deep"))
+    assert difference.read(a, b).settings == {"model.layers.1.units": {"a": 5, "b": 6}}
+    (key, values), *rest = difference.read(a, c).settings.items()
+    assert (key, rest) == ("model.layers", [])
+    assert values["a"].startswith("4 layers ")
+    assert "alone" not in values["a"]
+    assert values["b"].endswith(", alone: {name:batch_norm,momentum:0.5}")
+    assert cli.main(["diff", "a", "deep"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 220
+    assert "alone" not in difference.read(deep, a).settings["model.layers"]["a"]
+
+
+def test_a_sweep_names_its_directories_after_the_layer() -> None:
+    def named(*swept: str) -> str:
+        return slug(Point(swept, swept, compose("model=cnn", *swept)))
+
+    assert named("model.layers.0.filters=8", "model.layers.3.filters=4") == "cnn_layers.0.filters=8_layers.3.filters=4_s7"
+    one, other = (named(f"model.layers=[{SHORT % units}]", "model.dropout=0") for units in (3, 4))
+    assert one != other
+    assert len(one) < 40
+
+
+def test_a_tracker_is_told_of_layers_one_by_one() -> None:
+    run = Run(finished(Path("runs/a"), 100, "model=cnn_deep"))
+    told = account.of_run(run).parameters
+    assert told["model.layers.0.filters"] == 32
+    assert max(len(str(value)) for value in told.values()) < 100
+    assert yaml.safe_load(run.config.read_text())["model"]["layers"][0]["filters"] == 32

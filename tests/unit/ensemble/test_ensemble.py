@@ -1,0 +1,302 @@
+"""Who may be a member of an ensemble, what is told of it, and what other commands make of it; nothing is averaged here."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from mnist_exp import cli, comparison
+from mnist_exp.comparison.board import compare
+from mnist_exp.comparison.paired import load_probabilities, mcnemar_exact
+from mnist_exp.comparison.statistics import holm
+from mnist_exp.ensemble import members, ranking
+from mnist_exp.ensemble.members import Ensemble
+from mnist_exp.errors import InputError, IntegrityError, UserError
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.report.comparison_view import View
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import read_record, write_status
+from mnist_exp.tracking import account
+from tests.unit.made import answered
+from tests.unit.members import DATA, MODEL, archive, ensemble_of, member
+
+
+@pytest.fixture(autouse=True)
+def _data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members.datasets, "load", lambda _: DATA)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Three runs of two configurations."""
+    member(tmp_path / "a", range(100))
+    member(tmp_path / "b", range(50, 160), "seed=8")
+    member(tmp_path / "c", range(140, 290), "seed=8", "model=cnn_large")
+    return tmp_path
+
+
+def refused(kind: type[UserError], *places: Path) -> str:
+    with pytest.raises(kind) as raised:
+        members.read("x", places)
+    return raised.value.cause
+
+
+def change(directory: Path, **changes: Any) -> None:
+    """Change what the summary of a run says."""
+    files.write_json(Run(directory).summary, read_json(Run(directory).summary) | changes)
+
+
+def test_the_mean_is_of_the_stored_probabilities(place: Path) -> None:
+    chosen = [place / name for name in "cab"]
+    found = members.read("x", chosen)
+    assert [one.row.name for one in found.members] == ["c", "a", "b"]  # in the user's order
+    stored = [load_probabilities(Run(one))[0].astype(np.float64) for one in chosen]
+    assert found.probabilities.dtype == np.float32
+    assert np.array_equal(found.probabilities, (sum(stored) / 3).astype(np.float32))
+
+
+def test_ensemble_yaml_names_the_members_and_their_files(place: Path) -> None:
+    found = members.read("x", [place / "a", place / "b"])
+    content = found.content(place / "deep" / "ensemble")
+    assert content["name"] == "x"
+    assert [one["run"] for one in content["members"]] == ["../../a", "../../b"]
+    for one, name in zip(content["members"], "ab", strict=True):
+        summary = read_json(Run(place / name).summary)
+        assert (one["seed"], one["config_hash"], one["name"]) == (summary["seed"], summary["config_hash"], "mlp")
+        for key, path in (("predictions_sha256", Run(place / name).predictions), ("model_sha256", Run(place / name).model)):
+            assert one[key] == members._sha256(path.read_bytes())
+    assert yaml.safe_load(yaml.safe_dump(content)) == content
+
+
+def test_of_a_directory_all_that_completed_are_taken(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ensemble_of(place / "e", place / "a", place / "b")
+    (place / "f").mkdir()
+    write_status(Run(place / "f"), "failed", 1, "the cause")
+    assert [one.row.name for one in members.read("x", [place]).members] == ["a", "b", "c"]
+    assert capfd.readouterr().err == "passed over: 2 runs without a result, or ensembles themselves\n"
+    assert refused(InputError, place / "a", place / "f") == f"{place / 'f'}: has no result: the cause"
+    assert refused(InputError, place / "a", place / "e") == f"{place / 'e'}: is an ensemble itself"
+
+
+def test_one_run_is_no_ensemble(place: Path) -> None:
+    only = f"an ensemble needs two runs that completed; here is only {place / 'a'}"
+    assert refused(InputError, place / "a") == only
+    assert refused(InputError, place / "a", place / "a") == only
+    (place / "none").mkdir()
+    assert refused(InputError, place / "none") == f"an ensemble needs two runs that completed; {place / 'none'}: has none"
+
+
+def test_runs_of_other_images_are_refused(place: Path) -> None:
+    data = read_json(Run(place / "b").summary)["dataset"]
+    change(place / "b", dataset=data | {"sha256": "f" * 64})
+    reason = f"other data: mnist with SHA-256 {'f' * 12}"
+    assert refused(InputError, place) == f"b: cannot be averaged with the others: {reason}"
+    change(place / "b", dataset=data | {"labels_sha256": "f"})
+    assert refused(InputError, place) == "b: cannot be averaged with the others: other labels of the test images"
+    for name in "abc":
+        change(place / name, dataset=data | {"sha256": "f" * 64})
+    assert f"was tested on mnist with SHA-256 {'f' * 12}, which is not here" in refused(InputError, place)
+
+
+def test_predictions_must_be_what_the_run_says(place: Path) -> None:
+    answered(place / "b", range(7))
+    cause = "is damaged: it has 7 wrong answers of 10,000, summary.json 110 of 10,000"
+    assert refused(IntegrityError, place) == f"{Run(place / 'b').predictions}: {cause}"
+    Run(place / "b").predictions.write_bytes(b"x")
+    assert "predictions.npz: is damaged: File is not a zip file" in refused(IntegrityError, place)
+    Run(place / "b").predictions.unlink()
+    assert "has no predictions.npz" in refused(InputError, place)
+
+
+def test_predictions_of_labels_that_are_not_the_datas_are_refused(place: Path) -> None:
+    probabilities, labels = load_probabilities(Run(place / "b"))
+    shifted = {"probabilities": np.roll(probabilities, 1, axis=0), "labels": np.roll(labels, 1)}
+    files.write_arrays(Run(place / "b").predictions, shifted)
+    assert refused(InputError, place) == f"{Run(place / 'b').predictions}: is of other images"
+
+
+def test_a_model_that_may_not_be_loaded_is_refused(place: Path) -> None:
+    hostile = {"module": "os", "class_name": "system", "config": {}, "registered_name": None}
+    archive(Run(place / "b").model, MODEL | {"config": {"layers": [hostile]}})
+    cause = refused(IntegrityError, place)
+    assert (
+        cause
+        == f"{Run(place / 'b').model}: may not be loaded: it names os.system, of which no model of this program is made"
+    )
+    Run(place / "b").model.unlink()
+    assert refused(InputError, place) == f"{Run(place / 'b').model}: there is no such file"
+
+
+@pytest.mark.parametrize("settings", [{"dataset.split_seed": 5}, {"dataset.limit": "all"}, {"dataset.name": "other"}])
+def test_settings_must_lead_to_the_validation_images(place: Path, settings: dict[str, Any]) -> None:
+    change(place / "b", settings=read_json(Run(place / "b").summary)["settings"] | settings)
+    cause = "its settings do not lead to the validation images that it names"
+    assert refused(IntegrityError, place) == f"{Run(place / 'b').summary}: {cause}"
+
+
+def test_what_all_held_out_is_held_out(place: Path) -> None:
+    together = members.read("x", [place]).split
+    assert (len(together.train), len(together.validation)) == (55_000, 5_000)
+    assert together.sha256 == read_json(Run(place / "a").summary)["dataset"]["split_sha256"]
+    member(place / "d", range(10), "dataset.split_seed=1")
+    mixed = members.read("x", [place]).split
+    assert len(mixed.validation) == 0
+    assert 59_000 < len(mixed.train) < 60_000  # all that some member saw
+
+
+def test_directories_of_one_name_are_told_apart(place: Path) -> None:
+    shutil.copytree(place / "a", place / "other" / "a")
+    rows = [one.row for one in members.read("x", [place / "a", place / "other" / "a"]).members]
+    assert [row.name for row in rows] == [str(place / "a"), str(place / "other" / "a")]
+    lines = compare(comparison.gather([place / "a", place / "other" / "a"]), by=["run"]).lines
+    assert [line.group.n for line in lines] == [1, 1]
+
+
+def told(place: Path, wrong: range) -> tuple[Ensemble, list[dict[str, str]]]:
+    """What is told of an ensemble of a, b and c that has these images wrong, row by row."""
+    ensemble = members.read("x", [place])
+    directory = ensemble_of(place / "e", *(one.run.directory for one in ensemble.members), errors=len(wrong))
+    answered(directory, wrong)
+    (own,) = comparison.gather([directory])
+    board = ranking.standing(own, [one.row for one in ensemble.members])
+    columns = ranking.columns(board)
+    return ensemble, [{column.key: column.cells[row] for column in columns} for row in range(len(board.lines))]
+
+
+def test_how_it_stands_to_each_member(place: Path) -> None:
+    _, rows = told(place, range(5, 95))  # a alone has 10 wrong; b has 65, it 45; c has 150, it 90
+    assert [row["name"] for row in rows] == ["e", "a", "b", "c"]
+    assert [row["test.error_percent"] for row in rows] == ["0.90", "1.00", "1.10", "1.50"]
+    assert rows[1]["test.error_percent.ci95"] == "0.82 – 1.21"
+    corrected = holm([mcnemar_exact(10, 0), mcnemar_exact(65, 45), mcnemar_exact(150, 90)])
+    assert [row["p"] for row in rows] == ["", *(f"{p:.2g}" for p in corrected)]
+    assert [row["significance"] for row in rows] == ["the ensemble", "worse", "no significant difference", "worse"]
+    assert rows[1]["difference"].startswith("+0.10 (+0.0")
+    assert rows[0]["difference"] == ""
+
+
+def test_a_member_may_be_better(place: Path) -> None:
+    _, rows = told(place, range(130))
+    assert [row["name"] for row in rows] == ["a", "b", "e", "c"]
+    assert rows[0]["significance"] == "better"
+    assert rows[0]["difference"].startswith("-0.30 (")
+
+
+def test_a_member_that_cannot_be_tested_says_why(place: Path) -> None:
+    ensemble = members.read("x", [place])
+    (own,) = comparison.gather([ensemble_of(place / "e", place / "a", place / "b")])
+    board = ranking.standing(own, [one.row for one in ensemble.members])
+    column = {column.key: column.cells for column in ranking.columns(board)}
+    assert column["p"] == ["", "–", "–", "–"]
+    assert all("predictions.npz" in words for words in column["significance"][1:])
+
+
+def test_compare_lists_it_as_a_group_of_its_own(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ensemble_of(place / "e", place / "a", place / "b")
+    ensemble_of(place / "again", place / "a", place / "b", errors=50)
+    (place / "c").rename(place.parent / "elsewhere")
+    assert cli.main(["compare", str(place), "--format", "json"]) == 0
+    first, second = json.loads(capfd.readouterr().out)["configurations"]
+    assert (first["name"], first["n"], first["seeds"], first["settings"]) == ("ensemble", 1, [None], {"ensemble.members": 2})
+    assert (second["n"], second["seeds"], second["settings"]) == (2, [7, 8], {"ensemble.members": None})
+    assert cli.main(["compare", str(place), "--format", "csv"]) == 0
+    assert capfd.readouterr().out.splitlines()[1].endswith(",again,")  # no seed
+    assert cli.main(["compare", str(place), "--by", "optimizer.name,ensemble.members"]) == 0
+    assert cli.main(["compare", str(place), "--by", "model.name", "--columns", "n,model.name"]) == 0
+    assert cli.main(["compare", str(place), "--where", "ensemble.members>1", "--columns", "n,name"]) == 0
+
+
+def test_a_page_calls_what_is_no_ensemble_by_its_name(place: Path) -> None:
+    ensemble_of(place / "e", place / "a", place / "b")
+    found = View("x", compare(comparison.gather([place / name for name in "abe"])))
+    assert [one.label for one in found.configurations] == ["1 · members=2", "2 · mlp"]
+    assert [list(one.settings) for one in found.configurations] == [["ensemble.members"]] * 2
+
+
+def test_groups_with_an_ensemble_are_not_paired_by_seed(place: Path) -> None:
+    for number in range(2):
+        change(ensemble_of(place / f"e{number}", place / "a", place / "b", errors=50 + number), config_hash=str(number))
+    rows = comparison.gather([place / name for name in ("a", "b", "e0", "e1")])
+    _, worse = compare(rows, by=["ensemble.members"]).lines
+    assert worse.verdict is not None
+    assert worse.verdict.test == "Welch"
+
+
+def test_show_diff_watch_and_track_take_it(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ensemble = ensemble_of(place / "e", place / "a", place / "b")
+    answered(ensemble, range(50))
+    assert cli.main(["show", str(ensemble)]) == 0
+    shown = capfd.readouterr().out
+    assert "2: a, b" in shown
+    assert "seed" not in shown
+    assert cli.main(["diff", str(ensemble), str(place / "a"), "--format", "json", "--output", "none"]) == 0
+    difference = json.loads(capfd.readouterr().out)
+    assert difference["settings"] == {"ensemble.members": {"a": 2}, "seed": {"b": 7}}
+    assert (difference["images"]["only_a_wrong"], difference["images"]["only_b_wrong"]) == (0, 50)
+    assert difference["runs"]["a"]["missing"] == []
+    assert cli.main(["watch", str(ensemble), "--once"]) == 0
+    assert "completed" in capfd.readouterr().out
+    told = account.of_run(Run(ensemble))
+    assert told.parameters["ensemble.members"] == 2
+    assert told.parameters["model.units"] == [784]
+    assert "seed" not in told.tags
+    assert (told.epochs, told.results["model.parameters"]) == ([], 2000)
+    assert Run(ensemble).ensemble in told.files
+
+
+def test_what_became_of_one_that_has_no_result(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    again = "make it again: mnist-exp ensemble RUN…"
+    run = Run(place / "e")
+    run.directory.mkdir()
+    run.ensemble.write_text("name: x\nmembers: []\n")
+    gone = {"schema": 1, "status": "running", "pid": 2**22 + 1, "host": os.uname().nodename}
+    files.write_json(run.status, gone)
+    assert (read_record(run.directory).status, read_record(run.directory).remedy) == ("interrupted", again)
+    files.write_json(run.status, gone | {"status": "completed"})
+    assert (read_record(run.directory).status, read_record(run.directory).remedy) == ("incomplete", again)
+    assert cli.main(["resume", str(run.directory)]) == 2
+    complaint = f"error: {run.directory}: is an ensemble, which has no state to go on from\n  {again}\n"
+    assert capfd.readouterr().err == complaint
+    assert account.of_run(run).parameters == {"name": "x", "members": []}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "cause"),
+    [
+        (["a"], 2, "an ensemble needs two runs that completed; here is only a"),
+        (["a", "nothing"], 2, "nothing: there is no such run"),
+        (["a", "x*"], 2, "x*: matches no directory, here or in runs"),
+        (["a", "b", "--name", "../x"], 2, "--name ../x: not allowed"),
+        (["a", "b", "--name", "x" * 61], 2, f"--name {'x' * 61}: not allowed"),
+        (["a", "damaged"], 3, "damaged/predictions.npz: is damaged"),
+    ],
+)
+def test_a_mistake_is_told_in_two_lines_and_leaves_nothing(
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    cause: str,
+) -> None:
+    monkeypatch.chdir(place)
+    shutil.copytree("c", "damaged")
+    Run(Path("damaged")).predictions.write_bytes(b"")
+    assert cli.main(["ensemble", *arguments]) == code
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"error: {cause}")
+    assert not (place / "runs").exists()
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["ensemble", "--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.count("  mnist-exp ensemble ") == 3

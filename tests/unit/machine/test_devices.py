@@ -1,0 +1,49 @@
+"""GPUs are counted without TensorFlow, as CUDA would."""
+
+from pathlib import Path
+
+import pytest
+
+from mnist_exp.machine import devices
+
+
+@pytest.fixture
+def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(devices, "DEVICE_NODES", tmp_path)
+    monkeypatch.setattr(devices.shutil, "which", lambda _: None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return tmp_path
+
+
+def test_nodes_are_counted(nodes: Path) -> None:
+    assert devices.gpu_count() == 0
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "nvidia10"):
+        (nodes / name).touch()
+    assert devices.gpu_count() == 3
+
+
+@pytest.mark.parametrize(("visible", "expected"), [("", 0), ("-1", 0), ("1", 1), ("0,1", 2), ("0,-1,1", 1), ("0,1,2,3", 2)])
+def test_hidden_gpus_do_not_count(nodes: Path, monkeypatch: pytest.MonkeyPatch, visible: str, expected: int) -> None:
+    (nodes / "nvidia0").touch()
+    (nodes / "nvidia1").touch()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert devices.gpu_count() == expected
+
+
+def test_without_nodes_nvidia_smi_is_asked(nodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = nodes / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: x)'\necho 'GPU 1: B (UUID: y)'\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(devices.shutil, "which", lambda _: str(program))
+    assert devices.gpu_count() == 2
+
+
+def test_elsewhere_only_tensorflow_can_tell(nodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (nodes / "kfd").touch()
+    assert devices.gpu_count() is None
+    monkeypatch.setattr(devices.sys, "platform", "darwin")
+    assert devices.gpu_count() is None
+
+
+def test_names() -> None:
+    assert devices.device_names(2) == ["cpu", "gpu:0", "gpu:1"]

@@ -1,0 +1,75 @@
+"""The first signal is noted, the second ends at once."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from mnist_exp.errors import Interrupted
+from mnist_exp.machine import signals
+
+
+def test_without_a_signal_nothing_happens() -> None:
+    before = [signal.getsignal(number) for number in signals.SIGNALS]
+    with signals.deferred() as interrupted:
+        assert not interrupted()
+        assert [signal.getsignal(number) for number in signals.SIGNALS] != before
+    assert [signal.getsignal(number) for number in signals.SIGNALS] == before
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Interrupted)])
+def test_the_first_signal_waits_for_the_end(number: signal.Signals, expected: type[BaseException]) -> None:
+    reached = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(expected) as caught, signals.deferred() as interrupted:
+            os.kill(os.getpid(), number)
+            reached.append(interrupted())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert reached == [True]
+    if number == signal.SIGTERM:
+        assert caught.value.exit_code == 143  # type: ignore[attr-defined]
+
+
+def test_the_second_signal_does_not_wait() -> None:
+    reached = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(Interrupted), signals.deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            reached.append("first")
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append("second")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert reached == ["first"]
+
+
+def test_a_failure_in_the_block_comes_first_and_the_signal_is_not_forgotten() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(ValueError, match="the failure"), signals.deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise ValueError("the failure")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        signals.deliver()
+    signals.deliver()  # once
+
+
+def test_another_thread_leaves_signals_alone() -> None:
+    found: list[object] = []
+
+    def run() -> None:
+        with signals.deferred() as interrupted:
+            found.append(interrupted())
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert found == [False]
+    assert signal.getsignal(signal.SIGTERM) is before

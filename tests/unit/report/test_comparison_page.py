@@ -1,0 +1,121 @@
+"""The page of a comparison without a browser: what stands in it, where its links lead, how large it grows."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from mnist_exp.comparison import Row
+from mnist_exp.report import comparison_page
+from mnist_exp.run.status import Record
+from tests import boards
+from tests.unit.sweep.test_report import HOSTILE, embedded, texts
+
+pytestmark = pytest.mark.usefixtures("library")
+
+SETTINGS = {"model.name": ["mlp", "cnn_simple"], "optimizer.learning_rate": [1e-4, 1e-3, 1e-2]}
+
+
+def hrefs(page: str) -> list[str]:
+    return re.findall(r'<td class="seeds"><a href="([^"]*)"', page)
+
+
+def test_all_its_charts_and_a_row_for_each_configuration(tmp_path: Path) -> None:
+    view = boards.grid(tmp_path, SETTINGS, seeds=2)
+    page = comparison_page.render(tmp_path / "page.html", view)
+    assert list(embedded(page)["charts"]) == ["learning_curves", "intervals", "parallel", "grid0"]
+    assert page.count("<figure") == page.count("<svg") == 4
+    rows = re.findall(r'<tr><th scope="row".*?</tr>', page, re.DOTALL)
+    assert len(rows) == 6
+    assert re.search(r"1\s+mlp\s+2\s+1.00 ± 0.00\s+1.00 – 1.00", texts(rows[0]))
+    assert "comparison · 12 runs" in texts(page)
+    assert page.count("against the best") == 1
+    assert len(re.findall(r'<td class="told">the best</td>', page)) == 1
+    assert len(re.findall(r'<td class="told">worse by \d.00 \(\d.00 – \d.00\), p &lt; 0.0001</td>', page)) == 5
+    assert 'id="apart"' not in page
+
+
+@pytest.mark.parametrize("place", [".", "elsewhere/below", "runs/0001_s0", "a b#c"])
+def test_links_lead_to_the_reports_from_wherever_the_page_lies(tmp_path: Path, place: str) -> None:
+    view = boards.grid(tmp_path / "runs?&é", SETTINGS)
+    groups = [line.group for line in view.board.lines]
+    groups[1].rows[0].record.directory.joinpath("report.html").unlink()
+    page = tmp_path / place / "page.html"
+    found = hrefs(comparison_page.render(page, view))
+    assert len(found) == 5
+    for href, group in zip(found, [*groups[:1], *groups[2:]], strict=True):
+        assert (page.parent / unquote(href)).resolve() == (group.rows[0].record.directory / "report.html").resolve()
+        assert re.fullmatch(r"[\w./~%-]+", href)
+
+
+def test_links_lead_through_no_other_directory_than_needed(tmp_path: Path) -> None:
+    view = boards.grid(tmp_path / "runs", SETTINGS)
+    (tmp_path / "link").symlink_to(tmp_path / "runs")
+    assert hrefs(comparison_page.render(tmp_path / "link" / "page.html", view))[0] == "0000_s0/report.html"
+    assert hrefs(comparison_page.render(tmp_path / "page.html", view))[0] == "runs/0000_s0/report.html"
+
+
+def test_what_has_no_rank_is_told_with_its_reason(tmp_path: Path) -> None:
+    rows = [
+        row
+        for line in boards.grid(tmp_path, {"model.name": ["mlp", "cnn", "resnet"]}).board.lines
+        for row in line.group.rows
+    ]
+    directory = rows[0].record.directory
+    (directory / "train.log").touch()
+    failed = Row(rows[0].name, Record(directory, "failed", HOSTILE, "mend it", None))
+    summary = rows[1].record.summary
+    assert summary is not None
+    other = summary.model_copy(update={"dataset": summary.dataset.model_copy(update={"sha256": "f" * 64})})
+    foreign = Row(rows[1].name, replace(rows[1].record, summary=other))
+    later = boards.row(tmp_path / "later", {"model.name": "resnet"}, 10, seed=8)
+    page = comparison_page.render(tmp_path / "page.html", boards.view([failed, foreign, rows[2], later]))
+    told, of_other_data = re.findall(r'<tr><th scope="row".*?</tr>', page.partition('id="apart"')[2], re.DOTALL)
+    assert 'href="0000_s0/train.log"' in told
+    assert "&lt;/script&gt;" in told
+    assert "mend it" in told
+    assert "other data: mnist with SHA-256 ffffffffffff" in of_other_data
+    assert "2.00" in of_other_data
+    assert "href" not in of_other_data
+    assert "<script>alert" not in page
+    assert [row["told"] for row in embedded(page)["data"]["runs"]] == ["failed, seed ?", "seed 0", "seed 8"]
+
+
+def test_nothing_to_compare_is_a_page_too(tmp_path: Path) -> None:
+    page = comparison_page.render(tmp_path / "page.html", boards.view([]))
+    assert "Nothing has a result." in page
+    assert embedded(page)["charts"] == {}
+
+
+def test_hostile_settings_are_text_in_every_chart(tmp_path: Path) -> None:
+    settings = {HOSTILE: [HOSTILE, "${jndi:x}", 1e300], "b": [None, 10**400, [HOSTILE, {"a": None}]]}
+    view = boards.grid(tmp_path, settings)
+    page = comparison_page.render(tmp_path / "page.html", view)
+    assert "<script>alert" not in page
+    assert "grid0" in embedded(page)["charts"]
+    assert page.count("</script") == page.count("<script") == 4
+
+
+@pytest.mark.parametrize(("configurations", "seeds"), [(200, 5), (1000, 1)])
+def test_a_thousand_runs_are_not_too_many(tmp_path: Path, configurations: int, seeds: int) -> None:
+    view = boards.many(tmp_path, configurations, seeds)
+    comparison_page.write(tmp_path / "page.html", view)
+    page = (tmp_path / "page.html").read_text()
+    assert len(hrefs(page)) == configurations
+    assert page.count("report.html") == 1000
+    data = embedded(page)["data"]
+    assert len(data["runs"]) == 1000
+    assert len(data["parallel"]) == configurations
+    assert max(len(run["epoch"]) for run in data["runs"]) <= 12
+    assert (tmp_path / "page.html").stat().st_size < 7_000_000  # to which Vega adds less than a million
+
+
+def test_each_chart_has_a_description_and_stands_still_without_a_script(tmp_path: Path) -> None:
+    view = boards.grid(tmp_path, SETTINGS, seeds=2)
+    page = comparison_page.render(tmp_path / "page.html", view)
+    figures = re.findall(r'<figure class="(\w+).*?aria-label="([^"]+)".*?id="chart-(\w+)"><svg', page, re.DOTALL)
+    assert [(name, still) for name, _, still in figures] == [(name, name) for name in embedded(page)["charts"]]
+    descriptions = {name: description for name, description, _ in figures}
+    assert "the lowest is 1.00 at optimizer.learning_rate 0.0001 and model.name mlp" in descriptions["grid0"]

@@ -1,0 +1,284 @@
+"""The report without a browser: complete, self-contained, inert."""
+
+import base64
+import hashlib
+import html
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist_exp.datasets.dataset import Dataset, Mislabelled
+from mnist_exp.machine import files
+from mnist_exp.report import run_page
+from mnist_exp.run import evaluation
+from mnist_exp.run.history import Epoch
+from mnist_exp.run.names import Run
+from mnist_exp.run.summary import Summary
+
+HOSTILE = "<script>alert(1)</script>"
+NAMES = (HOSTILE, *"123456789")
+
+
+def images(count: int) -> np.ndarray:
+    """As many, each another."""
+    return np.random.default_rng(1).integers(0, 256, (count, 28, 28, 1)).astype(np.uint8)
+
+
+def data_set(labels: np.ndarray, names: tuple[str, ...], mislabelled: Mislabelled | None) -> Dataset:
+    """A data set of which only the test images matter."""
+    test = images(len(labels))
+    return Dataset("any", "ab" * 32, {}, test[:0], labels[:0], test, labels, names, mislabelled)
+
+
+def written(
+    run: Run,
+    summary: dict[str, Any],
+    data: Dataset,
+    probabilities: np.ndarray,
+    history: list[Epoch],
+    environment: dict[str, Any],
+) -> str:
+    """The page of a run with these results."""
+    files.write_json(run.environment, environment)
+    rates = np.linspace(0.1, 0, 20, dtype=np.float32)
+    model = Summary.model_validate(summary)
+    errors = evaluation.error_report(probabilities, data.test_labels, data.class_names, data.mislabelled)
+    run_page.write(run, "last", model, errors, history, rates, data, probabilities)
+    return run.report.read_text()
+
+
+def of_one_epoch(run: Run, data: Dataset, probabilities: np.ndarray) -> str:
+    """The page of a run of one epoch, without validation images."""
+    run.config.write_text("name: x\n")
+    summary = {
+        "schema": 3, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "validation": None,
+        "test": evaluation.score(probabilities, data.test_labels),
+        "dataset": {"name": "mnist", "sha256": "a", "labels_sha256": "b", "split_sha256": "c",
+                    "train": 1, "validation": 0, "test": len(data.test_labels)},
+        "model": {"name": "mlp", "parameters": 1}, "epochs": 1, "best_epoch": None,
+        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "settings": {}, "members": None,
+    }  # fmt: skip
+    environment = {"started": "now", "versions": {"mnist_exp": "0"}}
+    history = [Epoch(1, 1e-3, 0.5, 10.0, None, None, 1.5, 100.0)]
+    return written(run, summary, data, probabilities, history, environment)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    directory = tmp_path / "<b>run"
+    directory.mkdir()
+    return Run(directory)
+
+
+@pytest.fixture
+def mislabelled(scores: tuple[np.ndarray, np.ndarray]) -> Mislabelled:
+    """Two images that the model has wrong, and one that it has right."""
+    probabilities, labels = scores
+    wrong = probabilities.argmax(axis=1) != labels
+    one, other, *_ = np.flatnonzero(wrong).tolist()
+    right = int(np.flatnonzero(~wrong)[0])
+    return Mislabelled("<i>somebody", {one: {0: 2, 9: 2, None: 1}, other: {None: 4, 3: 1}, right: {7: 5}})
+
+
+@pytest.fixture
+def data(scores: tuple[np.ndarray, np.ndarray], mislabelled: Mislabelled) -> Dataset:
+    return data_set(scores[1], NAMES, mislabelled)
+
+
+@pytest.fixture
+def errors(scores: tuple[np.ndarray, np.ndarray], mislabelled: Mislabelled) -> dict[str, Any]:
+    return evaluation.error_report(*scores, NAMES, mislabelled)
+
+
+@pytest.fixture
+def page(run: Run, scores: tuple[np.ndarray, np.ndarray], data: Dataset) -> str:
+    probabilities, labels = scores
+    run.config.write_text(f"name: {HOSTILE}\n")
+    score = evaluation.score(probabilities, labels)
+    summary: dict[str, Any] = {
+        "name": HOSTILE,
+        "schema": 3,
+        "status": "completed",
+        "seed": 7,
+        "config_hash": "0123456789abcdef",
+        "dataset": {
+            "name": "mnist",
+            "sha256": "ab" * 32,
+            "labels_sha256": "b",
+            "split_sha256": "c",
+            "train": 1000,
+            "validation": 100,
+            "test": 400,
+        },
+        "model": {"name": "mlp", "parameters": 623_290},
+        "test": score,
+        "validation": score,
+        "epochs": 2,
+        "best_epoch": 2,
+        "train_seconds": 3.0,
+        "wall_seconds": 5.0,
+        "images_per_second": 12_345.0,
+        "settings": {},
+        "members": None,
+    }
+    history = [Epoch(epoch, 1e-3, 0.5 / epoch, 10.0, 0.4, 9.0, 1.5, 12_345.0) for epoch in (1, 2)]
+    environment = {
+        "schema": 1,
+        "started": "now",
+        "argv": ["mnist-exp", HOSTILE],
+        "versions": {"mnist_exp": "0"},
+        "git": None,
+    }
+    return written(run, summary, data, probabilities, history, environment)
+
+
+def test_the_figures_are_there(page: str, run: Run) -> None:
+    drawn = {path.name: path for path in run.figures.iterdir()}
+    assert set(drawn) == {"learning_curves.svg", "reliability.svg", "timing.svg", "worst_mistakes.png"}
+    for name in ("learning_curves.svg", "reliability.svg", "timing.svg"):
+        assert drawn[name].read_text() in page
+    with Image.open(drawn["worst_mistakes.png"]) as plate:
+        assert plate.width > 10 * 84
+
+
+def test_the_confusion_matrix_is_a_table(page: str, errors: dict[str, Any]) -> None:
+    (table,) = re.findall(r'<table class="confusion.*?</table>', page, re.DOTALL)
+    assert "<caption>" in table
+    assert [html.unescape(name) for name in re.findall(r'<th scope="col">([^<]+)', table)] == list(NAMES)
+    rows = re.findall(r'<th scope="row">([^<]+)(.*?)</tr>', table)
+    assert [html.unescape(name) for name, _ in rows] == list(NAMES)
+    cells = [[int(count) for count in re.findall(r"<td[^>]*>(\d+)", row)] for _, row in rows]
+    assert cells == errors["confusion_matrix"]
+
+
+def test_only_mistakes_are_shaded_and_the_most_frequent_the_most() -> None:
+    assert run_page.shades([[90, 1, 0], [4, 95, 2], [0, 0, 99]]) == [[0, 0.25, 0], [1, 0, 0.5], [0, 0, 0]]
+    assert run_page.shades([[5, 0], [0, 5]]) == [[0, 0], [0, 0]]
+
+
+def sheet(page: str) -> np.ndarray:
+    """The one image of the page: uint8 (height, width), as much ink as the digits have."""
+    (content,) = re.findall(r"url\(data:image/png;base64,([^)]+)\)", page)
+    with Image.open(io.BytesIO(base64.b64decode(content))) as image:
+        return 255 - np.asarray(image)
+
+
+def part(whole: np.ndarray, row: int, column: int) -> np.ndarray:
+    return whole[28 * row : 28 * row + 28, 28 * column : 28 * column + 28]
+
+
+def test_every_mistake_has_its_image_and_its_words(page: str, errors: dict[str, Any]) -> None:
+    figure = (
+        r'aria-label="test image (\d+)" style="--row: (\d+); --column: (\d+)"></span>'
+        r"<figcaption><b>(.*?) → (.*?)</b> ([\d.]+) %"
+    )
+    found = re.findall(figure, page)
+    assert [int(index) for index, *_ in found] == [mistake["index"] for mistake in errors["worst_mistakes"]]
+    for (index, row, column, true, predicted, confidence), mistake in zip(found, errors["worst_mistakes"], strict=True):
+        assert np.array_equal(part(sheet(page), int(row), int(column)), images(400)[int(index), :, :, 0])
+        assert (html.unescape(true), html.unescape(predicted)) == (NAMES[mistake["label"]], NAMES[mistake["predicted"]])
+        assert float(confidence) == pytest.approx(100 * max(mistake["probabilities"]), abs=0.0501)
+
+
+def test_what_the_script_is_told_of_the_images_is_so(page: str, scores: tuple[np.ndarray, np.ndarray]) -> None:
+    probabilities, labels = scores
+    (content,) = re.findall(r'<script type="application/json" id="digits">(.*?)</script>', page)
+    told = json.loads(content)
+    assert len(told["images"]) > 100
+    for place, (index, label, predicted, percent) in enumerate(told["images"]):
+        assert (label, predicted) == (labels[index], probabilities[index].argmax())
+        assert percent == pytest.approx(100 * probabilities[index].max(), abs=0.0501)
+        assert np.array_equal(part(sheet(page), *divmod(place, told["columns"])), images(400)[index, :, :, 0])
+
+
+def test_mislabelled_images_are_marked_with_what_the_raters_said(
+    page: str, errors: dict[str, Any], mislabelled: Mislabelled
+) -> None:
+    wrong = [mistake["index"] for mistake in errors["worst_mistakes"]]
+    one, other, right = mislabelled.votes
+    assert errors["overall"]["errors"] < 50  # so that all mistakes are shown
+    assert {one, other} <= set(wrong)
+    marked = re.findall(r'<li class="mislabelled">.*?test image (\d+)".*?<small>raters: (.*?)</small>', page)
+    assert {int(index): html.unescape(said) for index, said in marked} == {one: f"{HOSTILE} or 9", other: "neither"}
+    (content,) = re.findall(r'<script type="application/json" id="digits">(.*?)</script>', page)
+    answers = json.loads(content)["raters"]
+    assert answers == {str(one): f"{HOSTILE} or 9", str(other): "neither", str(right): "7"}
+    table = re.findall(r'<tr><th scope="row" data-value="(\d+)".*?class="left">(\d say.*?)</tr>', page)
+    votes = {one: f"2 say {HOSTILE}, 2 say 9, 1 says neither", other: "4 say neither, 1 says 3"}
+    assert {int(index): html.unescape(said) for index, said in table} == votes
+    sentence = f"2 of the {errors['overall']['errors']} mistakes are on images whose label human raters rejected"
+    assert sentence in page
+    assert "the test images have 3 of this kind (&lt;i&gt;somebody)" in page
+
+
+def test_where_nobody_has_asked_nothing_is_said_of_raters(run: Run, scores: tuple[np.ndarray, np.ndarray]) -> None:
+    text = of_one_epoch(run, data_set(scores[1], tuple("0123456789"), None), scores[0])
+    content, _, scripts = text.partition('<script type="application/json"')
+    assert "The most confident mistakes" in content
+    assert "raters" not in content
+    assert '"raters":{}' in scripts
+
+
+def test_the_numbers_are_there(page: str, scores: tuple[np.ndarray, np.ndarray]) -> None:
+    score = evaluation.score(*scores)
+    assert f"{score['error_percent']:.2f} %" in page
+    assert f"{score['ci95'][0]:.2f} – {score['ci95'][1]:.2f} %" in page
+    assert "623,290" in page
+
+
+def test_what_users_supply_is_inert(page: str) -> None:
+    assert HOSTILE not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
+    ours = [run_page.page.script(name) for name in ("confusion.js", "table.js")]
+    assert re.findall(r"<script>(.*?)</script>", page, re.DOTALL) == ours
+    assert page.count("<script") == len(ours) + 1  # and one of numbers, which does not run
+    assert "<b>run" not in page
+    assert "&lt;b&gt;run" in page
+
+
+def test_no_request_leaves_the_page(page: str) -> None:
+    assert re.findall(r"""(?:src|href)=["'](?!data:)""", page) == []
+    assert re.findall(r"url\((?!data:image/png;base64,)", page) == []
+    assert set(re.findall(r"""https?://[^"'\s]+""", page)) == {"http://www.w3.org/2000/svg"}
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', page)
+    scripts = [run_page.page.script(name).encode() for name in ("confusion.js", "table.js")]
+    hashes = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts]
+    assert html.unescape(policy).split("; ") == [
+        "default-src 'none'",
+        "img-src data:",
+        "style-src 'unsafe-inline'",
+        f"script-src 'sha256-{hashes[0]}' 'sha256-{hashes[1]}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+
+
+def test_a_model_without_mistakes_has_a_page(run: Run) -> None:
+    text = of_one_epoch(run, data_set(np.arange(10), tuple("0123456789"), None), np.eye(10, dtype=np.float32))
+    assert "most confident mistakes" not in text
+    assert "Can its confidence be believed?" in text
+    assert {path.name for path in run.figures.iterdir()} == {"learning_curves.svg", "reliability.svg", "timing.svg"}
+
+
+def test_images_that_are_not_square_keep_their_shape(run: Run) -> None:
+    broad = np.zeros((10, 16, 32, 3), np.uint8)
+    data = replace(data_set(np.arange(10), tuple("0123456789"), None), test_images=broad)
+    assert "--height: 0.5;" in of_one_epoch(run, data, np.eye(10, dtype=np.float32))
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 100, 101, 1999])
+def test_the_table_of_epochs_stays_short(epochs: int) -> None:
+    history = [Epoch(epoch, 1e-3, 0.5, 10.0, 0.4, 9.0, 1.5, 100.0) for epoch in range(1, epochs + 1)]
+    best = (epochs + 1) // 2
+    rows = run_page.shown(history, best)
+    assert len(rows) == epochs if epochs <= 100 else len(rows) <= 103
+    assert {rows[0].epoch, rows[-1].epoch} == {1, epochs}
+    assert best in {row.epoch for row in rows}
+    assert [row.epoch for row in rows] == sorted({row.epoch for row in rows})

@@ -1,0 +1,250 @@
+"""A run directory: never shared, never half-written, always readable."""
+
+import contextlib
+import errno
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mnist_exp.errors import EnvironmentFailure, InputError
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run.directory import create_directory, find_runs, is_run, locked_run, read_config
+from mnist_exp.run.history import Epoch
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import read_record, write_status
+
+
+def test_directories_made_in_one_second_are_all_different(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: create_directory(tmp_path / "deep" / "runs", "mlp_s7"), range(24)))
+    assert len(set(made)) == 24
+    assert all(directory.is_dir() and "_mlp_s7" in directory.name for directory in made)
+
+
+def test_a_place_that_cannot_hold_runs_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentFailure, match="cannot be written: Not a directory\nfree space") as caught:
+        create_directory(tmp_path / "file" / "runs", "x")
+    assert caught.value.exit_code == 5
+
+
+def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "status.json"
+    files.write(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(EnvironmentFailure, match="No space left"):
+        files.write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_json_never_holds_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(tmp_path / "x.json", {"loss": float("nan")})
+    assert not (tmp_path / "x.json").exists()
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_history_keeps_every_digit(tmp_path_factory: pytest.TempPathFactory, value: float) -> None:
+    path = tmp_path_factory.mktemp("history") / "history.csv"
+    files.write_table(path, [Epoch(1, value, value, value, None, None, value, value)], Epoch)
+    header, row = path.read_text().splitlines()
+    fields = dict(zip(header.split(","), row.split(","), strict=True))
+    assert float(fields["train_loss"]) == value
+    assert fields["validation_loss"] == ""
+
+
+def test_arrays_are_stored_without_pickle(tmp_path: Path) -> None:
+    files.write_arrays(tmp_path / "x.npz", {"a": np.arange(3)})
+    assert np.load(tmp_path / "x.npz", allow_pickle=False)["a"].tolist() == [0, 1, 2]
+
+
+def summary(**changes: Any) -> dict[str, Any]:
+    score = {"n": 10, "errors": 1, "error_percent": 10.0, "ci95": [1.0, 20.0], "loss": 0.1}
+    return {
+        "schema": 3, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "test": score, "validation": None,
+        "dataset": {"name": "mnist", "sha256": "a", "labels_sha256": "b", "split_sha256": "c",
+                    "train": 1, "validation": 0, "test": 10},
+        "model": {"name": "mlp", "parameters": 1}, "epochs": 1, "best_epoch": None,
+        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "settings": {}, "members": None,
+    } | changes  # fmt: skip
+
+
+def test_present_summary_means_complete(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    write_status(run, "running")
+    assert read_record(tmp_path).status == "running"
+    assert read_record(tmp_path).summary is None
+    write_status(run, "failed", 1, "the cause", "the remedy")
+    record = read_record(tmp_path)
+    assert (record.status, record.cause, record.remedy) == ("failed", "the cause", "the remedy")
+    files.write_json(run.summary, summary())
+    found = read_record(tmp_path).summary
+    assert found is not None
+    assert found.model_dump(mode="json") == summary()
+
+
+def test_a_summary_of_schema_2_is_one_without_members(tmp_path: Path) -> None:
+    write_status(Run(tmp_path), "completed")
+    older = {key: value for key, value in summary(schema=2).items() if key != "members"}
+    files.write_json(Run(tmp_path).summary, older)
+    found = read_record(tmp_path).summary
+    assert found is not None
+    assert found.model_dump(mode="json") == summary()
+
+
+def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    write_status(run, "running")
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
+    files.write_json(run.status, read_json(run.status) | {"pid": int(gone.stdout)})
+    assert read_record(tmp_path).status == "interrupted"
+    assert "mnist-exp resume" in str(read_record(tmp_path).remedy)
+    files.write_json(run.status, read_json(run.status) | {"host": "another machine"})
+    assert read_record(tmp_path).status == "running"
+
+
+def test_a_completed_run_without_its_summary_is_incomplete(tmp_path: Path) -> None:
+    write_status(Run(tmp_path), "completed", 0)
+    assert read_record(tmp_path).status == "incomplete"
+
+
+def test_one_process_at_a_time_holds_a_run(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    write_status(run, "running")
+    with (
+        locked_run(run),
+        pytest.raises(InputError, match=rf"is being written by process {os.getpid()} on "),
+        locked_run(run),
+    ):
+        pass
+    with locked_run(run):
+        assert run.log.exists()
+
+
+def mutations(content: Any) -> list[Any]:
+    """The same with each key removed, and each value replaced by something of another type, in turn."""
+    found = []
+    for key, value in content.items():
+        found.append({name: kept for name, kept in content.items() if name != key})
+        found += [content | {key: other} for other in (None, [], "x", -1, float("nan")) if repr((key, other)) not in ALLOWED]
+        if isinstance(value, dict) and value:
+            found += [content | {key: changed} for changed in mutations(value)]
+    return [*found, content | {"unknown": 1}]
+
+
+# What is no damage: optional values, and words where any word will do.
+ALLOWED = {
+    repr(pair)
+    for pair in [
+        ("validation", None),
+        ("best_epoch", None),
+        ("best_epoch", -1),
+        ("members", None),
+        *((key, "x") for key in ("name", "config_hash", "sha256", "labels_sha256", "split_sha256")),
+        *((key, -1) for key in ("loss", "train_seconds", "wall_seconds", "images_per_second")),
+    ]
+}
+
+
+def test_any_damage_to_a_summary_is_told_not_raised(tmp_path: Path) -> None:
+    damaged = mutations(summary())
+    assert len(damaged) > 100
+    for content in damaged:
+        (tmp_path / "summary.json").write_text(json.dumps(content))
+        record = read_record(tmp_path)
+        assert record.summary is None, content
+        assert record.status == "unreadable"
+        assert str(record.cause).startswith("summary.json: ")
+
+
+def test_a_run_has_a_seed_and_an_ensemble_members(tmp_path: Path) -> None:
+    member = {"run": "../a", "name": "a", "seed": 1, "config_hash": "0"}
+    for seed, members, sound in [
+        (7, None, True),
+        (None, [member, member], True),
+        (7, [member, member], False),
+        (None, None, False),
+        (None, [member], False),
+        (None, [member, member | {"seed": "1"}], False),
+        (None, [member, {}], False),
+    ]:
+        files.write_json(Run(tmp_path).summary, summary(seed=seed, members=members))
+        record = read_record(tmp_path)
+        assert (record.summary is not None) == sound
+        assert sound or str(record.cause).startswith(("summary.json: members", "summary.json: seed")), record.cause
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"{}", b'{"schema": 1}', b"\xff\xfe", b"[" * 100_000, b'{"status": 3}'],
+    ids=lambda content: content[:20].decode(errors="replace"),
+)
+@pytest.mark.parametrize("name", ["summary.json", "status.json"])
+def test_a_half_written_or_foreign_file_is_told_not_raised(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    record = read_record(tmp_path)
+    assert record.summary is None
+    assert record.status == "unreadable"
+    assert record.cause
+
+
+@given(st.binary(max_size=40) | st.text().map(str.encode))
+@example(b"a: &a {b: *a}")
+@example(b"a: 2026-13-45")
+@example(b"[" * 100_000)
+@example(b"- " * 100_000)
+@example(b"[" * 50_000 + b"]" * 50_000)
+@example(b"!!python/object/apply:os.system [ls]")
+def test_any_config_is_a_mapping_or_a_value_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    run = Run(tmp_path_factory.mktemp("run"))
+    run.config.write_bytes(content)
+    with contextlib.suppress(ValueError):  # any other exception fails the test
+        assert isinstance(read_config(run), dict)
+
+
+def test_a_foreign_directory_is_no_run(tmp_path: Path) -> None:
+    assert read_record(tmp_path).status == "no run"
+    assert not is_run(tmp_path)
+
+
+def test_find_looks_into_sweeps_and_lists_what_is_no_run(tmp_path: Path) -> None:
+    for name in ("b_run", "a_sweep/0_x", "a_sweep/1_x"):
+        (tmp_path / name).mkdir(parents=True)
+        write_status(Run(tmp_path / name), "running")
+    (tmp_path / "deep" / "foreign").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "sweep" / "0_x").mkdir(parents=True)
+    write_status(Run(tmp_path / "deep" / "er" / "sweep" / "0_x"), "running")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "README.md").write_text("")
+    found = [str(path.relative_to(tmp_path)) for path in find_runs(tmp_path)]
+    assert found == ["a_sweep/0_x", "a_sweep/1_x", "b_run", "deep/er/sweep/0_x", "foreign"]
+    assert find_runs(tmp_path / "b_run") == [tmp_path / "b_run"]
+    with pytest.raises(InputError, match="no such directory"):
+        find_runs(tmp_path / "nowhere")
+
+
+def test_a_read_only_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: Any, **__: Any) -> None:  # permissions do not stop root, who runs the tests in a container
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(EnvironmentFailure, match="Permission denied\nfree space or mend permissions"):
+        create_directory(tmp_path / "runs", "x")

@@ -1,0 +1,66 @@
+"""Choosing among epochs by their validation error, and reading them while they are written."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_exp.machine import files
+from mnist_exp.run.history import Epoch, best_epoch, out_of_patience, read
+
+
+def history(*errors: float | None) -> list[Epoch]:
+    return [Epoch(number, 0.1, 0.1, 1.0, error, error, 1.0, 1.0) for number, error in enumerate(errors, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"), [([3.0, 2.0, 2.5], 2), ([2.0, 2.0], 1), ([1.0], 1), ([None, None], None), ([], None)]
+)
+def test_the_best_epoch_is_the_first_of_the_lowest(errors: list[float | None], expected: int | None) -> None:
+    assert best_epoch(history(*errors)) == expected
+
+
+@pytest.mark.parametrize(
+    ("errors", "patience", "expected"),
+    [
+        ([3.0, 2.0, 2.5], 1, True),
+        ([3.0, 2.0, 2.5], 2, False),
+        ([3.0, 2.0, 2.5, 2.0], 2, True),
+        ([3.0, 2.0, 2.5, 1.9], 2, False),
+        ([3.0, 2.0, 2.5], None, False),
+        ([None, None], 1, False),
+    ],
+)
+def test_patience_ends_without_a_lower_error(errors: list[float | None], patience: int | None, expected: bool) -> None:
+    assert out_of_patience(history(*errors), patience) == expected
+
+
+@pytest.mark.parametrize("error", [2.5, None])
+def test_what_was_written_is_read(tmp_path: Path, error: float | None) -> None:
+    rows = history(3.0 if error else None, error)
+    files.write_table(tmp_path / "history.csv", rows, Epoch)
+    assert read(tmp_path / "history.csv") == rows
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "3", "3,0.1,0.1,1.0,1.0", "4,0.1,0.1,1,1,1,1,1", "3,0.1,nan,1,1,1,1,1", "3,0.1,,1,1,1,1,1",
+        "3,x,0.1,1,1,1,1,1", "\0",
+        "3,0.1,1e300,1,1,1,1,1",
+    ],
+)  # fmt: skip
+def test_what_stands_before_a_row_that_cannot_be_read_is_kept(tmp_path: Path, last: str) -> None:
+    path = tmp_path / "history.csv"
+    files.write_table(path, history(3.0, 2.0), Epoch)
+    path.write_text(path.read_text() + last)
+    assert read(path) == history(3.0, 2.0)
+
+
+@given(st.binary(max_size=60))
+def test_any_file_is_a_history_if_an_empty_one(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("run") / "history.csv"
+    assert read(path) == []
+    path.write_bytes(content)
+    assert read(path) == []

@@ -1,0 +1,131 @@
+"""Jobs that fail, are lost or are stopped, with a launcher that does as it is told."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pytest
+
+from mnist_exp.config.schema import SweepConfig
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import read_record, write_status
+from mnist_exp.sweep import driver, plan
+from mnist_exp.sweep.display import Plain, duration
+from mnist_exp.sweep.driver import Driver, Planned, Progress
+from mnist_exp.sweep.plan import Sweep
+from tests.conftest import compose
+from tests.unit.made import complete
+from tests.unit.sweep.test_plan import points
+
+Behaviour = Callable[[Run, int], str | None]  # what becomes of a run when it is tried for the nth time
+
+
+class Obedient:
+    """A launcher with room for two, which ends one job at a time in the way that is asked of it."""
+
+    places = 2
+    holds = 2
+    peak_memory = None
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.tried: list[str] = []
+        self.closed = self.recalled = False
+        self._behaviour = behaviour
+        self._runs: list[Run] = []
+
+    def submit(self, jobs: Sequence[Run]) -> None:
+        self._runs += jobs
+        assert len(self._runs) <= self.holds
+
+    def ended(self, seconds: float) -> dict[Run, str | None]:  # noqa: ARG002
+        run = self._runs.pop(0)
+        if self.recalled:
+            return {run: None}
+        self.tried.append(run.directory.name)
+        return {run: self._behaviour(run, self.tried.count(run.directory.name))}
+
+    def recall(self) -> None:
+        self.recalled = True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def conducted(place: Path, behaviour: Behaviour, *overrides: str) -> tuple[Obedient, Progress]:
+    """A sweep over four seeds."""
+    sweep = Sweep(place)
+    jobs, experiments = plan.extended([], points("seed=range(4)"))
+    settings: SweepConfig = compose(*overrides).sweep
+    launcher = Obedient(behaviour)
+    progress = Progress(len(jobs), launcher.places, {})
+    source = Planned([(job, experiments[job.number]) for job in jobs], len(jobs))
+    Driver(sweep, settings, launcher, Plain(sweep)).run(source, progress)
+    assert launcher.closed
+    return launcher, progress
+
+
+def completing(but: Iterable[str] = ()) -> Behaviour:
+    """Every run completes but those."""
+
+    def behave(run: Run, _: int) -> str | None:
+        if run.directory.name in but:
+            write_status(run, "failed", 1, "it was told to", "tell it otherwise")
+        else:
+            complete(run)
+        return None
+
+    return behave
+
+
+def test_every_job_is_trained_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    launcher, progress = conducted(tmp_path, completing())
+    assert launcher.tried == ["001_mlp_s0", "002_mlp_s1", "003_mlp_s2", "004_mlp_s3"]
+    assert progress.states == dict.fromkeys(range(1, 5), "completed")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.rpartition("; ")[0].rpartition("; ")[2] for line in lines[:3]] == [f"{n} of 4 done" for n in (1, 2, 3)]
+    assert lines[3].endswith("4 of 4 done")
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_failed_job_is_tried_again_so_often(retries: int, tmp_path: Path) -> None:
+    launcher, progress = conducted(tmp_path, completing({"002_mlp_s1"}), f"sweep.retries={retries}")
+    assert launcher.tried.count("002_mlp_s1") == 1 + retries
+    assert progress.states == {1: "completed", 2: "failed", 3: "completed", 4: "completed"}
+
+
+def test_a_failure_stops_what_waits_if_asked(tmp_path: Path) -> None:
+    launcher, progress = conducted(tmp_path, completing({"001_mlp_s0"}), "sweep.on_failure=stop")
+    assert launcher.tried == ["001_mlp_s0"]
+    assert progress.states == {1: "failed"}
+    assert progress.running == {}
+
+
+def test_a_lost_job_is_handed_out_again_but_not_for_ever(tmp_path: Path) -> None:
+    def behave(run: Run, tries: int) -> str | None:
+        if run.directory.name == "001_mlp_s0" or (run.directory.name == "003_mlp_s2" and tries < 3):
+            return "its machine went away"
+        complete(run)
+        return None
+
+    launcher, progress = conducted(tmp_path, behave)
+    assert launcher.tried.count("001_mlp_s0") == 1 + driver.MOST_LOSSES
+    assert launcher.tried.count("003_mlp_s2") == 3
+    assert progress.states == {1: "failed", 2: "completed", 3: "completed", 4: "completed"}
+    assert read_record(tmp_path / "001_mlp_s0").cause == "its machine went away"
+
+
+def test_a_job_that_diverged_is_not_tried_again(tmp_path: Path) -> None:
+    def behave(run: Run, _: int) -> str | None:
+        write_status(run, "diverged", 4, "loss is NaN", "lower the learning rate")
+        return None
+
+    launcher, progress = conducted(tmp_path, behave, "sweep.retries=5")
+    assert len(launcher.tried) == 4
+    assert set(progress.states.values()) == {"failed"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3540, "59 min"), (3600, "1 h 00 min"), (11_100, "3 h 05 min")],
+)
+def test_times_are_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

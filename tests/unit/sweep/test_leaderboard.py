@@ -1,0 +1,53 @@
+"""What a sweep came to, in three formats."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from mnist_exp import comparison
+from mnist_exp.comparison.board import compare
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import write_status
+from mnist_exp.sweep import leaderboard
+from mnist_exp.sweep.plan import Sweep
+from tests.unit.made import finished
+
+
+def written(place: Path) -> Sweep:
+    sweep = Sweep(place)
+    leaderboard.write(sweep, compare(comparison.gather([place])))
+    return sweep
+
+
+def test_configurations_over_their_seeds_best_validation_first(tmp_path: Path) -> None:
+    for seed in range(3):
+        finished(tmp_path / f"a{seed}", 180 + seed, f"seed={seed}", validation_errors=150)
+        finished(tmp_path / f"b{seed}", 200, f"seed={seed}", "optimizer.learning_rate=0.01", validation_errors=100 + seed)
+    (tmp_path / "c").mkdir()
+    write_status(Run(tmp_path / "c"), "failed", 1, "=cmd()", "mend it")
+    sweep = written(tmp_path)
+    board = json.loads(sweep.leaderboard.read_text())
+    assert (board["sweep"], board["ranked_by"]) == (tmp_path.name, "validation.error_percent")
+    best, other = board["configurations"]
+    assert (best["rank"], best["settings"], best["n"], best["validation"]["best"]) == (
+        1,
+        {"optimizer.learning_rate": 0.01},
+        3,
+        1,
+    )
+    assert best["validation"]["mean"] == pytest.approx(1.01)
+    assert (other["test"]["mean"], sorted(other["seeds"])) == (pytest.approx(1.81), [0, 1, 2])
+    assert [(one["reason"], one["runs"][0]["cause"]) for one in board["not_ranked"]] == [("failed", "=cmd()")]
+    with sweep.leaderboard.with_suffix(".csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["optimizer.learning_rate"] for row in rows] == ["0.01", "0.001"]
+    assert float(rows[0]["validation_low"]) == pytest.approx(best["validation"]["ci95"][0])
+    assert sweep.leaderboard.with_suffix(".md").read_text().splitlines()[2].startswith("| 1 | mlp | 3 | 1.01 ± 0.01 |")
+
+
+def test_a_sweep_without_a_result_has_a_leaderboard_too(tmp_path: Path) -> None:
+    sweep = written(tmp_path)
+    assert json.loads(sweep.leaderboard.read_text())["configurations"] == []
+    assert sweep.leaderboard.with_suffix(".csv").read_text() == "rank\n"

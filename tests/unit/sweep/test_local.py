@@ -1,0 +1,54 @@
+"""How this machine is divided among processes."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mnist_exp.config.execution import JoblibLauncherConfig
+from mnist_exp.machine import devices
+from mnist_exp.sweep.launchers import local
+from tests.conftest import compose
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Eight cores, no GPU, memory for a hundred processes."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(devices, "gpu_count", lambda: 0)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    memory = tmp_path / "meminfo"
+    memory.write_text("MemTotal: 1 kB\nMemAvailable: 125000000 kB\n")
+    monkeypatch.setattr(local, "MEMORY", memory)
+    return memory
+
+
+def workers(n_jobs: int | None, *overrides: str) -> list[tuple[set[int], str]]:
+    """The cores and the GPU of each process."""
+    launcher = local.build(JoblibLauncherConfig(name="joblib", n_jobs=n_jobs), compose(*overrides))
+    return [(set(worker._cores), worker._environment.get("CUDA_VISIBLE_DEVICES", "")) for worker in launcher._workers]
+
+
+@pytest.mark.usefixtures("machine")
+def test_cores_are_divided_evenly() -> None:
+    assert [cores for cores, _ in workers(None)] == [{core} for core in range(8)]
+    assert [cores for cores, _ in workers(3)] == [{0, 1}, {2, 3}, {4, 5}]  # all compute alike
+    assert [len(cores) for cores, _ in workers(16)] == [1] * 16
+
+
+def test_memory_limits_the_processes_unless_their_number_is_given(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.write_text("MemAvailable: 3000000 kB\n")
+    assert len(workers(None)) == 2
+    assert "memory for 2 of 8 processes" in capsys.readouterr().err
+    assert len(workers(8)) == 8
+
+
+@pytest.mark.usefixtures("machine")
+def test_gpus_are_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "gpu_count", lambda: 2)
+    assert [gpu for _, gpu in workers(None)] == ["0", "1"]
+    assert [gpu for _, gpu in workers(None, "sweep.jobs_per_gpu=2")] == ["0", "0", "1", "1"]
+    assert [gpu for _, gpu in workers(3)] == ["0", "1", "0"]
+    assert {gpu for _, gpu in workers(None, "device=cpu")} == {""}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    assert [gpu for _, gpu in workers(None)] == ["GPU-a", "GPU-b"]

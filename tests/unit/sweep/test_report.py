@@ -1,0 +1,274 @@
+"""The report of a sweep without a browser: complete, self-contained, inert, whatever became of the jobs."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from mnist_exp import comparison
+from mnist_exp.comparison.board import compare
+from mnist_exp.machine import files
+from mnist_exp.report import trials, vega
+from mnist_exp.report.encodings import UNFINISHED
+from mnist_exp.run.history import Epoch
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import Status, write_status
+from mnist_exp.sweep import report, search, study
+from mnist_exp.sweep.plan import Job, Plan, Sweep
+from tests.unit.made import finished, settled
+
+HOSTILE = "</script><script>alert(1)</script><!--"
+
+pytestmark = pytest.mark.usefixtures("library")
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    directory = tmp_path / "sweep"
+    directory.mkdir()
+    return Sweep(directory)
+
+
+def completed(sweep: Sweep, number: int, errors: int, *overrides: str, epochs: int = 3, validation: bool = True) -> Path:
+    """A run with a result; its validation error falls to `errors` of 10,000."""
+    directory = finished(
+        sweep.directory / f"{number:03d}_mlp", errors, *overrides, validation_errors=errors if validation else None
+    )
+    learnt(directory, [errors / 100 + epochs - epoch for epoch in range(1, epochs + 1)] if validation else [None] * epochs)
+    (directory / "report.html").touch()
+    return directory
+
+
+def ended(sweep: Sweep, number: int, status: Status, cause: str) -> Path:
+    """A run without a result."""
+    directory = sweep.directory / f"{number:03d}_mlp"
+    directory.mkdir()
+    write_status(Run(directory), status, 1, cause)
+    learnt(directory, [50.0, 40.0])
+    Run(directory).log.touch()
+    return directory
+
+
+def learnt(directory: Path, errors: list[Any]) -> None:
+    rows = [Epoch(epoch, 0.001, 0.5, 9.0, error, error, 1.0, 1000.0) for epoch, error in enumerate(errors, 1)]
+    files.write_table(Run(directory).history, rows, Epoch)
+
+
+def plan_of(sweep: Sweep, *overrides: str) -> Plan:
+    """The plan of the jobs that are there."""
+    jobs = [
+        Job(number=number, directory=path.name, overrides=(f"seed={number}",), config_hash="0", seed=number)
+        for number, path in enumerate(sorted(path for path in sweep.directory.iterdir() if path.is_dir()), 1)
+    ]
+    texts = {"created": "then", "version": "0", "config_dir": None, "config_name": None}
+    return Plan(layout=1, overrides=overrides, extensions=(), jobs=tuple(jobs), **texts)  # type: ignore[arg-type]
+
+
+def written(sweep: Sweep, *overrides: str, total: int | None = None) -> str:
+    known = plan_of(sweep, *overrides)
+    rows = comparison.gather([sweep.directory]) if known.jobs else []
+    report.write(sweep, known, rows, compare(rows), total or len(known.jobs))
+    return sweep.report.read_text()
+
+
+def embedded(page: str) -> dict[str, Any]:
+    """What the charts are made from."""
+    (text,) = re.findall(r'<script type="application/json" id="charts">(.*?)</script>', page, re.DOTALL)
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def texts(page: str) -> str:
+    return html.unescape(re.sub(r"<[^>]+>", " ", page)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_a_row_for_each_configuration_with_links_to_its_runs(sweep: Sweep) -> None:
+    for number, (errors, rate, seed) in enumerate(
+        ((300, "1e-3", 1), (340, "1e-3", 2), (200, "1e-2", 1), (220, "1e-2", 2)), 1
+    ):
+        completed(sweep, number, errors, f"optimizer.learning_rate={rate}", f"seed={seed}")
+    page = written(sweep, "optimizer.learning_rate=1e-3,1e-2", "seed=1,2")
+    first, second = re.findall(r'<tr><th scope="row".*?</tr>', page, re.DOTALL)
+    assert re.search(r"1\s+mlp\s+2\s+2.10 ± 0.14\s+0.83 – 3.37\s+2.00\s+2.10 ± 0.14", texts(first))
+    assert re.search(r"2\s+mlp\s+2\s+3.20 ± 0.28", texts(second))
+    assert re.findall(r'href="([^"]+)">(\d)', first) == [("003_mlp/report.html", "1"), ("004_mlp/report.html", "2")]
+    assert "mnist-exp -m optimizer.learning_rate=1e-3,1e-2 seed=1,2" in texts(page)
+    assert "optimizer.<wbr>learning_rate</th>" in page
+    charts = embedded(page)["charts"]
+    assert set(charts) == {"learning_curves", "intervals", "parallel"}  # all have the same size, and took the same time
+    assert [row["of"] for row in embedded(page)["data"]["runs"]] == ["2 · learning_rate=0.001"] * 2 + [
+        "1 · learning_rate=0.01"
+    ] * 2
+
+
+def test_what_has_no_result_is_counted_shown_and_explained(sweep: Sweep) -> None:
+    completed(sweep, 1, 300)
+    ended(sweep, 2, "failed", f"out of memory {HOSTILE}")
+    ended(sweep, 3, "pruned", "is behind")
+    ended(sweep, 4, "interrupted", "by the user")
+    page = written(sweep, total=6)
+    for told in ("1 of 6 completed", "1 pruned", "1 failed", "3 left"):
+        assert told in " ".join(texts(page).split())
+    rows = re.findall(r'<tr><th scope="row.*?</tr>', page.split('id="apart"')[1], re.DOTALL)
+    failed, pruned, interrupted = rows
+    assert "out of memory &lt;/script&gt;" in failed
+    assert 'href="002_mlp/train.log"' in failed
+    assert "is behind" in pruned
+    assert "by the user" in interrupted
+    assert sorted(row["of"] for row in embedded(page)["data"]["runs"]) == ["1 · mlp", *[UNFINISHED] * 3]
+
+
+def test_what_users_supply_is_inert(sweep: Sweep) -> None:
+    for number, rate in enumerate(("1e-3", "1e-2"), 1):
+        directory = completed(sweep, number, 100 * number, f"optimizer.learning_rate={rate}")
+        settled(directory, **{"optimizer.name": f"{HOSTILE}{number}"})
+        summary = json.loads((directory / "summary.json").read_text())
+        files.write_json(directory / "summary.json", summary | {"name": HOSTILE})
+    page = written(sweep, f"name={HOSTILE}")
+    assert "<script>alert" not in page
+    assert page.count("</script") == page.count("<script") == 4
+    assert page.count("&lt;/script&gt;") >= 6
+    assert "<!--" not in page
+    labels = [row["label"] for row in embedded(page)["data"]["configurations"]]
+    assert labels == [f"{rank} · {HOSTILE}{rank}" for rank in (1, 2)]
+
+
+def test_only_the_scripts_of_the_page_run_and_nothing_is_fetched(sweep: Sweep) -> None:
+    completed(sweep, 1, 300)
+    page = written(sweep)
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    allowed = set(re.findall(r"'sha256-([^']+)'", html.unescape(policy)))
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert len(scripts) == 3
+    assert {base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts} == allowed
+    assert html.unescape(policy).startswith("default-src 'none';")
+    assert "unsafe-eval" not in policy
+    assert "script-src 'unsafe-inline'" not in policy
+    assert re.findall(r"""(?:src|href)=["'](?!data:|#|\d{3}_mlp/)""", page) == []
+    assert "url(" not in page
+
+
+def test_a_sweep_of_which_nothing_came_has_a_page(sweep: Sweep) -> None:
+    page = written(sweep, total=3)
+    assert "Nothing has a result." in page
+    assert "<svg" not in page
+    assert embedded(page)["charts"] == {}
+
+
+def test_without_validation_images_the_test_error_ranks_and_that_is_said(sweep: Sweep) -> None:
+    completed(sweep, 1, 300, "optimizer.learning_rate=1e-3", validation=False)
+    completed(sweep, 2, 200, "optimizer.learning_rate=1e-2", validation=False)
+    page = written(sweep)
+    assert "has chosen on the test images" in page
+    assert "validation error" not in texts(page)
+    assert set(embedded(page)["charts"]) == {"intervals", "parallel"}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "epoch\n1\n", "epoch,validation_error_percent\nx,y\n", "\0", "epoch,validation_error_percent\n1,nan\n"]
+)
+def test_a_history_that_cannot_be_read_has_no_curve(sweep: Sweep, content: str) -> None:
+    directory = completed(sweep, 1, 300)
+    (directory / "history.csv").write_text(content)
+    assert "learning_curves" not in embedded(written(sweep))["charts"]
+
+
+@pytest.mark.parametrize(("last", "ticks"), [(1, [1]), (3, [1, 2, 3]), (10, [2, 4, 6, 8, 10]), (100, [20, 40, 60, 80, 100])])
+def test_epochs_are_counted_in_whole_numbers(sweep: Sweep, last: int, ticks: list[int]) -> None:
+    completed(sweep, 1, 300, epochs=last)
+    spec = embedded(written(sweep))["charts"]["learning_curves"]["spec"]
+    assert spec["encoding"]["x"]["axis"]["values"] == ticks
+
+
+def test_many_long_curves_are_thinned(sweep: Sweep) -> None:
+    for number in range(1, 4):
+        completed(sweep, number, 300, f"seed={number}", epochs=1000)
+    (row, *_) = rows = embedded(written(sweep))["data"]["runs"]
+    assert all(100 < len(row["epoch"]) == len(row["error"]) <= 200 for row in rows)
+    assert (row["epoch"][0], row["epoch"][-1]) == (1, 1000)
+
+
+def searched(sweep: Sweep, values: list[list[float]], objectives: list[str]) -> None:
+    """A journal as a search leaves it, its jobs in the order of its trials."""
+    storage = JournalStorage(JournalFileBackend(str(sweep.study)))
+    made = optuna.create_study(storage=storage, study_name=search.NAME, directions=["minimize"] * len(objectives))
+    made.set_user_attr(search.SPACE, {"objectives": objectives})
+    drawn_from = {
+        "optimizer.learning_rate": FloatDistribution(1e-4, 1e-1, log=True),
+        "model.units": CategoricalDistribution(["[8]", HOSTILE]),
+    }
+    for number, value in enumerate(values, 1):
+        parameters = {"optimizer.learning_rate": 10 ** -(1 + number % 3), "model.units": ["[8]", HOSTILE][number % 2]}
+        trial = optuna.trial.create_trial(
+            params=parameters, distributions=drawn_from, values=value, user_attrs={search.JOB: number}
+        )
+        made.add_trial(trial)
+    made.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED))
+
+
+def test_a_search_is_told_trial_by_trial(sweep: Sweep) -> None:
+    for number in range(1, 6):
+        completed(sweep, number, 100 * number, f"optimizer.learning_rate={number}e-3")
+    searched(sweep, [[5.0], [3.0], [4.0], [2.0], [6.0]], ["validation.error_percent"])
+    page = written(sweep)
+    content = embedded(page)
+    assert set(content["charts"]) >= {"history0", "importance0", "slice0", "slice1"}
+    assert [row["best0"] for row in content["data"]["trials"]] == [5, 3, 3, 2, 2]
+    assert [row["run"] for row in content["data"]["trials"]] == [f"{number:03d}_mlp" for number in range(1, 6)]
+    assert sum(row["share"] for row in content["data"]["importances0"]) == pytest.approx(1, abs=1e-3)
+    assert "0.0001 to 0.1, logarithmic" in page
+    assert "6 trials as a table" in page
+    assert "<script>alert" not in page
+
+
+def test_the_front_of_several_objectives(sweep: Sweep) -> None:
+    searched(sweep, [[5.0, 10], [3.0, 20], [4.0, 30], [2.0, 40]], ["validation.error_percent", "model.parameters"])
+    found = study.read(sweep, plan_of(sweep), {})
+    assert found is not None
+    assert [trial.front for trial in found.trials] == [True, True, False, True, False]
+    drawn = {chart.name: chart for chart in trials.charts(found, [])}
+    assert {"front01", "history0", "history1"} <= set(drawn)
+    assert "importance1" not in drawn  # parameters are counted, and nothing is to be learnt of them
+    tables = trials.tables(found, [])
+    assert all(vega.still(chart, tables).startswith("<svg") for chart in drawn.values())
+
+
+@pytest.mark.parametrize("values", [[], [[1.0], [2.0], [3.0]], [[1.0]] * 6])
+def test_nothing_is_said_of_what_mattered_where_nothing_can_be(sweep: Sweep, values: list[list[float]]) -> None:
+    searched(sweep, values, ["validation.error_percent"])
+    found = study.read(sweep, plan_of(sweep), {})
+    assert found is not None
+    assert list(found.importances) == [{}]
+    assert bool(list(trials.charts(found, []))) == bool(values)
+
+
+@pytest.mark.parametrize("content", [b"", b"not JSON\n", b'{"op_code": 99}\n', b'{"op_code": 0}\n', b"\xff\n"])
+def test_a_journal_that_cannot_be_read_is_left_out(sweep: Sweep, content: bytes) -> None:
+    completed(sweep, 1, 300)
+    sweep.study.write_bytes(content)
+    assert "search with Optuna" not in written(sweep)
+
+
+def test_the_library_is_kept_and_made_anew_if_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert vega.bundle() == "let vega = 'é';"
+    (kept,) = (tmp_path / "cache" / "mnist-exp").iterdir()
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda: "new")
+    assert vega.bundle() == "let vega = 'é';"
+    kept.write_text(kept.read_text()[:-1])
+    assert vega.bundle() == "new"
+    assert vega.bundle() == "new"
+
+
+def test_without_a_place_for_it_the_library_is_made_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert vega.bundle() == "let vega = 'é';"

@@ -1,0 +1,71 @@
+"""Pictures made of characters."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.terminal.characters import BRAILLE, curve, half_blocks
+
+
+def test_half_blocks_draw_two_pixels_a_character(digits: Dataset) -> None:
+    text = half_blocks(digits.train_images[:3], ["5", "0", "4"], width=60)
+    lines = text.plain.splitlines()
+    assert lines[0].split() == ["5", "0"]
+    assert len(lines) == 2 * (1 + 14)
+    assert lines[1].count("▀") == 2 * 28
+    colors = {span.style.color.triplet for span in text.spans}  # type: ignore[union-attr]
+    assert (255, 255, 255) in colors
+    assert len(colors) > 50
+
+
+def test_half_blocks_keep_colours_and_cut_titles_off() -> None:
+    red = np.zeros((1, 2, 4, 3), np.uint8)
+    red[..., 0] = 200
+    text = half_blocks(red, ["\x1b[31m7: 2 | 1"], width=80)
+    assert text.plain == "�[31 \n▀▀▀▀ \n"
+    assert {span.style.color.triplet for span in text.spans} == {(200, 0, 0)}  # type: ignore[union-attr]
+
+
+def dots(rows: list[str]) -> np.ndarray:
+    """What is drawn, bool (4 * height, 2 * width)."""
+    codes = np.array([[ord(character) - BRAILLE if character != " " else 0 for character in row] for row in rows])
+    bits = [[0, 3], [1, 4], [2, 5], [6, 7]]
+    return np.block(
+        [[np.array([[bool(code >> bit & 1) for bit in pair] for pair in bits]) for code in row] for row in codes]
+    )
+
+
+def test_a_falling_curve_falls_over_the_whole_width() -> None:
+    rows = curve(np.array([4.0, 3.0, 2.0, 1.0]), 4, (1.0, 4.0), 8, 4)
+    assert [len(row) for row in rows] == [8] * 4
+    assert np.array_equal(dots(rows), np.eye(16, dtype=bool))
+
+
+def test_curves_of_one_length_have_their_values_at_the_same_places() -> None:
+    whole, half = (dots(curve(np.linspace(4, 1, n), 10, (1.0, 4.0), 9, 3)) for n in (10, 5))
+    assert whole[:, -1].any()
+    assert not half[:, 9:].any()
+    assert np.flatnonzero(half.any(axis=0)).tolist() == list(range(8))
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, 1.0]])
+def test_what_does_not_change_is_in_the_middle(values: list[float]) -> None:
+    assert np.flatnonzero(dots(curve(np.array(values), 2, (1.0, 1.0), 4, 3)).any(axis=1)).tolist() == [6]
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=80),
+    st.integers(0, 40), st.integers(1, 30), st.integers(1, 6),
+)  # fmt: skip
+def test_a_curve_is_one_line_without_gaps(values: list[float], more: int, width: int, height: int) -> None:
+    drawn = dots(curve(np.array(values), len(values) + more, (min(values), max(values)), width, height))
+    used = np.flatnonzero(drawn.any(axis=0))
+    assert used.tolist() == list(range(used[-1] + 1))
+    before = np.flatnonzero(drawn[:, 0])
+    for column in used:
+        levels = np.flatnonzero(drawn[:, column])
+        assert levels.tolist() == list(range(levels[0], levels[-1] + 1))
+        assert np.abs(levels[:, np.newaxis] - before).min() <= 1
+        before = levels

@@ -1,0 +1,456 @@
+"""Trackers without a tracker: what is told, when, and that nothing a tracker does harms what is told of."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mnist_exp import cli, tracking
+from mnist_exp.commands import sweep as sweeps
+from mnist_exp.config import composition
+from mnist_exp.config.schema import MlflowTrackerConfig
+from mnist_exp.errors import ConfigError, EnvironmentFailure, InputError, IntegrityError
+from mnist_exp.machine import files
+from mnist_exp.run.directory import find_runs
+from mnist_exp.run.names import Run
+from mnist_exp.run.status import now, write_status
+from mnist_exp.sweep import plan
+from mnist_exp.sweep.plan import Sweep
+from mnist_exp.tracking import account, follower, following
+from mnist_exp.tracking.account import Account, Identity
+from mnist_exp.tracking.uploads import Uploads
+from tests.conftest import compose
+from tests.unit.made import complete, finished
+from tests.unit.test_cli import modules_of
+
+HEAD = (
+    "epoch,learning_rate,train_loss,train_error_percent,validation_loss,validation_error_percent,seconds,images_per_second\n"
+)
+HOSTILE = "<script>alert(1)<script>[red]\x1b[31m"
+URI = "tracker.tracking_uri=http://127.0.0.1:1"
+
+
+def rows(count: int) -> str:
+    return HEAD + "".join(f"{number},0.001,{1 / number},50.0,,,2.0,1000.0\n" for number in range(1, count + 1))
+
+
+def begun(directory: Path, *overrides: str, epochs: int = 1) -> Run:
+    """A run that this process trains."""
+    directory.mkdir(parents=True)
+    run = Run(directory)
+    run.config.write_text(yaml.safe_dump(compose(*overrides).model_dump(mode="json"), sort_keys=False))
+    run.history.write_text(rows(epochs))
+    files.write_json(run.environment, {"started": "2026-11-22T07:35:03+00:00", "git": {"commit": "c" * 40}})
+    write_status(run, "running")
+    return run
+
+
+class Fake:
+    """A tracker that remembers what it was told, and may be down."""
+
+    target = "fake"
+
+    def __init__(self) -> None:
+        self.told: list[Account] = []
+        self.begun: list[tuple[str, Identity | None]] = []
+        self.closed = 0
+        self.down = False
+        self.address = "here"
+
+    def begin(self, told: Account, parent: Identity | None) -> "Fake":
+        self._answer()
+        self.begun.append((told.identity.id, parent))
+        return self
+
+    def send(self, told: Account) -> None:
+        self._answer()
+        self.told.append(told)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def sweep(self, told: Account) -> str:
+        self.send(told)
+        return "the sweep"
+
+    def _answer(self) -> None:
+        if self.down:
+            raise EnvironmentFailure("fake: Connection refused", "start it")
+
+
+@pytest.mark.parametrize("uri", ["http://me:secret@host", "https://secret@host:5000/path", "http://me:sec ret@host"])
+def test_a_secret_in_the_address_is_refused_and_not_repeated(uri: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose("tracker=mlflow", f"tracker.tracking_uri='{uri}'")
+    (problem,) = caught.value.problems
+    assert "MLFLOW_TRACKING_PASSWORD" in problem.remedy
+    assert "secret" not in str(caught.value)
+    assert "sec ret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["ftp://host", "host:5000", "http://host?token=x", "http://a b", "", "http://host/$HOME"])
+def test_what_is_no_servers_address_is_refused(uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"tracker\.tracking_uri=.*not allowed"):
+        compose("tracker=mlflow", f"tracker.tracking_uri='{uri}'")
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:5000", "https://mlflow.example.org/team", "http://[::1]:5000/"])
+def test_servers_addresses(uri: str) -> None:
+    tracker = compose("tracker=mlflow", f"tracker.tracking_uri='{uri}'").tracker
+    assert isinstance(tracker, MlflowTrackerConfig)
+    assert tracker.tracking_uri == uri
+
+
+def test_the_tracker_makes_no_other_experiment() -> None:
+    assert sweeps._is_how("tracker=mlflow")
+    assert sweeps._is_how("tracker.timeout=5")
+    with pytest.raises(ConfigError, match="makes no other experiment"):
+        composition.points(composition.parse_arguments(["-m", "tracker=none,mlflow"]))
+
+
+@pytest.mark.parametrize("experiment", ["digits", "two words", "a='b' \"c\" [red]", "<script>"])
+def test_what_to_type_for_a_tracker_means_the_tracker(experiment: str) -> None:
+    tracker = MlflowTrackerConfig(name="mlflow", tracking_uri="http://host:1", experiment=experiment, timeout=30)
+    typed = shlex.split(following.overrides(tracker))
+    assert compose(*typed).tracker == tracker
+    assert not any(line.startswith("tracker.timeout") for line in typed)  # which is as shipped
+
+
+def test_what_is_told_of_a_run(tmp_path: Path) -> None:
+    run = Run(finished(tmp_path / "a", 123, "model.units=[16,8]", "tracker=mlflow", validation_errors=250))
+    run.history.write_text(rows(2))
+    files.write_json(run.environment, {"started": "2026-11-22T07:35:03+00:00", "git": {"commit": "c" * 40}})
+    files.write_json(run.errors, {"calibration": {"ece": 0.25}})
+    told = account.of_run(run)
+    assert (told.identity.name, told.status) == ("a", "completed")
+    assert told.parameters["model.units"] == [16, 8]
+    assert not any(key.startswith("tracker") for key in told.parameters)
+    assert told.tags["git_commit"] == "c" * 40
+    assert (told.tags["seed"], told.tags["status"], told.tags["dataset_sha256"]) == ("7", "completed", "a")
+    assert len(told.tags["config_hash"]) == 16
+    assert [(row.epoch, row.time - told.identity.started) for row in told.epochs] == [(1, 2.0), (2, 4.0)]
+    assert told.epochs[1].metrics["train_loss"] == 0.5
+    assert "validation_loss" not in told.epochs[0].metrics
+    assert told.results["test.error_percent"] == 1.23
+    assert told.results["validation.error_percent"] == 2.5
+    assert (told.results["test.ece"], told.results["model.parameters"]) == (0.25, 1000)
+    assert told.ended is not None
+    assert [path.name for path in told.files] == ["config.yaml", "history.csv", "errors.json", "summary.json"]
+    assert account.of_run(run).identity == told.identity  # once and for all
+
+
+def test_a_link_is_not_followed_to_files_of_whoever_uploads(tmp_path: Path) -> None:
+    run = begun(tmp_path / "a")
+    (tmp_path / "secret").write_text("s")
+    run.report.symlink_to(tmp_path / "secret")
+    run.model.symlink_to("config.yaml")
+    assert [path.name for path in account.of_run(run).files] == ["config.yaml", "history.csv"]
+
+
+@pytest.mark.parametrize(
+    "history", ["epoch\nx\n", HEAD + "1,a,b,c,,,d,e\n", HEAD + "1\n", HEAD + "1,1,1,1,1,1,1,1,1\n", "\xff"]
+)
+def test_a_damaged_history_is_told_as_such(tmp_path: Path, history: str) -> None:
+    run = begun(tmp_path / "a")
+    run.history.write_text(history, encoding="latin-1")
+    with pytest.raises(IntegrityError, match=r"history\.csv"):
+        account.of_run(run)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"id": "x", "uploaded": {}}', '{"id": "%s", "uploaded": 1}' % ("a" * 32)])
+def test_a_foreign_tracking_json_is_refused(tmp_path: Path, content: str) -> None:
+    run = begun(tmp_path / "a")
+    run.tracking.write_text(content)
+    with pytest.raises(IntegrityError, match="remove it"):
+        account.of_run(run)
+
+
+def test_a_run_is_sent_as_often_as_there_is_something_new(tmp_path: Path) -> None:
+    fake, run = Fake(), begun(tmp_path / "a")
+    with Uploads(fake) as uploads:
+        assert uploads.is_due(run)
+        assert uploads.send(run) == "here"
+        assert not uploads.is_due(run)
+        run.history.write_text(rows(2))
+        assert uploads.is_due(run)
+        uploads.send(run)
+        complete(run)
+        assert uploads.is_due(run)
+        uploads.send(run)
+        assert not uploads.is_due(run)
+        assert fake.closed == 1
+    assert [len(told.epochs) for told in fake.told] == [1, 2, 2]
+    assert [told.ended is None for told in fake.told] == [True, True, False]
+    assert len(fake.begun) == 1
+    with Uploads(fake) as uploads:
+        assert not uploads.is_due(run)  # it has its receipt
+        uploads.send(run)  # but who asks for it is not refused
+    with Uploads(other := Fake()) as uploads:
+        other.target = "another"
+        assert uploads.is_due(run)
+
+
+def test_a_resumed_run_is_the_same_to_the_tracker(tmp_path: Path) -> None:
+    fake, run = Fake(), begun(tmp_path / "a")
+    for status in ("interrupted", "running", "completed"):
+        write_status(run, status)  # type: ignore[arg-type]
+        if status == "completed":
+            complete(run)
+        with Uploads(fake) as uploads:
+            assert uploads.is_due(run)
+            uploads.send(run)
+    assert [told.status for told in fake.told] == ["interrupted", "running", "completed"]
+    assert len({identity for identity, _ in fake.begun}) == 1
+
+
+def test_a_run_that_waits_is_not_told_of(tmp_path: Path) -> None:
+    run = begun(tmp_path / "a")
+    write_status(run, "waiting")
+    with Uploads(Fake()) as uploads:
+        assert not uploads.is_due(run)
+
+
+def test_two_do_not_tell_of_one_run(tmp_path: Path) -> None:
+    run = begun(tmp_path / "a")
+    with Uploads(Fake()) as first, Uploads(Fake()) as second:
+        first.send(run)
+        with pytest.raises(InputError, match="another process"):
+            second.send(run)
+        first.let_go()
+        second.send(run)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    """Two jobs: one completed, one in training."""
+    jobs, _ = plan.extended([], composition.points(composition.parse_arguments(["-m", "seed=1,2"])))
+    made = Sweep(tmp_path / "sweep")
+    finished(made.run(jobs[0]).directory, 100, "seed=1")
+    begun(made.run(jobs[1]).directory, "seed=2")
+    content = {"layout": 1, "created": now(), "version": "0", "config_dir": None, "config_name": None, "extensions": ()}
+    plan.write(made, plan.Plan(**content, overrides=("seed=1,2",), jobs=tuple(jobs)))
+    return made
+
+
+def test_the_jobs_of_a_sweep_have_one_parent(sweep: Sweep) -> None:
+    fake = Fake()
+    with Uploads(fake) as uploads:
+        for directory in find_runs(sweep.directory):
+            uploads.send(Run(directory))
+        assert uploads.send_sweep(sweep) == "the sweep"
+    (first, second) = [parent for _, parent in fake.begun]
+    assert first == second == fake.told[-1].identity
+    assert first is not None
+    assert first.name == "sweep"
+    assert fake.told[-1].status == "running"
+    assert [path.name for path in fake.told[-1].files] == ["sweep.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("failed", "failed"), ("diverged", "failed"), ("pruned", "completed"), ("interrupted",) * 2]
+)
+def test_how_a_sweep_stands(sweep: Sweep, status: str, expected: str) -> None:
+    write_status(Run(sweep.directory / "002_mlp_s2"), status)  # type: ignore[arg-type]
+    assert account.of_sweep(sweep).status == expected
+
+
+def test_following_a_sweep_passes_over_what_cannot_be_told(sweep: Sweep) -> None:
+    fake, told, ended = Fake(), [], threading.Event()
+    (sweep.directory / "001_mlp_s1" / "config.yaml").write_text("[")
+    ended.set()
+    with Uploads(fake) as uploads:
+        assert follower.follow(sweep.directory, uploads, ended, told.append) == 0
+    assert [next(iter(reply)) for reply in told] == ["failed", "sent", "sent"]
+    assert "config.yaml" in told[0]["failed"]
+    assert [each.identity.name for each in fake.told] == ["002_mlp_s2", "sweep"]
+
+
+def test_a_tracker_that_comes_back_is_told_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "AGAIN_SECONDS", 0.0)
+    fake, told, ended = Fake(), [], threading.Event()
+    run = begun(tmp_path / "a")
+    fake.down = True
+
+    def tell(reply: dict[str, Any]) -> None:
+        told.append(reply)
+        if fake.down and len(told) == 3:
+            fake.down = False
+            complete(run)
+        elif not fake.down:
+            ended.set()
+
+    with Uploads(fake) as uploads:
+        assert follower.follow(run.directory, uploads, ended, tell) == 0
+    assert told[:3] == [{"failed": "fake: Connection refused"}] * 3
+    assert fake.told[-1].status == "completed"
+
+
+def test_a_tracker_that_stays_down_is_asked_a_last_time(tmp_path: Path) -> None:
+    fake, told, ended = Fake(), [], threading.Event()
+    run = begun(tmp_path / "a")
+    fake.down = True
+    ended.set()
+    with Uploads(fake) as uploads:
+        assert follower.follow(run.directory, uploads, ended, told.append) == 1
+    assert told == [{"failed": "fake: Connection refused"}]
+    with Uploads(Fake()) as uploads:
+        assert uploads.is_due(run)
+        uploads.send(run)  # nothing is held any more
+
+
+FOLLOWERS = {
+    "hangs": ("import time; time.sleep(1000)", "no answer for 1 s"),
+    "hangs behind an answer": ('import time; print(\'{"sent": "x"}\', flush=True); time.sleep(1000)', "no answer for 1 s"),
+    "crashes": ("import sys; print('boom', file=sys.stderr); sys.exit(7)", "exit code 7: boom"),
+    "fails again and again": ('import sys; [print(\'{"failed": "down"}\') for _ in range(9)]; sys.exit(1)', "down"),
+    "is killed": ("import os; os.kill(os.getpid(), 9)", "exit code -9"),
+}
+
+
+@pytest.mark.parametrize("how", FOLLOWERS)
+def test_whatever_becomes_of_the_process_costs_one_warning(
+    how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, expected = FOLLOWERS[how]
+    monkeypatch.setattr(following, "COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr(following, "GRACE_SECONDS", 0.5 if "hangs" in how else 60.0)
+    settings = compose("tracker=mlflow", URI, "tracker.timeout=1").tracker
+    with following.following(tmp_path, settings):
+        pass
+    captured = capsys.readouterr()
+    assert captured.err.count("warning") == 1
+    assert expected in captured.err
+    assert f"mnist-exp track {tmp_path} tracker=mlflow {URI}" in captured.err
+    assert captured.out == ""
+
+
+def test_where_to_look_is_told_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"import json, sys; sys.stdin.read(); print(json.dumps({{'sent': {HOSTILE!r}}}))"
+    monkeypatch.setattr(following, "COMMAND", (sys.executable, "-c", code))
+    with following.following(tmp_path, compose("tracker=mlflow").tracker):
+        pass
+    captured = capsys.readouterr()
+    assert captured.out == "mlflow: <script>alert(1)<script>[red]�[31m\n"
+    assert captured.err == ""
+
+
+def test_who_does_not_wait_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "COMMAND", (sys.executable, "-c", "import time; time.sleep(1000)"))
+
+    def interrupted(_: object, timeout: float | None = None) -> None:
+        if timeout is not None:
+            raise KeyboardInterrupt
+
+    settings = compose("tracker=mlflow").tracker
+    assert isinstance(settings, MlflowTrackerConfig)
+    process = (started := following.Follower(tmp_path, settings))._process
+    monkeypatch.setattr(following.threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        started.end()
+    assert process.returncode == -9
+
+
+def test_no_process_can_be_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "COMMAND", ("/nowhere/python",))
+    done = []
+    with following.following(tmp_path, compose("tracker=tensorboard").tracker):
+        done.append("trained")
+    assert done == ["trained"]
+    assert capsys.readouterr().err.startswith("warning: tracker=tensorboard: No such file or directory")
+
+
+@pytest.fixture
+def _not_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(tracking.importlib.util, "find_spec", lambda _: None)
+    return
+
+
+@pytest.mark.usefixtures("_not_installed")
+@pytest.mark.parametrize("arguments", [[], ["-m", "seed=1,2"], ["track", "a"]], ids=" ".join)
+def test_a_missing_package_is_told_before_anything_is_written(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    finished(Path("a"), 100)
+    before = sorted(path.name for path in Path().rglob("*"))
+    assert cli.main([*arguments, "tracker=mlflow"]) == 2
+    assert "pip install 'mnist-exp[mlflow]'" in capsys.readouterr().err
+    assert sorted(path.name for path in Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["a"], 2, "tracker=tensorboard, tracker=mlflow or tracker=wandb"),
+        (["a", "tracker=mlflo"], 2, "did you mean mlflow?"),
+        (["a", "tracker=mlflow", "tracker.timout=5"], 2, "did you mean tracker.timeout?"),
+        (["a", "tracker=mlflow", "seed=8"], 2, "seed=8: is no setting of a tracker"),
+        (["tracker=mlflow"], 2, "mnist-exp track latest tracker=mlflow"),
+        (["nothing", "tracker=mlflow"], 2, "there is no such run"),
+        (["empty", "tracker=mlflow"], 2, "empty: holds no run"),
+        (["a", "tracker=mlflow", URI], 5, "http://127.0.0.1:1: Connection refused"),
+    ],
+)
+def test_what_track_refuses(
+    arguments: list[str], code: int, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # where libraries are told what they may do
+    finished(Path("a"), 100)
+    Path("empty").mkdir()
+    assert cli.main(["track", *arguments]) == code
+    captured = capsys.readouterr()
+    assert expected in captured.err
+    assert len(captured.err.splitlines()) == 2
+    assert captured.out == ""
+
+
+def test_track_tells_of_every_run_and_goes_on_behind_a_damaged_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fake = Fake()
+    monkeypatch.setattr(tracking, "build", lambda _: fake)
+    for name in ("a", "b", HOSTILE.replace("/", "")):
+        finished(Path("runs") / name, 100)
+    Path("runs/b/config.yaml").write_text("[")
+    assert cli.main(["track", "runs", "tracker=mlflow"]) == 1
+    captured = capsys.readouterr()
+    assert "runs/b" in captured.err
+    lines = captured.out.splitlines()
+    assert lines[0] == "1/3  runs/<script>alert(1)<script>[red]�[31m: here"
+    assert lines[-1] == "mlflow: 3 runs, 1 of them failed"
+    assert len(fake.told) == 2
+
+
+@pytest.mark.parametrize("tracker", ["tensorboard", "mlflow", "wandb"])
+def test_track_imports_no_tensorflow(tracker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    finished(Path("a"), 100)
+    if tracker == "mlflow":  # which has no server here
+        modules = modules_of_failing("track", "a", "tracker=mlflow", URI)
+    else:
+        modules = modules_of("track", "a", f"tracker={tracker}")
+    assert tracker in modules
+    assert not {"tensorflow", "keras"} & modules
+
+
+def modules_of_failing(*arguments: str) -> set[str]:
+    code = "import json, sys; from mnist_exp import cli; assert cli.main(sys.argv[1:]) == 5; "
+    code += "print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
