@@ -29,7 +29,7 @@ COMMANDS = {
     "ensemble": "average runs, as a run of its own, and compare it with each of them",
     "watch": "watch runs and sweeps that are running",
     "resume": "continue an interrupted run or sweep, or add points to a sweep",
-    "track": "tell TensorBoard, MLflow or Weights & Biases of runs and sweeps that are there",
+    "track": "upload existing runs to a tracker: TensorBoard, MLflow or Weights & Biases",
     "data": "show a data set: counts, hashes and the first images",
 }
 SETTING = re.compile(r"[+~=]")  # what makes a word an override rather than a sub-command

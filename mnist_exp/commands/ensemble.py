@@ -13,7 +13,7 @@ from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.config.settings import Label
 from mnist_exp.ensemble import members
 from mnist_exp.ensemble.members import Ensemble
-from mnist_exp.ensemble.ranking import columns, standing
+from mnist_exp.ensemble.ranking import columns, rank_members
 from mnist_exp.errors import EXIT_FAILED, InputError, Interrupted
 from mnist_exp.machine import backend, files
 from mnist_exp.run import job
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     except ValidationError:
         raise InputError(f"--name {parsed.name}: not allowed", f"allowed: {_label()}") from None
     places = [place for word in parsed.runs for place in command_line.places(word, parsed.runs_dir)]
-    ensemble = members.read(name, places)
+    ensemble = members.read_ensemble(name, places)
     run = Run(create_directory(Path(parsed.runs_dir).expanduser(), name))
     content = ensemble.content(run.directory)
     files.write(run.ensemble, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         raise
     record = read_record(run.directory)
     if record.summary is not None:
-        board = standing(Row(run.directory.name, record), [member.row for member in ensemble.members])
+        board = rank_members(Row(run.directory.name, record), [member.row for member in ensemble.members])
         tables.show(board, columns(board), messages.output())
     return results.of_run(run, code)
 
@@ -66,7 +66,7 @@ def _average(ensemble: Ensemble, run: Run) -> None:
     with backend.tensorflow(run.log, quiet=False):
         from mnist_exp.ensemble import build
 
-        build.run(ensemble, run, defaults["device"], ThreadsConfig.model_validate(defaults["threads"]))
+        build.build_ensemble(ensemble, run, defaults["device"], ThreadsConfig.model_validate(defaults["threads"]))
 
 
 def _label() -> str:

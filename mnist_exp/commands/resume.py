@@ -10,7 +10,7 @@ from mnist_exp.run.names import Run
 from mnist_exp.run.status import MAKE_AGAIN, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.terminal import messages
-from mnist_exp.tracking.following import following
+from mnist_exp.tracking.uploader_process import upload_in_background
 
 EXAMPLES = """\
   mnist-exp resume latest
@@ -59,7 +59,7 @@ def _resume(run: Run) -> int:
     run.prune_request.unlink(missing_ok=True)  # of a search, which the user overrules
     if not any(run.checkpoints.glob("epoch_*")) and experiment.progress != "quiet":
         messages.note(f"{run.directory}: ended before its first checkpoint: training begins at the start")
-    with following(run.directory, experiment.tracker):
+    with upload_in_background(run.directory, experiment.tracker):
         try:
             code = train_or_resume(experiment, run)
         except (KeyboardInterrupt, Interrupted):

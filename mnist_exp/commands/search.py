@@ -30,7 +30,7 @@ def start(parsed: argparse.Namespace, execution: HydraConfig, settings: OptunaSw
     if first.sweep.dry_run:
         return _describe(space, settings)
     launchers.check(execution.launcher)
-    tracking.check(first.tracker)
+    tracking.check_installed(first.tracker)
     sampler(settings, 0)
     sweep = sweeps.create(parsed, first, [])
     with plan.locked(sweep):

@@ -22,7 +22,7 @@ from mnist_exp.sweep.driver import Driver, Planned, Progress, Source, standing
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 from mnist_exp.terminal import messages
-from mnist_exp.tracking.following import following
+from mnist_exp.tracking.uploader_process import upload_in_background
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def start(parsed: argparse.Namespace) -> int:
     if first.sweep.dry_run:
         return _list(jobs)
     launchers.check(execution.launcher)
-    tracking.check(first.tracker)
+    tracking.check_installed(first.tracker)
     sweep = create(parsed, first, jobs)
     with plan.locked(sweep):
         source = Planned([(job, experiments[job.number]) for job in jobs], len(jobs))
@@ -142,7 +142,7 @@ def conduct(sweep: Sweep, launcher: Launcher, source: Source, experiment: Experi
         experiment: any of them, for the settings that all share.
         ended: the jobs that are not missing.
     """
-    with logs.logged(sweep.log), following(sweep.directory, experiment.tracker):
+    with logs.logged(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
         states = standing(sweep, ended)
         told = f"{sweep.directory}: {counted(source.total - len(ended), 'job')} to train, {launcher.places} at once"
         told += f"; {len(ended):,} are done" if ended else ""

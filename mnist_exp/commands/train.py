@@ -17,7 +17,7 @@ from mnist_exp.experiment import train_or_resume
 from mnist_exp.run import job
 from mnist_exp.run.directory import create_directory
 from mnist_exp.run.names import Run
-from mnist_exp.tracking.following import following
+from mnist_exp.tracking.uploader_process import upload_in_background
 
 
 def main(arguments: list[str]) -> int:
@@ -38,12 +38,12 @@ def main(arguments: list[str]) -> int:
         composition.points(parsed)  # nothing is wrong with them
         return _hydra(arguments)
     experiment = composition.single(parsed)
-    tracking.check(experiment.tracker)
+    tracking.check_installed(experiment.tracker)
     directory = create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}")
     run = Run(directory)
     typed = [override for override in parsed.overrides if not override.lstrip("+~").startswith("hydra")]
     job.prepare(experiment, run, typed, "running")  # before Hydra, so that from here on the run can be resumed
-    with following(directory, experiment.tracker):
+    with upload_in_background(directory, experiment.tracker):
         try:
             code = _hydra(_for_hydra(parsed, directory))
         except (KeyboardInterrupt, Interrupted):

@@ -12,7 +12,7 @@ import numpy as np
 from mnist_exp.comparison import Row
 from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.ensemble.members import Ensemble, Member
-from mnist_exp.ensemble.ranking import on_page, standing
+from mnist_exp.ensemble.ranking import page_table, rank_members
 from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.cores import usable_cores
@@ -36,7 +36,7 @@ SAMPLE = 1000  # test images on which models are held against stored probabiliti
 TOLERANCES = {"float32": 0.01, "bfloat16": 0.1, "float16": 0.1}
 
 
-def run(ensemble: Ensemble, directory: Run, device_asked: str, threads_asked: ThreadsConfig) -> Summary:
+def build_ensemble(ensemble: Ensemble, directory: Run, device_asked: str, threads_asked: ThreadsConfig) -> Summary:
     """Average and evaluate the members into a run directory.
 
     Args:
@@ -100,7 +100,7 @@ def run(ensemble: Ensemble, directory: Run, device_asked: str, threads_asked: Th
         settings=_common(summaries) | {"name": ensemble.name, "ensemble.members": len(members)},
         members=[
             MemberSummary(
-                run=member.way_from(directory.directory),
+                run=member.relative_path(directory.directory),
                 name=member.summary.name,
                 seed=member.summary.seed,
                 config_hash=member.summary.config_hash,
@@ -109,9 +109,9 @@ def run(ensemble: Ensemble, directory: Run, device_asked: str, threads_asked: Th
         ],
     )
     own = Row(directory.directory.resolve().name, Record(directory.directory, "completed", None, None, summary))
-    board = standing(own, [member.row for member in members])
+    board = rank_members(own, [member.row for member in members])
     nothing: list[Any] = []
-    beside = on_page(board, directory.report)
+    beside = page_table(board, directory.report)
     run_page.write(directory, "last", summary, errors, nothing, np.empty(0, np.float32), data, probabilities, beside)
     files.write_json(directory.summary, summary.model_dump(mode="json"))
     return summary
@@ -148,7 +148,7 @@ def _tolerance(member: Member) -> float:
 def _passes(member: Member) -> int:
     """Through how many networks a member's model sends an image."""
     tta = member.summary.settings.get("evaluation.tta")
-    return averaging.shifts(tta) if isinstance(tta, int) else 1
+    return averaging.shift_count(tta) if isinstance(tta, int) else 1
 
 
 def _common(summaries: Sequence[Summary]) -> dict[str, Any]:

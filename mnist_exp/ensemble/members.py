@@ -43,7 +43,7 @@ class Member:
     def run(self) -> Run:
         return Run(self.row.record.directory)
 
-    def way_from(self, directory: Path) -> str:
+    def relative_path(self, directory: Path) -> str:
         """The path that leads to its directory from another one."""
         return os.path.relpath(self.run.directory.resolve(), directory.resolve())
 
@@ -69,7 +69,7 @@ class Ensemble:
             "name": self.name,
             "members": [
                 {
-                    "run": member.way_from(directory),
+                    "run": member.relative_path(directory),
                     "name": member.summary.name,
                     "seed": member.summary.seed,
                     "config_hash": member.summary.config_hash,
@@ -81,7 +81,7 @@ class Ensemble:
         }
 
 
-def read(name: str, places: Sequence[Path]) -> Ensemble:
+def read_ensemble(name: str, places: Sequence[Path]) -> Ensemble:
     """The ensemble of the runs at some places; of a directory of runs, of all that completed.
 
     Raises:

@@ -14,7 +14,7 @@ from mnist_exp.report.comparison_page import link
 from mnist_exp.run.names import Run
 
 
-def standing(own: Row, members: Sequence[Row]) -> Board:
+def rank_members(own: Row, members: Sequence[Row]) -> Board:
     """The ensemble and its members, each by itself, in the order of their test errors; the ensemble is the baseline."""
     return compare([own, *members], METRICS[TEST], by=[RUN], baseline=own)
 
@@ -34,7 +34,7 @@ def columns(board: Board) -> list[Column]:
     ]
 
 
-def on_page(board: Board, page: Path) -> dict[str, Any]:
+def page_table(board: Board, page: Path) -> dict[str, Any]:
     """What the report shows of a standing: for each row its cells, its report, and whether it is the ensemble's own."""
     shown = columns(board)
     rows = [

@@ -7,7 +7,7 @@ import keras
 from mnist_exp.models.build import PROBABILITIES
 
 
-def shifts(most: int) -> int:
+def shift_count(most: int) -> int:
     """How many there are of an image by up to so many pixels in each direction, that by none among them."""
     return (2 * most + 1) ** 2
 

@@ -34,7 +34,7 @@ def build_model(config: AnyModel, preprocessing: keras.Layer, image_shape: tuple
     return keras.Model(inputs, probabilities, name=config.name)
 
 
-def logits_of(model: keras.Model) -> keras.Model:
+def logits_model(model: keras.Model) -> keras.Model:
     """The same network up to its logits, sharing every weight."""
     return keras.Model(model.input, model.get_layer(PROBABILITIES).input, name=f"{model.name}_logits")
 

@@ -38,7 +38,7 @@ def write(
         learning_rates: of each step that was trained, float32 (steps_per_epoch * epochs,).
         data: whose test images were looked at.
         probabilities: of the classes of the test images, float32 (n, classes).
-        beside: of an ensemble, which has no history of its own, what `ensemble.standing.on_page` shows.
+        beside: of an ensemble, which has no history of its own, what `ensemble.ranking.page_table` returns.
 
     Raises:
         EnvironmentFailure: a file cannot be written.

@@ -2,7 +2,7 @@
 
 The run directory is the truth. Whether a run is being trained or ended a year ago, a tracker is told what stands there, and
 only what it does not have yet, so that telling it twice changes nothing. It is told by a process beside the one that trains
-(`following`), or by `mnist-exp track` (`uploads`): no tracker's library is ever imported where a model is trained.
+(`uploader_process`), or by `mnist-exp track` (`uploads`): no tracker's library is ever imported where a model is trained.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from mnist_exp.config.schema import AnyTracker, MlflowTrackerConfig, NoTrackerConfig, TensorboardTrackerConfig
 from mnist_exp.errors import EnvironmentFailure, InputError, UserError
-from mnist_exp.tracking.account import Account, Identity
+from mnist_exp.tracking.snapshot import Identity, RunSnapshot
 
 MOST_SAID = 300  # characters of what a library said
 
@@ -22,7 +22,7 @@ class Session(Protocol):
 
     address: str  # where to look at it
 
-    def send(self, account: Account) -> None:
+    def send(self, snapshot: RunSnapshot) -> None:
         """Send all that the tracker does not have; of a run that ended also its results and files, and how it ended.
 
         Raises:
@@ -38,14 +38,14 @@ class Tracker(Protocol):
 
     target: str  # it, and the place in it: "mlflow http://127.0.0.1:5000 mnist-exp"
 
-    def begin(self, account: Account, parent: Identity | None) -> Session:
+    def begin(self, snapshot: RunSnapshot, parent: Identity | None) -> Session:
         """Find a run, or make it; a job belongs to its parent, the sweep, which is found or made too.
 
         Raises:
             EnvironmentFailure: the tracker cannot be reached, or refuses it.
         """
 
-    def sweep(self, account: Account) -> str:
+    def sweep(self, snapshot: RunSnapshot) -> str:
         """Tell of a sweep what is not told by its jobs; where to look at it.
 
         Raises:
@@ -53,7 +53,7 @@ class Tracker(Protocol):
         """
 
 
-def check(settings: AnyTracker) -> None:
+def check_installed(settings: AnyTracker) -> None:
     """See that a tracker's package is installed, before anything is written.
 
     Raises:
@@ -64,13 +64,13 @@ def check(settings: AnyTracker) -> None:
         raise InputError(f"tracker={name}: {name} is not installed", f"pip install 'mnist-exp[{name}]'")
 
 
-def build(settings: AnyTracker) -> Tracker:
+def build_tracker(settings: AnyTracker) -> Tracker:
     """The tracker that is asked for; this is where its library is imported.
 
     Raises:
         InputError: none is asked for, or it is not installed.
     """
-    check(settings)
+    check_installed(settings)
     match settings:
         case NoTrackerConfig():
             raise InputError("no tracker is named", "name one: tracker=tensorboard, tracker=mlflow or tracker=wandb")

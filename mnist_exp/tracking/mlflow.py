@@ -9,7 +9,7 @@ from mnist_exp.config.problems import show
 from mnist_exp.config.schema import MlflowTrackerConfig
 from mnist_exp.terminal import messages
 from mnist_exp.tracking import reaching
-from mnist_exp.tracking.account import Account, Identity
+from mnist_exp.tracking.snapshot import Identity, RunSnapshot
 
 IDENTITY = "mnist_exp.id"  # tag
 PARENT = "mlflow.parentRunId"  # tag that MLflow knows, as the next
@@ -42,7 +42,7 @@ class Mlflow:
         self._client = MlflowClient(self._uri)
         self._remedy = "start it with: mlflow server; or name another: tracker.tracking_uri=http://HOST:PORT"
 
-    def begin(self, account: Account, parent: Identity | None) -> "Remote":
+    def begin(self, snapshot: RunSnapshot, parent: Identity | None) -> "Remote":
         """Find or make a run, below its sweep's.
 
         Raises:
@@ -51,20 +51,20 @@ class Mlflow:
         with reaching(self._uri, self._remedy):
             experiment = self._experiment_id()
             above = {} if parent is None else {PARENT: self._found(experiment, parent, {}).info.run_id}
-            run = self._found(experiment, account.identity, above)
+            run = self._found(experiment, snapshot.identity, above)
             known = {metric.step for metric in self._client.get_metric_history(run.info.run_id, EVERY_EPOCH)}
         return Remote(
             self._client, run, known, f"{self._uri}/#/experiments/{experiment}/runs/{run.info.run_id}", self._remedy
         )
 
-    def sweep(self, account: Account) -> str:
+    def sweep(self, snapshot: RunSnapshot) -> str:
         """Send what is told of the run that is the parent of a sweep's jobs.
 
         Raises:
             EnvironmentFailure: the server cannot be reached, or refuses it.
         """
-        session = self.begin(account, None)
-        session.send(account)
+        session = self.begin(snapshot, None)
+        session.send(snapshot)
         return session.address
 
     def _experiment_id(self) -> str:
@@ -107,34 +107,34 @@ class Remote:
         self._metrics = dict(run.data.metrics)
         self._epochs = known
 
-    def send(self, account: Account) -> None:
+    def send(self, snapshot: RunSnapshot) -> None:
         """Send what the server does not have; at the end results, files and status.
 
         Raises:
             EnvironmentFailure: the server cannot be reached, or refuses it.
         """
         with reaching(self.address.partition("/#/")[0], self._remedy):
-            self._send(account)
+            self._send(snapshot)
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _send(self, account: Account) -> None:
+    def _send(self, snapshot: RunSnapshot) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        epochs = [row for row in account.epochs if row.epoch not in self._epochs]
+        epochs = [row for row in snapshot.epochs if row.epoch not in self._epochs]
         metrics = [
             Metric(_key(key), value, round(row.time * 1000), row.epoch)
             for row in epochs
             for key, value in row.metrics.items()
         ]
-        if account.ended is not None:
-            when, step = round(account.ended * 1000), len(account.epochs)
-            results = {_key(key): value for key, value in account.results.items()}
+        if snapshot.ended is not None:
+            when, step = round(snapshot.ended * 1000), len(snapshot.epochs)
+            results = {_key(key): value for key, value in snapshot.results.items()}
             metrics += [Metric(key, value, when, step) for key, value in results.items() if self._metrics.get(key) != value]
-        typed = {_key(key): messages.plain(show(value))[:MOST_PARAMETER] for key, value in account.parameters.items()}
+        typed = {_key(key): messages.plain(show(value))[:MOST_PARAMETER] for key, value in snapshot.parameters.items()}
         parameters = [Param(key, value) for key, value in typed.items() if key not in self._parameters]
-        wanted = {_key(key): value[:MOST_TAG] for key, value in account.tags.items()}
+        wanted = {_key(key): value[:MOST_TAG] for key, value in snapshot.tags.items()}
         wanted |= {COMMIT: wanted["git_commit"]} if "git_commit" in wanted else {}
         tags = [RunTag(key, value) for key, value in wanted.items() if self._tags.get(key) != value]
         for start in range(0, max(len(metrics), 1), MOST_METRICS):
@@ -145,11 +145,11 @@ class Remote:
         self._epochs |= {row.epoch for row in epochs}
         self._parameters |= set(typed)
         self._tags |= wanted
-        if account.ended is not None:
-            for path in account.files:
+        if snapshot.ended is not None:
+            for path in snapshot.files:
                 self._client.log_artifact(self._id, str(path))
-            self._status = ENDS.get(account.status, "FAILED")
-            self._client.set_terminated(self._id, self._status, end_time=round(account.ended * 1000))
+            self._status = ENDS.get(snapshot.status, "FAILED")
+            self._client.set_terminated(self._id, self._status, end_time=round(snapshot.ended * 1000))
         elif self._status != "RUNNING":  # it was resumed
             self._status = "RUNNING"
             self._client.update_run(self._id, status=self._status)

@@ -21,7 +21,7 @@ from mnist_exp.config.problems import show
 from mnist_exp.machine import files
 from mnist_exp.run.names import Run
 from mnist_exp.terminal import messages
-from mnist_exp.tracking.account import Account, Identity
+from mnist_exp.tracking.snapshot import Identity, RunSnapshot
 
 ENDS = {"completed": api_pb2.STATUS_SUCCESS, "pruned": api_pb2.STATUS_SUCCESS}  # all others are failures
 MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()#+-!|"} | {"<": "&lt;", "&": "&amp;"})
@@ -32,13 +32,13 @@ class Tensorboard:
 
     target = "tensorboard"
 
-    def begin(self, account: Account, parent: Identity | None) -> "Events":  # noqa: ARG002  (the directory says it)
+    def begin(self, snapshot: RunSnapshot, parent: Identity | None) -> "Events":  # noqa: ARG002  (the directory says it)
         """Begin a run's file."""
-        return Events(account)
+        return Events(snapshot)
 
-    def sweep(self, account: Account) -> str:
+    def sweep(self, snapshot: RunSnapshot) -> str:
         """Where to look: its directory holds those of its jobs."""
-        return look(account)
+        return look(snapshot)
 
 
 class Events:
@@ -48,9 +48,9 @@ class Events:
         EnvironmentFailure: it cannot be written.
     """
 
-    def __init__(self, account: Account) -> None:
-        place = Run(account.directory).tensorboard
-        self.address = look(account)
+    def __init__(self, snapshot: RunSnapshot) -> None:
+        place = Run(snapshot.directory).tensorboard
+        self.address = look(snapshot)
         with files.writing(place):
             place.mkdir(exist_ok=True)
             for old in place.glob("events.out.tfevents.*"):
@@ -59,30 +59,30 @@ class Events:
             self._writer = RecordWriter((place / f"events.out.tfevents.{stamp}").open("wb"))
         self._place = place
         self._sent = 0
-        began = account.identity.started
+        began = snapshot.identity.started
         self._write(began, 0, file_version="brain.Event:2")
         self._write(began, 0, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))  # what was there is void
         info = plugin_data_pb2.SessionStartInfo(start_time_secs=began)
-        for key, value in account.parameters.items():
+        for key, value in snapshot.parameters.items():
             _put(info.hparams[messages.plain(key)], value)
         self._write_session(began, metadata.SESSION_START_INFO_TAG, session_start_info=info)
 
-    def send(self, account: Account) -> None:
+    def send(self, snapshot: RunSnapshot) -> None:
         """Write the epochs that are new and, of a run that ended, its results and how it ended.
 
         Raises:
             EnvironmentFailure: the file cannot be written.
         """
-        for row in account.epochs[self._sent :]:
+        for row in snapshot.epochs[self._sent :]:
             self._write_scalars(row.time, row.epoch, row.metrics)
-        self._sent = len(account.epochs)
-        if account.ended is not None:
-            self._write_scalars(account.ended, self._sent, account.results)
-            self._write_text(account.ended, account.tags)
+        self._sent = len(snapshot.epochs)
+        if snapshot.ended is not None:
+            self._write_scalars(snapshot.ended, self._sent, snapshot.results)
+            self._write_text(snapshot.ended, snapshot.tags)
             end = plugin_data_pb2.SessionEndInfo(
-                status=ENDS.get(account.status, api_pb2.STATUS_FAILURE), end_time_secs=account.ended
+                status=ENDS.get(snapshot.status, api_pb2.STATUS_FAILURE), end_time_secs=snapshot.ended
             )
-            self._write_session(account.ended, metadata.SESSION_END_INFO_TAG, session_end_info=end)
+            self._write_session(snapshot.ended, metadata.SESSION_END_INFO_TAG, session_end_info=end)
         with files.writing(self._place):
             self._writer.flush()
 
@@ -112,9 +112,9 @@ class Events:
             self._writer.write(event_pb2.Event(wall_time=when, step=step, **content).SerializeToString())
 
 
-def look(account: Account) -> str:
+def look(snapshot: RunSnapshot) -> str:
     """The command that shows it."""
-    return f"tensorboard --logdir {shlex.quote(messages.plain(account.directory))}"
+    return f"tensorboard --logdir {shlex.quote(messages.plain(snapshot.directory))}"
 
 
 def _put(field: Any, value: Any) -> None:

@@ -11,8 +11,8 @@ from mnist_exp.run.directory import last_change
 from mnist_exp.run.names import Run
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
-from mnist_exp.tracking import Session, Tracker, account
-from mnist_exp.tracking.account import Identity
+from mnist_exp.tracking import Session, Tracker, snapshot
+from mnist_exp.tracking.snapshot import Identity
 
 LOCK_SECONDS = 60.0  # for another process to find or make the run of the same sweep
 
@@ -48,7 +48,7 @@ class Uploads:
         """Whether a run has begun, and has something that the tracker was not given."""
         if read_json(run.status).get("status") == "waiting" or self._seen.get(run.directory) == _state(run):
             return False
-        return run.directory in self._open or not account.uploaded(run, self._tracker.target)
+        return run.directory in self._open or not snapshot.is_uploaded(run, self._tracker.target)
 
     def send(self, run: Run) -> str:
         """Send what is new of a run; where to look at it.
@@ -62,13 +62,13 @@ class Uploads:
         if run.directory not in self._open:
             self._begin(run)
         session, held = self._open[run.directory]
-        told = account.of_run(run)
+        told = snapshot.read_run(run)
         session.send(told)
         self._seen[run.directory] = state
         if told.ended is not None:
             del self._open[run.directory]
             held.close()
-            account.note_uploaded(run, self._tracker.target)
+            snapshot.record_upload(run, self._tracker.target)
         return session.address
 
     def send_sweep(self, sweep: Sweep) -> str:
@@ -78,18 +78,18 @@ class Uploads:
             InputError, IntegrityError, EnvironmentFailure: as of a run.
         """
         with _held(sweep.tracking_lock, LOCK_SECONDS):
-            return self._tracker.sweep(account.of_sweep(sweep))
+            return self._tracker.sweep(snapshot.read_sweep(sweep))
 
     def _begin(self, run: Run) -> None:
         """Take hold of a run, and find or make it at the tracker."""
         sweep = Sweep(run.directory.resolve().parent)
         with contextlib.ExitStack() as stack:
             stack.enter_context(_held(run.tracking_lock, 0))
-            told = account.of_run(run)
+            told = snapshot.read_run(run)
             if plan.is_sweep(sweep.directory):
                 with _held(sweep.tracking_lock, LOCK_SECONDS):  # or two processes would each make it
                     if sweep.directory not in self._parents:
-                        self._parents[sweep.directory] = account.of_sweep(sweep).identity
+                        self._parents[sweep.directory] = snapshot.read_sweep(sweep).identity
                     session = self._tracker.begin(told, self._parents[sweep.directory])
             else:
                 session = self._tracker.begin(told, None)

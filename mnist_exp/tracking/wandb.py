@@ -11,7 +11,7 @@ from mnist_exp.machine import files
 from mnist_exp.run.names import Run
 from mnist_exp.terminal import messages
 from mnist_exp.tracking import reaching
-from mnist_exp.tracking.account import Account, Identity
+from mnist_exp.tracking.snapshot import Identity, RunSnapshot
 
 MOST_TAG = 64  # characters of a tag
 REMEDY = "log in with WANDB_API_KEY, or write it to the run directory with tracker.mode=offline"
@@ -28,26 +28,26 @@ class Wandb:
 
         self._wandb = wandb
 
-    def begin(self, account: Account, parent: Identity | None) -> "Recording":
+    def begin(self, snapshot: RunSnapshot, parent: Identity | None) -> "Recording":
         """Begin or continue a run.
 
         Raises:
             EnvironmentFailure: the service cannot be reached, or refuses it.
         """
-        settings, run = self._settings, Run(account.directory)
+        settings, run = self._settings, Run(snapshot.directory)
         if settings.mode == "offline":  # what was written before cannot be added to: it is written anew
-            for old in run.wandb.glob(f"offline-run-*-{account.identity.id}"):
+            for old in run.wandb.glob(f"offline-run-*-{snapshot.identity.id}"):
                 with files.writing(old):
                     shutil.rmtree(old)
         with reaching("wandb", REMEDY):
             began = self._wandb.init(
                 entity=settings.entity,
                 project=settings.project,
-                id=account.identity.id,
-                name=messages.plain(account.identity.name),
+                id=snapshot.identity.id,
+                name=messages.plain(snapshot.identity.name),
                 group=None if parent is None else messages.plain(parent.name),
-                config={messages.plain(key): value for key, value in account.parameters.items()},
-                dir=str(account.directory),
+                config={messages.plain(key): value for key, value in snapshot.parameters.items()},
+                dir=str(snapshot.directory),
                 mode=settings.mode,
                 resume="allow" if settings.mode == "online" else None,
                 reinit="create_new",
@@ -55,11 +55,11 @@ class Wandb:
             )
         return Recording(began, str(began.url) if settings.mode == "online" else _later(run.wandb, ""))
 
-    def sweep(self, account: Account) -> str:
+    def sweep(self, snapshot: RunSnapshot) -> str:
         """Where to look: its jobs are a group."""
         if self._settings.mode == "offline":
-            return _later(account.directory, "*/wandb/")
-        return f"the group {messages.plain(account.identity.name)} of the project {self._settings.project}"
+            return _later(snapshot.directory, "*/wandb/")
+        return f"the group {messages.plain(snapshot.identity.name)} of the project {self._settings.project}"
 
     def _quiet(self, timeout: int) -> Any:
         """Nothing is printed, nothing recorded that was not asked for, and nothing waited for without end."""
@@ -90,26 +90,26 @@ class Recording:
         self._first = run.step  # that is not there yet; 0 if there is none
         self._open = True
 
-    def send(self, account: Account) -> None:
+    def send(self, snapshot: RunSnapshot) -> None:
         """Send the epochs that are not there and, of a run that ended, results, files and how it ended.
 
         Raises:
             EnvironmentFailure: the service cannot be reached, or refuses it.
         """
         with reaching("wandb", REMEDY):
-            for row in account.epochs:
+            for row in snapshot.epochs:
                 if row.epoch >= self._first:
                     values = {messages.plain(key): value for key, value in row.metrics.items()}
                     self._run.log(values, step=row.epoch, commit=True)
                     self._first = row.epoch + 1
-            self._run.config.update(dict(account.tags), allow_val_change=True)
-            tags = [f"{key}:{value}" for key, value in account.tags.items()]
+            self._run.config.update(dict(snapshot.tags), allow_val_change=True)
+            tags = [f"{key}:{value}" for key, value in snapshot.tags.items()]
             self._run.tags = tuple(tag for tag in tags if len(tag) <= MOST_TAG)
-            if account.ended is not None:
-                self._run.summary.update(dict(account.results))
-                for path in account.files:
-                    self._run.save(str(path), base_path=str(account.directory), policy="now", glob=False)
-                self._end(0 if account.status in {"completed", "pruned"} else 1)
+            if snapshot.ended is not None:
+                self._run.summary.update(dict(snapshot.results))
+                for path in snapshot.files:
+                    self._run.save(str(path), base_path=str(snapshot.directory), policy="now", glob=False)
+                self._end(0 if snapshot.status in {"completed", "pruned"} else 1)
 
     def close(self) -> None:
         """End the run as one that may go on, unless it has ended.

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mnist_exp.models.build import logits_of
+from mnist_exp.models.build import logits_model
 from mnist_exp.training.augmentation import STREAMS
 
 # Never decreasing, so the largest of four activations is the activation of the largest: pooling first leaves a quarter of
@@ -32,7 +32,7 @@ class Forward:
         self._compiled = compiled
         self._number = tf.constant(0, tf.int64)
         self._streams = 0
-        logits = logits_of(model)
+        logits = logits_model(model)
         self._pooled = _pooled_convolutions(logits)
         self._network = keras.models.clone_model(logits, clone_function=self._faster)
 

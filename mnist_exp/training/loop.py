@@ -200,7 +200,7 @@ class Trainer:
         """From now on `predict` the mean over all shifts of an image by up to so many pixels."""
         if most:
             self.evaluated = averaging.over_shifts(self.model, most)
-            self._predict = Predictor(self.evaluated, self._towers, averaging.shifts(most))
+            self._predict = Predictor(self.evaluated, self._towers, averaging.shift_count(most))
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on, in memory of its own."""

@@ -17,7 +17,7 @@ from mnist_exp import datasets
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import MnistConfig
 from mnist_exp.datasets.dataset import split
-from mnist_exp.models.averaging import shifts
+from mnist_exp.models.averaging import shift_count
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import read_record
 from mnist_exp.training.prediction import Predictor
@@ -73,7 +73,7 @@ def main() -> int:
         model = keras.saving.load_model(Run(directory).model, compile=False)
         for inner in [layer for layer in model.layers if isinstance(layer, keras.Model)]:
             print(told(f"{directory.name}, without averaging over shifts", Predictor(inner, 1)(images), labels), flush=True)
-        averaged.append(Predictor(model, 1, shifts(MOST))(images))
+        averaged.append(Predictor(model, 1, shift_count(MOST))(images))
         print(told(directory.name, averaged[-1], labels), flush=True)
         splits.add(held_out.sha256)
     if len(averaged) > 1 and len(splits) == 1:  # of the same images

@@ -192,7 +192,7 @@ def test_how_a_run_ended_and_that_it_went_on(
 ) -> None:
     monkeypatch.setattr(os, "environ", os.environ.copy())  # where the tracker tells the library what it may do
     shutil.copytree(trained, tmp_path / "a")
-    run, remote = Run(tmp_path / "a"), tracking.build(compose(*tracker(server, "states")).tracker)
+    run, remote = Run(tmp_path / "a"), tracking.build_tracker(compose(*tracker(server, "states")).tracker)
     run.summary.unlink()
     expected = {"failed": "FAILED", "diverged": "FAILED", "running": "RUNNING", "pruned": "KILLED", "interrupted": "KILLED"}
     for status, state in expected.items():

@@ -67,9 +67,9 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> P
 def made(place: Path, *chosen: Path) -> tuple[Run, Summary]:
     run = Run(place)
     place.mkdir()
-    ensemble = members.read("three", chosen)
+    ensemble = members.read_ensemble("three", chosen)
     run.ensemble.write_text(str(ensemble.content(place)))
-    return run, build.run(ensemble, run, "cpu", THREADS)
+    return run, build.build_ensemble(ensemble, run, "cpu", THREADS)
 
 
 def test_every_file_is_of_the_mean(trained_once: Path, tmp_path: Path, digits: Dataset) -> None:
@@ -148,14 +148,14 @@ def test_whatever_happens_stands_in_its_directory(
     trained_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Dataset
 ) -> None:
     run = Run(tmp_path)
-    ensemble = members.read("x", [trained_once])
+    ensemble = members.read_ensemble("x", [trained_once])
 
     def fail(*_: Any) -> None:
         raise failure
 
     failure: BaseException = IntegrityError("the cause", "the remedy")
     monkeypatch.setattr(build.untrusted, "load", fail)
-    work = partial(build.run, ensemble, run, "cpu", THREADS)
+    work = partial(build.build_ensemble, ensemble, run, "cpu", THREADS)
     assert job.run_locked(run, work, MAKE_AGAIN) == 3
     record = read_record(tmp_path)
     assert (record.status, record.cause, record.remedy) == ("failed", "the cause", "the remedy")

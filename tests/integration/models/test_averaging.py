@@ -51,7 +51,7 @@ def test_the_mean_over_shifts_is_numpys(most: int, overrides: tuple[str, ...], d
 def test_no_shift_is_the_model_itself() -> None:
     model = small(*SMALL)
     assert averaging.over_shifts(model, 0) is model
-    assert [averaging.shifts(most) for most in range(4)] == [1, 9, 25, 49]
+    assert [averaging.shift_count(most) for most in range(4)] == [1, 9, 25, 49]
 
 
 def test_the_border_is_filled_with_black() -> None:
@@ -107,7 +107,7 @@ def test_a_trainer_predicts_the_mean_in_small_batches(
         sizes.clear()
         predicted = made.predict(images[:count])
         assert sizes
-        assert max(sizes) * averaging.shifts(3) <= 1000
+        assert max(sizes) * averaging.shift_count(3) <= 1000
         assert np.array_equal(predicted, made.predict(images[:count]))
         assert predicted == pytest.approx(expected[:count], abs=1e-6)
         assert predicted == pytest.approx(one_tower(images[:count]), abs=1e-6)

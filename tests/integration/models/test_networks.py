@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from mnist_exp.config import shapes
 from mnist_exp.config.networks import Layer, NetworkConfig
-from mnist_exp.models.build import build_model, logits_of
+from mnist_exp.models.build import build_model, logits_model
 from mnist_exp.models.network import _Builder
 from mnist_exp.training.forward import Forward
 from tests.conftest import compose
@@ -167,5 +167,5 @@ def test_no_kernel_of_one_pixel_is_trained_with_strides() -> None:
     assert {"fast_conv_1", "fast_conv_3", "fast_projection_1"} <= {layer.name for layer in forward._network.layers}
     images = np.random.default_rng(0).integers(0, 256, (5, *IMAGE)).astype(np.uint8)
     found = np.asarray(forward(tf.constant(images), tf.constant(0, tf.int64)))
-    assert found == pytest.approx(np.asarray(logits_of(model)(images)), abs=1e-5)
+    assert found == pytest.approx(np.asarray(logits_model(model)(images)), abs=1e-5)
     assert found.std() > 0.01

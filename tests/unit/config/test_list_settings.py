@@ -11,7 +11,7 @@ from mnist_exp.config.execution import Point
 from mnist_exp.config.identity import brief, changes, identity, layered, matched, own_layers
 from mnist_exp.run.names import Run
 from mnist_exp.sweep.plan import slug
-from mnist_exp.tracking import account
+from mnist_exp.tracking import snapshot
 from tests.conftest import compose
 from tests.unit.made import finished
 
@@ -132,7 +132,7 @@ def test_a_sweep_names_its_directories_after_the_layer() -> None:
 
 def test_a_tracker_is_told_of_layers_one_by_one() -> None:
     run = Run(finished(Path("runs/a"), 100, "model=cnn_deep"))
-    told = account.of_run(run).parameters
+    told = snapshot.read_run(run).parameters
     assert told["model.layers.0.filters"] == 32
     assert max(len(str(value)) for value in told.values()) < 100
     assert yaml.safe_load(run.config.read_text())["model"]["layers"][0]["filters"] == 32

@@ -22,7 +22,7 @@ from mnist_exp.machine.plain_data import read_json
 from mnist_exp.report.comparison_view import View
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import read_record, write_status
-from mnist_exp.tracking import account
+from mnist_exp.tracking import snapshot
 from tests.unit.made import answered
 from tests.unit.members import DATA, MODEL, archive, ensemble_of, member
 
@@ -43,7 +43,7 @@ def place(tmp_path: Path) -> Path:
 
 def refused(kind: type[UserError], *places: Path) -> str:
     with pytest.raises(kind) as raised:
-        members.read("x", places)
+        members.read_ensemble("x", places)
     return raised.value.cause
 
 
@@ -54,7 +54,7 @@ def change(directory: Path, **changes: Any) -> None:
 
 def test_the_mean_is_of_the_stored_probabilities(place: Path) -> None:
     chosen = [place / name for name in "cab"]
-    found = members.read("x", chosen)
+    found = members.read_ensemble("x", chosen)
     assert [one.row.name for one in found.members] == ["c", "a", "b"]  # in the user's order
     stored = [load_probabilities(Run(one))[0].astype(np.float64) for one in chosen]
     assert found.probabilities.dtype == np.float32
@@ -62,7 +62,7 @@ def test_the_mean_is_of_the_stored_probabilities(place: Path) -> None:
 
 
 def test_ensemble_yaml_names_the_members_and_their_files(place: Path) -> None:
-    found = members.read("x", [place / "a", place / "b"])
+    found = members.read_ensemble("x", [place / "a", place / "b"])
     content = found.content(place / "deep" / "ensemble")
     assert content["name"] == "x"
     assert [one["run"] for one in content["members"]] == ["../../a", "../../b"]
@@ -78,7 +78,7 @@ def test_of_a_directory_all_that_completed_are_taken(place: Path, capfd: pytest.
     ensemble_of(place / "e", place / "a", place / "b")
     (place / "f").mkdir()
     write_status(Run(place / "f"), "failed", 1, "the cause")
-    assert [one.row.name for one in members.read("x", [place]).members] == ["a", "b", "c"]
+    assert [one.row.name for one in members.read_ensemble("x", [place]).members] == ["a", "b", "c"]
     assert capfd.readouterr().err == "passed over: 2 runs without a result, or ensembles themselves\n"
     assert refused(InputError, place / "a", place / "f") == f"{place / 'f'}: has no result: the cause"
     assert refused(InputError, place / "a", place / "e") == f"{place / 'e'}: is an ensemble itself"
@@ -141,18 +141,18 @@ def test_settings_must_lead_to_the_validation_images(place: Path, settings: dict
 
 
 def test_what_all_held_out_is_held_out(place: Path) -> None:
-    together = members.read("x", [place]).split
+    together = members.read_ensemble("x", [place]).split
     assert (len(together.train), len(together.validation)) == (55_000, 5_000)
     assert together.sha256 == read_json(Run(place / "a").summary)["dataset"]["split_sha256"]
     member(place / "d", range(10), "dataset.split_seed=1")
-    mixed = members.read("x", [place]).split
+    mixed = members.read_ensemble("x", [place]).split
     assert len(mixed.validation) == 0
     assert 59_000 < len(mixed.train) < 60_000  # all that some member saw
 
 
 def test_directories_of_one_name_are_told_apart(place: Path) -> None:
     shutil.copytree(place / "a", place / "other" / "a")
-    rows = [one.row for one in members.read("x", [place / "a", place / "other" / "a"]).members]
+    rows = [one.row for one in members.read_ensemble("x", [place / "a", place / "other" / "a"]).members]
     assert [row.name for row in rows] == [str(place / "a"), str(place / "other" / "a")]
     lines = compare(comparison.gather([place / "a", place / "other" / "a"]), by=["run"]).lines
     assert [line.group.n for line in lines] == [1, 1]
@@ -160,11 +160,11 @@ def test_directories_of_one_name_are_told_apart(place: Path) -> None:
 
 def told(place: Path, wrong: range) -> tuple[Ensemble, list[dict[str, str]]]:
     """What is told of an ensemble of a, b and c that has these images wrong, row by row."""
-    ensemble = members.read("x", [place])
+    ensemble = members.read_ensemble("x", [place])
     directory = ensemble_of(place / "e", *(one.run.directory for one in ensemble.members), errors=len(wrong))
     answered(directory, wrong)
     (own,) = comparison.gather([directory])
-    board = ranking.standing(own, [one.row for one in ensemble.members])
+    board = ranking.rank_members(own, [one.row for one in ensemble.members])
     columns = ranking.columns(board)
     return ensemble, [{column.key: column.cells[row] for column in columns} for row in range(len(board.lines))]
 
@@ -189,9 +189,9 @@ def test_a_member_may_be_better(place: Path) -> None:
 
 
 def test_a_member_that_cannot_be_tested_says_why(place: Path) -> None:
-    ensemble = members.read("x", [place])
+    ensemble = members.read_ensemble("x", [place])
     (own,) = comparison.gather([ensemble_of(place / "e", place / "a", place / "b")])
-    board = ranking.standing(own, [one.row for one in ensemble.members])
+    board = ranking.rank_members(own, [one.row for one in ensemble.members])
     column = {column.key: column.cells for column in ranking.columns(board)}
     assert column["p"] == ["", "–", "–", "–"]
     assert all("predictions.npz" in words for words in column["significance"][1:])
@@ -242,7 +242,7 @@ def test_show_diff_watch_and_track_take_it(place: Path, capfd: pytest.CaptureFix
     assert difference["runs"]["a"]["missing"] == []
     assert cli.main(["watch", str(ensemble), "--once"]) == 0
     assert "completed" in capfd.readouterr().out
-    told = account.of_run(Run(ensemble))
+    told = snapshot.read_run(Run(ensemble))
     assert told.parameters["ensemble.members"] == 2
     assert told.parameters["model.units"] == [784]
     assert "seed" not in told.tags
@@ -263,7 +263,7 @@ def test_what_became_of_one_that_has_no_result(place: Path, capfd: pytest.Captur
     assert cli.main(["resume", str(run.directory)]) == 2
     complaint = f"error: {run.directory}: is an ensemble, which has no state to go on from\n  {again}\n"
     assert capfd.readouterr().err == complaint
-    assert account.of_run(run).parameters == {"name": "x", "members": []}
+    assert snapshot.read_run(run).parameters == {"name": "x", "members": []}
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ from mnist_exp.run.names import Run
 from mnist_exp.run.status import now, write_status
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
-from mnist_exp.tracking import account, follower, following
-from mnist_exp.tracking.account import Account, Identity
+from mnist_exp.tracking import snapshot, uploader, uploader_process
+from mnist_exp.tracking.snapshot import Identity, RunSnapshot
 from mnist_exp.tracking.uploads import Uploads
 from tests.conftest import compose
 from tests.unit.made import complete, finished
@@ -59,25 +59,25 @@ class Fake:
     target = "fake"
 
     def __init__(self) -> None:
-        self.told: list[Account] = []
+        self.told: list[RunSnapshot] = []
         self.begun: list[tuple[str, Identity | None]] = []
         self.closed = 0
         self.down = False
         self.address = "here"
 
-    def begin(self, told: Account, parent: Identity | None) -> "Fake":
+    def begin(self, told: RunSnapshot, parent: Identity | None) -> "Fake":
         self._answer()
         self.begun.append((told.identity.id, parent))
         return self
 
-    def send(self, told: Account) -> None:
+    def send(self, told: RunSnapshot) -> None:
         self._answer()
         self.told.append(told)
 
     def close(self) -> None:
         self.closed += 1
 
-    def sweep(self, told: Account) -> str:
+    def sweep(self, told: RunSnapshot) -> str:
         self.send(told)
         return "the sweep"
 
@@ -119,7 +119,7 @@ def test_the_tracker_makes_no_other_experiment() -> None:
 @pytest.mark.parametrize("experiment", ["digits", "two words", "a='b' \"c\" [red]", "<script>"])
 def test_what_to_type_for_a_tracker_means_the_tracker(experiment: str) -> None:
     tracker = MlflowTrackerConfig(name="mlflow", tracking_uri="http://host:1", experiment=experiment, timeout=30)
-    typed = shlex.split(following.overrides(tracker))
+    typed = shlex.split(uploader_process.overrides(tracker))
     assert compose(*typed).tracker == tracker
     assert not any(line.startswith("tracker.timeout") for line in typed)  # which is as shipped
 
@@ -129,7 +129,7 @@ def test_what_is_told_of_a_run(tmp_path: Path) -> None:
     run.history.write_text(rows(2))
     files.write_json(run.environment, {"started": "2026-11-22T07:35:03+00:00", "git": {"commit": "c" * 40}})
     files.write_json(run.errors, {"calibration": {"ece": 0.25}})
-    told = account.of_run(run)
+    told = snapshot.read_run(run)
     assert (told.identity.name, told.status) == ("a", "completed")
     assert told.parameters["model.units"] == [16, 8]
     assert not any(key.startswith("tracker") for key in told.parameters)
@@ -144,7 +144,7 @@ def test_what_is_told_of_a_run(tmp_path: Path) -> None:
     assert (told.results["test.ece"], told.results["model.parameters"]) == (0.25, 1000)
     assert told.ended is not None
     assert [path.name for path in told.files] == ["config.yaml", "history.csv", "errors.json", "summary.json"]
-    assert account.of_run(run).identity == told.identity  # once and for all
+    assert snapshot.read_run(run).identity == told.identity  # once and for all
 
 
 def test_a_link_is_not_followed_to_files_of_whoever_uploads(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_link_is_not_followed_to_files_of_whoever_uploads(tmp_path: Path) -> N
     (tmp_path / "secret").write_text("s")
     run.report.symlink_to(tmp_path / "secret")
     run.model.symlink_to("config.yaml")
-    assert [path.name for path in account.of_run(run).files] == ["config.yaml", "history.csv"]
+    assert [path.name for path in snapshot.read_run(run).files] == ["config.yaml", "history.csv"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_damaged_history_is_told_as_such(tmp_path: Path, history: str) -> None
     run = begun(tmp_path / "a")
     run.history.write_text(history, encoding="latin-1")
     with pytest.raises(IntegrityError, match=r"history\.csv"):
-        account.of_run(run)
+        snapshot.read_run(run)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"id": "x", "uploaded": {}}', '{"id": "%s", "uploaded": 1}' % ("a" * 32)])
@@ -170,7 +170,7 @@ def test_a_foreign_tracking_json_is_refused(tmp_path: Path, content: str) -> Non
     run = begun(tmp_path / "a")
     run.tracking.write_text(content)
     with pytest.raises(IntegrityError, match="remove it"):
-        account.of_run(run)
+        snapshot.read_run(run)
 
 
 def test_a_run_is_sent_as_often_as_there_is_something_new(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_the_jobs_of_a_sweep_have_one_parent(sweep: Sweep) -> None:
 )
 def test_how_a_sweep_stands(sweep: Sweep, status: str, expected: str) -> None:
     write_status(Run(sweep.directory / "002_mlp_s2"), status)  # type: ignore[arg-type]
-    assert account.of_sweep(sweep).status == expected
+    assert snapshot.read_sweep(sweep).status == expected
 
 
 def test_following_a_sweep_passes_over_what_cannot_be_told(sweep: Sweep) -> None:
@@ -267,15 +267,15 @@ def test_following_a_sweep_passes_over_what_cannot_be_told(sweep: Sweep) -> None
     (sweep.directory / "001_mlp_s1" / "config.yaml").write_text("[")
     ended.set()
     with Uploads(fake) as uploads:
-        assert follower.follow(sweep.directory, uploads, ended, told.append) == 0
+        assert uploader.follow(sweep.directory, uploads, ended, told.append) == 0
     assert [next(iter(reply)) for reply in told] == ["failed", "sent", "sent"]
     assert "config.yaml" in told[0]["failed"]
     assert [each.identity.name for each in fake.told] == ["002_mlp_s2", "sweep"]
 
 
 def test_a_tracker_that_comes_back_is_told_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(follower, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(uploader, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(uploader, "AGAIN_SECONDS", 0.0)
     fake, told, ended = Fake(), [], threading.Event()
     run = begun(tmp_path / "a")
     fake.down = True
@@ -289,7 +289,7 @@ def test_a_tracker_that_comes_back_is_told_all(tmp_path: Path, monkeypatch: pyte
             ended.set()
 
     with Uploads(fake) as uploads:
-        assert follower.follow(run.directory, uploads, ended, tell) == 0
+        assert uploader.follow(run.directory, uploads, ended, tell) == 0
     assert told[:3] == [{"failed": "fake: Connection refused"}] * 3
     assert fake.told[-1].status == "completed"
 
@@ -300,7 +300,7 @@ def test_a_tracker_that_stays_down_is_asked_a_last_time(tmp_path: Path) -> None:
     fake.down = True
     ended.set()
     with Uploads(fake) as uploads:
-        assert follower.follow(run.directory, uploads, ended, told.append) == 1
+        assert uploader.follow(run.directory, uploads, ended, told.append) == 1
     assert told == [{"failed": "fake: Connection refused"}]
     with Uploads(Fake()) as uploads:
         assert uploads.is_due(run)
@@ -321,10 +321,10 @@ def test_whatever_becomes_of_the_process_costs_one_warning(
     how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, expected = FOLLOWERS[how]
-    monkeypatch.setattr(following, "COMMAND", (sys.executable, "-c", code))
-    monkeypatch.setattr(following, "GRACE_SECONDS", 0.5 if "hangs" in how else 60.0)
+    monkeypatch.setattr(uploader_process, "COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr(uploader_process, "GRACE_SECONDS", 0.5 if "hangs" in how else 60.0)
     settings = compose("tracker=mlflow", URI, "tracker.timeout=1").tracker
-    with following.following(tmp_path, settings):
+    with uploader_process.upload_in_background(tmp_path, settings):
         pass
     captured = capsys.readouterr()
     assert captured.err.count("warning") == 1
@@ -337,8 +337,8 @@ def test_where_to_look_is_told_at_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = f"import json, sys; sys.stdin.read(); print(json.dumps({{'sent': {HOSTILE!r}}}))"
-    monkeypatch.setattr(following, "COMMAND", (sys.executable, "-c", code))
-    with following.following(tmp_path, compose("tracker=mlflow").tracker):
+    monkeypatch.setattr(uploader_process, "COMMAND", (sys.executable, "-c", code))
+    with uploader_process.upload_in_background(tmp_path, compose("tracker=mlflow").tracker):
         pass
     captured = capsys.readouterr()
     assert captured.out == "mlflow: <script>alert(1)<script>[red]�[31m\n"
@@ -346,7 +346,7 @@ def test_where_to_look_is_told_at_the_end(
 
 
 def test_who_does_not_wait_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "COMMAND", (sys.executable, "-c", "import time; time.sleep(1000)"))
+    monkeypatch.setattr(uploader_process, "COMMAND", (sys.executable, "-c", "import time; time.sleep(1000)"))
 
     def interrupted(_: object, timeout: float | None = None) -> None:
         if timeout is not None:
@@ -354,8 +354,8 @@ def test_who_does_not_wait_leaves_no_process(tmp_path: Path, monkeypatch: pytest
 
     settings = compose("tracker=mlflow").tracker
     assert isinstance(settings, MlflowTrackerConfig)
-    process = (started := following.Follower(tmp_path, settings))._process
-    monkeypatch.setattr(following.threading.Thread, "join", interrupted)
+    process = (started := uploader_process.UploaderProcess(tmp_path, settings))._process
+    monkeypatch.setattr(uploader_process.threading.Thread, "join", interrupted)
     with pytest.raises(KeyboardInterrupt):
         started.end()
     assert process.returncode == -9
@@ -364,9 +364,9 @@ def test_who_does_not_wait_leaves_no_process(tmp_path: Path, monkeypatch: pytest
 def test_no_process_can_be_started(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "COMMAND", ("/nowhere/python",))
+    monkeypatch.setattr(uploader_process, "COMMAND", ("/nowhere/python",))
     done = []
-    with following.following(tmp_path, compose("tracker=tensorboard").tracker):
+    with uploader_process.upload_in_background(tmp_path, compose("tracker=tensorboard").tracker):
         done.append("trained")
     assert done == ["trained"]
     assert capsys.readouterr().err.startswith("warning: tracker=tensorboard: No such file or directory")
@@ -424,7 +424,7 @@ def test_track_tells_of_every_run_and_goes_on_behind_a_damaged_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     fake = Fake()
-    monkeypatch.setattr(tracking, "build", lambda _: fake)
+    monkeypatch.setattr(tracking, "build_tracker", lambda _: fake)
     for name in ("a", "b", HOSTILE.replace("/", "")):
         finished(Path("runs") / name, 100)
     Path("runs/b/config.yaml").write_text("[")

@@ -48,7 +48,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Account:
+class RunSnapshot:
     """All that is told."""
 
     directory: Path
@@ -62,7 +62,7 @@ class Account:
     files: Sequence[Path]
 
 
-def of_run(run: Run) -> Account:
+def read_run(run: Run) -> RunSnapshot:
     """Read a run.
 
     Raises:
@@ -84,7 +84,7 @@ def of_run(run: Run) -> Account:
     except (ValueError, RecursionError) as error:
         cause = " ".join(str(error).split())
         raise IntegrityError(f"{run.directory}: {cause}", "it cannot be uploaded; mend it, or train it again") from None
-    return Account(
+    return RunSnapshot(
         directory=run.directory,
         identity=Identity(identify(run.tracking), run.directory.resolve().name, started),
         status=record.status,
@@ -97,7 +97,7 @@ def of_run(run: Run) -> Account:
     )
 
 
-def of_sweep(sweep: Sweep) -> Account:
+def read_sweep(sweep: Sweep) -> RunSnapshot:
     """Read a sweep, apart from its jobs.
 
     Raises:
@@ -114,7 +114,7 @@ def of_sweep(sweep: Sweep) -> Account:
         status = "failed" if states & {"failed", "diverged", "unreadable", "incomplete"} else "interrupted"
     started, board = _seconds(known.created, _changed(sweep)), sweep.leaderboard
     boards = (board, board.with_suffix(".csv"), board.with_suffix(".md"))
-    return Account(
+    return RunSnapshot(
         directory=sweep.directory,
         identity=Identity(identify(sweep.tracking), sweep.directory.resolve().name, started),
         status=status,
@@ -142,13 +142,13 @@ def identify(path: Path) -> str:
     return str(known["id"])
 
 
-def uploaded(run: Run, target: str) -> bool:
+def is_uploaded(run: Run, target: str) -> bool:
     """Whether a tracker was given all of a run as it stands now; to spare work, not to be relied on."""
     receipts = read_json(run.tracking).get("uploaded")
     return isinstance(receipts, dict) and receipts.get(target) == last_change(run)
 
 
-def note_uploaded(run: Run, target: str) -> None:
+def record_upload(run: Run, target: str) -> None:
     """Keep that a tracker was given all of a run.
 
     Raises:

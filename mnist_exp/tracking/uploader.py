@@ -1,4 +1,4 @@
-"""`python -m mnist_exp.tracking.follower`: tells a tracker of a run, or of a sweep and all its jobs, while they are trained.
+"""`python -m mnist_exp.tracking.uploader`: tells a tracker of a run, or of a sweep and all its jobs, while they are trained.
 
 Its first line of standard input says what to follow and how, as JSON; each line of standard output is a sign of life: what
 was sent, or what failed. When standard input ends, whoever started this process is at the end too, or gone: what is there is
@@ -49,7 +49,7 @@ def main() -> int:
             replies.write(json.dumps(reply) + "\n")
 
     try:
-        tracker = tracking.build(adapter.validate_python(order["tracker"]))
+        tracker = tracking.build_tracker(adapter.validate_python(order["tracker"]))
     except UserError as error:
         tell({"failed": error.cause})
         return EXIT_FAILED

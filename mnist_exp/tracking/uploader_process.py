@@ -21,12 +21,12 @@ from mnist_exp.config.schema import AnyTracker, NoTrackerConfig, RealTracker
 from mnist_exp.terminal import messages
 
 PLAIN = re.compile(r"[A-Za-z0-9._:/-]+")  # what Hydra's grammar takes without quotes
-COMMAND = (sys.executable, "-P", "-m", "mnist_exp.tracking.follower")
+COMMAND = (sys.executable, "-P", "-m", "mnist_exp.tracking.uploader")
 GRACE_SECONDS = 5.0  # beyond the tracker's own timeout, for the process to say that it has passed
 
 
 @contextlib.contextmanager
-def following(place: Path, settings: AnyTracker) -> Iterator[None]:
+def upload_in_background(place: Path, settings: AnyTracker) -> Iterator[None]:
     """Have a run, or a sweep with its jobs, followed until the block ends and what is there has been sent.
 
     That wait has an end, also where the tracker gives no answer. A tracker that fails costs one warning.
@@ -42,7 +42,7 @@ def following(place: Path, settings: AnyTracker) -> Iterator[None]:
         yield
         return
     try:
-        follower = Follower(place, settings)
+        follower = UploaderProcess(place, settings)
     except OSError as error:  # no process can be started
         messages.warning(_in_vain(place, settings, error.strerror or str(error)))
         yield
@@ -53,7 +53,7 @@ def following(place: Path, settings: AnyTracker) -> Iterator[None]:
         follower.end()
 
 
-class Follower:
+class UploaderProcess:
     """The process, and the thread that hears of it."""
 
     def __init__(self, place: Path, settings: RealTracker) -> None:
