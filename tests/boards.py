@@ -10,7 +10,7 @@ import numpy as np
 
 from mnist_exp.comparison import Row
 from mnist_exp.comparison.board import compare
-from mnist_exp.report.comparison_view import View
+from mnist_exp.report.comparison_view import ComparisonView
 from mnist_exp.run import evaluation
 from mnist_exp.run.history import Epoch
 from mnist_exp.run.names import Run
@@ -62,12 +62,12 @@ def row(
     return Row(directory.name, record)
 
 
-def view(rows: Sequence[Row]) -> View:
+def view(rows: Sequence[Row]) -> ComparisonView:
     """What `compare` makes of these runs."""
-    return View("runs", compare(rows))
+    return ComparisonView("runs", compare(rows))
 
 
-def many(place: Path, configurations: int, seeds: int) -> View:
+def many(place: Path, configurations: int, seeds: int) -> ComparisonView:
     """A board of so many configurations over so many seeds, which differ in eight settings."""
     generator = np.random.default_rng(0)
     rows = []
@@ -92,7 +92,7 @@ def many(place: Path, configurations: int, seeds: int) -> View:
     return view(rows)
 
 
-def grid(place: Path, settings: Mapping[str, Sequence[Any]], seeds: int = 1, missing: Sequence[int] = ()) -> View:
+def grid(place: Path, settings: Mapping[str, Sequence[Any]], seeds: int = 1, missing: Sequence[int] = ()) -> ComparisonView:
     """A board of every combination but the missing ones; the n-th has an error of n + 1 %, the same for each seed."""
     points = [dict(zip(settings, values, strict=True)) for values in itertools.product(*settings.values())]
     return view(

@@ -65,10 +65,10 @@ def main(arguments: list[str]) -> int:
 def _page(path: Path, title: str, board: Board) -> int:
     """Write the page, and say where it is."""
     from mnist_exp.report import comparison_page
-    from mnist_exp.report.comparison_view import View
+    from mnist_exp.report.comparison_view import ComparisonView
 
-    with messages.busy("drawing"):
-        comparison_page.write(path, View(title, board))
+    with messages.spinner("drawing"):
+        comparison_page.write(path, ComparisonView(title, board))
     messages.output().print(messages.cell(f"open {path.resolve().as_uri()} in a browser"))
     return EXIT_DONE
 

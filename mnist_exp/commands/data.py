@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
         told += ", mixed with the next (a training shuffles)" if augmentation.mixup else ""
     if out.is_terminal:
         shown = max(2, out.width // (images.shape[3] + 1))  # columns: a row of the plate is a line
-        out.print(characters.half_blocks(_flat(images[:, :shown]), _flat(titles[:, :shown]).tolist(), out.width))
+        out.print(characters.draw_images(_flat(images[:, :shown]), _flat(titles[:, :shown]).tolist(), out.width))
     _draw(_flat(images), _flat(titles).tolist(), path, images.shape[1])
     out.print(f"{told}: {path}", markup=False, highlight=False)
     return EXIT_DONE
@@ -165,8 +165,8 @@ def _balance(data: Dataset) -> Table:
 
 
 def _draw(images: np.ndarray, titles: Sequence[str], path: Path, columns: int) -> None:
-    from mnist_exp.report.images import plate
+    from mnist_exp.report.images import image_grid
 
     if columns == 1:
         columns = min(10, round(len(images) ** 0.5)) if len(images) <= 16 else 10
-    files.write(path, plate(images, titles, columns))
+    files.write(path, image_grid(images, titles, columns))

@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
         from mnist_exp.report import images
 
         plate = Path(parsed.output or _file_name(found))
-        files.write(plate, images.plate(*pictures))
+        files.write(plate, images.image_grid(*pictures))
     if parsed.format == "json":
         print(json.dumps(difference.as_json(found, plate), indent=2, allow_nan=False))
     else:
@@ -94,7 +94,7 @@ def _show(chosen: np.ndarray, titles: Sequence[str], total: int, plate: Path | N
     out.print(messages.cell(f"{told}; true: A's answer | B's answer"))
     if out.is_terminal:
         count = ROWS * max(1, out.width // (chosen.shape[2] + 1))
-        out.print(characters.half_blocks(chosen[:count], titles[:count], out.width), end="")
+        out.print(characters.draw_images(chosen[:count], titles[:count], out.width), end="")
 
 
 def _file_name(found: Difference) -> str:

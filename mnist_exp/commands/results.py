@@ -82,7 +82,7 @@ def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Board, 
     from mnist_exp.sweep import report
 
     try:
-        with messages.busy("writing the report"):
+        with messages.spinner("writing the report"):
             report.write(sweep, known, rows, board, total)
     except ValueError as error:  # by the library that draws, of whatever it found in the runs
         log.exception("no report")

@@ -24,7 +24,7 @@ def start(parsed: argparse.Namespace, execution: HydraConfig, settings: OptunaSw
         UserError: it cannot be used, or no directory can be made.
         KeyboardInterrupt, Interrupted: after telling what is there.
     """
-    with messages.busy("checking what there is to choose"):
+    with messages.spinner("checking what there is to choose"):
         space = composition.space(parsed, settings)
     first = _any(space)
     if first.sweep.dry_run:
@@ -87,6 +87,6 @@ def _describe(space: Space, settings: OptunaSweeperConfig) -> int:
         else:
             step = "" if each.step is None else f" in steps of {each.step:g}"
             told = " to ".join(each.ends) + step + (", logarithmic" if each.log else "")
-        print(messages.plain(f"{each.key}: {told}"))
+        print(messages.sanitize(f"{each.key}: {told}"))
     print(f"{counted(settings.n_trials, 'trial')}, sampler {settings.sampler}, pruner {settings.pruner}")
     return EXIT_DONE

@@ -41,7 +41,7 @@ def start(parsed: argparse.Namespace) -> int:
         from mnist_exp.commands import search
 
         return search.start(parsed, execution, execution.sweeper)
-    with messages.busy("checking every point"):
+    with messages.spinner("checking every point"):
         points = composition.points(parsed)
     jobs, experiments = plan.extended([], points)
     first = points[0].experiment
@@ -195,7 +195,7 @@ def _one_of_each(jobs: Sequence[Job]) -> list[Job]:
 def _list(jobs: Sequence[Job]) -> int:
     """Print what would be trained."""
     for job in jobs:
-        print(messages.plain(f"{job.number:>4}  {' '.join(job.overrides)}"))
+        print(messages.sanitize(f"{job.number:>4}  {' '.join(job.overrides)}"))
     print(counted(len(jobs), "job"))
     return EXIT_DONE
 

@@ -77,7 +77,7 @@ def _send(found: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) -
     out, failed = messages.output(), 0
     begun = [run for run in found if read_record(run.directory).status != "waiting"]
     places: list[Run | Sweep] = [*begun, *sweeps]
-    with messages.busy(f"starting {settings.name}"):
+    with messages.spinner(f"starting {settings.name}"):
         tracker = tracking.build_tracker(settings)
     with Uploads(tracker) as uploads:
         for number, place in enumerate(places, 1):

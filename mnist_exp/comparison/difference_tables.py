@@ -106,7 +106,7 @@ def _curves(found: Difference, width: int) -> Iterator[RenderableType]:
     cells = []
     for name, errors in zip("AB", both, strict=True):
         table.add_column(name, footer=f"{1:<{across - len(str(epochs))}}{epochs}" if epochs > 1 else "1")
-        rows = characters.curve(errors, epochs, (low, high), across, CURVE_ROWS) if len(errors) else ["no epoch"]
+        rows = characters.draw_curve(errors, epochs, (low, high), across, CURVE_ROWS) if len(errors) else ["no epoch"]
         cells.append("\n".join(rows))
     table.add_row("\n".join(labels), *cells)
     yield _title(f"{which} error % by epoch")
@@ -202,11 +202,11 @@ def _score(score: Score | None) -> str:
 
 
 def _commit(commit: Any) -> str:
-    return messages.plain(commit)[:COMMIT_CHARACTERS]
+    return messages.sanitize(commit)[:COMMIT_CHARACTERS]
 
 
 def _sentence(head: str, text: str) -> Text:
-    return Text.assemble((f"{head}: " if head else "", "bold"), messages.plain(text))
+    return Text.assemble((f"{head}: " if head else "", "bold"), messages.sanitize(text))
 
 
 def _cell(text: str) -> Text:

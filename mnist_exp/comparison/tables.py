@@ -99,7 +99,7 @@ def latex(board: Board, columns: Sequence[Column]) -> str:
     form = "".join("l" if column.justify == "left" else "r" for column in columns)
     rows = [" & ".join(_latex(text) for text in row) + r" \\" for row in _rows(columns)]
     heading = " & ".join(_latex(column.heading) for column in columns) + r" \\"
-    notes = [f"% {messages.plain(note)}" for note in [*caption(board, _judged(columns)), *map(_told, board.apart)]]
+    notes = [f"% {messages.sanitize(note)}" for note in [*caption(board, _judged(columns)), *map(_told, board.apart)]]
     return "\n".join(
         [*notes, rf"\begin{{tabular}}{{{form}}}", r"\toprule", heading, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
     )
@@ -148,8 +148,8 @@ def _rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
 
 
 def _markdown(text: str) -> str:
-    return messages.plain(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return messages.sanitize(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
 def _latex(text: str) -> str:
-    return messages.plain(text).translate(LATEX)
+    return messages.sanitize(text).translate(LATEX)

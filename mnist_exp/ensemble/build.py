@@ -60,7 +60,7 @@ def build_ensemble(ensemble: Ensemble, directory: Run, device_asked: str, thread
     probabilities = ensemble.probabilities
     validation = ensemble.split.validation
     held_out = None
-    with device.placed(device_name), messages.busy("averaging"):
+    with device.placed(device_name), messages.spinner("averaging"):
         combined = _combined(ensemble, probabilities)
         if len(validation):
             predictor = Predictor(combined, towers, passes=sum(_passes(member) for member in members))

@@ -10,7 +10,7 @@ from mnist_exp.comparison.columns import NOTHING, Column
 from mnist_exp.comparison.fields import METRICS, RUN, TEST
 from mnist_exp.comparison.significance import NOT_SIGNIFICANT, Verdict, p_value
 from mnist_exp.comparison.tables import caption
-from mnist_exp.report.comparison_page import link
+from mnist_exp.report.comparison_page import relative_url
 from mnist_exp.run.names import Run
 
 
@@ -40,7 +40,7 @@ def page_table(board: Board, page: Path) -> dict[str, Any]:
     rows = [
         {
             "cells": [column.cells[place] for column in shown],
-            "href": None if line.verdict is None else link(page, Run(line.group.rows[0].record.directory).report),
+            "href": None if line.verdict is None else relative_url(page, Run(line.group.rows[0].record.directory).report),
             "own": line.verdict is None,
         }
         for place, line in enumerate(board.lines)

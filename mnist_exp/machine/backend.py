@@ -17,8 +17,8 @@ NOT_NEEDED = ("matplotlib", "pandas", "sklearn")
 def tensorflow(log_file: Path, quiet: bool) -> Iterator[None]:
     """A block that may import it: what that would write to the terminal goes to a file."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    with messages.native_messages_to(log_file):
-        with contextlib.nullcontext() if quiet else messages.busy("starting TensorFlow"), hidden(*NOT_NEEDED):
+    with messages.redirect_native_stderr(log_file):
+        with contextlib.nullcontext() if quiet else messages.spinner("starting TensorFlow"), hidden(*NOT_NEEDED):
             import keras  # noqa: F401
         _only_to_files(logging.getLogger("tensorflow"))
         yield

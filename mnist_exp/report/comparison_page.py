@@ -11,8 +11,8 @@ from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.tables import caption
 from mnist_exp.config.problems import show as typed
 from mnist_exp.machine import files
-from mnist_exp.report import configurations, costs, grids, page, parallel, vega
-from mnist_exp.report.comparison_view import View
+from mnist_exp.report import configurations, costs, heat_maps, page, parallel_coordinates, vega
+from mnist_exp.report.comparison_view import ComparisonView
 from mnist_exp.report.vega import Chart, Data
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import now
@@ -20,7 +20,7 @@ from mnist_exp.run.status import now
 TEMPLATE = "comparison.html.j2"
 
 
-def write(path: Path, view: View) -> None:
+def write(path: Path, view: ComparisonView) -> None:
     """Write the page of a comparison.
 
     Raises:
@@ -31,7 +31,7 @@ def write(path: Path, view: View) -> None:
 
 def render(
     path: Path,
-    view: View,
+    view: ComparisonView,
     template: str = TEMPLATE,
     more: Sequence[Chart] = (),
     tables: Data | None = None,
@@ -52,15 +52,15 @@ def render(
     drawn = [*charts, *more]
     return page.render(
         template,
-        scripts=[*([vega.bundle(), page.script("charts.js")] if drawn else []), page.script("table.js")],
+        scripts=[*([vega.library(), page.script("charts.js")] if drawn else []), page.script("table.js")],
         view=view,
         caption="; ".join(caption(view.board, verdicts=True)),
         marks={mark.label: mark for mark in view.marks},
         labels={one.rank: one.label for one in view.configurations},
         reports=[_reports(path, line.group) for line in view.board.lines],
-        logs=[link(path, Run(one.row.record.directory).log) for one in view.apart],
+        logs=[relative_url(path, Run(one.row.record.directory).log) for one in view.unranked],
         charts=charts,
-        stills={chart.name: vega.still(chart, data) for chart in drawn},
+        stills={chart.name: vega.static_svg(chart, data) for chart in drawn},
         interactive=page.embedded(vega.on_page(drawn, data)),
         typed=typed,
         written=now(),
@@ -69,7 +69,7 @@ def render(
     )
 
 
-def link(page_path: Path, file: Path) -> str | None:
+def relative_url(page_path: Path, file: Path) -> str | None:
     """From a page to a file, as a URL; None if the file is not there."""
     if not file.exists():
         return None
@@ -78,11 +78,11 @@ def link(page_path: Path, file: Path) -> str | None:
 
 def _reports(path: Path, group: Group) -> list[tuple[str, str | None]]:
     """The seed of each run, or that it is an ensemble, and where its report is."""
-    reports = [link(path, Run(row.record.directory).report) for row in group.rows]
+    reports = [relative_url(path, Run(row.record.directory).report) for row in group.rows]
     return [("ensemble" if seed is None else str(seed), report) for seed, report in zip(group.seeds, reports, strict=True)]
 
 
-def _charts(view: View) -> tuple[list[Chart], dict[str, Any]]:
+def _charts(view: ComparisonView) -> tuple[list[Chart], dict[str, Any]]:
     """The charts of a comparison in their order, and their data."""
     found, marks, error = view.configurations, view.marks, view.error
     rows = configurations.configuration_rows(found, marks)
@@ -94,13 +94,13 @@ def _charts(view: View) -> tuple[list[Chart], dict[str, Any]]:
     if len(found) > 1:
         charts.append(configurations.intervals(found, marks, error))
         if found[0].settings:
-            chart, table = parallel.chart(found, marks, error)
+            chart, table = parallel_coordinates.chart(found, marks, error)
             charts.append(chart)
             data[chart.table] = table
     if not view.board.metric.lower_is_better:
         return charts, data
     charts += costs.charts(found, marks, error)
-    for chart, table in grids.charts(found, error):
+    for chart, table in heat_maps.charts(found, error):
         charts.append(chart)
         data[chart.table] = table
     return charts, data

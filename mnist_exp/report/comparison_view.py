@@ -13,7 +13,7 @@ from mnist_exp.comparison.fields import Metric
 from mnist_exp.config.identity import brief
 from mnist_exp.report.configurations import Configuration, Curve, legend
 from mnist_exp.report.encodings import Mark
-from mnist_exp.report.settings import short
+from mnist_exp.report.setting_values import short
 from mnist_exp.run import history
 from mnist_exp.run.names import Run
 
@@ -21,7 +21,7 @@ LABEL_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
-class Apart:
+class UnrankedRun:
     """A run that is not ranked, and why."""
 
     row: Row
@@ -29,7 +29,7 @@ class Apart:
 
 
 @dataclass(frozen=True)
-class View:
+class ComparisonView:
     """What a page shows of a board."""
 
     title: str
@@ -74,15 +74,15 @@ class View:
             for line in self.board.lines
             for row, summary in zip(line.group.rows, line.group.summaries, strict=True)
         ]
-        unfinished = [one.row for one in self.apart if one.row.record.summary is None]
+        unfinished = [one.row for one in self.unranked if one.row.record.summary is None]
         # No rank leads to the settings of these.
         found += [_curve(row, None, f"{row.record.status}, seed {row.settings.get('seed', '?')}") for row in unfinished]
         return [curve for curve in found if curve is not None]
 
     @cached_property
-    def apart(self) -> list[Apart]:
+    def unranked(self) -> list[UnrankedRun]:
         """What is not ranked, run by run."""
-        return [Apart(row, apart.reason) for apart in self.board.apart for row in apart.rows]
+        return [UnrankedRun(row, apart.reason) for apart in self.board.apart for row in apart.rows]
 
     @cached_property
     def marks(self) -> list[Mark]:

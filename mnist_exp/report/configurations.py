@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from mnist_exp.config.problems import show as typed
-from mnist_exp.report.charts import thinned
 from mnist_exp.report.encodings import (
     BROAD,
     MARGIN,
@@ -30,6 +29,7 @@ from mnist_exp.report.encodings import (
     told,
     whole_numbers,
 )
+from mnist_exp.report.run_charts import thinned
 from mnist_exp.report.vega import TOUCH, Chart, Spec
 
 # Each stands out by 3 : 1 on white and on the dark card.

@@ -12,7 +12,7 @@ FONT_SIZE = 14
 TITLE, GAP = 18, 10  # pixels: the height of a title, the space between images
 
 
-def sheet(images: np.ndarray, columns: int) -> bytes:
+def sprite_sheet(images: np.ndarray, columns: int) -> bytes:
     """Images side by side in rows, pixel for pixel: a page embeds them all at once, and shows parts of them where it will.
 
     Args:
@@ -28,7 +28,7 @@ def sheet(images: np.ndarray, columns: int) -> bytes:
     return _encoded(_picture(lines.reshape(rows * height, columns * width, channels)))
 
 
-def plate(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> bytes:
+def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> bytes:
     """Images under their titles, in rows, enlarged by whole pixels.
 
     Args:

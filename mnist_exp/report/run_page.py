@@ -8,7 +8,7 @@ import numpy as np
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.report import charts, digits, images, page
+from mnist_exp.report import images, page, run_charts, sample_images
 from mnist_exp.run.history import Epoch
 from mnist_exp.run.names import Run
 from mnist_exp.run.summary import Summary
@@ -25,7 +25,7 @@ def write(
     learning_rates: np.ndarray,
     data: Dataset,
     probabilities: np.ndarray,
-    beside: Mapping[str, Any] | None = None,
+    member_table: Mapping[str, Any] | None = None,
 ) -> None:
     """Draw the figures and write report.html, with the configuration and environment as they stand in the run directory.
 
@@ -38,14 +38,17 @@ def write(
         learning_rates: of each step that was trained, float32 (steps_per_epoch * epochs,).
         data: whose test images were looked at.
         probabilities: of the classes of the test images, float32 (n, classes).
-        beside: of an ensemble, which has no history of its own, what `ensemble.ranking.page_table` returns.
+        member_table: for an ensemble, which has no history: columns, rows and caption of its table of members.
 
     Raises:
         EnvironmentFailure: a file cannot be written.
     """
-    drawn = {"reliability": charts.reliability(errors["calibration"])}
+    drawn = {"reliability": run_charts.reliability(errors["calibration"])}
     if history:
-        drawn |= {"learning_curves": charts.learning_curves(history, learning_rates), "timing": charts.timing(history)}
+        drawn |= {
+            "learning_curves": run_charts.learning_curves(history, learning_rates),
+            "timing": run_charts.timing(history),
+        }
     with files.writing(run.figures):
         run.figures.mkdir(exist_ok=True)
     for name, svg in drawn.items():
@@ -54,8 +57,8 @@ def write(
     worst = [mistake["index"] for mistake in mistakes]
     if mistakes:
         titles = [f"{mistake['true']} as {mistake['predicted']}  {mistake['confidence']:.1%}" for mistake in mistakes]
-        files.write(run.figures / "worst_mistakes.png", images.plate(data.test_images[worst], titles))
-    configuration = run.config if beside is None else run.ensemble
+        files.write(run.figures / "worst_mistakes.png", images.image_grid(data.test_images[worst], titles))
+    configuration = run.config if member_table is None else run.ensemble
     text = page.render(
         "report.html.j2",
         scripts=[page.script("confusion.js"), page.script("table.js")],
@@ -65,13 +68,13 @@ def write(
         errors=errors,
         shades=shades(errors["confusion_matrix"]),
         mistakes=mistakes,
-        digits=digits.on_page(data, probabilities, worst),
-        raters=digits.raters(data),
+        digits=sample_images.on_page(data, probabilities, worst),
+        raters=sample_images.raters(data),
         history=history,
         rows=shown(history, summary.best_epoch),
         class_names=data.class_names,
         environment=read_json(run.environment),
-        beside=beside,
+        member_table=member_table,
         config=configuration.read_text(),
         config_name=configuration.name,
         charts=drawn,

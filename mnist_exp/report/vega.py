@@ -83,7 +83,7 @@ def svg(spec: Spec) -> str:
     return vl_convert.vegalite_to_svg(spec | {"config": LOOK})
 
 
-def still(chart: Chart, data: Data) -> str:
+def static_svg(chart: Chart, data: Data) -> str:
     """A chart of a page as it looks without JavaScript; `on_page` is what takes its place."""
     spec = chart.spec | {"data": {"values": data[chart.table]}}
     if "layer" in spec:
@@ -98,7 +98,7 @@ def on_page(charts: Sequence[Chart], data: Data) -> dict[str, Any]:
     return {"look": LOOK, "charts": specs, "data": {table: rows for table, rows in data.items() if table in used}}
 
 
-def bundle() -> str:
+def library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script; kept in the user's cache, since it takes seconds to make.
 
     Its checksum stands above it: two processes may have written it at once.

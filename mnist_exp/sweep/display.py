@@ -91,7 +91,7 @@ class Plain(Quiet):
 
     def _print(self, line: str) -> None:
         with contextlib.suppress(OSError):  # whoever read it has gone: that is no reason to end the sweep
-            print(messages.plain(line), file=sys.stderr, flush=True)
+            print(messages.sanitize(line), file=sys.stderr, flush=True)
 
 
 class Live(Plain):

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from mnist_exp.comparison import Row
 from mnist_exp.comparison.board import Board
 from mnist_exp.machine import files
-from mnist_exp.report import comparison_page, trials
-from mnist_exp.report.comparison_view import View
-from mnist_exp.report.trials import Study
+from mnist_exp.report import comparison_page, search_charts
+from mnist_exp.report.comparison_view import ComparisonView
+from mnist_exp.report.search_charts import SearchResult
 from mnist_exp.run.names import Run
 from mnist_exp.sweep.plan import Plan, Sweep
 
@@ -29,27 +29,27 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Board, total: i
     Raises:
         EnvironmentFailure: it cannot be written.
     """
-    view = View(sweep.directory.name, board)
+    view = ComparisonView(sweep.directory.name, board)
     study = _study(sweep, known, view.labels)
-    searched = list(trials.charts(study, view.marks)) if study else []
+    searched = list(search_charts.charts(study, view.marks)) if study else []
     text = comparison_page.render(
         sweep.report,
         view,
         "sweep.html.j2",
         more=searched,
-        tables=trials.tables(study, view.marks) if study else {},
+        tables=search_charts.tables(study, view.marks) if study else {},
         plan=known,
         command=_command(known),
         swept=_swept(known, study),
         counts=_counts(rows, total),
         study=study,
         searched=searched,
-        links={row.name: comparison_page.link(sweep.report, Run(row.record.directory).report) for row in rows},
+        links={row.name: comparison_page.relative_url(sweep.report, Run(row.record.directory).report) for row in rows},
     )
     files.write(sweep.report, text.encode())
 
 
-def _study(sweep: Sweep, known: Plan, labels: Mapping[str, str]) -> Study | None:
+def _study(sweep: Sweep, known: Plan, labels: Mapping[str, str]) -> SearchResult | None:
     """Optuna is imported only for a search."""
     if not sweep.study.exists():
         return None
@@ -64,10 +64,10 @@ def _command(known: Plan) -> str:
     return shlex.join(["mnist-exp", "-m", *flags, *known.overrides])
 
 
-def _swept(known: Plan, study: Study | None) -> dict[str, str]:
+def _swept(known: Plan, study: SearchResult | None) -> dict[str, str]:
     """What the jobs differ in, and the values that were tried; of a search, what it chose from."""
     if study is not None:
-        return {parameter.key: parameter.told for parameter in study.parameters}
+        return {parameter.key: parameter.domain for parameter in study.parameters}
     values: dict[str, dict[str, None]] = {}
     for job in known.jobs:
         for line in job.overrides:

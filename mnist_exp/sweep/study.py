@@ -12,7 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from mnist_exp.report.trials import Parameter, State, Study, Trial
+from mnist_exp.report.search_charts import Parameter, SearchResult, State, Trial
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.search import JOB, NAME, SPACE
 
@@ -31,7 +31,7 @@ TITLES = {
 }
 
 
-def read(sweep: Sweep, known: Plan, labels: Mapping[str, str]) -> Study | None:
+def read(sweep: Sweep, known: Plan, labels: Mapping[str, str]) -> SearchResult | None:
     """What is known of a search; None if there is none, or it cannot be read.
 
     Args:
@@ -50,7 +50,7 @@ def read(sweep: Sweep, known: Plan, labels: Mapping[str, str]) -> Study | None:
         return None
 
 
-def _read(study: optuna.Study, known: Plan, labels: Mapping[str, str]) -> Study:
+def _read(study: optuna.Study, known: Plan, labels: Mapping[str, str]) -> SearchResult:
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
     space: dict[str, BaseDistribution] = {}
     for trial in trials:
@@ -58,7 +58,7 @@ def _read(study: optuna.Study, known: Plan, labels: Mapping[str, str]) -> Study:
     runs = {job.number: job.directory for job in known.jobs}
     best = {trial.number for trial in study.best_trials}
     objectives = study.user_attrs.get(SPACE, {}).get("objectives", [])
-    return Study(
+    return SearchResult(
         objectives=[TITLES.get(name, str(name)) for name in objectives],
         parameters=[_parameter(key, drawn_from) for key, drawn_from in space.items()],
         trials=[_trial(trial, runs.get(trial.user_attrs.get(JOB, 0)), labels, trial.number in best) for trial in trials],
@@ -74,7 +74,7 @@ def _trial(trial: FrozenTrial, run: str | None, labels: Mapping[str, str], front
         parameters=trial.params,
         run=run,
         label=labels.get(run or ""),
-        front=front,
+        on_front=front,
     )
 
 

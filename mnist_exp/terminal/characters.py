@@ -13,7 +13,7 @@ BRAILLE = 0x2800  # the character without a dot; a bit for each of its eight, in
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 
-def half_blocks(images: np.ndarray, titles: Sequence[str], width: int) -> Text:
+def draw_images(images: np.ndarray, titles: Sequence[str], width: int) -> Text:
     """Images under their titles, each character the upper pixel in its foreground and the lower one in its background.
 
     Args:
@@ -27,7 +27,7 @@ def half_blocks(images: np.ndarray, titles: Sequence[str], width: int) -> Text:
     text = Text()
     for start in range(0, len(images), per_row):
         row = pixels[start : start + per_row]
-        named = (messages.plain(title)[: across - 1].ljust(across) for title in titles[start : start + per_row])
+        named = (messages.sanitize(title)[: across - 1].ljust(across) for title in titles[start : start + per_row])
         text.append("".join(named) + "\n")
         for upper in range(0, images.shape[1] - 1, 2):
             for image in row:
@@ -38,7 +38,7 @@ def half_blocks(images: np.ndarray, titles: Sequence[str], width: int) -> Text:
     return text
 
 
-def curve(values: np.ndarray, length: int, span: tuple[float, float], width: int, height: int) -> list[str]:
+def draw_curve(values: np.ndarray, length: int, span: tuple[float, float], width: int, height: int) -> list[str]:
     """A line through equidistant values, as `height` rows of `width` characters.
 
     Args:

@@ -23,14 +23,14 @@ PIPE_WIDTH = 1000  # a pipe or file has no width; no table is that wide
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def plain(text: object) -> str:
+def sanitize(text: object) -> str:
     """Text on one line, its control characters replaced: names come from files that anyone may have written."""
     return CONTROL.sub("�", str(text))
 
 
 def cell(text: object, style: str = "") -> Text:
     """Stored text for a table, its control characters and Rich's markup inert."""
-    return Text(plain(text), style=style)
+    return Text(sanitize(text), style=style)
 
 
 def output() -> Console:
@@ -40,7 +40,7 @@ def output() -> Console:
 
 def error(cause: str, *more: str) -> None:
     """Print an error: a line of cause, and a line each of what to do and where to look."""
-    lines = [f"[bold red]error:[/] {escape(plain(cause))}", *(f"  {escape(plain(line))}" for line in more)]
+    lines = [f"[bold red]error:[/] {escape(sanitize(cause))}", *(f"  {escape(sanitize(line))}" for line in more)]
     _standard_error().print("\n".join(lines))
 
 
@@ -52,7 +52,7 @@ def warning(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a line about what is going on; above a live display if there is one, which a console of its own would tear."""
-    print(plain(text), file=sys.stderr, flush=True)
+    print(sanitize(text), file=sys.stderr, flush=True)
 
 
 def _standard_error() -> Console:
@@ -60,7 +60,7 @@ def _standard_error() -> Console:
 
 
 @contextlib.contextmanager
-def busy(text: str) -> Iterator[None]:
+def spinner(text: str) -> Iterator[None]:
     """A sign of life in a terminal during a wait; nothing elsewhere."""
     console = Console(stderr=True)
     with console.status(escape(text)) if console.is_terminal else contextlib.nullcontext():
@@ -68,7 +68,7 @@ def busy(text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def native_messages_to(path: Path) -> Iterator[None]:
+def redirect_native_stderr(path: Path) -> Iterator[None]:
     """Send to a file what libraries in C++ write to standard error; Python's own standard error stays where it is.
 
     TensorFlow greets every user with a dozen lines that no setting silences, and they would tear a live display apart.

@@ -89,7 +89,7 @@ class Mlflow:
             experiment,
             start_time=round(identity.started * 1000),
             tags={IDENTITY: identity.id, **tags},
-            run_name=messages.plain(identity.name),
+            run_name=messages.sanitize(identity.name),
         )
 
 
@@ -132,7 +132,7 @@ class Remote:
             when, step = round(snapshot.ended * 1000), len(snapshot.epochs)
             results = {_key(key): value for key, value in snapshot.results.items()}
             metrics += [Metric(key, value, when, step) for key, value in results.items() if self._metrics.get(key) != value]
-        typed = {_key(key): messages.plain(show(value))[:MOST_PARAMETER] for key, value in snapshot.parameters.items()}
+        typed = {_key(key): messages.sanitize(show(value))[:MOST_PARAMETER] for key, value in snapshot.parameters.items()}
         parameters = [Param(key, value) for key, value in typed.items() if key not in self._parameters]
         wanted = {_key(key): value[:MOST_TAG] for key, value in snapshot.tags.items()}
         wanted |= {COMMIT: wanted["git_commit"]} if "git_commit" in wanted else {}

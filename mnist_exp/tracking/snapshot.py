@@ -193,7 +193,7 @@ def _tags(record: Record, tree: Mapping[Any, Any], environment: Mapping[str, Any
         "dataset_sha256": record.summary.dataset.sha256 if record.summary else None,
         "git_commit": git.get("commit") if isinstance(git, dict) else None,
     }
-    return {name: messages.plain(value) for name, value in known.items() if value is not None}
+    return {name: messages.sanitize(value) for name, value in known.items() if value is not None}
 
 
 def _config_hash(tree: Any) -> str | None:

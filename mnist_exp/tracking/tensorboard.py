@@ -64,7 +64,7 @@ class Events:
         self._write(began, 0, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))  # what was there is void
         info = plugin_data_pb2.SessionStartInfo(start_time_secs=began)
         for key, value in snapshot.parameters.items():
-            _put(info.hparams[messages.plain(key)], value)
+            _put(info.hparams[messages.sanitize(key)], value)
         self._write_session(began, metadata.SESSION_START_INFO_TAG, session_start_info=info)
 
     def send(self, snapshot: RunSnapshot) -> None:
@@ -92,7 +92,7 @@ class Events:
             self._writer.close()
 
     def _write_scalars(self, when: float, step: int, values: Mapping[str, float]) -> None:
-        found = [summary_pb2.Summary.Value(tag=messages.plain(key), simple_value=value) for key, value in values.items()]
+        found = [summary_pb2.Summary.Value(tag=messages.sanitize(key), simple_value=value) for key, value in values.items()]
         self._write(when, step, summary=summary_pb2.Summary(value=found))
 
     def _write_text(self, when: float, tags: Mapping[str, str]) -> None:
@@ -114,7 +114,7 @@ class Events:
 
 def look(snapshot: RunSnapshot) -> str:
     """The command that shows it."""
-    return f"tensorboard --logdir {shlex.quote(messages.plain(snapshot.directory))}"
+    return f"tensorboard --logdir {shlex.quote(messages.sanitize(snapshot.directory))}"
 
 
 def _put(field: Any, value: Any) -> None:
@@ -123,4 +123,4 @@ def _put(field: Any, value: Any) -> None:
     elif isinstance(value, int | float):
         field.number_value = value
     else:
-        field.string_value = messages.plain(show(value))
+        field.string_value = messages.sanitize(show(value))

@@ -84,7 +84,7 @@ class UploaderProcess:
         try:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()  # type: ignore[union-attr]
-            with messages.busy(f"waiting for {self._settings.name}"):
+            with messages.spinner(f"waiting for {self._settings.name}"):
                 while self._thread.is_alive():
                     self._alive.clear()
                     self._thread.join(self._settings.timeout + GRACE_SECONDS)

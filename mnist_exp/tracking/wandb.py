@@ -44,9 +44,9 @@ class Wandb:
                 entity=settings.entity,
                 project=settings.project,
                 id=snapshot.identity.id,
-                name=messages.plain(snapshot.identity.name),
-                group=None if parent is None else messages.plain(parent.name),
-                config={messages.plain(key): value for key, value in snapshot.parameters.items()},
+                name=messages.sanitize(snapshot.identity.name),
+                group=None if parent is None else messages.sanitize(parent.name),
+                config={messages.sanitize(key): value for key, value in snapshot.parameters.items()},
                 dir=str(snapshot.directory),
                 mode=settings.mode,
                 resume="allow" if settings.mode == "online" else None,
@@ -59,7 +59,7 @@ class Wandb:
         """Where to look: its jobs are a group."""
         if self._settings.mode == "offline":
             return _later(snapshot.directory, "*/wandb/")
-        return f"the group {messages.plain(snapshot.identity.name)} of the project {self._settings.project}"
+        return f"the group {messages.sanitize(snapshot.identity.name)} of the project {self._settings.project}"
 
     def _quiet(self, timeout: int) -> Any:
         """Nothing is printed, nothing recorded that was not asked for, and nothing waited for without end."""
@@ -99,7 +99,7 @@ class Recording:
         with reaching("wandb", REMEDY):
             for row in snapshot.epochs:
                 if row.epoch >= self._first:
-                    values = {messages.plain(key): value for key, value in row.metrics.items()}
+                    values = {messages.sanitize(key): value for key, value in row.metrics.items()}
                     self._run.log(values, step=row.epoch, commit=True)
                     self._first = row.epoch + 1
             self._run.config.update(dict(snapshot.tags), allow_val_change=True)
@@ -128,4 +128,4 @@ class Recording:
 
 def _later(place: Path, below: str) -> str:
     """The command that uploads what was written offline."""
-    return f"wandb sync {shlex.quote(messages.plain(place))}/{below}offline-run-*"
+    return f"wandb sync {shlex.quote(messages.sanitize(place))}/{below}offline-run-*"

@@ -63,7 +63,7 @@ def test_mixed_images_are_told_with_their_shares(
         Image.fromarray(images[0, ..., 0]).save(content, "PNG")
         return content.getvalue()
 
-    monkeypatch.setattr("mnist_exp.report.images.plate", plate)
+    monkeypatch.setattr("mnist_exp.report.images.image_grid", plate)
     assert cli.main(["data", "show", "augmentation=mixup", "--count", "200", "--output", "mixed.png"]) == 0
     assert "mixed.png" in capsys.readouterr().out
     names = [digits.class_names[label] for label in digits.train_labels[:200]]

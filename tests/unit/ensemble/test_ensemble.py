@@ -19,7 +19,7 @@ from mnist_exp.ensemble.members import Ensemble
 from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.report.comparison_view import View
+from mnist_exp.report.comparison_view import ComparisonView
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import read_record, write_status
 from mnist_exp.tracking import snapshot
@@ -214,7 +214,7 @@ def test_compare_lists_it_as_a_group_of_its_own(place: Path, capfd: pytest.Captu
 
 def test_a_page_calls_what_is_no_ensemble_by_its_name(place: Path) -> None:
     ensemble_of(place / "e", place / "a", place / "b")
-    found = View("x", compare(comparison.gather([place / name for name in "abe"])))
+    found = ComparisonView("x", compare(comparison.gather([place / name for name in "abe"])))
     assert [one.label for one in found.configurations] == ["1 · members=2", "2 · mlp"]
     assert [list(one.settings) for one in found.configurations] == [["ensemble.members"]] * 2
 

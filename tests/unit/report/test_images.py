@@ -21,7 +21,7 @@ def noise(count: int, height: int = 28, width: int = 28, channels: int = 1) -> n
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_sheet_has_every_image_pixel_for_pixel(channels: int) -> None:
     shown = noise(5, 16, 28, channels)
-    found = opened(images.sheet(shown, columns=3))
+    found = opened(images.sprite_sheet(shown, columns=3))
     assert found.shape[:2] == (2 * 16, 3 * 28)
     for index, image in enumerate(shown):
         top, left = index // 3 * 16, index % 3 * 28
@@ -33,26 +33,26 @@ def test_a_sheet_has_every_image_pixel_for_pixel(channels: int) -> None:
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (10, 10, 1), (11, 10, 2), (50, 10, 5)])
 def test_a_plate_is_as_large_as_it_must_be(count: int, columns: int, rows: int) -> None:
-    found = opened(images.plate(noise(count), ["5"] * count))
+    found = opened(images.image_grid(noise(count), ["5"] * count))
     assert found.shape == (rows * (18 + 84 + 10) + 10, columns * (84 + 10) + 10)
 
 
 def test_a_plate_shows_every_image_where_it_belongs() -> None:
     shown = noise(5)
-    found = opened(images.plate(shown, list("abcde"), columns=3))
+    found = opened(images.image_grid(shown, list("abcde"), columns=3))
     for index, image in enumerate(shown):
         top, left = 28 + index // 3 * 112, 10 + index % 3 * 94
         assert np.array_equal(255 - found[top : top + 84 : 3, left : left + 84 : 3], image[..., 0])
 
 
 def test_images_of_any_shape_and_colour() -> None:
-    assert opened(images.plate(noise(2, 32, 16, 3), ["a", "b"])).shape == (10 + 18 + 96 + 10, 10 + 2 * (48 + 10), 3)
-    assert opened(images.plate(noise(1, 200, 100), ["a"])).shape == (10 + 18 + 200 + 10, 10 + 100 + 10)
+    assert opened(images.image_grid(noise(2, 32, 16, 3), ["a", "b"])).shape == (10 + 18 + 96 + 10, 10 + 2 * (48 + 10), 3)
+    assert opened(images.image_grid(noise(1, 200, 100), ["a"])).shape == (10 + 18 + 200 + 10, 10 + 100 + 10)
 
 
 def test_long_titles_do_not_run_into_each_other() -> None:
     blank = np.zeros((3, 28, 28, 1), np.uint8)
-    found = opened(images.plate(blank, ["T-shirt/top as Pullover  99.9 %"] * 3))
+    found = opened(images.image_grid(blank, ["T-shirt/top as Pullover  99.9 %"] * 3))
     inked = (found < 255).any(axis=0)
     gaps = np.diff(np.flatnonzero(inked))
     assert (gaps >= images.GAP).sum() == 2  # one between each two titles; those between words are narrower

@@ -17,7 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from mnist_exp import comparison
 from mnist_exp.comparison.board import compare
 from mnist_exp.machine import files
-from mnist_exp.report import trials, vega
+from mnist_exp.report import search_charts, vega
 from mnist_exp.report.encodings import UNFINISHED
 from mnist_exp.run.history import Epoch
 from mnist_exp.run.names import Run
@@ -234,12 +234,12 @@ def test_the_front_of_several_objectives(sweep: Sweep) -> None:
     searched(sweep, [[5.0, 10], [3.0, 20], [4.0, 30], [2.0, 40]], ["validation.error_percent", "model.parameters"])
     found = study.read(sweep, plan_of(sweep), {})
     assert found is not None
-    assert [trial.front for trial in found.trials] == [True, True, False, True, False]
-    drawn = {chart.name: chart for chart in trials.charts(found, [])}
+    assert [trial.on_front for trial in found.trials] == [True, True, False, True, False]
+    drawn = {chart.name: chart for chart in search_charts.charts(found, [])}
     assert {"front01", "history0", "history1"} <= set(drawn)
     assert "importance1" not in drawn  # parameters are counted, and nothing is to be learnt of them
-    tables = trials.tables(found, [])
-    assert all(vega.still(chart, tables).startswith("<svg") for chart in drawn.values())
+    tables = search_charts.tables(found, [])
+    assert all(vega.static_svg(chart, tables).startswith("<svg") for chart in drawn.values())
 
 
 @pytest.mark.parametrize("values", [[], [[1.0], [2.0], [3.0]], [[1.0]] * 6])
@@ -248,7 +248,7 @@ def test_nothing_is_said_of_what_mattered_where_nothing_can_be(sweep: Sweep, val
     found = study.read(sweep, plan_of(sweep), {})
     assert found is not None
     assert list(found.importances) == [{}]
-    assert bool(list(trials.charts(found, []))) == bool(values)
+    assert bool(list(search_charts.charts(found, []))) == bool(values)
 
 
 @pytest.mark.parametrize("content", [b"", b"not JSON\n", b'{"op_code": 99}\n', b'{"op_code": 0}\n', b"\xff\n"])
@@ -259,16 +259,16 @@ def test_a_journal_that_cannot_be_read_is_left_out(sweep: Sweep, content: bytes)
 
 
 def test_the_library_is_kept_and_made_anew_if_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert vega.bundle() == "let vega = 'é';"
+    assert vega.library() == "let vega = 'é';"
     (kept,) = (tmp_path / "cache" / "mnist-exp").iterdir()
     monkeypatch.setattr("vl_convert.javascript_bundle", lambda: "new")
-    assert vega.bundle() == "let vega = 'é';"
+    assert vega.library() == "let vega = 'é';"
     kept.write_text(kept.read_text()[:-1])
-    assert vega.bundle() == "new"
-    assert vega.bundle() == "new"
+    assert vega.library() == "new"
+    assert vega.library() == "new"
 
 
 def test_without_a_place_for_it_the_library_is_made_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert vega.bundle() == "let vega = 'é';"
+    assert vega.library() == "let vega = 'é';"

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_exp.datasets.dataset import Dataset
-from mnist_exp.terminal.characters import BRAILLE, curve, half_blocks
+from mnist_exp.terminal.characters import BRAILLE, draw_curve, draw_images
 
 
 def test_half_blocks_draw_two_pixels_a_character(digits: Dataset) -> None:
-    text = half_blocks(digits.train_images[:3], ["5", "0", "4"], width=60)
+    text = draw_images(digits.train_images[:3], ["5", "0", "4"], width=60)
     lines = text.plain.splitlines()
     assert lines[0].split() == ["5", "0"]
     assert len(lines) == 2 * (1 + 14)
@@ -23,7 +23,7 @@ def test_half_blocks_draw_two_pixels_a_character(digits: Dataset) -> None:
 def test_half_blocks_keep_colours_and_cut_titles_off() -> None:
     red = np.zeros((1, 2, 4, 3), np.uint8)
     red[..., 0] = 200
-    text = half_blocks(red, ["\x1b[31m7: 2 | 1"], width=80)
+    text = draw_images(red, ["\x1b[31m7: 2 | 1"], width=80)
     assert text.plain == "�[31 \n▀▀▀▀ \n"
     assert {span.style.color.triplet for span in text.spans} == {(200, 0, 0)}  # type: ignore[union-attr]
 
@@ -38,13 +38,13 @@ def dots(rows: list[str]) -> np.ndarray:
 
 
 def test_a_falling_curve_falls_over_the_whole_width() -> None:
-    rows = curve(np.array([4.0, 3.0, 2.0, 1.0]), 4, (1.0, 4.0), 8, 4)
+    rows = draw_curve(np.array([4.0, 3.0, 2.0, 1.0]), 4, (1.0, 4.0), 8, 4)
     assert [len(row) for row in rows] == [8] * 4
     assert np.array_equal(dots(rows), np.eye(16, dtype=bool))
 
 
 def test_curves_of_one_length_have_their_values_at_the_same_places() -> None:
-    whole, half = (dots(curve(np.linspace(4, 1, n), 10, (1.0, 4.0), 9, 3)) for n in (10, 5))
+    whole, half = (dots(draw_curve(np.linspace(4, 1, n), 10, (1.0, 4.0), 9, 3)) for n in (10, 5))
     assert whole[:, -1].any()
     assert not half[:, 9:].any()
     assert np.flatnonzero(half.any(axis=0)).tolist() == list(range(8))
@@ -52,7 +52,7 @@ def test_curves_of_one_length_have_their_values_at_the_same_places() -> None:
 
 @pytest.mark.parametrize("values", [[1.0], [1.0, 1.0]])
 def test_what_does_not_change_is_in_the_middle(values: list[float]) -> None:
-    assert np.flatnonzero(dots(curve(np.array(values), 2, (1.0, 1.0), 4, 3)).any(axis=1)).tolist() == [6]
+    assert np.flatnonzero(dots(draw_curve(np.array(values), 2, (1.0, 1.0), 4, 3)).any(axis=1)).tolist() == [6]
 
 
 @given(
@@ -60,7 +60,7 @@ def test_what_does_not_change_is_in_the_middle(values: list[float]) -> None:
     st.integers(0, 40), st.integers(1, 30), st.integers(1, 6),
 )  # fmt: skip
 def test_a_curve_is_one_line_without_gaps(values: list[float], more: int, width: int, height: int) -> None:
-    drawn = dots(curve(np.array(values), len(values) + more, (min(values), max(values)), width, height))
+    drawn = dots(draw_curve(np.array(values), len(values) + more, (min(values), max(values)), width, height))
     used = np.flatnonzero(drawn.any(axis=0))
     assert used.tolist() == list(range(used[-1] + 1))
     before = np.flatnonzero(drawn[:, 0])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mnist_exp.report import charts
+from mnist_exp.report import run_charts
 from mnist_exp.report.svg import Scale
 from mnist_exp.run import evaluation
 from mnist_exp.run.history import Epoch
@@ -60,7 +60,7 @@ def tick_labels(panel: ET.Element) -> tuple[list[str], list[str]]:
 
 def test_every_epoch_and_step_is_where_it_belongs() -> None:
     rates = np.linspace(0.1, 0, 20, dtype=np.float32)
-    loss, error, rate = lines(charts.learning_curves(epochs(4), rates), charts.TRAIN)
+    loss, error, rate = lines(run_charts.learning_curves(epochs(4), rates), run_charts.TRAIN)
     assert loss[:, 0] == pytest.approx([60, 120, 180, 240])
     assert 190 - loss[:, 1] == pytest.approx((190 - loss[0, 1]) / np.arange(1, 5), abs=0.011)
     assert error[:, 0] == pytest.approx(loss[:, 0])
@@ -71,17 +71,17 @@ def test_every_epoch_and_step_is_where_it_belongs() -> None:
 
 
 def test_validation_is_drawn_if_there_is_one() -> None:
-    with_it, without = (charts.learning_curves(epochs(3, validation), CONSTANT) for validation in (True, False))
-    assert len(lines(with_it, charts.VALIDATION)) == 2
+    with_it, without = (run_charts.learning_curves(epochs(3, validation), CONSTANT) for validation in (True, False))
+    assert len(lines(with_it, run_charts.VALIDATION)) == 2
     assert {"training (during the epoch)", "validation (after it)"} <= set(texts(with_it))
-    assert charts.VALIDATION not in without
+    assert run_charts.VALIDATION not in without
     assert "training (during the epoch)" in texts(without)
     assert not any("validation" in text for text in texts(without))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 60])
 def test_epochs_are_counted_in_whole_numbers(count: int) -> None:
-    svg = charts.learning_curves(epochs(count), CONSTANT)
+    svg = run_charts.learning_curves(epochs(count), CONSTANT)
     assert len(panels(svg)) == 3
     for panel in panels(svg):
         ticks = [int(label) for label in tick_labels(panel)[0]]
@@ -96,7 +96,7 @@ def test_epochs_are_counted_in_whole_numbers(count: int) -> None:
 
 
 def test_the_quantities_begin_at_0_and_have_round_ticks() -> None:
-    loss, error, rate = (tick_labels(panel)[1] for panel in panels(charts.learning_curves(epochs(4), CONSTANT)))
+    loss, error, rate = (tick_labels(panel)[1] for panel in panels(run_charts.learning_curves(epochs(4), CONSTANT)))
     assert loss == ["0.0", "0.2", "0.4"]
     assert error == ["0", "5", "10"]
     assert rate == ["0.0000", "0.0005", "0.0010"]
@@ -120,38 +120,40 @@ def test_ticks_of_any_quantity_are_few_and_tell_their_value(greatest: float) -> 
 
 def test_few_epochs_have_dots_that_differ_in_shape_and_many_have_none() -> None:
     for count, dots in ((1, 1), (50, 50), (51, 0)):
-        svg = charts.learning_curves(epochs(count), CONSTANT)
-        assert len(filled(svg, charts.TRAIN, "circle", "r")) == 2 * dots + 1  # in two panels, and in the legend
-        assert len(filled(svg, charts.VALIDATION, "rect", "width")) == 2 * dots + 1
-        assert len(filled(svg, charts.TRAIN, "rect", "x")) == len(filled(svg, charts.VALIDATION, "circle", "r")) == 0
-    svg = charts.learning_curves(epochs(5), CONSTANT)
-    _, *dots_of_both = filled(svg, charts.TRAIN, "circle", "cx", "cy")
-    assert np.array(dots_of_both) == pytest.approx(np.concatenate(lines(svg, charts.TRAIN)[:2]))
+        svg = run_charts.learning_curves(epochs(count), CONSTANT)
+        assert len(filled(svg, run_charts.TRAIN, "circle", "r")) == 2 * dots + 1  # in two panels, and in the legend
+        assert len(filled(svg, run_charts.VALIDATION, "rect", "width")) == 2 * dots + 1
+        assert len(filled(svg, run_charts.TRAIN, "rect", "x")) == len(filled(svg, run_charts.VALIDATION, "circle", "r")) == 0
+    svg = run_charts.learning_curves(epochs(5), CONSTANT)
+    _, *dots_of_both = filled(svg, run_charts.TRAIN, "circle", "cx", "cy")
+    assert np.array(dots_of_both) == pytest.approx(np.concatenate(lines(svg, run_charts.TRAIN)[:2]))
 
 
 def test_what_is_no_number_is_left_out() -> None:
     history = epochs(4)
     history[2] = Epoch(3, 1e-3, float("nan"), 5.0, None, None, 1.5, 100.0)
-    svg = charts.learning_curves(history, CONSTANT)
+    svg = run_charts.learning_curves(history, CONSTANT)
     assert "nan" not in svg.lower()
-    assert [line[:, 0].tolist() for line in lines(svg, charts.TRAIN)[:2]] == [[60, 120, 240], [60, 120, 180, 240]]
-    assert [line[:, 0].tolist() for line in lines(svg, charts.VALIDATION)] == [[60, 120, 240]] * 2
+    assert [line[:, 0].tolist() for line in lines(svg, run_charts.TRAIN)[:2]] == [[60, 120, 240], [60, 120, 180, 240]]
+    assert [line[:, 0].tolist() for line in lines(svg, run_charts.VALIDATION)] == [[60, 120, 240]] * 2
 
 
 def test_one_epoch_of_one_step_can_be_seen() -> None:
-    svg = charts.learning_curves(epochs(1), np.array([1e-3], np.float32))
-    assert (filled(svg, charts.TRAIN, "circle", "cx")[1:] == 240).all()
-    *_, rate = lines(svg, charts.TRAIN)
+    svg = run_charts.learning_curves(epochs(1), np.array([1e-3], np.float32))
+    assert (filled(svg, run_charts.TRAIN, "circle", "cx")[1:] == 240).all()
+    *_, rate = lines(svg, run_charts.TRAIN)
     assert rate[:, 0] == pytest.approx([0, 240])
 
 
 def test_a_long_training_is_a_small_file_that_keeps_its_peaks() -> None:
     history = epochs(2000)
     history[776] = Epoch(777, 1e-3, 5.0, 90.0, 0.4, 8.0, 1.5, 100.0)
-    svg = charts.learning_curves(history, np.linspace(0, 1e-3, 400_000, dtype=np.float32))
+    svg = run_charts.learning_curves(history, np.linspace(0, 1e-3, 400_000, dtype=np.float32))
     assert len(svg) < 30_000
-    assert all(len(line) <= charts.MOST_POINTS for line in lines(svg, charts.TRAIN) + lines(svg, charts.VALIDATION))
-    loss, error, rate = lines(svg, charts.TRAIN)
+    assert all(
+        len(line) <= run_charts.MOST_POINTS for line in lines(svg, run_charts.TRAIN) + lines(svg, run_charts.VALIDATION)
+    )
+    loss, error, rate = lines(svg, run_charts.TRAIN)
     assert loss[loss[:, 1].argmin(), 0] == pytest.approx(777 / 2000 * 240, abs=0.006)
     assert error[error[:, 1].argmin(), 0] == pytest.approx(777 / 2000 * 240, abs=0.006)
     assert rate[[0, -1], 0] == pytest.approx([0, 240])
@@ -160,9 +162,9 @@ def test_a_long_training_is_a_small_file_that_keeps_its_peaks() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=1000))
 def test_thinning_keeps_the_ends_and_the_extremes(values: list[float]) -> None:
     array = np.array(values)
-    kept = charts.thinned(array)
-    assert len(kept) <= charts.MOST_POINTS
-    assert len(kept) == len(values) or len(values) > charts.MOST_POINTS
+    kept = run_charts.thinned(array)
+    assert len(kept) <= run_charts.MOST_POINTS
+    assert len(kept) == len(values) or len(values) > run_charts.MOST_POINTS
     assert (kept[0], kept[-1]) == (0, len(values) - 1)
     assert (np.diff(kept) > 0).all()
     assert (array[kept].min(), array[kept].max()) == (array.min(), array.max())
@@ -170,8 +172,8 @@ def test_thinning_keeps_the_ends_and_the_extremes(values: list[float]) -> None:
 
 def test_the_time_of_every_epoch_is_where_it_belongs() -> None:
     history = [Epoch(epoch, 1e-3, 0.5, 5.0, None, None, 2.0 / epoch, 1e4 * epoch) for epoch in range(1, 5)]
-    svg = charts.timing(history)
-    seconds, speed = lines(svg, charts.TRAIN)
+    svg = run_charts.timing(history)
+    seconds, speed = lines(svg, run_charts.TRAIN)
     for line in (seconds, speed):
         assert line[:, 0] == pytest.approx(375 / 4 * np.arange(1, 5), abs=0.011)
     assert 150 - seconds[:, 1] == pytest.approx(150 / np.arange(1, 5), abs=0.011)
@@ -182,8 +184,8 @@ def test_the_time_of_every_epoch_is_where_it_belongs() -> None:
 def test_a_bin_lies_at_its_confidence_and_accuracy_and_grows_with_its_images() -> None:
     probabilities = np.array([[0.9, 0.1]] * 8 + [[0.4, 0.6]] * 2, np.float32)
     labels = np.array([0] * 6 + [1] * 2 + [1, 0])
-    svg = charts.reliability(evaluation.calibration(probabilities, labels))
-    circles = filled(svg, charts.TRAIN, "circle", "cx", "cy", "r")
+    svg = run_charts.reliability(evaluation.calibration(probabilities, labels))
+    circles = filled(svg, run_charts.TRAIN, "circle", "cx", "cy", "r")
     assert circles[:, :2] == pytest.approx(320 * np.array([[0.6, 1 - 0.5], [0.9, 1 - 0.75]]), abs=0.006)
     assert (2 * circles[:, 2]) ** 2 == pytest.approx([40 + 600 * 0.2, 40 + 600 * 0.8], rel=0.01)
     (plane,) = panels(svg)
@@ -194,13 +196,13 @@ def test_a_bin_lies_at_its_confidence_and_accuracy_and_grows_with_its_images() -
 
 def test_colours_are_the_pages_or_stand_out_on_both() -> None:
     for svg in (
-        charts.learning_curves(epochs(3), CONSTANT),
-        charts.timing(epochs(3)),
-        charts.reliability(evaluation.calibration(np.eye(3, dtype=np.float32), np.arange(3))),
+        run_charts.learning_curves(epochs(3), CONSTANT),
+        run_charts.timing(epochs(3)),
+        run_charts.reliability(evaluation.calibration(np.eye(3, dtype=np.float32), np.arange(3))),
     ):
         elements_ = list(ET.fromstring(svg).iter())
         used = {element.get(which) for element in elements_ for which in ("fill", "stroke")} - {None}
-        assert used <= {"none", "currentColor", charts.TRAIN, charts.VALIDATION}
+        assert used <= {"none", "currentColor", run_charts.TRAIN, run_charts.VALIDATION}
         assert {element.get("fill") for element in elements_ if element.tag == f"{SVG}text"} == {"currentColor"}
         assert {element.tag.removeprefix(SVG) for element in elements_} <= {
             "svg",
@@ -219,10 +221,10 @@ def test_a_run_is_drawn_without_the_engine_of_a_sweep() -> None:
     code = """
 import sys
 import numpy as np
-from mnist_exp.report import charts, run_page
+from mnist_exp.report import run_charts, run_page
 from mnist_exp.run.history import Epoch
-charts.learning_curves([Epoch(1, 1e-3, 0.5, 10, None, None, 1.5, 100.0)], np.ones(1, np.float32))
-charts.reliability({"bins": [{"n": 1, "confidence": 0.5, "accuracy": 1.0}]})
+run_charts.learning_curves([Epoch(1, 1e-3, 0.5, 10, None, None, 1.5, 100.0)], np.ones(1, np.float32))
+run_charts.reliability({"bins": [{"n": 1, "confidence": 0.5, "accuracy": 1.0}]})
 print("vl_convert" in sys.modules)
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"

@@ -11,7 +11,7 @@ import numpy as np
 from mnist_exp.config.problems import show as typed
 from mnist_exp.report.configurations import Configuration
 from mnist_exp.report.encodings import far_apart, plane, told
-from mnist_exp.report.settings import ordered
+from mnist_exp.report.setting_values import ordered
 from mnist_exp.report.vega import Chart, Spec
 
 MOST_VALUES = 12  # of a setting

@@ -52,7 +52,7 @@ def on_page(data: Dataset, probabilities: np.ndarray, worst: Sequence[int]) -> d
     answers = {index: said["most"] for index, said in raters(data).items()}
     told = {"columns": COLUMNS, "most": MOST_WRONG, "images": list(zip(*columns, strict=True)), "raters": answers}
     return {
-        "png": base64.b64encode(images.sheet(data.test_images[indices], COLUMNS)).decode(),
+        "png": base64.b64encode(images.sprite_sheet(data.test_images[indices], COLUMNS)).decode(),
         "columns": COLUMNS,
         "ratio": data.test_images.shape[1] / data.test_images.shape[2],
         "places": {index: divmod(place, COLUMNS) for place, index in enumerate(columns[0])},

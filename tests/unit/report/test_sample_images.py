@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mnist_exp.report import digits
+from mnist_exp.report import sample_images
 
 SHARPNESS = st.floats(0, 8)
 
@@ -24,10 +24,10 @@ def predictions(n: int, classes: int, sharpness: float, seed: int) -> tuple[np.n
 def test_of_every_cell_the_most_confident(n: int, classes: int, sharpness: float, seed: int) -> None:
     probabilities, labels = predictions(n, classes, sharpness, seed)
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    found = digits.chosen(probabilities, labels, [])
+    found = sample_images.chosen(probabilities, labels, [])
     cells = list(zip(labels[found].tolist(), predicted[found].tolist(), strict=True))
     assert cells == sorted(cells)
-    assert len(set(found.tolist())) == len(found) <= digits.MOST
+    assert len(set(found.tolist())) == len(found) <= sample_images.MOST
     full = []
     for label in range(classes):
         for guess in range(classes):
@@ -35,10 +35,10 @@ def test_of_every_cell_the_most_confident(n: int, classes: int, sharpness: float
             shown = found[(labels[found] == label) & (predicted[found] == guess)]
             surest = inside[np.argsort(-confidence[inside], kind="stable")]
             assert shown.tolist() == surest[: len(shown)].tolist()
-            most = min(len(inside), digits.MOST_RIGHT if label == guess else digits.MOST_WRONG)
+            most = min(len(inside), sample_images.MOST_RIGHT if label == guess else sample_images.MOST_WRONG)
             assert len(shown) <= most
             full.append((len(shown), most))
-    if len(found) < digits.MOST:
+    if len(found) < sample_images.MOST:
         assert all(shown == most for shown, most in full)
     least = min((shown for shown, most in full if shown < most), default=None)
     assert least is None or max(shown for shown, _ in full) <= least + 1  # nobody's third before everybody's second
@@ -47,5 +47,5 @@ def test_of_every_cell_the_most_confident(n: int, classes: int, sharpness: float
 @given(arrays(np.int64, st.integers(0, 50), elements=st.integers(0, 1999)), SHARPNESS)
 def test_what_is_wanted_is_there(wanted: np.ndarray, sharpness: float) -> None:
     probabilities, labels = predictions(2000, 10, sharpness, 0)
-    found = digits.chosen(probabilities, labels, wanted.tolist())
-    assert set(found.tolist()) == set(digits.chosen(probabilities, labels, []).tolist()) | set(wanted.tolist())
+    found = sample_images.chosen(probabilities, labels, wanted.tolist())
+    assert set(found.tolist()) == set(sample_images.chosen(probabilities, labels, []).tolist()) | set(wanted.tolist())

@@ -12,7 +12,7 @@ from typing import Any
 from mnist_exp.config.problems import show as typed
 from mnist_exp.report.configurations import Configuration, among, dashes
 from mnist_exp.report.encodings import BROAD, Mark, color, faded, far_apart, plane, round_numbers, shown_as, steps, told
-from mnist_exp.report.settings import is_number, ordered, short
+from mnist_exp.report.setting_values import is_number, ordered, short
 from mnist_exp.report.vega import TOUCH, Chart, Spec
 
 PARALLEL = "parallel"  # the chart and its table

@@ -21,7 +21,7 @@ class Parameter:
     key: str
     choices: Sequence[str]  # none, if it is a number
     log: bool
-    told: str
+    domain: str
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Trial:
     parameters: Mapping[str, Any]
     run: str | None  # the name of its directory
     label: str | None  # of its configuration
-    front: bool  # whether no other is better by all objectives
+    on_front: bool  # whether no other is better by all objectives
 
 
 @dataclass(frozen=True)
-class Study:
+class SearchResult:
     """A search: what it makes small, what it chooses, and what came of it."""
 
     objectives: Sequence[str]  # as a reader would name them
@@ -51,7 +51,7 @@ class Study:
         return [trial for trial in self.trials if trial.state == "completed"]
 
 
-def tables(study: Study, marks: Sequence[Mark]) -> dict[str, list[dict[str, Any]]]:
+def tables(study: SearchResult, marks: Sequence[Mark]) -> dict[str, list[dict[str, Any]]]:
     """What the charts are made of: the trials that completed, and each objective's importances."""
     lowest = [float("inf")] * len(study.objectives)
     rows = []
@@ -61,7 +61,7 @@ def tables(study: Study, marks: Sequence[Mark]) -> dict[str, list[dict[str, Any]
             "trial": trial.number,
             "of": shown_as(trial.label, marks),
             "run": trial.run,
-            "front": trial.front,
+            "front": trial.on_front,
         }
         row |= {f"value{place}": _short(value) for place, value in enumerate(trial.values)}
         row |= {f"best{place}": value for place, value in enumerate(lowest)}
@@ -74,7 +74,7 @@ def tables(study: Study, marks: Sequence[Mark]) -> dict[str, list[dict[str, Any]
     return {TRIALS: rows} | shares
 
 
-def charts(study: Study, marks: Sequence[Mark]) -> Iterator[Chart]:
+def charts(study: SearchResult, marks: Sequence[Mark]) -> Iterator[Chart]:
     """All that can be drawn of a search."""
     if not study.completed:
         return
@@ -90,7 +90,7 @@ def charts(study: Study, marks: Sequence[Mark]) -> Iterator[Chart]:
         yield slice_of(study, marks, place)
 
 
-def history(study: Study, marks: Sequence[Mark], objective: int) -> Chart:
+def history(study: SearchResult, marks: Sequence[Mark], objective: int) -> Chart:
     """The value of each trial, and the best so far."""
     name = study.objectives[objective]
     y = _value(study, objective)
@@ -108,7 +108,7 @@ def history(study: Study, marks: Sequence[Mark], objective: int) -> Chart:
     return Chart(f"history{objective}", title, f"{name} of each trial, and the lowest so far", TRIALS, spec)
 
 
-def slice_of(study: Study, marks: Sequence[Mark], place: int) -> Chart:
+def slice_of(study: SearchResult, marks: Sequence[Mark], place: int) -> Chart:
     """The first objective against one parameter."""
     parameter = study.parameters[place]
     field = f"parameter{place}"
@@ -123,7 +123,7 @@ def slice_of(study: Study, marks: Sequence[Mark], place: int) -> Chart:
     return Chart(f"slice{place}", parameter.key, f"{study.objectives[0]} against {parameter.key}", TRIALS, spec)
 
 
-def importance(study: Study, objective: int) -> Chart:
+def importance(study: SearchResult, objective: int) -> Chart:
     """Which parameters decide about an objective."""
     shares = study.importances[objective]
     name = study.objectives[objective]
@@ -146,7 +146,7 @@ def importance(study: Study, objective: int) -> Chart:
     return Chart(f"importance{objective}", title, description, f"importances{objective}", spec, note)
 
 
-def front(study: Study, marks: Sequence[Mark], first: int, second: int) -> Chart:
+def front(study: SearchResult, marks: Sequence[Mark], first: int, second: int) -> Chart:
     """Two objectives against each other; those of which none is better by all stand out, and with two are joined."""
     x, y = _value(study, first), _value(study, second)
     size = {"condition": {"test": "datum.front", "value": 110}, "value": 36}
@@ -160,12 +160,12 @@ def front(study: Study, marks: Sequence[Mark], first: int, second: int) -> Chart
     return Chart(f"front{first}{second}", f"Pareto front: {names}", description, TRIALS, spec, note)
 
 
-def _value(study: Study, objective: int) -> Spec:
+def _value(study: SearchResult, objective: int) -> Spec:
     values = [trial.values[objective] for trial in study.completed]
     return measured(f"value{objective}", study.objectives[objective], min(values), max(values))
 
 
-def _of_trial(study: Study, marks: Sequence[Mark]) -> Spec:
+def _of_trial(study: SearchResult, marks: Sequence[Mark]) -> Spec:
     fields = [("trial", "trial"), ("run", "run")]
     fields += [(f"value{place}", name) for place, name in enumerate(study.objectives)]
     fields += [(f"parameter{place}", each.key) for place, each in enumerate(study.parameters)]
