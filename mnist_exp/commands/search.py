@@ -69,8 +69,8 @@ def _search(
     retry_failed: bool,
 ) -> int:
     launcher = launchers.build(sweep, execution.launcher, first)
-    source = Search(sweep, known, space, settings, launcher.places, retry_failed)
-    return sweeps.conduct(sweep, launcher, source, first, source.ended_before)
+    source = Search(sweep, known, space, settings, launcher.parallel_jobs, retry_failed)
+    return sweeps.conduct(sweep, launcher, source, first, source.finished_jobs)
 
 
 def _any(space: Space) -> Experiment:

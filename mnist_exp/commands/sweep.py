@@ -18,9 +18,10 @@ from mnist_exp.run.directory import create_directory
 from mnist_exp.run.status import now, read_record
 from mnist_exp.sweep import launchers, plan
 from mnist_exp.sweep.display import display
-from mnist_exp.sweep.driver import Driver, Planned, Progress, Source, standing
+from mnist_exp.sweep.driver import Driver, JobSource, PlannedJobs, job_states
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Plan, Sweep
+from mnist_exp.sweep.progress import Progress
 from mnist_exp.terminal import messages
 from mnist_exp.tracking.uploader_process import upload_in_background
 
@@ -51,7 +52,7 @@ def start(parsed: argparse.Namespace) -> int:
     tracking.check_installed(first.tracker)
     sweep = create(parsed, first, jobs)
     with plan.locked(sweep):
-        source = Planned([(job, experiments[job.number]) for job in jobs], len(jobs))
+        source = PlannedJobs([(job, experiments[job.number]) for job in jobs], len(jobs))
         return conduct(sweep, launchers.build(sweep, execution.launcher, first), source, first, [])
 
 
@@ -93,7 +94,7 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
             plan.write(sweep, known.model_copy(update={"extensions": extensions, "jobs": tuple(jobs)}))
         if not missing:
             return results.of_sweep(sweep, len(jobs))
-        source = Planned([(job, experiments[job.number]) for job in missing], len(jobs))
+        source = PlannedJobs([(job, experiments[job.number]) for job in missing], len(jobs))
         first = experiments[missing[0].number]
         return conduct(sweep, launchers.build(sweep, execution.launcher, first), source, first, ended)
 
@@ -132,7 +133,7 @@ def create(parsed: argparse.Namespace, experiment: Experiment, jobs: Sequence[Jo
     return sweep
 
 
-def conduct(sweep: Sweep, launcher: Launcher, source: Source, experiment: Experiment, ended: Sequence[Job]) -> int:
+def conduct(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment, ended: Sequence[Job]) -> int:
     """Have the jobs of a source trained, and tell what came of the whole sweep; its exit code.
 
     Args:
@@ -143,17 +144,15 @@ def conduct(sweep: Sweep, launcher: Launcher, source: Source, experiment: Experi
         ended: the jobs that are not missing.
     """
     with logs.logged(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
-        states = standing(sweep, ended)
-        told = f"{sweep.directory}: {counted(source.total - len(ended), 'job')} to train, {launcher.places} at once"
+        states = job_states(sweep, ended)
+        told = f"{sweep.directory}: {counted(source.total - len(ended), 'job')} to train, {launcher.parallel_jobs} at once"
         told += f"; {len(ended):,} are done" if ended else ""
         log.info("%s", told)
         if experiment.progress != "quiet":
             messages.note(told)
-        shown = display(experiment.progress, sweep)
-        progress = Progress(source.total, launcher.places, states)
+        progress = Progress(source.total, launcher.parallel_jobs, states)
         try:
-            with shown:
-                Driver(sweep, experiment.sweep, launcher, shown).run(source, progress)
+            Driver(sweep, experiment.sweep, launcher, display(experiment.progress, sweep)).run(source, progress)
         except (KeyboardInterrupt, Interrupted):
             results.of_sweep(sweep, source.total, interrupted=True)
             raise

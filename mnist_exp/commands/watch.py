@@ -9,7 +9,7 @@ from mnist_exp.commands import arguments as command_line
 from mnist_exp.errors import EXIT_DONE, InputError
 from mnist_exp.terminal import messages
 from mnist_exp.watch import table
-from mnist_exp.watch.snapshot import Watch
+from mnist_exp.watch.snapshot import Watcher
 
 EXAMPLES = """\
   mnist-exp watch                            all that is running below runs/, until nothing is
@@ -40,20 +40,20 @@ def main(arguments: list[str]) -> int:
     places = [command_line.directory_of(name, parsed.runs_dir) for name in parsed.places] or [Path(parsed.runs_dir)]
     if not places[0].is_dir():
         raise InputError(f"{places[0]}: there is no such directory", "train with mnist-exp, or name it with --runs-dir DIR")
-    watch = Watch(places, named=bool(parsed.places))
+    watch = Watcher(places, named=bool(parsed.places))
     out = messages.output()
-    lines = watch.look()
+    lines = watch.snapshots()
     if parsed.once or not out.is_terminal:
         if lines:
-            out.print(table.drawn(lines, out.width))
+            out.print(table.render(lines, out.width))
     else:
         with Live(console=out, auto_refresh=False) as live:
             while True:
-                live.update(table.drawn(lines, out.width, out.height - BESIDE), refresh=True)
+                live.update(table.render(lines, out.width, out.height - BESIDE), refresh=True)
                 if not (parsed.forever or any(line.running for line in lines)):
                     break
                 time.sleep(parsed.interval)
-                lines = watch.look()
+                lines = watch.snapshots()
     if not any(line.running for line in lines):
         out.print(messages.cell(f"nothing is running in {', '.join(map(str, places))}"))
     return EXIT_DONE

@@ -76,7 +76,7 @@ class Search:
         if retry_failed:
             self._retry()
         again = self._failed | set(self._begun)
-        self.ended_before = [job for job in self._plan.jobs if self._has_ended(job.number) and job.number not in again]
+        self.finished_jobs = [job for job in self._plan.jobs if self._has_ended(job.number) and job.number not in again]
 
     @property
     def total(self) -> int:
@@ -97,12 +97,12 @@ class Search:
                 return taken
         return None
 
-    def ended(self, job: Job, record: Record) -> None:
+    def finish(self, job: Job, record: Record) -> None:
         """Tell the study what a job came to."""
         for trial in self._trials.pop(job.number):
             self._tell(trial, record)
 
-    def tick(self) -> None:
+    def poll(self) -> None:
         """Tell the study of the epochs that are new, and end the trials of which it has seen enough."""
         if self._settings.pruner == "none":
             return

@@ -18,8 +18,8 @@ from mnist_exp.run.history import Epoch, best_epoch
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import NO_STATUS_RECORDED, Record, has_ended, read_record
 from mnist_exp.sweep import plan
-from mnist_exp.sweep.driver import time_left
 from mnist_exp.sweep.plan import Plan, Sweep
+from mnist_exp.sweep.progress import time_left
 
 RECENT = 5  # epochs, by whose seconds those to come are judged
 SETTLE_SECONDS = 5.0  # for which a sweep without a job in training may be about to hand out the next one, or to end
@@ -30,7 +30,7 @@ Unit = Literal["epochs", "jobs"]
 
 
 @dataclass(frozen=True)
-class Line:
+class Snapshot:
     """Where a run or a sweep stands; what is not known is None. Errors are in percent, and those of validation images."""
 
     name: str
@@ -49,7 +49,7 @@ class Line:
     note: str | None = None
 
 
-class Watch:
+class Watcher:
     """Looks again and again; what has ended is remembered, so that a look is cheap however many runs there are."""
 
     def __init__(self, places: Sequence[Path], named: bool) -> None:
@@ -70,9 +70,9 @@ class Watch:
         self._first: dict[Path, tuple[int, float]] = {}  # how many epochs a run had told of at the first look, and when
         self._training: dict[Path, tuple[int | None, bool]] = {}
 
-    def look(self) -> list[Line]:
+    def snapshots(self) -> list[Snapshot]:
         """What is running, what was when it was last looked at, and what lost its process, in the order of the names."""
-        lines: list[Line] = []
+        lines: list[Snapshot] = []
         seen: set[Path] = set()
         for place in self._places:
             for directory, sweep in self._found(place):
@@ -116,13 +116,13 @@ class Watch:
             self._told.add(directory)
         return directory in self._told
 
-    def _single(self, directory: Path, name: str) -> list[Line]:
+    def _single(self, directory: Path, name: str) -> list[Snapshot]:
         record = self._record(directory)
         if not self._tells(directory, _goes_on(record)) and not _is_lost(record):
             return []
         return [self._run(record, name, False)]
 
-    def _run(self, record: Record, name: str, job: bool) -> Line:
+    def _run(self, record: Record, name: str, job: bool) -> Snapshot:
         """The line of a run."""
         run = Run(record.directory)
         rows = history.read(run.history)
@@ -134,7 +134,7 @@ class Watch:
             epoch_seconds = self._epoch_seconds(run, rows, told)
             begun = min(max(time.time() - told, 0), epoch_seconds)
             left = max(epoch_seconds * (epochs - len(rows)) - begun, 0)
-        return Line(
+        return Snapshot(
             name=name,
             status=record.status,
             running=_goes_on(record),
@@ -158,7 +158,7 @@ class Watch:
             return (told - then) / (len(rows) - epochs)
         return float(np.mean([row.seconds for row in rows[-RECENT:]]))
 
-    def _sweep(self, directory: Path, name: str, known: Plan) -> list[Line]:
+    def _sweep(self, directory: Path, name: str, known: Plan) -> list[Snapshot]:
         """The lines of a sweep and of its jobs in training; none if it is not to be told."""
         if self._done.get(directory) is known:
             return []
@@ -214,8 +214,8 @@ class Watch:
 
 
 def _of_sweep(
-    sweep: Sweep, name: str, running: bool, total: int, records: Sequence[Record], training: Sequence[Line]
-) -> Line:
+    sweep: Sweep, name: str, running: bool, total: int, records: Sequence[Record], training: Sequence[Snapshot]
+) -> Snapshot:
     """The line of a sweep itself, from what its jobs say that have a directory, and the lines of those in training."""
     states = Counter({"waiting": total - len(records)}) + Counter(record.status for record in records)
     left = total - sum(states[state] for state in ENDED)
@@ -230,7 +230,7 @@ def _of_sweep(
     told = [f"{states[state]:,} {state}" for state in sorted(states)]
     told += [f"continue: mnist-exp resume {sweep.directory}"] if status == "interrupted" else []
     told += [f"try those that failed again: mnist-exp resume {sweep.directory} --retry-failed"] if status == "failed" else []
-    return Line(
+    return Snapshot(
         name=name,
         status=status,
         running=running,

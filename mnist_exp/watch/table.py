@@ -9,9 +9,10 @@ from rich.text import Text
 
 from mnist_exp.comparison.columns import NOTHING
 from mnist_exp.comparison.tables import counted
-from mnist_exp.sweep.display import SHOWN, duration
+from mnist_exp.sweep.display import MAX_ROWS
+from mnist_exp.sweep.progress import duration
 from mnist_exp.terminal import messages
-from mnist_exp.watch.snapshot import Line
+from mnist_exp.watch.snapshot import Snapshot
 
 BAR_COLUMNS = 10
 GAP = 2  # characters between columns
@@ -23,11 +24,11 @@ LEAST = ("images/s", "loss", "", "best %", VALIDATION, "status")
 STYLES = {"running": "green", "waiting": "cyan", "completed": "bold", "interrupted": "yellow"}
 
 
-def drawn(lines: Sequence[Line], width: int, most: int | None = None) -> Group:
+def render(lines: Sequence[Snapshot], width: int, most: int | None = None) -> Group:
     """A table with a row for each line, and the notes below it.
 
     Args:
-        lines: from `watching.Watch.look`.
+        lines: from `watching.Watcher.look`.
         width: of the terminal, in characters.
         most: rows; None for all.
     """
@@ -54,20 +55,20 @@ def drawn(lines: Sequence[Line], width: int, most: int | None = None) -> Group:
     return Group(table, *more, *notes)
 
 
-def _some(lines: Sequence[Line], most: int | None) -> list[Line]:
+def _some(lines: Sequence[Snapshot], most: int | None) -> list[Snapshot]:
     """The lines without those of jobs for which there is no room."""
     if most is None:
         return list(lines)
-    kept: list[Line] = []
+    kept: list[Snapshot] = []
     jobs = 0
     for line in lines:
         jobs = jobs + 1 if line.job else 0
-        if jobs <= SHOWN and (not line.job or len(kept) < most):
+        if jobs <= MAX_ROWS and (not line.job or len(kept) < most):
             kept.append(line)
     return kept
 
 
-def _cells(line: Line) -> dict[str, RenderableType]:
+def _cells(line: Snapshot) -> dict[str, RenderableType]:
     """A row, by heading; an empty string where nothing is known."""
     of = "" if line.total is None else f"/{line.total:,}"
     return {
@@ -83,7 +84,7 @@ def _cells(line: Line) -> dict[str, RenderableType]:
     }
 
 
-def _left(line: Line) -> str:
+def _left(line: Snapshot) -> str:
     if line.seconds_left is None:
         return ""
     if line.unit == "jobs":

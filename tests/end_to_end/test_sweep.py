@@ -126,7 +126,7 @@ def test_a_job_that_diverged_is_told(command: Command, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert list(statuses(sweep_of(tmp_path)).values()) == ["diverged", "completed"]
     assert "diverged: training diverged" in done.stderr
-    assert "tried again" not in done.stderr  # it would diverge again, bit for bit
+    assert "retrying" not in done.stderr  # it would diverge again, bit for bit
 
 
 EIGHT_EPOCHS = (*TINY, "training.epochs=8", "threads.towers=1", "threads.intra_op=1")
@@ -267,5 +267,5 @@ def test_a_changed_config_is_one_failed_job_and_a_damaged_one_is_written_anew(co
     damaged.write_text("{")
     done = command("resume", str(sweep), "--retry-failed", "sweep.retries=0")
     assert done.returncode == 1
-    assert "002_mlp_s1/config.yaml: is not of the experiment that was planned" in done.stderr
+    assert "002_mlp_s1/config.yaml: does not match the planned job" in done.stderr
     assert statuses(sweep)["003_mlp_s2"] == "completed"

@@ -1,4 +1,4 @@
-"""What every launcher does."""
+"""The interface of every launcher."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,20 +7,24 @@ from mnist_exp.run.names import Run
 
 
 class Launcher(Protocol):
-    """Takes prepared runs and has them trained; each has its status when it comes back, unless it was lost on the way."""
+    """Trains prepared runs; each has its final status when it is returned, unless it was lost."""
 
-    places: int  # how many runs can be in training at once
-    peak_memory: int | None  # the most that one run took, in bytes, where that can be told
-    holds: int  # how many it can be given at once; those that are not in training wait their turn
+    parallel_jobs: int  # runs in training at once, at most
+    queue_limit: int  # runs submitted at once, at most: those in training, and those that wait
+    peak_memory: int | None  # the most memory that a run took, in bytes; None if unknown
 
-    def submit(self, jobs: Sequence[Run]) -> None:
-        """Have these trained."""
+    def submit(self, runs: Sequence[Run]) -> None:
+        """Have these runs trained."""
 
-    def ended(self, seconds: float) -> dict[Run, str | None]:
-        """What ended, as soon as something has or after so many seconds; why it was lost, if it was."""
+    def wait(self, seconds: float) -> dict[Run, str | None]:
+        """Wait until a run ends, or for that many seconds.
 
-    def recall(self) -> None:
-        """Begin nothing more: what is not in training yet ends as it is, still waiting."""
+        Returns:
+            The runs that ended; the value is the cause if the run was lost, otherwise None.
+        """
+
+    def cancel_waiting(self) -> None:
+        """Start no more runs; those that wait are returned by `wait` with the status "waiting"."""
 
     def close(self) -> None:
-        """Give back what it holds; runs in training are first brought to a state from which they can be resumed."""
+        """Stop the runs in training, so that they can be resumed, and release all resources."""

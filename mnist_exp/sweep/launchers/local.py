@@ -4,7 +4,8 @@ import os
 import queue
 import threading
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent import futures
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 
 from mnist_exp.config.execution import BasicLauncherConfig, JoblibLauncherConfig
@@ -29,9 +30,9 @@ class Local:
             workers: one for each run that is to be in training at once.
             settings: for the seconds that a run may take, and what a failure means for those that wait.
         """
-        self.places = len(workers)
+        self.parallel_jobs = len(workers)
         # The next one is prepared already, so that no worker waits for it; unless a failure is to stop it.
-        self.holds = len(workers) + (settings.on_failure == "continue")
+        self.queue_limit = len(workers) + (settings.on_failure == "continue")
         self.peak_memory: int | None = None
         self._workers = workers
         self._timeout = settings.job_timeout
@@ -47,9 +48,9 @@ class Local:
         for run in jobs:
             self._runs[self._threads.submit(self._train, run)] = run
 
-    def ended(self, seconds: float) -> dict[Run, str | None]:
+    def wait(self, seconds: float) -> dict[Run, str | None]:
         """What ended, as soon as something has or after so many seconds; a run of this machine is never lost."""
-        done, _ = wait(self._runs, seconds, FIRST_COMPLETED)
+        done, _ = futures.wait(self._runs, seconds, FIRST_COMPLETED)
         found: dict[Run, str | None] = {}
         for future in done:
             run = self._runs.pop(future)
@@ -62,7 +63,7 @@ class Local:
                 found[run] = error.cause if isinstance(error, UserError) else str(error)
         return found
 
-    def recall(self) -> None:
+    def cancel_waiting(self) -> None:
         """Begin nothing more."""
         for future in self._runs:
             future.cancel()

@@ -62,8 +62,8 @@ class Ray:
             ray.shutdown()
             cause = f"hydra/launcher=ray: no node has {settings.num_cpus} cores and {settings.num_gpus:g} GPUs for a job"
             raise EnvironmentFailure(cause, "ask for less: hydra.launcher.num_cpus=1, or start a larger node")
-        self.places = max(int(ray.cluster_resources().get("CPU", 1)) // settings.num_cpus, 1)
-        self.holds = MOST_AT_ONCE
+        self.parallel_jobs = max(int(ray.cluster_resources().get("CPU", 1)) // settings.num_cpus, 1)
+        self.queue_limit = MOST_AT_ONCE
         self.peak_memory: int | None = None
         self._timeout = experiment.sweep.job_timeout
         self._cores = settings.num_cpus
@@ -77,14 +77,14 @@ class Ray:
         for run in jobs:
             self._runs[self._train.remote(str(run.directory.resolve()), self._timeout, self._cores)] = run
 
-    def ended(self, seconds: float) -> dict[Run, str | None]:
+    def wait(self, seconds: float) -> dict[Run, str | None]:
         """What ended, as soon as something has or after so many seconds; why it was lost, if it was."""
         if not self._runs:
             return {}
         lost = self._asking.submit(self._wait, seconds).result()
         return {self._runs.pop(task): cause for task, cause in lost.items()}
 
-    def recall(self) -> None:
+    def cancel_waiting(self) -> None:
         """Cancel what no node has begun."""
         for task, run in self._runs.items():
             if read_record(run.directory).status == "waiting":
@@ -96,7 +96,7 @@ class Ray:
             self._ray.cancel(task)
         deadline = time.monotonic() + CANCEL_SECONDS
         while self._runs and time.monotonic() < deadline:
-            self.ended(deadline - time.monotonic())
+            self.wait(deadline - time.monotonic())
         self._asking.shutdown()
         self._ray.shutdown()
 

@@ -56,8 +56,8 @@ class Slurm:
             EnvironmentFailure: Slurm is not there, or does not answer.
         """
         check()
-        self.places = settings.array_parallelism
-        self.holds = MOST_AT_ONCE
+        self.parallel_jobs = settings.array_parallelism
+        self.queue_limit = MOST_AT_ONCE
         self.peak_memory: int | None = None
         self._directory = sweep.directory.resolve() / "slurm"
         self._settings = settings
@@ -84,7 +84,7 @@ class Slurm:
 
     def _queue(self) -> None:
         """Queue what is held back as one array; beside another, whose limit is its own, no more than may run at once."""
-        room = self.places - len(self._elements) if self._elements else MOST_AT_ONCE
+        room = self.parallel_jobs - len(self._elements) if self._elements else MOST_AT_ONCE
         queued, self._held = self._held[: max(room, 0)], self._held[max(room, 0) :]
         if not queued:
             return
@@ -101,7 +101,7 @@ class Slurm:
         number = _told("sbatch", "--parsable", *self._options(len(queued)), given=script).partition(";")[0]
         self._elements |= {f"{number}_{index}": run for index, run in enumerate(queued)}
 
-    def ended(self, seconds: float) -> dict[Run, str | None]:
+    def wait(self, seconds: float) -> dict[Run, str | None]:
         """What left the queue; why, if it was not by its own end."""
         time.sleep(seconds)
         if self._recalled:
@@ -127,7 +127,7 @@ class Slurm:
         self._queue()
         return found
 
-    def recall(self) -> None:
+    def cancel_waiting(self) -> None:
         """Take out of the queue what Slurm has not started, and queue nothing more."""
         self._recalled, self._held = self._held, []
         _told("scancel", "--me", "--state=PENDING", f"--name={self._name}")

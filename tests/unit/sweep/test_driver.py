@@ -9,9 +9,10 @@ from mnist_exp.config.schema import SweepConfig
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import read_record, write_status
 from mnist_exp.sweep import driver, plan
-from mnist_exp.sweep.display import Plain, duration
-from mnist_exp.sweep.driver import Driver, Planned, Progress
+from mnist_exp.sweep.display import Plain
+from mnist_exp.sweep.driver import Driver, PlannedJobs
 from mnist_exp.sweep.plan import Sweep
+from mnist_exp.sweep.progress import Progress, duration
 from tests.conftest import compose
 from tests.unit.made import complete
 from tests.unit.sweep.test_plan import points
@@ -22,8 +23,8 @@ Behaviour = Callable[[Run, int], str | None]  # what becomes of a run when it is
 class Obedient:
     """A launcher with room for two, which ends one job at a time in the way that is asked of it."""
 
-    places = 2
-    holds = 2
+    parallel_jobs = 2
+    queue_limit = 2
     peak_memory = None
 
     def __init__(self, behaviour: Behaviour) -> None:
@@ -34,16 +35,16 @@ class Obedient:
 
     def submit(self, jobs: Sequence[Run]) -> None:
         self._runs += jobs
-        assert len(self._runs) <= self.holds
+        assert len(self._runs) <= self.queue_limit
 
-    def ended(self, seconds: float) -> dict[Run, str | None]:  # noqa: ARG002
+    def wait(self, seconds: float) -> dict[Run, str | None]:  # noqa: ARG002
         run = self._runs.pop(0)
         if self.recalled:
             return {run: None}
         self.tried.append(run.directory.name)
         return {run: self._behaviour(run, self.tried.count(run.directory.name))}
 
-    def recall(self) -> None:
+    def cancel_waiting(self) -> None:
         self.recalled = True
 
     def close(self) -> None:
@@ -56,9 +57,9 @@ def conducted(place: Path, behaviour: Behaviour, *overrides: str) -> tuple[Obedi
     jobs, experiments = plan.extended([], points("seed=range(4)"))
     settings: SweepConfig = compose(*overrides).sweep
     launcher = Obedient(behaviour)
-    progress = Progress(len(jobs), launcher.places, {})
-    source = Planned([(job, experiments[job.number]) for job in jobs], len(jobs))
-    Driver(sweep, settings, launcher, Plain(sweep)).run(source, progress)
+    progress = Progress(len(jobs), launcher.parallel_jobs, {})
+    source = PlannedJobs([(job, experiments[job.number]) for job in jobs], len(jobs))
+    Driver(sweep, settings, launcher, Plain()).run(source, progress)
     assert launcher.closed
     return launcher, progress
 
@@ -107,7 +108,7 @@ def test_a_lost_job_is_handed_out_again_but_not_for_ever(tmp_path: Path) -> None
         return None
 
     launcher, progress = conducted(tmp_path, behave)
-    assert launcher.tried.count("001_mlp_s0") == 1 + driver.MOST_LOSSES
+    assert launcher.tried.count("001_mlp_s0") == 1 + driver.MAX_LOSSES
     assert launcher.tried.count("003_mlp_s2") == 3
     assert progress.states == {1: "failed", 2: "completed", 3: "completed", 4: "completed"}
     assert read_record(tmp_path / "001_mlp_s0").cause == "its machine went away"

@@ -86,7 +86,7 @@ def test_array_parallelism_holds_over_all_arrays(queue: Queue, launcher: slurm.S
         most = max(most, len(queue.running))
         if queue.running:
             queue.running.pop(0)
-        ended += [run.directory.name for run in launcher.ended(0)]
+        ended += [run.directory.name for run in launcher.wait(0)]
         if len(ended) == 7:
             break
     assert most == 2
@@ -98,8 +98,8 @@ def test_what_is_held_back_is_recalled_too(queue: Queue, launcher: slurm.Slurm, 
     launcher.submit(jobs(tmp_path, 1, 2, 3))
     launcher.submit(jobs(tmp_path, 4))
     queue.start()
-    launcher.recall()
-    ended = {run.directory.name for _ in range(3) for run in launcher.ended(0)}
+    launcher.cancel_waiting()
+    ended = {run.directory.name for _ in range(3) for run in launcher.wait(0)}
     assert ended == {"003", "004"}
     assert queue.running == ["1_0", "1_1"]
     assert queue.arrays == [3]

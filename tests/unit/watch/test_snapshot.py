@@ -25,7 +25,7 @@ from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal import messages
 from mnist_exp.watch import snapshot, table
-from mnist_exp.watch.snapshot import Line, Watch
+from mnist_exp.watch.snapshot import Snapshot, Watcher
 from tests.unit.made import complete
 from tests.unit.sweep.test_plan import planned
 
@@ -107,13 +107,13 @@ def experiment() -> dict[str, object]:
     return compose().model_dump(mode="json")
 
 
-def look(*places: str) -> list[Line]:
-    return Watch([Path(place) for place in places or ["runs"]], named=bool(places)).look()
+def look(*places: str) -> list[Snapshot]:
+    return Watcher([Path(place) for place in places or ["runs"]], named=bool(places)).snapshots()
 
 
-def text_of(lines: list[Line], width: int = 200, most: int | None = None) -> str:
+def text_of(lines: list[Snapshot], width: int = 200, most: int | None = None) -> str:
     console = Console(file=io.StringIO(), width=width)
-    console.print(table.drawn(lines, width, most))
+    console.print(table.render(lines, width, most))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -140,11 +140,11 @@ def test_the_present_epoch_is_counted_from_when_the_last_was_told() -> None:
 
 def test_an_epoch_takes_what_it_was_seen_to_take() -> None:
     run = begun("runs/a", 4)
-    watch = Watch([Path("runs")], named=False)
-    assert watch.look()[0].seconds_left == pytest.approx(10.0)
+    watch = Watcher([Path("runs")], named=False)
+    assert watch.snapshots()[0].seconds_left == pytest.approx(10.0)
     begun("runs/a", 6)
     os.utime(run.history, (21, 21))  # two epochs in 20 seconds
-    assert watch.look()[0].seconds_left == pytest.approx(10.0 * (10 - 6) - 10.0)
+    assert watch.snapshots()[0].seconds_left == pytest.approx(10.0 * (10 - 6) - 10.0)
 
 
 def test_a_run_that_has_told_all_epochs_is_soon_done() -> None:
@@ -163,14 +163,14 @@ def test_a_run_that_lost_its_process_is_interrupted_and_said_how_to_go_on(gone: 
 
 def test_what_was_running_is_told_to_its_end(experiment: dict[str, object]) -> None:
     run = begun("runs/a", 4)
-    watch = Watch([Path("runs")], named=False)
-    assert [line.status for line in watch.look()] == ["running"]
+    watch = Watcher([Path("runs")], named=False)
+    assert [line.status for line in watch.snapshots()] == ["running"]
     begun("runs/b", 1)
-    assert [line.name for line in watch.look()] == ["a", "b"]
+    assert [line.name for line in watch.snapshots()] == ["a", "b"]
     run.config.write_text(yaml.safe_dump(experiment))
     complete(run)
     write_status(Run(Path("runs/b")), "diverged", 4, "loss is NaN", "lower the learning rate")
-    lines = watch.look()
+    lines = watch.snapshots()
     assert [(line.status, line.running) for line in lines] == [("completed", False), ("diverged", False)]
     assert "b: loss is NaN; lower the learning rate" in text_of(lines)
 
@@ -258,15 +258,15 @@ def test_a_second_look_reads_nothing_of_what_has_completed(
         Path(f"runs/{number}").mkdir()
         Path(f"runs/{number}/summary.json").touch()
     begun("runs/live", 2)
-    watch = Watch([Path("runs")], named=False)
-    assert [line.name for line in watch.look()] == ["live"]
+    watch = Watcher([Path("runs")], named=False)
+    assert [line.name for line in watch.snapshots()] == ["live"]
     read: list[Path] = []
     stated: list[Path] = []
     reading, stating = read_record, Path.stat
     monkeypatch.setattr(snapshot, "read_record", lambda directory: (read.append(directory), reading(directory))[1])
     monkeypatch.setattr(Path, "stat", lambda path, **options: (stated.append(path), stating(path, **options))[1])
     begun("runs/new", 1)
-    assert [line.name for line in watch.look()] == ["live", "new"]
+    assert [line.name for line in watch.snapshots()] == ["live", "new"]
     assert set(read) == {Path("runs/live"), Path("runs/new")}
     assert {path for path in stated if path.parent.name not in {"live", "new"}} == {
         Path("runs/sweep.yaml"), Path("runs/summary.json"), Path("runs/status.json"), Path("runs/sweep/sweep.yaml"),
@@ -275,10 +275,10 @@ def test_a_second_look_reads_nothing_of_what_has_completed(
 
 def test_a_run_that_is_resumed_is_told_again() -> None:
     run = begun("runs/a", 4, "interrupted")
-    watch = Watch([Path("runs")], named=False)
-    assert watch.look() == []
+    watch = Watcher([Path("runs")], named=False)
+    assert watch.snapshots() == []
     write_status(run, "running")
-    assert [line.status for line in watch.look()] == ["running"]
+    assert [line.status for line in watch.snapshots()] == ["running"]
 
 
 def test_nothing_is_written_and_links_are_not_followed(four_jobs: plan.Plan) -> None:
@@ -334,8 +334,8 @@ def test_it_fits_the_terminal(four_jobs: plan.Plan, width: int) -> None:
 
 
 def test_jobs_without_room_are_counted() -> None:
-    sweep = Line("sweep", "running", True, "jobs", 0, 40)
-    jobs = [Line(str(number), "running", True, "epochs", 0, 10, job=True) for number in range(30)]
+    sweep = Snapshot("sweep", "running", True, "jobs", 0, 40)
+    jobs = [Snapshot(str(number), "running", True, "epochs", 0, 10, job=True) for number in range(30)]
     for most, kept in ((20, 8), (5, 4)):
         text = text_of([sweep, *jobs], most=most)
         assert f"and {30 - kept} jobs more in training" in text
