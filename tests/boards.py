@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp.comparison import Row
-from mnist_exp.comparison.board import compare
+from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.rows import Row
 from mnist_exp.report.comparison_view import ComparisonView
 from mnist_exp.run import evaluation
 from mnist_exp.run.history import Epoch

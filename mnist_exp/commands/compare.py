@@ -5,10 +5,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from mnist_exp import comparison
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.comparison import Row, columns, conditions, fields, records, tables
-from mnist_exp.comparison.board import Board, compare
+from mnist_exp.comparison import columns, conditions, export, fields, tables
+from mnist_exp.comparison.ranking import Comparison, compare
+from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.errors import EXIT_DONE, InputError
 from mnist_exp.machine import files
 from mnist_exp.run.status import NO_RUN
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     if form == "html":
         return _page(Path(str(output)), ", ".join(parsed.runs) or parsed.runs_dir, board)
     if output is None and form == "table":
-        tables.show(board, _columns(board, parsed.columns), messages.output())
+        tables.print_comparison(board, _columns(board, parsed.columns), messages.output())
         if len(board.lines) < board.total:
             messages.output().print(f"all of them: --top {board.total}")
         return EXIT_DONE
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
     return EXIT_DONE
 
 
-def _page(path: Path, title: str, board: Board) -> int:
+def _page(path: Path, title: str, board: Comparison) -> int:
     """Write the page, and say where it is."""
     from mnist_exp.report import comparison_page
     from mnist_exp.report.comparison_view import ComparisonView
@@ -109,7 +109,7 @@ def _rows(parsed: argparse.Namespace) -> list[Row]:
     places = [place for name in parsed.runs for place in command_line.places(name, parsed.runs_dir)] or [
         Path(parsed.runs_dir)
     ]
-    rows = [row for row in comparison.gather(places) if row.record.status != NO_RUN]
+    rows = [row for row in read_rows(places) if row.record.status != NO_RUN]
     told = ", ".join(map(str, parsed.runs or places))
     if not rows:
         raise InputError(f"{told}: holds no run", "train one with mnist-exp")
@@ -121,7 +121,7 @@ def _rows(parsed: argparse.Namespace) -> list[Row]:
     if not chosen:
         told = "; ".join(fields.told_values(key, rows) for key in sorted(condition.fields))
         raise InputError(
-            f"--where {parsed.where}: holds for none of {tables.counted(len(rows), 'run')}", f"of these, {told}"
+            f"--where {parsed.where}: holds for none of {messages.pluralize(len(rows), 'run')}", f"of these, {told}"
         )
     return chosen
 
@@ -136,16 +136,16 @@ def _baseline(parsed: argparse.Namespace, rows: list[Row]) -> Row | None:
     raise InputError(f"--baseline {parsed.baseline}: is not among the runs that are compared", "name it among them")
 
 
-def _columns(board: Board, chosen: list[str] | None) -> list[columns.Column]:
-    return columns.of(board, chosen) if board.lines else []
+def _columns(board: Comparison, chosen: list[str] | None) -> list[columns.Column]:
+    return columns.build(board, chosen) if board.lines else []
 
 
-def _text(form: str) -> Callable[[Board, list[str] | None], str]:
+def _text(form: str) -> Callable[[Comparison, list[str] | None], str]:
     """How a board becomes text of a format; JSON and CSV always have everything."""
     return {
-        "table": lambda board, chosen: tables.drawn(board, _columns(board, chosen)),
-        "markdown": lambda board, chosen: tables.markdown(board, _columns(board, chosen)),
-        "latex": lambda board, chosen: tables.latex(board, _columns(board, chosen)),
-        "csv": lambda board, _: records.csv_text(board).rstrip("\n"),
-        "json": lambda board, _: json.dumps(records.content(board), indent=2, allow_nan=False, ensure_ascii=False),
+        "table": lambda board, chosen: tables.to_text(board, _columns(board, chosen)),
+        "markdown": lambda board, chosen: tables.to_markdown(board, _columns(board, chosen)),
+        "latex": lambda board, chosen: tables.to_latex(board, _columns(board, chosen)),
+        "csv": lambda board, _: export.to_csv(board).rstrip("\n"),
+        "json": lambda board, _: json.dumps(export.to_json(board), indent=2, allow_nan=False, ensure_ascii=False),
     }[form]

@@ -11,10 +11,10 @@ from mnist_exp import datasets
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.comparison import difference, difference_tables
 from mnist_exp.comparison.difference import Difference, Images
-from mnist_exp.comparison.tables import counted
 from mnist_exp.errors import EXIT_DONE, InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.terminal import characters, messages
+from mnist_exp.terminal.messages import pluralize
 
 EXAMPLES = """\
   mnist-exp diff 2026-11-22T07-35-03_mlp_s7 latest
@@ -89,7 +89,7 @@ def _pictures(found: Difference, images: Images) -> tuple[np.ndarray, list[str]]
 def _show(chosen: np.ndarray, titles: Sequence[str], total: int, plate: Path | None) -> None:
     """Say how many images there are and where and, in a terminal, show some."""
     out = messages.output()
-    told = f"{counted(total, 'image')} with different answers"
+    told = f"{pluralize(total, 'image')} with different answers"
     told += f", {len(chosen)} of them, the surest first, in {plate}" if plate is not None else ""
     out.print(messages.cell(f"{told}; true: A's answer | B's answer"))
     if out.is_terminal:

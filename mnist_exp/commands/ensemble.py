@@ -8,7 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
-from mnist_exp.comparison import Row, tables
+from mnist_exp.comparison import tables
+from mnist_exp.comparison.rows import Row
 from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.config.settings import Label
 from mnist_exp.ensemble import members
@@ -52,13 +53,13 @@ def main(arguments: list[str]) -> int:
     try:
         code = job.run_locked(run, partial(_average, ensemble, run), MAKE_AGAIN)
     except (KeyboardInterrupt, Interrupted):
-        results.of_run(run, EXIT_FAILED)
+        results.print_run_result(run, EXIT_FAILED)
         raise
     record = read_record(run.directory)
     if record.summary is not None:
         board = rank_members(Row(run.directory.name, record), [member.row for member in ensemble.members])
-        tables.show(board, columns(board), messages.output())
-    return results.of_run(run, code)
+        tables.print_comparison(board, columns(board), messages.output())
+    return results.print_run_result(run, code)
 
 
 def _average(ensemble: Ensemble, run: Run) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from mnist_exp import comparison
-from mnist_exp.comparison import Row, columns, tables
-from mnist_exp.comparison.board import Board, compare
+from mnist_exp.comparison import columns, tables
+from mnist_exp.comparison.ranking import Comparison, compare
+from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import Record, read_record
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 MOST_ROWS = 20  # of a leaderboard in the terminal
 
 
-def of_run(run: Run, code: int) -> int:
+def print_run_result(run: Run, code: int) -> int:
     """Print how a single run ended, and hand on its exit code."""
     record = read_record(run.directory)
     if record.summary is not None:
@@ -41,7 +41,7 @@ def explain(record: Record) -> None:
     messages.error(f"{record.directory}: {record.status}: {record.cause}", *more)
 
 
-def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupted: bool = False) -> int:
+def finish_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupted: bool = False) -> int:
     """Print and write what a sweep came to, with its failures and what is left; 1 unless every job came to its end.
 
     Args:
@@ -52,11 +52,11 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupt
     """
     known = plan.read(sweep)
     jobs = {job.directory for job in known.jobs}
-    rows = [row for row in comparison.gather([sweep.directory]) if row.name in jobs]
+    rows = [row for row in read_rows([sweep.directory]) if row.name in jobs]
     board = compare(rows)
     if board.lines:
-        best = replace(board, lines=board.lines[:MOST_ROWS], apart=())  # the failures are told below
-        tables.show(best, columns.of(best), messages.output())
+        best = replace(board, lines=board.lines[:MOST_ROWS], not_ranked=())  # the failures are told below
+        tables.print_comparison(best, columns.build(best), messages.output())
         if len(board.lines) > MOST_ROWS:
             messages.output().print(messages.cell(f"all stand in {sweep.leaderboard.with_suffix('.md')}"))
     failures = [row.record for row in rows if row.record.status in {"failed", "diverged", "unreadable"}]
@@ -65,10 +65,10 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupt
     completed = sum(row.record.summary is not None for row in rows)
     pruned = sum(row.record.status == "pruned" for row in rows)
     left = total - completed - pruned - len(failures)
-    told = [f"{sweep.directory}: {completed:,} of {tables.counted(total, 'job')} completed"]
+    told = [f"{sweep.directory}: {completed:,} of {messages.pluralize(total, 'job')} completed"]
     told += [f"{pruned:,} pruned"] if pruned else []
     told += [f"{peak_memory / 1e6:,.0f} MB at most in one process"] if peak_memory else []
-    told += [f"{tables.counted(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
+    told += [f"{messages.pluralize(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
     told += [f"{len(failures):,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failures else []
     messages.output().print(messages.cell("; ".join(told)))
     leaderboard.write(sweep, board)  # after what was printed: on a full disk that is not lost
@@ -77,7 +77,7 @@ def of_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupt
     return EXIT_DONE if completed + pruned == total else EXIT_FAILED
 
 
-def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Board, total: int) -> None:
+def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, total: int) -> None:
     """Write a sweep's report.html, and say where it is."""
     from mnist_exp.sweep import report
 
@@ -100,12 +100,14 @@ def summary_table(directory: Path, summary: Summary) -> Table:
     if summary.validation is not None:
         table.add_row("validation error", tables.rate(summary.validation))
     most = summary.settings.get("evaluation.tta")
-    averaged = f", averaged over shifts by up to {tables.counted(most, 'pixel')}" if most and isinstance(most, int) else ""
+    averaged = (
+        f", averaged over shifts by up to {messages.pluralize(most, 'pixel')}" if most and isinstance(most, int) else ""
+    )
     table.add_row("model", messages.cell(f"{summary.model.name}, {summary.model.parameters:,} parameters{averaged}"))
     data = summary.dataset
     images = f"{data.train:,} training, {data.validation:,} validation, {data.test:,} test"
     table.add_row("images", messages.cell(f"{data.name}: {images}"))
-    epochs = tables.counted(summary.epochs, "epoch")
+    epochs = messages.pluralize(summary.epochs, "epoch")
     table.add_row("training", f"{epochs} in {summary.train_seconds:.1f} s, {summary.images_per_second:,.0f} images/s")
     if summary.members is None:
         table.add_row("seed", str(summary.seed))

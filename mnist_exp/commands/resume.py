@@ -63,6 +63,6 @@ def _resume(run: Run) -> int:
         try:
             code = train_or_resume(experiment, run)
         except (KeyboardInterrupt, Interrupted):
-            results.of_run(run, EXIT_FAILED)
+            results.print_run_result(run, EXIT_FAILED)
             raise
-        return results.of_run(run, code)
+        return results.print_run_result(run, code)

@@ -4,7 +4,6 @@ import argparse
 
 from mnist_exp import tracking
 from mnist_exp.commands import sweep as sweeps
-from mnist_exp.comparison.tables import counted
 from mnist_exp.config import composition
 from mnist_exp.config.composition import Space
 from mnist_exp.config.execution import Choices, HydraConfig, OptunaSweeperConfig
@@ -15,6 +14,7 @@ from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.sampling import sampler
 from mnist_exp.sweep.search import Search
 from mnist_exp.terminal import messages
+from mnist_exp.terminal.messages import pluralize
 
 
 def start(parsed: argparse.Namespace, execution: HydraConfig, settings: OptunaSweeperConfig) -> int:
@@ -88,5 +88,5 @@ def _describe(space: Space, settings: OptunaSweeperConfig) -> int:
             step = "" if each.step is None else f" in steps of {each.step:g}"
             told = " to ".join(each.ends) + step + (", logarithmic" if each.log else "")
         print(messages.sanitize(f"{each.key}: {told}"))
-    print(f"{counted(settings.n_trials, 'trial')}, sampler {settings.sampler}, pruner {settings.pruner}")
+    print(f"{pluralize(settings.n_trials, 'trial')}, sampler {settings.sampler}, pruner {settings.pruner}")
     return EXIT_DONE

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mnist_exp import __version__, tracking
 from mnist_exp.commands import results
-from mnist_exp.comparison.tables import counted
 from mnist_exp.config import composition
 from mnist_exp.config.execution import HydraConfig, OptunaSweeperConfig
 from mnist_exp.config.identity import config_hash, not_identity
@@ -23,6 +22,7 @@ from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 from mnist_exp.sweep.progress import Progress
 from mnist_exp.terminal import messages
+from mnist_exp.terminal.messages import pluralize
 from mnist_exp.tracking.uploader_process import upload_in_background
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
             extensions = (*known.extensions, tuple(overrides))
             plan.write(sweep, known.model_copy(update={"extensions": extensions, "jobs": tuple(jobs)}))
         if not missing:
-            return results.of_sweep(sweep, len(jobs))
+            return results.finish_sweep(sweep, len(jobs))
         source = PlannedJobs([(job, experiments[job.number]) for job in missing], len(jobs))
         first = experiments[missing[0].number]
         return conduct(sweep, launchers.build(sweep, execution.launcher, first), source, first, ended)
@@ -145,7 +145,7 @@ def conduct(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Exp
     """
     with logs.logged(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
         states = job_states(sweep, ended)
-        told = f"{sweep.directory}: {counted(source.total - len(ended), 'job')} to train, {launcher.parallel_jobs} at once"
+        told = f"{sweep.directory}: {pluralize(source.total - len(ended), 'job')} to train, {launcher.parallel_jobs} at once"
         told += f"; {len(ended):,} are done" if ended else ""
         log.info("%s", told)
         if experiment.progress != "quiet":
@@ -154,9 +154,9 @@ def conduct(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Exp
         try:
             Driver(sweep, experiment.sweep, launcher, display(experiment.progress, sweep)).run(source, progress)
         except (KeyboardInterrupt, Interrupted):
-            results.of_sweep(sweep, source.total, interrupted=True)
+            results.finish_sweep(sweep, source.total, interrupted=True)
             raise
-        return results.of_sweep(sweep, source.total, launcher.peak_memory)
+        return results.finish_sweep(sweep, source.total, launcher.peak_memory)
 
 
 def _missing(sweep: Sweep, jobs: Sequence[Job], retry_failed: bool) -> tuple[list[Job], list[Job]]:
@@ -195,7 +195,7 @@ def _list(jobs: Sequence[Job]) -> int:
     """Print what would be trained."""
     for job in jobs:
         print(messages.sanitize(f"{job.number:>4}  {' '.join(job.overrides)}"))
-    print(counted(len(jobs), "job"))
+    print(pluralize(len(jobs), "job"))
     return EXIT_DONE
 
 

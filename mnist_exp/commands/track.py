@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mnist_exp import tracking
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.comparison.tables import counted
 from mnist_exp.config.schema import AnyTracker
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputError, UserError
 from mnist_exp.run.directory import find_runs, is_run
@@ -15,6 +14,7 @@ from mnist_exp.run.status import read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal import messages
+from mnist_exp.terminal.messages import pluralize
 from mnist_exp.tracking.uploads import Uploads
 
 EXAMPLES = """\
@@ -90,6 +90,6 @@ def _send(found: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) -
                 messages.error(error.cause, error.remedy)
             else:
                 out.print(messages.cell(f"{number:,}/{len(places):,}  {place.directory}: {address}"))
-    parts = [counted(len(begun), "run"), *([counted(len(sweeps), "sweep")] if sweeps else [])]
+    parts = [pluralize(len(begun), "run"), *([pluralize(len(sweeps), "sweep")] if sweeps else [])]
     out.print(messages.cell(f"{settings.name}: {' and '.join(parts)}" + (f", {failed:,} of them failed" if failed else "")))
     return EXIT_FAILED if failed else EXIT_DONE

@@ -47,9 +47,9 @@ def main(arguments: list[str]) -> int:
         try:
             code = _hydra(_for_hydra(parsed, directory))
         except (KeyboardInterrupt, Interrupted):
-            results.of_run(run, EXIT_FAILED)
+            results.print_run_result(run, EXIT_FAILED)
             raise
-        return results.of_run(run, code)
+        return results.print_run_result(run, code)
 
 
 @hydra.main(version_base=composer.HYDRA_VERSION_BASE, config_path=composer.CONFIG_PATH, config_name=composer.CONFIG_NAME)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnist_exp.comparison import fields
-from mnist_exp.comparison.board import Board, Line, shown_metrics, spread
 from mnist_exp.comparison.fields import METRICS, Metric
+from mnist_exp.comparison.ranking import Comparison, Line, shown_metrics, spread
 from mnist_exp.config.problems import show as typed
 from mnist_exp.errors import InputError
+from mnist_exp.terminal.messages import MISSING
 
-NOTHING = "–"
 COSTS = {"model.parameters": 2, "train_seconds": 3, "images_per_second": 1}  # always told, with their priorities
 
 
@@ -26,7 +26,7 @@ class Column:
     wraps: bool = False  # where room is short, before anything is left out
 
 
-def of(board: Board, chosen: Sequence[str] | None = None) -> list[Column]:
+def build(board: Comparison, chosen: Sequence[str] | None = None) -> list[Column]:
     """The columns of a board.
 
     Args:
@@ -49,7 +49,7 @@ def of(board: Board, chosen: Sequence[str] | None = None) -> list[Column]:
     return [known.get(key) or _extra(board, key) for key in chosen]
 
 
-def _usual(board: Board) -> list[Column]:
+def _usual(board: Comparison) -> list[Column]:
     lines = board.lines
     several = "" if all(line.group.n == 1 for line in lines) else ", mean ± std"
     columns = [
@@ -61,34 +61,34 @@ def _usual(board: Board) -> list[Column]:
         spreads = [spread(line.group, metric) for line in lines]
         means = [_mean(found, metric) for found in spreads]
         columns.append(Column(metric.key, f"{metric.heading}{several}", means, priority))
-        if board.repeated or metric.images is not None:
+        if board.has_repetitions or metric.images is not None:
             heading = "95 % interval" if metric is board.metric else "its 95 % interval"
-            cells = [_interval(line, metric, board.repeated) for line in lines]
+            cells = [_interval(line, metric, board.has_repetitions) for line in lines]
             columns.append(Column(f"{metric.key}.ci95", heading, cells, priority - 2))
-        if board.repeated and metric is board.metric:
-            best = [NOTHING if found is None else metric.told(found["best"]) for found in spreads]
+        if board.has_repetitions and metric is board.metric:
+            best = [MISSING if found is None else metric.format(found["best"]) for found in spreads]
             columns.append(Column("best", "best", best, 3))
     if len(lines) > 1:
-        reference = "baseline" if board.baseline else "best"
-        words = [reference if line.verdict is None else line.verdict.words for line in lines]
+        reference = "baseline" if board.has_baseline else "best"
+        words = [reference if line.significance is None else line.significance.text for line in lines]
         columns.append(Column("significance", f"against the {reference}, {_tested(board)}", words, 8, "left", wraps=True))
     for key in board.settings:
         columns.append(Column(key, key, [_setting(line, key) for line in lines], 8, "left"))
     taken = {column.key for column in columns}
     costs = [(METRICS[key], priority) for key, priority in COSTS.items() if key not in taken]
     return columns + [
-        Column(metric.key, metric.heading, [metric.told(line.group.mean(metric)) for line in lines], priority)
+        Column(metric.key, metric.heading, [metric.format(line.group.mean(metric)) for line in lines], priority)
         for metric, priority in costs
     ]
 
 
-def _tested(board: Board) -> str:
+def _tested(board: Comparison) -> str:
     """What the verdicts are about."""
-    verdict = next((line.verdict for line in board.lines if line.verdict is not None), None)
+    verdict = next((line.significance for line in board.lines if line.significance is not None), None)
     return "" if verdict is None else verdict.metric.heading
 
 
-def _extra(board: Board, key: str) -> Column:
+def _extra(board: Comparison, key: str) -> Column:
     """A column that only the user's wish brings."""
     if key in METRICS:
         metric = METRICS[key]
@@ -103,14 +103,14 @@ def _common(line: Line, key: str) -> str:
 
 def _setting(line: Line, key: str) -> str:
     value = line.group.settings[key]
-    return NOTHING if value is None and key not in line.group.rows[0].settings else typed(value)
+    return MISSING if value is None and key not in line.group.rows[0].settings else typed(value)
 
 
 def _mean(found: dict[str, Any] | None, metric: Metric) -> str:
     if found is None:
-        return NOTHING
+        return MISSING
     # One run has no standard deviation.
-    return metric.told(found["mean"]) + (f" ± {metric.told(found['std'])}" if found["std"] is not None else "")
+    return metric.format(found["mean"]) + (f" ± {metric.format(found['std'])}" if found["std"] is not None else "")
 
 
 def _interval(line: Line, metric: Metric, repeated: bool) -> str:
@@ -122,4 +122,4 @@ def _interval(line: Line, metric: Metric, repeated: bool) -> str:
         summary = line.group.summaries[0]
         score = summary.validation if metric.images == "validation" else summary.test
         ends = score.ci95 if score is not None and metric.key.endswith("error_percent") else None
-    return NOTHING if ends is None else f"{metric.told(ends[0])} – {metric.told(ends[1])}"
+    return MISSING if ends is None else f"{metric.format(ends[0])} – {metric.format(ends[1])}"

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_exp.comparison import Row
 from mnist_exp.comparison.fields import value as field_of
+from mnist_exp.comparison.rows import Row
 from mnist_exp.config.problems import show as typed
 from mnist_exp.errors import InputError
 

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mnist_exp.comparison import NOT_SETTINGS
-from mnist_exp.comparison.paired import Predictions, check_told, difference_interval, load_predictions, mcnemar_exact
+from mnist_exp.comparison.predictions import Predictions, check_against_summary, read_predictions
+from mnist_exp.comparison.rows import NOT_SETTINGS
+from mnist_exp.comparison.statistics import difference_interval, mcnemar_exact
 from mnist_exp.config.identity import flat, is_layers, layered, matched, own_layers
 from mnist_exp.config.problems import show as typed
 from mnist_exp.errors import InputError, IntegrityError, UserError
@@ -188,9 +189,9 @@ def _side(run: Run) -> Side:
     resumed = recorded.get("resumed")
     predictions = None
     try:
-        predictions = load_predictions(run)
+        predictions = read_predictions(run)
         if record.summary is not None:
-            check_told(run, record.summary.test, predictions)
+            check_against_summary(run, record.summary.test, predictions)
     except UserError as fault:
         predictions = None
         faults.append(fault)

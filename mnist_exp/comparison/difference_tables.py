@@ -10,14 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mnist_exp.comparison import difference
-from mnist_exp.comparison.columns import NOTHING
 from mnist_exp.comparison.difference import Difference, Images, Side
-from mnist_exp.comparison.significance import p_value
+from mnist_exp.comparison.significance import format_p_value
 from mnist_exp.comparison.statistics import LEVEL
-from mnist_exp.comparison.tables import counted
 from mnist_exp.config.problems import show as typed
 from mnist_exp.run.summary import Score
 from mnist_exp.terminal import characters, messages
+from mnist_exp.terminal.messages import MISSING, pluralize
 
 LONGEST = 300  # characters of a value
 COMMIT_CHARACTERS = 12
@@ -41,8 +40,8 @@ def _runs(found: Difference) -> Iterator[RenderableType]:
         table.add_row("status", *(_cell(_status(side)) for side in sides))
     table.add_row("test error %", *(_score(one.test if one else None) for one in summaries))
     table.add_row("validation error %", *(_score(one.validation if one else None) for one in summaries))
-    table.add_row("parameters", *(f"{one.model.parameters:,}" if one else NOTHING for one in summaries))
-    table.add_row("training s", *(f"{one.train_seconds:.1f}" if one else NOTHING for one in summaries))
+    table.add_row("parameters", *(f"{one.model.parameters:,}" if one else MISSING for one in summaries))
+    table.add_row("training s", *(f"{one.train_seconds:.1f}" if one else MISSING for one in summaries))
     for faults in zip_longest(*(side.faults for side in sides)):
         table.add_row("missing", *(_cell(fault.cause if fault else "") for fault in faults))
     yield _title("runs")
@@ -74,7 +73,9 @@ def _environment(found: Difference) -> Iterator[RenderableType]:
         told.append("nothing recorded of it differs")
     told.append(_source(*(side.environment for side in sides)))
     told += [
-        f"{name} was resumed {counted(side.resumed, 'time')}" for name, side in zip("AB", sides, strict=True) if side.resumed
+        f"{name} was resumed {pluralize(side.resumed, 'time')}"
+        for name, side in zip("AB", sides, strict=True)
+        if side.resumed
     ]
     yield _sentence("environment", "; ".join(told))
 
@@ -121,7 +122,7 @@ def _epochs(which: str, both: Sequence[np.ndarray]) -> Table:
     last = max(map(len, both))
     chosen = {*np.linspace(1, last, MOST_EPOCHS).round().astype(int).tolist(), *(len(errors) for errors in both)} - {0}
     for epoch in sorted(chosen):
-        table.add_row(str(epoch), *(f"{errors[epoch - 1]:.2f}" if epoch <= len(errors) else NOTHING for errors in both))
+        table.add_row(str(epoch), *(f"{errors[epoch - 1]:.2f}" if epoch <= len(errors) else MISSING for errors in both))
     return table
 
 
@@ -152,7 +153,7 @@ def verdict(images: Images) -> str:
     low, high = images.interval
     better = "A" if images.only_a < images.only_b else "B"
     told = f"a significant difference: {better} has fewer errors" if images.p < LEVEL else "no significant difference"
-    test = f"McNemar's exact test, p {p_value(images.p)}"
+    test = f"McNemar's exact test, p {format_p_value(images.p)}"
     return f"{told} ({test}); A's error less B's: {images.points:+.2f} points (95 %: {low:+.2f} to {high:+.2f})"
 
 
@@ -166,7 +167,7 @@ def _differing(found: dict[str, dict[str, Any]]) -> Table:
 def _value(key: str, name: str, values: dict[str, Any]) -> str:
     """One side's value; of two lists only what the other one has not."""
     if name not in values:
-        return NOTHING
+        return MISSING
     other = values.get("b" if name == "a" else "a")
     value = values[name]
     if key == "git.commit":
@@ -196,7 +197,7 @@ def _status(side: Side) -> str:
 
 def _score(score: Score | None) -> str:
     if score is None:
-        return NOTHING
+        return MISSING
     low, high = score.ci95
     return f"{score.error_percent:.2f}  (95 %: {low:.2f} – {high:.2f})"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_exp.comparison import Row
+from mnist_exp.comparison.rows import Row
 from mnist_exp.config.problems import nearest_key, show
 from mnist_exp.errors import InputError
 from mnist_exp.run.summary import Score, Summary
@@ -29,7 +29,7 @@ class Metric:
         """Of which images it is a score: validation or test."""
         return self.key.partition(".")[0] if self.key.startswith(("validation.", "test.")) else None
 
-    def told(self, value: float | None) -> str:
+    def format(self, value: float | None) -> str:
         """The number for people."""
         return "–" if value is None else format(value, self.form)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp.comparison import Row, differing, fields
+from mnist_exp.comparison import fields
 from mnist_exp.comparison.fields import RUN, Metric
+from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.config.problems import show
 from mnist_exp.run.directory import last_change
 from mnist_exp.run.names import Run
@@ -64,14 +65,16 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Apart:
+class NotRanked:
     """What cannot be ranked with the rest: runs that belong together, and the reason."""
 
     rows: Sequence[Row]
     reason: str
 
 
-def comparable(rows: Sequence[Row], metric: Metric | None, reference: Row | None) -> tuple[list[Row], list[Apart], Metric]:
+def select_comparable(
+    rows: Sequence[Row], metric: Metric | None, reference: Row | None
+) -> tuple[list[Row], list[NotRanked], Metric]:
     """The runs that can be ranked with each other, the others, and by what to rank.
 
     Runs are comparable if their numbers are of the same images with the same labels. Of several such sets, that of the
@@ -90,7 +93,7 @@ def comparable(rows: Sequence[Row], metric: Metric | None, reference: Row | None
         else:
             sets.setdefault(_images(row.record.summary, metric), []).append(row)
     if not sets:
-        return [], [Apart(members, reason) for reason, members in apart.items()], metric or fields.METRICS[fields.TEST]
+        return [], [NotRanked(members, reason) for reason, members in apart.items()], metric or fields.METRICS[fields.TEST]
 
     def weight(members: Sequence[Row]) -> tuple[bool, int, int]:
         latest = max(last_change(Run(row.record.directory)) for row in members) if len(sets) > 1 else 0
@@ -102,7 +105,7 @@ def comparable(rows: Sequence[Row], metric: Metric | None, reference: Row | None
         if members is not taken:
             apart.setdefault(_difference(_summary(members[0]), first), []).extend(members)
     chosen = metric or fields.METRICS[fields.VALIDATION if first.validation is not None else fields.TEST]
-    return taken, [Apart(members, reason) for reason, members in apart.items()], chosen
+    return taken, [NotRanked(members, reason) for reason, members in apart.items()], chosen
 
 
 def grouped(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
@@ -121,7 +124,7 @@ def grouped(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
         members.setdefault(str(row.record.directory) if by == [RUN] else _key(row, by), []).append(row)
     firsts = [group[0] for group in members.values()]
     if by is None or by == [RUN]:
-        keys = differing(firsts, apart_from=frozenset({"seed"} if by is None else ()))
+        keys = differing_settings(firsts, apart_from=frozenset({"seed"} if by is None else ()))
         return [Group(group, {key: group[0].settings.get(key) for key in keys}) for group in members.values()]
     return [Group(group, {key: fields.value(group[0], key) for key in by}) for group in members.values()]
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import nctdtr, stdtr, stdtrit
+from scipy.special import bdtr, nctdtr, stdtr, stdtrit
+
+from mnist_exp.run.evaluation import Z_95
 
 LEVEL = 0.05  # below it a difference is called significant
 POWER = 0.8  # the chance to find a difference that is there
@@ -82,6 +84,36 @@ def _difference(test: Literal["paired t", "Welch"], mean: float, spread: float, 
     return Difference(test, mean, (mean - half, mean + half), p, spread, n)
 
 
+def mcnemar_exact(only_a: int, only_b: int) -> float:
+    """The probability of a division of the disagreements at least as uneven as this one, if each fell either way by chance.
+
+    The exact two-sided test of McNemar 1947, "Note on the sampling error of the difference between correlated proportions
+    or percentages", Psychometrika 12:153. It speaks of two networks, and not of others that other seeds would give.
+
+    Args:
+        only_a: images that A alone has wrong.
+        only_b: images that B alone has wrong.
+    """
+    disagreements = only_a + only_b
+    return min(1.0, 2 * float(bdtr(min(only_a, only_b), disagreements, 0.5))) if disagreements else 1.0
+
+
+def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of A's error less B's, in percentage points.
+
+    Bonett & Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
+    Journal of Educational and Behavioral Statistics 37:479; cut off at −100 and 100.
+
+    Args:
+        only_a: images that A alone has wrong.
+        only_b: images that B alone has wrong.
+        n: images that both have seen.
+    """
+    a, b = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
+    half = Z_95 * math.sqrt((a + b - (a - b) ** 2) / (n + 2))
+    return max(100 * (a - b - half), -100.0), min(100 * (a - b + half), 100.0)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values such that those below a level are significant at it, all of them together.
 
@@ -95,7 +127,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def seeds_to_tell(difference: Difference, comparisons: int = 1) -> int | None:
+def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
     """Of how many repetitions each a test would find this difference with a power of 0.8; None if more than anybody trains.
 
     By the noncentral t distribution, as if the difference and the spread were just what was seen (Cohen 1988, "Statistical

@@ -7,11 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mnist_exp.comparison.board import Board
 from mnist_exp.comparison.columns import Column
-from mnist_exp.comparison.groups import Apart
+from mnist_exp.comparison.groups import NotRanked
+from mnist_exp.comparison.ranking import Comparison
 from mnist_exp.run.summary import Score
 from mnist_exp.terminal import messages
+from mnist_exp.terminal.messages import pluralize
 
 LARGE = 10_000  # columns: no table is that wide
 TESTS = {"McNemar": "McNemar's exact test", "paired t": "paired t-test", "Welch": "Welch's t-test"}
@@ -30,12 +31,7 @@ def rate(score: Score) -> str:
     return f"{score.error_percent:.2f} %  (95 %: {low:.2f} – {high:.2f}; {score.errors:,} of {score.n:,})"
 
 
-def counted(n: int, noun: str) -> str:
-    """A number with its noun: 1 epoch, 2 epochs."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def show(board: Board, columns: Sequence[Column], console: Console) -> None:
+def print_comparison(board: Comparison, columns: Sequence[Column], console: Console) -> None:
     """Print a board, as many columns as fit, and what is not ranked."""
     if columns:
         kept, table = _fitting(columns, console.width)
@@ -43,15 +39,15 @@ def show(board: Board, columns: Sequence[Column], console: Console) -> None:
         left_out = [column.heading for column in columns if column not in kept]
         notes = caption(board, _judged(kept)) + ([f"too wide for this terminal: {', '.join(left_out)}"] if left_out else [])
         console.print(messages.cell("; ".join(notes), style="italic"))
-    for apart in board.apart:
+    for apart in board.not_ranked:
         console.print(messages.cell(_told(apart)))
 
 
-def drawn(board: Board, columns: Sequence[Column]) -> str:
+def to_text(board: Comparison, columns: Sequence[Column]) -> str:
     """What `show` prints, for a file: as wide as it needs to be."""
     console = Console(file=io.StringIO(), width=LARGE, emoji=False)
     with console.capture() as captured:
-        show(board, columns, console)
+        print_comparison(board, columns, console)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
@@ -60,22 +56,24 @@ def _judged(columns: Sequence[Column]) -> bool:
     return any(column.key == "significance" for column in columns)
 
 
-def caption(board: Board, verdicts: bool) -> list[str]:
+def caption(board: Comparison, with_significance: bool) -> list[str]:
     """How to read a board, with its verdicts or without them."""
     order = "lowest" if board.metric.lower_is_better else "highest"
-    mean = "mean " if board.repeated else ""
+    mean = "mean " if board.has_repetitions else ""
     notes = [f"ranked by {order} {mean}{board.metric.heading}"]
     if board.metric.key == "test.error_percent":
         notes[0] += ": who chooses by it has chosen on the test images"
-    if board.repeated:
+    if board.has_repetitions:
         apart = all(len(set(line.group.seeds)) == line.group.n for line in board.lines)
         notes.append("n runs, each with a seed of its own" if apart else "n runs")
-    if board.repeats:
-        notes.append(f"{counted(board.repeats, 'run')} not counted: a later one has the same configuration and seed")
+    if board.superseded:
+        notes.append(f"{pluralize(board.superseded, 'run')} not counted: a later one has the same configuration and seed")
     if len(board.lines) < board.total:
         notes.append(f"{len(board.lines):,} of {board.total:,} are shown")
-    tested = [line.verdict for line in board.lines if line.verdict is not None and line.verdict.test is not None]
-    if tested and verdicts:
+    tested = [
+        line.significance for line in board.lines if line.significance is not None and line.significance.test is not None
+    ]
+    if tested and with_significance:
         tests = " and ".join(dict.fromkeys(TESTS[verdict.test] for verdict in tested if verdict.test is not None))
         notes.append(f"p by {tests}" + (f", corrected by Holm over {len(tested)} comparisons" if len(tested) > 1 else ""))
         if any(verdict.test == "McNemar" for verdict in tested):
@@ -83,29 +81,29 @@ def caption(board: Board, verdicts: bool) -> list[str]:
     return notes
 
 
-def markdown(board: Board, columns: Sequence[Column]) -> str:
+def to_markdown(board: Comparison, columns: Sequence[Column]) -> str:
     """The same as a Markdown table, with what is not ranked below it."""
     lines = []
     if columns:
         rows = [[column.heading for column in columns], ["---"] * len(columns), *_rows(columns)]
         lines += ["| " + " | ".join(_markdown(text) for text in row) + " |" for row in rows]
         lines += ["", f"*{_markdown('; '.join(caption(board, _judged(columns))))}*"]
-    lines += [f"- {_markdown(_told(apart))}" for apart in board.apart]
+    lines += [f"- {_markdown(_told(apart))}" for apart in board.not_ranked]
     return "\n".join(lines)
 
 
-def latex(board: Board, columns: Sequence[Column]) -> str:
+def to_latex(board: Comparison, columns: Sequence[Column]) -> str:
     """The same as a table for LaTeX, in the style of the package booktabs."""
     form = "".join("l" if column.justify == "left" else "r" for column in columns)
     rows = [" & ".join(_latex(text) for text in row) + r" \\" for row in _rows(columns)]
     heading = " & ".join(_latex(column.heading) for column in columns) + r" \\"
-    notes = [f"% {messages.sanitize(note)}" for note in [*caption(board, _judged(columns)), *map(_told, board.apart)]]
+    notes = [f"% {messages.sanitize(note)}" for note in [*caption(board, _judged(columns)), *map(_told, board.not_ranked)]]
     return "\n".join(
         [*notes, rf"\begin{{tabular}}{{{form}}}", r"\toprule", heading, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
     )
 
 
-def _told(apart: Apart) -> str:
+def _told(apart: NotRanked) -> str:
     """What is not ranked, and why, in a line."""
     some = [f"{row.name} ({row.record.cause})" if row.record.cause else row.name for row in apart.rows[:MOST_APART]]
     more = len(apart.rows) - len(some)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from mnist_exp.comparison import Row
+from mnist_exp.comparison.rows import Row
 from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.ensemble.members import Ensemble, Member
 from mnist_exp.ensemble.ranking import page_table, rank_members

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp import comparison, datasets
-from mnist_exp.comparison import Row
+from mnist_exp import datasets
 from mnist_exp.comparison.fields import METRICS, TEST
-from mnist_exp.comparison.groups import comparable
-from mnist_exp.comparison.paired import check_told, load_probabilities, predictions_of
-from mnist_exp.comparison.tables import counted
+from mnist_exp.comparison.groups import select_comparable
+from mnist_exp.comparison.predictions import check_against_summary, read_probabilities, to_predictions
+from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import MnistConfig
 from mnist_exp.datasets.dataset import Dataset, Split, split
@@ -25,6 +24,7 @@ from mnist_exp.models import untrusted
 from mnist_exp.run.names import Run
 from mnist_exp.run.summary import Summary
 from mnist_exp.terminal import messages
+from mnist_exp.terminal.messages import pluralize
 
 FEWEST = 2  # members
 
@@ -100,7 +100,7 @@ def _chosen(places: Sequence[Path]) -> list[tuple[Row, Summary]]:
     found: list[tuple[Row, Summary]] = []
     passed_over = 0
     named = {place.resolve() for place in places}
-    for row in comparison.gather(places):
+    for row in read_rows(places):
         summary, reason = row.record.summary, None
         if summary is None:
             reason = f"has no result: {row.record.cause or row.record.status}"
@@ -111,7 +111,7 @@ def _chosen(places: Sequence[Path]) -> list[tuple[Row, Summary]]:
         if reason is not None and row.record.directory.resolve() in named:
             raise InputError(f"{row.record.directory}: {reason}", "name runs that completed, each trained by itself")
         passed_over += reason is not None
-    _, apart, _ = comparable([row for row, _ in found], METRICS[TEST], None)
+    _, apart, _ = select_comparable([row for row, _ in found], METRICS[TEST], None)
     for other in apart:
         strange = ", ".join(row.name for row in other.rows)
         raise InputError(f"{strange}: cannot be averaged with the others: {other.reason}", "name runs of one data set")
@@ -119,7 +119,7 @@ def _chosen(places: Sequence[Path]) -> list[tuple[Row, Summary]]:
         there = f"here is only {found[0][0].record.directory}" if found else f"{', '.join(map(str, places))}: has none"
         raise InputError(f"an ensemble needs two runs that completed; {there}", "name others, or train them")
     if passed_over:
-        messages.note(f"passed over: {counted(passed_over, 'run')} without a result, or ensembles themselves")
+        messages.note(f"passed over: {pluralize(passed_over, 'run')} without a result, or ensembles themselves")
     names = Counter(row.name for row, _ in found)
     return [
         (row if names[row.name] == 1 else replace(row, name=str(row.record.directory)), summary) for row, summary in found
@@ -142,8 +142,8 @@ def _data(row: Row, summary: Summary) -> Dataset:
 
 def _member(row: Row, summary: Summary, data: Dataset) -> Member:
     run = Run(row.record.directory)
-    probabilities, labels = load_probabilities(run)
-    check_told(run, summary.test, predictions_of(probabilities, labels))
+    probabilities, labels = read_probabilities(run)
+    check_against_summary(run, summary.test, to_predictions(probabilities, labels))
     if not np.array_equal(labels, data.test_labels) or probabilities.shape[1] != len(data.class_names):
         raise InputError(f"{run.predictions}: is of other images", "name runs that were tested on the same images")
     model = untrusted.checked(run.model)

@@ -54,7 +54,7 @@ def render(
         template,
         scripts=[*([vega.library(), page.script("charts.js")] if drawn else []), page.script("table.js")],
         view=view,
-        caption="; ".join(caption(view.board, verdicts=True)),
+        caption="; ".join(caption(view.board, with_significance=True)),
         marks={mark.label: mark for mark in view.marks},
         labels={one.rank: one.label for one in view.configurations},
         reports=[_reports(path, line.group) for line in view.board.lines],

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp.comparison import Row, records
-from mnist_exp.comparison.board import Board, Line, shown_metrics
+from mnist_exp.comparison import export
 from mnist_exp.comparison.fields import Metric
+from mnist_exp.comparison.ranking import Comparison, Line, shown_metrics
+from mnist_exp.comparison.rows import Row
 from mnist_exp.config.identity import brief
 from mnist_exp.report.configurations import Configuration, Curve, legend
 from mnist_exp.report.encodings import Mark
@@ -33,7 +34,7 @@ class ComparisonView:
     """What a page shows of a board."""
 
     title: str
-    board: Board
+    board: Comparison
 
     @property
     def error(self) -> str:
@@ -43,7 +44,7 @@ class ComparisonView:
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
         """As in leaderboard.json."""
-        return [records.line(self.board, line) for line in self.board.lines]
+        return [export.line_to_json(self.board, line) for line in self.board.lines]
 
     @property
     def metrics(self) -> list[tuple[str, Metric]]:
@@ -54,7 +55,7 @@ class ComparisonView:
     @property
     def against(self) -> str:
         """What the verdicts are against."""
-        return "the baseline" if self.board.baseline else "the best"
+        return "the baseline" if self.board.has_baseline else "the best"
 
     @cached_property
     def configurations(self) -> list[Configuration]:
@@ -82,7 +83,7 @@ class ComparisonView:
     @cached_property
     def unranked(self) -> list[UnrankedRun]:
         """What is not ranked, run by run."""
-        return [UnrankedRun(row, apart.reason) for apart in self.board.apart for row in apart.rows]
+        return [UnrankedRun(row, apart.reason) for apart in self.board.not_ranked for row in apart.rows]
 
     @cached_property
     def marks(self) -> list[Mark]:

@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Mapping, Sequence
 
-from mnist_exp.comparison import Row
-from mnist_exp.comparison.board import Board
+from mnist_exp.comparison.ranking import Comparison
+from mnist_exp.comparison.rows import Row
 from mnist_exp.machine import files
 from mnist_exp.report import comparison_page, search_charts
 from mnist_exp.report.comparison_view import ComparisonView
@@ -16,7 +16,7 @@ FAILED = frozenset({"failed", "diverged", "unreadable"})
 MOST_VALUES = 8  # of a setting, that the header lists
 
 
-def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Board, total: int) -> None:
+def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, total: int) -> None:
     """Write report.html.
 
     Args:

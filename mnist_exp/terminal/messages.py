@@ -17,6 +17,7 @@ from rich.text import Text
 log = logging.getLogger(__name__)
 
 STANDARD_ERROR = 2
+MISSING = "–"  # a cell without a value
 PIPE_WIDTH = 1000  # a pipe or file has no width; no table is that wide
 # The control characters of ASCII and Latin-1, by which a name could move the cursor, change colours or break a table; those
 # of Unicode that break a line or turn its direction; and bytes of a file's name that are no character at all.
@@ -31,6 +32,11 @@ def sanitize(text: object) -> str:
 def cell(text: object, style: str = "") -> Text:
     """Stored text for a table, its control characters and Rich's markup inert."""
     return Text(sanitize(text), style=style)
+
+
+def pluralize(count: int, noun: str) -> str:
+    """A number with its noun: 1 epoch, 2 epochs."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def output() -> Console:

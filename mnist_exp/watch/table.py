@@ -7,11 +7,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mnist_exp.comparison.columns import NOTHING
-from mnist_exp.comparison.tables import counted
 from mnist_exp.sweep.display import MAX_ROWS
 from mnist_exp.sweep.progress import duration
 from mnist_exp.terminal import messages
+from mnist_exp.terminal.messages import MISSING, pluralize
 from mnist_exp.watch.snapshot import Snapshot
 
 BAR_COLUMNS = 10
@@ -48,10 +47,10 @@ def render(lines: Sequence[Snapshot], width: int, most: int | None = None) -> Gr
         cells = [row[heading] for heading in chosen]
         if isinstance(cells[0], Text):
             cells[0].truncate(room, overflow="ellipsis")
-        table.add_row(*(NOTHING if isinstance(cell, str) and not cell else cell for cell in cells))
+        table.add_row(*(MISSING if isinstance(cell, str) and not cell else cell for cell in cells))
     notes = [messages.cell(f"{line.name}: {line.note}") for line in shown if line.note and not line.job]
     hidden = len(lines) - len(shown)
-    more = [Text(f"and {counted(hidden, 'job')} more in training")] if hidden else []
+    more = [Text(f"and {pluralize(hidden, 'job')} more in training")] if hidden else []
     return Group(table, *more, *notes)
 
 

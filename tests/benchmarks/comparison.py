@@ -17,7 +17,7 @@ from pathlib import Path
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import write_status
 from tests.benchmarks.readme import replace_between
-from tests.unit.made import finished
+from tests.unit.run_directories import make_run
 
 COUNTS = (100, 1_000, 10_000)
 SEEDS = 5
@@ -28,7 +28,7 @@ KINDS = {"5 seeds of each configuration": SEEDS, "one seed of each": 1}
 
 def make(place: Path, count: int, seeds: int) -> None:
     """So many runs, their errors and learning rates all different, one of them damaged and one half-written."""
-    model = json.loads((finished(place / "model", 100, validation_errors=100) / "summary.json").read_text())
+    model = json.loads((make_run(place / "model", 100, validation_errors=100) / "summary.json").read_text())
     status = (place / "model" / "status.json").read_text()
     for number in range(count):
         run = Run(place / f"2026-11-22T07-35-03_mlp_{number:05d}")

@@ -5,13 +5,13 @@ import shutil
 from pathlib import Path
 
 from tests.conftest import Command
-from tests.unit.made import answered
+from tests.unit.run_directories import write_predictions
 
 
 def test_two_trained_runs_by_their_answers(command: Command, tmp_path: Path, trained: Path) -> None:
     shutil.copytree(trained, tmp_path / "runs" / "a")
     other = shutil.copytree(trained, tmp_path / "runs" / "b")
-    answered(other, range(10))
+    write_predictions(other, range(10))
     done = command("compare", "--by", "run", "--metric", "test.error_percent", "--format", "json")
     assert done.returncode == 0, done.stderr
     assert "predictions of other images" in json.loads(done.stdout)["configurations"][1]["significance"]["words"]

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from mnist_exp import comparison
-from mnist_exp.comparison.board import compare
+from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.rows import read_rows
 from mnist_exp.sweep import plan, report
 from mnist_exp.sweep.plan import Sweep
 from tests.conftest import TINY
@@ -26,7 +26,7 @@ from tests.end_to_end.pages import (
 )
 from tests.end_to_end.sweeps import sweep_of
 from tests.forks import Forks
-from tests.unit.made import settled
+from tests.unit.run_directories import change_settings
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
@@ -131,8 +131,8 @@ def test_what_files_hold_is_shown_and_nothing_more(browser: Browser, search: Pat
     hostile = "<img src=x onerror=console.log(1)></script><script>console.log(2)</script>"
     sweep = Sweep(Path(shutil.copytree(search, tmp_path / "sweep")))
     for path in sweep.directory.glob("*/summary.json"):
-        settled(path.parent, **{"optimizer.name": f"{hostile}{path.parent.name}"})
-    rows = comparison.gather([sweep.directory])
+        change_settings(path.parent, **{"optimizer.name": f"{hostile}{path.parent.name}"})
+    rows = read_rows([sweep.directory])
     report.write(sweep, plan.read(sweep), rows, compare(rows), len(rows))
     page, complaints = ready(browser, sweep.directory)
     page.locator("figure.intervals").locator(".mark-symbol path").first.hover()

@@ -11,10 +11,10 @@ from mnist_exp.datasets.dataset import Dataset, split
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.names import Run
-from tests.unit.made import TEST_IMAGES, answered, finished
+from tests.unit.run_directories import TEST_IMAGES, make_run, write_predictions
 
 TRAIN_LABELS = (np.arange(60_000) % 10).astype(np.uint8)
-# The images of the made-up runs: their labels are what `answered` says.
+# The images of the made-up runs: their labels are what `write_predictions` says.
 DATA = Dataset(
     name="mnist",
     sha256="a",
@@ -44,8 +44,8 @@ def archive(path: Path, config: Any, parts: dict[str, bytes] | None = None, comp
 
 def member(directory: Path, wrong: range, *overrides: str) -> Path:
     """A completed run that has these of the made-up test images wrong."""
-    finished(directory, len(wrong), *overrides, validation_errors=10)
-    answered(directory, wrong)
+    make_run(directory, len(wrong), *overrides, validation_errors=10)
+    write_predictions(directory, wrong)
     run = Run(directory)
     summary = read_json(run.summary)
     settings = summary["settings"]
@@ -58,7 +58,7 @@ def member(directory: Path, wrong: range, *overrides: str) -> Path:
 
 def ensemble_of(directory: Path, *members: Path, errors: int = 50) -> Path:
     """A completed ensemble, as far as comparison reads it."""
-    finished(directory, errors, validation_errors=5)
+    make_run(directory, errors, validation_errors=5)
     run = Run(directory)
     summaries = [read_json(Run(one).summary) for one in members]
     summary = read_json(run.summary)

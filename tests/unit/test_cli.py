@@ -15,7 +15,7 @@ from mnist_exp.run.directory import read_config
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import write_status
 from tests.conftest import ROOT
-from tests.unit.made import finished
+from tests.unit.run_directories import make_run
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_errors_have_a_cause_a_remedy_and_a_code(
 
 
 def test_a_run_of_another_version_is_told_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
-    run = Run(finished(Path("old"), 10))
+    run = Run(make_run(Path("old"), 10))
     run.summary.unlink()
     write_status(run, "interrupted", 130)
     settings = read_config(run)
@@ -142,8 +142,8 @@ LIGHT = [
 
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
 def test_only_training_imports_tensorflow_only_composing_hydra_and_only_drawing_pillow(arguments: list[str]) -> None:
-    finished(Path("runs/a"), 100)
-    finished(Path("runs/b"), 100)
+    make_run(Path("runs/a"), 100)
+    make_run(Path("runs/b"), 100)
     modules = modules_of(*arguments)
     assert "mnist_exp.cli" in modules
     assert not {"tensorflow", "keras", "vl_convert"} & modules
@@ -190,7 +190,7 @@ def test_show_of_a_damaged_summary_is_exit_3(capsys: pytest.CaptureFixture[str])
 
 
 def test_show_of_a_sweep_names_a_run(capsys: pytest.CaptureFixture[str]) -> None:
-    finished(Path("runs/sweep/0_mlp_s7"), 100)
+    make_run(Path("runs/sweep/0_mlp_s7"), 100)
     assert cli.main(["show", "sweep"]) == 2
     assert "runs/sweep/0_mlp_s7" in capsys.readouterr().err
     assert cli.main(["show", "sweep/0_mlp_s7"]) == 0

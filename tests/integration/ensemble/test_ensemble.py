@@ -22,7 +22,7 @@ from mnist_exp.run.status import MAKE_AGAIN, read_record
 from mnist_exp.run.summary import Summary
 from mnist_exp.training.prediction import Predictor
 from tests.integration.models.test_averaging import SAVES, SMALL, small
-from tests.unit.made import finished
+from tests.unit.run_directories import make_run
 
 pytestmark = SAVES
 THREADS = ThreadsConfig(towers=None, intra_op=None, inter_op=None)
@@ -36,7 +36,7 @@ SPLIT = ("dataset.limit=2000", "dataset.validation=3000")  # 100 images
 
 def untrained(directory: Path, digits: Dataset, *overrides: str) -> Path:
     """A run directory as if this network had been trained."""
-    finished(directory, 0, *SPLIT, *overrides, validation_errors=0)
+    make_run(directory, 0, *SPLIT, *overrides, validation_errors=0)
     run = Run(directory)
     summary = read_json(run.summary)
     settings, seed = summary["settings"], summary["seed"]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from mnist_exp import cli
-from tests.unit.made import finished
+from tests.unit.run_directories import make_run
 
 
 class Done(NamedTuple):
@@ -40,12 +40,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three configurations: two of three seeds, and one of a single seed with a twin of another split."""
     tmp_path = tmp_path_factory.mktemp("made")
     for seed in range(3):
-        finished(tmp_path / "runs" / f"mlp{seed}", 180 + 7 * seed, f"seed={seed}", validation_errors=170 + 5 * seed)
-        finished(
+        make_run(tmp_path / "runs" / f"mlp{seed}", 180 + 7 * seed, f"seed={seed}", validation_errors=170 + 5 * seed)
+        make_run(
             tmp_path / "runs" / "s" / f"cnn{seed}", 90 + seed, "model=cnn_large", f"seed={seed}", validation_errors=80 + seed
         )
-    finished(tmp_path / "runs" / "one", 100, "model=cnn_simple", validation_errors=120)
-    finished(tmp_path / "runs" / "other_split", 10, "dataset.split_seed=3", validation_errors=10)
+    make_run(tmp_path / "runs" / "one", 100, "model=cnn_simple", validation_errors=120)
+    make_run(tmp_path / "runs" / "other_split", 10, "dataset.split_seed=3", validation_errors=10)
     (tmp_path / "runs" / "half").mkdir()
     (tmp_path / "runs" / "half" / "summary.json").write_text('{"schema": 3, "na')
     return tmp_path

@@ -11,7 +11,7 @@ from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.names import Run
 from tests.conftest import ROOT
-from tests.unit.made import finished
+from tests.unit.run_directories import make_run
 
 # Of each configuration: parameters, and for each seed the errors in 10,000 test and 5,000 validation images, and seconds.
 TRAINED = {
@@ -32,7 +32,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for (model, rate), (parameters, seeds) in TRAINED.items():
         for seed, (test_errors, validation_errors, seconds) in enumerate(seeds):
             number += 1
-            directory = finished(
+            directory = make_run(
                 place / "runs" / "2026-11-24T07-40-32_sweep" / f"{number:03d}_{model}_learning_rate={rate}_s{seed}",
                 test_errors,
                 f"model={model}", f"optimizer.learning_rate={rate}", f"seed={seed}", "training.epochs=3",

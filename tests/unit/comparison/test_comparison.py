@@ -6,39 +6,39 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_exp import comparison
-from mnist_exp.comparison import Row, fields
-from mnist_exp.comparison.board import Board, compare, spread
+from mnist_exp.comparison import fields
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
+from mnist_exp.comparison.ranking import Comparison, compare, spread
+from mnist_exp.comparison.rows import Row, differing_settings, read_rows
 from mnist_exp.comparison.tables import caption
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import write_status
-from tests.unit.made import finished
+from tests.unit.run_directories import make_run
 
 
 def names(rows: list[Row]) -> list[str]:
     return [row.name for row in rows]
 
 
-def board(place: Path, **options: object) -> Board:
-    return compare(comparison.gather([place]), **options)  # type: ignore[arg-type]
+def board(place: Path, **options: object) -> Comparison:
+    return compare(read_rows([place]), **options)  # type: ignore[arg-type]
 
 
-def order(of: Board) -> list[str]:
+def order(of: Comparison) -> list[str]:
     """The first run of each line."""
     return [line.group.rows[0].name for line in of.lines]
 
 
-def apart(of: Board) -> dict[str, list[str]]:
-    return {one.reason: names(list(one.rows)) for one in of.apart}
+def apart(of: Comparison) -> dict[str, list[str]]:
+    return {one.reason: names(list(one.rows)) for one in of.not_ranked}
 
 
 def test_the_best_is_first_and_what_has_no_result_is_apart(tmp_path: Path) -> None:
-    finished(tmp_path / "a", 180)
-    finished(tmp_path / "b", 90, "model=cnn_large")
+    make_run(tmp_path / "a", 180)
+    make_run(tmp_path / "b", 90, "model=cnn_large")
     for name, status in (("c", "interrupted"), ("d", "diverged"), ("e", "failed"), ("f", "running")):
         (tmp_path / name).mkdir()
         write_status(Run(tmp_path / name), status, 1, f"because of {name}")  # type: ignore[arg-type]
@@ -59,11 +59,11 @@ def test_nothing_but_unfinished_runs_is_a_board_without_lines(tmp_path: Path) ->
 
 
 def test_validation_ranks_and_runs_without_it_are_apart(tmp_path: Path) -> None:
-    finished(tmp_path / "a", 100, validation_errors=90)
-    finished(tmp_path / "b", 90, "seed=1", "model=cnn_large", validation_errors=100)
+    make_run(tmp_path / "a", 100, validation_errors=90)
+    make_run(tmp_path / "b", 90, "seed=1", "model=cnn_large", validation_errors=100)
     found = board(tmp_path)
     assert (found.metric.key, order(found)) == (VALIDATION, ["a", "b"])
-    finished(tmp_path / "c", 95, "model=cnn_simple")
+    make_run(tmp_path / "c", 95, "model=cnn_simple")
     found = board(tmp_path)
     assert order(found) == ["a", "b"]
     ((reason, left),) = apart(found).items()
@@ -90,8 +90,8 @@ def test_what_is_of_other_images_is_not_ranked(
     tmp_path: Path, changes: dict[str, str], reason: str, together_by_test: bool
 ) -> None:
     for seed in range(2):
-        finished(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
-    other = finished(tmp_path / "b", 10, "model=cnn_large", validation_errors=10)
+        make_run(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
+    other = make_run(tmp_path / "b", 10, "model=cnn_large", validation_errors=10)
     change_data(other, **changes)
     found = board(tmp_path)
     assert order(found) == ["a0"]
@@ -104,17 +104,17 @@ def test_what_is_of_other_images_is_not_ranked(
 @pytest.mark.parametrize("setting", ["dataset.split_seed=8", "dataset.split_seed=null"])
 def test_another_split_is_told_by_its_settings(tmp_path: Path, setting: str) -> None:
     for seed in range(2):
-        finished(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
-    finished(tmp_path / "b", 10, setting, validation_errors=10)
+        make_run(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
+    make_run(tmp_path / "b", 10, setting, validation_errors=10)
     (reason,) = apart(board(tmp_path))
     assert reason.startswith(f"other validation images: {setting};")
 
 
 def test_the_baseline_decides_which_runs_are_ranked(tmp_path: Path) -> None:
     for seed in range(2):
-        finished(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
-    finished(tmp_path / "b", 10, "dataset.split_seed=8", validation_errors=10)
-    rows = comparison.gather([tmp_path])
+        make_run(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
+    make_run(tmp_path / "b", 10, "dataset.split_seed=8", validation_errors=10)
+    rows = read_rows([tmp_path])
     found = compare(rows, baseline=rows[2])
     assert order(found) == ["b"]
     assert found.reference is not None
@@ -122,60 +122,56 @@ def test_the_baseline_decides_which_runs_are_ranked(tmp_path: Path) -> None:
 
 
 def test_of_two_sets_of_the_same_size_the_later_is_ranked(tmp_path: Path) -> None:
-    old = finished(tmp_path / "a", 10, validation_errors=9)
-    finished(tmp_path / "b", 100, "dataset.split_seed=8", validation_errors=90)
+    old = make_run(tmp_path / "a", 10, validation_errors=9)
+    make_run(tmp_path / "b", 100, "dataset.split_seed=8", validation_errors=90)
     for path in old.iterdir():
         os.utime(path, (0, 0))
     assert order(board(tmp_path)) == ["b"]
 
 
 def test_a_job_is_named_with_its_sweep(tmp_path: Path) -> None:
-    finished(tmp_path / "sweep" / "0_mlp", 100)
-    assert names(comparison.gather([tmp_path])) == ["sweep/0_mlp"]
-    assert (
-        names(comparison.gather([tmp_path / "sweep"]))
-        == names(comparison.gather([tmp_path / "sweep" / "0_mlp"]))
-        == ["0_mlp"]
-    )
+    make_run(tmp_path / "sweep" / "0_mlp", 100)
+    assert names(read_rows([tmp_path])) == ["sweep/0_mlp"]
+    assert names(read_rows([tmp_path / "sweep"])) == names(read_rows([tmp_path / "sweep" / "0_mlp"])) == ["0_mlp"]
 
 
 def test_a_run_named_twice_appears_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    finished(tmp_path / "a", 100)
+    make_run(tmp_path / "a", 100)
     monkeypatch.chdir(tmp_path)
     (tmp_path.parent / "link").symlink_to(tmp_path)
-    assert len(comparison.gather([tmp_path, tmp_path / "a", Path("a"), Path(), tmp_path.parent / "link"])) == 1
+    assert len(read_rows([tmp_path, tmp_path / "a", Path("a"), Path(), tmp_path.parent / "link"])) == 1
     (tmp_path.parent / "link").unlink()
 
 
 def test_only_settings_that_differ_are_columns(tmp_path: Path) -> None:
-    finished(tmp_path / "a", 180, "seed=1")
-    finished(tmp_path / "b", 170, "seed=2", "optimizer.learning_rate=1e-2", "name=other", "progress=quiet")
-    finished(tmp_path / "c", 90, "seed=2", "model=cnn_large")
-    rows = comparison.gather([tmp_path])
+    make_run(tmp_path / "a", 180, "seed=1")
+    make_run(tmp_path / "b", 170, "seed=2", "optimizer.learning_rate=1e-2", "name=other", "progress=quiet")
+    make_run(tmp_path / "c", 90, "seed=2", "model=cnn_large")
+    rows = read_rows([tmp_path])
     # The two models have other units and dropouts, which `model.name` says already.
-    assert comparison.differing(rows) == ["seed", "model.name", "optimizer.learning_rate"]
+    assert differing_settings(rows) == ["seed", "model.name", "optimizer.learning_rate"]
     assert board(tmp_path).settings == ["model.name", "optimizer.learning_rate"]
-    finished(tmp_path / "d", 95, "seed=2", "model=cnn_large", "model.dropout=0.5")
-    assert "model.dropout" in comparison.differing(comparison.gather([tmp_path]))
+    make_run(tmp_path / "d", 95, "seed=2", "model=cnn_large", "model.dropout=0.5")
+    assert "model.dropout" in differing_settings(read_rows([tmp_path]))
 
 
 def test_one_run_differs_in_nothing(tmp_path: Path) -> None:
-    finished(tmp_path / "a", 180)
-    assert comparison.differing(comparison.gather([tmp_path])) == []
+    make_run(tmp_path / "a", 180)
+    assert differing_settings(read_rows([tmp_path])) == []
 
 
 def test_groups_are_repetitions_by_seed(tmp_path: Path) -> None:
     errors = [180, 170, 190]
     for seed, wrong in enumerate(errors):
-        finished(tmp_path / f"mlp{seed}", wrong, f"seed={seed}")
-    finished(tmp_path / "cnn", 100, "model=cnn_large")
-    earlier = finished(tmp_path / "z_earlier_run_of_seed_0", 500, "seed=0")
+        make_run(tmp_path / f"mlp{seed}", wrong, f"seed={seed}")
+    make_run(tmp_path / "cnn", 100, "model=cnn_large")
+    earlier = make_run(tmp_path / "z_earlier_run_of_seed_0", 500, "seed=0")
     for path in earlier.iterdir():
         os.utime(path, (0, 0))
     found = board(tmp_path)
     assert [(line.group.name, line.group.n) for line in found.lines] == [("cnn", 1), ("mlp", 3)]
-    assert "1 run not counted: a later one has the same configuration and seed" in caption(found, verdicts=False)
-    assert board(tmp_path, by=["run"]).repeats == 0
+    assert "1 run not counted: a later one has the same configuration and seed" in caption(found, with_significance=False)
+    assert board(tmp_path, by=["run"]).superseded == 0
     told = spread(found.lines[1].group, METRICS[TEST])
     assert told is not None
     assert told["mean"] == pytest.approx(np.mean(errors) / 100)
@@ -188,9 +184,9 @@ def test_groups_are_repetitions_by_seed(tmp_path: Path) -> None:
 
 def test_a_user_groups_by_other_fields(tmp_path: Path) -> None:
     for seed in range(2):
-        finished(tmp_path / f"a{seed}", 100, f"seed={seed}")
-        finished(tmp_path / f"b{seed}", 120, f"seed={seed}", "optimizer.learning_rate=0.01")
-        finished(tmp_path / f"c{seed}", 90, f"seed={seed}", "model=cnn_large")
+        make_run(tmp_path / f"a{seed}", 100, f"seed={seed}")
+        make_run(tmp_path / f"b{seed}", 120, f"seed={seed}", "optimizer.learning_rate=0.01")
+        make_run(tmp_path / f"c{seed}", 90, f"seed={seed}", "model=cnn_large")
     found = board(tmp_path, by=["model.name"])
     assert [(dict(line.group.settings), line.group.n) for line in found.lines] == [
         ({"model.name": "cnn_large"}, 2),
@@ -204,7 +200,7 @@ def test_a_user_groups_by_other_fields(tmp_path: Path) -> None:
 
 def test_lines_are_sorted_by_any_field_and_keep_their_rank(tmp_path: Path) -> None:
     for name, errors, rate in (("a", 100, 0.3), ("b", 90, 0.1), ("c", 80, 0.2)):
-        finished(tmp_path / name, errors, f"optimizer.learning_rate={rate}")
+        make_run(tmp_path / name, errors, f"optimizer.learning_rate={rate}")
     found = board(tmp_path, sort=["-optimizer.learning_rate"])
     assert order(found) == ["a", "c", "b"]
     assert [line.rank for line in found.lines] == [3, 1, 2]
@@ -217,27 +213,27 @@ def test_lines_are_sorted_by_any_field_and_keep_their_rank(tmp_path: Path) -> No
 
 def test_more_can_be_better(tmp_path: Path) -> None:
     for name, rate in (("slow", 10.0), ("fast", 1000.0)):
-        directory = finished(tmp_path / name, 100, f"optimizer.learning_rate={rate / 1e4}")
+        directory = make_run(tmp_path / name, 100, f"optimizer.learning_rate={rate / 1e4}")
         content = read_json(Run(directory).summary) | {"images_per_second": rate}
         files.write_json(Run(directory).summary, content)
     assert order(board(tmp_path, metric=METRICS["images_per_second"])) == ["fast", "slow"]
 
 
 def test_what_lacks_the_number_comes_last(tmp_path: Path) -> None:
-    finished(tmp_path / "a", 10)
-    finished(tmp_path / "b", 100, "seed=1", "model=cnn_large", validation_errors=90)
+    make_run(tmp_path / "a", 10)
+    make_run(tmp_path / "b", 100, "seed=1", "model=cnn_large", validation_errors=90)
     change_data(tmp_path / "a", split_sha256="7")
     change_data(tmp_path / "b", split_sha256="7")
     assert order(board(tmp_path, metric=METRICS[VALIDATION])) == ["b", "a"]
 
 
 def test_a_baseline_must_have_a_result_that_counts(tmp_path: Path) -> None:
-    finished(tmp_path / "a", 100)
-    later = finished(tmp_path / "b", 90)
+    make_run(tmp_path / "a", 100)
+    later = make_run(tmp_path / "b", 90)
     os.utime(later / "status.json", (2e9, 2e9))
     (tmp_path / "c").mkdir()
     write_status(Run(tmp_path / "c"), "failed", 1, "x")
-    rows = comparison.gather([tmp_path])
+    rows = read_rows([tmp_path])
     with pytest.raises(InputError, match=r"--baseline a: a later run of the same configuration and seed counts"):
         compare(rows, baseline=rows[0])
     with pytest.raises(InputError, match="--baseline c: has no result: failed"):
@@ -245,8 +241,8 @@ def test_a_baseline_must_have_a_result_that_counts(tmp_path: Path) -> None:
 
 
 def test_every_metric_is_a_number_of_the_summary(tmp_path: Path) -> None:
-    finished(tmp_path / "a", 100, validation_errors=90)
-    (row,) = comparison.gather([tmp_path])
+    make_run(tmp_path / "a", 100, validation_errors=90)
+    (row,) = read_rows([tmp_path])
     content = read_json(Run(tmp_path / "a").summary)
     for key in METRICS:
         expected = content
@@ -264,6 +260,6 @@ def test_a_damaged_or_hostile_config_is_only_left_out(tmp_path: Path, content: s
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "config.yaml").write_text(content)
     write_status(Run(tmp_path / "a"), "failed", 1, "x")
-    (row,) = comparison.gather([tmp_path])
+    (row,) = read_rows([tmp_path])
     assert row.settings == {}
     assert not Path("/tmp/owned").exists()

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_exp.comparison import Row, conditions, fields
+from mnist_exp.comparison import conditions, fields
+from mnist_exp.comparison.rows import Row
 from mnist_exp.errors import InputError
 from mnist_exp.run.status import Record
 

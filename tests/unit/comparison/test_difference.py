@@ -24,7 +24,7 @@ from mnist_exp.run.history import Epoch
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import write_status
 from mnist_exp.terminal import messages
-from tests.unit.made import finished
+from tests.unit.run_directories import make_run
 
 Pair = tuple[Run, Run]
 GIT = {"commit": "0123456789abcdef" * 2 + "01234567", "dirty": False}
@@ -37,7 +37,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def trained(name: str, labels: np.ndarray, wrong: dict[int, int], *overrides: str, **recorded: Any) -> Run:
     """A completed run that answers these images otherwise, by index, and all others right."""
-    run = Run(finished(Path("runs") / name, len(wrong), *overrides))
+    run = Run(make_run(Path("runs") / name, len(wrong), *overrides))
     answers = labels.copy()
     answers[list(wrong)] = list(wrong.values())
     probabilities = np.full((len(labels), 10), 0.01, np.float32)

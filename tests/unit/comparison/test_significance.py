@@ -6,32 +6,32 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from mnist_exp import comparison
-from mnist_exp.comparison.board import Board, Line, compare
 from mnist_exp.comparison.fields import METRICS
-from mnist_exp.comparison.significance import Verdict, p_value
+from mnist_exp.comparison.ranking import Comparison, Line, compare
+from mnist_exp.comparison.rows import read_rows
+from mnist_exp.comparison.significance import Significance, format_p_value
 from mnist_exp.run.names import Run
-from tests.unit.made import answered, finished
+from tests.unit.run_directories import make_run, write_predictions
 
 
-def board(place: Path, **options: object) -> Board:
-    return compare(comparison.gather([place]), **options)  # type: ignore[arg-type]
+def board(place: Path, **options: object) -> Comparison:
+    return compare(read_rows([place]), **options)  # type: ignore[arg-type]
 
 
-def verdict(line: Line) -> Verdict:
-    assert line.verdict is not None
-    return line.verdict
+def verdict(line: Line) -> Significance:
+    assert line.significance is not None
+    return line.significance
 
 
 def seeds(place: Path, name: str, errors: list[int], *overrides: str, validation: int | None = None, first: int = 0) -> None:
     for seed, wrong in enumerate(errors, first):
-        finished(place / f"{name}{seed}", wrong, f"seed={seed}", *overrides, validation_errors=validation)
+        make_run(place / f"{name}{seed}", wrong, f"seed={seed}", *overrides, validation_errors=validation)
 
 
 def test_the_reference_has_no_verdict_and_one_group_no_comparison(tmp_path: Path) -> None:
     seeds(tmp_path, "a", [100, 110])
     (line,) = board(tmp_path).lines
-    assert line.verdict is None
+    assert line.significance is None
 
 
 def test_the_same_seeds_are_paired(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_the_same_seeds_are_paired(tmp_path: Path) -> None:
     assert found.p == pytest.approx(expected.pvalue)
     assert found.p_corrected == found.p  # there is one comparison
     assert found.significant
-    assert found.words == "worse by 0.50 (0.49 – 0.52), p < 0.0001"
+    assert found.text == "worse by 0.50 (0.49 – 0.52), p < 0.0001"
 
 
 def test_other_seeds_are_independent(tmp_path: Path) -> None:
@@ -56,9 +56,9 @@ def test_other_seeds_are_independent(tmp_path: Path) -> None:
 
 def test_pairs_are_of_the_same_seed_in_whatever_order_the_runs_are(tmp_path: Path) -> None:
     for name, seed, wrong in (("a1", 2, 140), ("a2", 0, 100), ("a3", 1, 120)):
-        finished(tmp_path / name, wrong, f"seed={seed}")
+        make_run(tmp_path / name, wrong, f"seed={seed}")
     seeds(tmp_path, "b", [151, 170, 190], "model=cnn_large")
-    assert verdict(board(tmp_path).lines[1]).words == "worse by 0.50 (0.49 – 0.52), p < 0.0001"
+    assert verdict(board(tmp_path).lines[1]).text == "worse by 0.50 (0.49 – 0.52), p < 0.0001"
 
 
 def test_what_is_not_significant_says_so_and_how_many_seeds_would_tell(tmp_path: Path) -> None:
@@ -68,13 +68,13 @@ def test_what_is_not_significant_says_so_and_how_many_seeds_would_tell(tmp_path:
     assert not found.significant
     assert found.more_seeds is not None
     assert found.more_seeds > 10
-    assert found.words == f"no significant difference, p = {found.p:.2g}; {found.more_seeds:,} more seeds would tell"
+    assert found.text == f"no significant difference, p = {found.p:.2g}; {found.more_seeds:,} more seeds would tell"
 
 
 def test_no_difference_is_told_by_no_number_of_seeds(tmp_path: Path) -> None:
     seeds(tmp_path, "a", [100, 120])
     seeds(tmp_path, "b", [120, 100], "model=cnn_large")
-    assert verdict(board(tmp_path).lines[1]).words == "no significant difference, p = 1; not even 10,000 seeds would tell"
+    assert verdict(board(tmp_path).lines[1]).text == "no significant difference, p = 1; not even 10,000 seeds would tell"
 
 
 @pytest.mark.parametrize("several", [1, 2, 5])
@@ -84,46 +84,46 @@ def test_one_seed_is_never_better_on_a_mean(tmp_path: Path, several: int) -> Non
     found = verdict(board(tmp_path).lines[1])
     assert (found.test, found.p, found.significant) == (None, None, False)
     if several > 1:
-        assert found.words == "one seed says nothing of a mean"
+        assert found.text == "one seed says nothing of a mean"
     else:
-        assert found.words.startswith("cannot be tested: ")  # there are no predictions
-        assert "predictions.npz" in found.words
+        assert found.text.startswith("cannot be tested: ")  # there are no predictions
+        assert "predictions.npz" in found.text
 
 
 def test_two_single_runs_are_compared_image_by_image(tmp_path: Path) -> None:
     seeds(tmp_path, "a", [100])
     seeds(tmp_path, "b", [160], "model=cnn_large")
-    answered(tmp_path / "a0", range(100))
-    answered(tmp_path / "b0", range(40, 200))
+    write_predictions(tmp_path / "a0", range(100))
+    write_predictions(tmp_path / "b0", range(40, 200))
     found = verdict(board(tmp_path).lines[1])
     assert found.test == "McNemar"
     assert found.p == pytest.approx(scipy.stats.binomtest(40, 140, 0.5).pvalue)
     assert found.difference == pytest.approx(0.6)
-    assert found.words.startswith("worse by 0.60 (0.")
+    assert found.text.startswith("worse by 0.60 (0.")
     assert verdict(board(tmp_path, by=["run"]).lines[1]).p == found.p
 
 
 def test_a_single_run_may_be_better_than_a_baseline(tmp_path: Path) -> None:
     seeds(tmp_path, "a", [100])
     seeds(tmp_path, "b", [160], "model=cnn_large")
-    answered(tmp_path / "a0", range(100))
-    answered(tmp_path / "b0", range(160))
-    rows = comparison.gather([tmp_path])
+    write_predictions(tmp_path / "a0", range(100))
+    write_predictions(tmp_path / "b0", range(160))
+    rows = read_rows([tmp_path])
     found = compare(rows, baseline=rows[1])
-    assert verdict(found.lines[0]).words.startswith("better by 0.60 (0.4")
-    assert found.lines[1].verdict is None
-    assert found.baseline
+    assert verdict(found.lines[0]).text.startswith("better by 0.60 (0.4")
+    assert found.lines[1].significance is None
+    assert found.has_baseline
 
 
 def test_predictions_that_cannot_be_read_or_are_of_other_images_are_told(tmp_path: Path) -> None:
     seeds(tmp_path, "a", [100])
     seeds(tmp_path, "b", [160], "model=cnn_large")
-    answered(tmp_path / "a0", range(100))
+    write_predictions(tmp_path / "a0", range(100))
     Run(tmp_path / "b0").predictions.write_bytes(b"PK\x03\x04 damaged")
-    assert "predictions.npz: is damaged" in verdict(board(tmp_path).lines[1]).words
+    assert "predictions.npz: is damaged" in verdict(board(tmp_path).lines[1]).text
     arrays = {"probabilities": np.eye(10, dtype=np.float32), "labels": np.arange(10, dtype=np.uint8)}
     np.savez(Run(tmp_path / "b0").predictions, **arrays)  # type: ignore[arg-type]
-    assert verdict(board(tmp_path).lines[1]).words == "cannot be tested: predictions of other images"
+    assert verdict(board(tmp_path).lines[1]).text == "cannot be tested: predictions of other images"
 
 
 def test_a_family_is_corrected_and_only_what_is_told_belongs_to_it(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_the_best_by_validation_is_tested_by_the_test_images(tmp_path: Path) -> 
     found = board(tmp_path)
     assert found.metric.key == "validation.error_percent"
     assert verdict(found.lines[1]).metric.key == "test.error_percent"
-    assert verdict(found.lines[1]).words.startswith("better by 1.01")
+    assert verdict(found.lines[1]).text.startswith("better by 1.01")
 
 
 def test_any_number_can_be_tested_over_seeds_but_not_between_single_runs(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_any_number_can_be_tested_over_seeds_but_not_between_single_runs(tmp_pat
     found = verdict(board(tmp_path, metric=METRICS["images_per_second"]).lines[1])
     assert (found.metric.key, found.p) == ("images_per_second", 1.0)
     single = board(tmp_path, metric=METRICS["test.loss"], by=["run"])
-    assert {verdict(line).words for line in single.lines[1:]} == {"one seed says nothing of a mean"}
+    assert {verdict(line).text for line in single.lines[1:]} == {"one seed says nothing of a mean"}
 
 
 @pytest.mark.parametrize(
@@ -162,4 +162,4 @@ def test_any_number_can_be_tested_over_seeds_but_not_between_single_runs(tmp_pat
     [(0.0312, "= 0.031"), (1.0, "= 1"), (0.00002, "< 0.0001"), (0.04999, "= 0.04999"), (0.0503, "= 0.0503")],
 )
 def test_p_values_for_people(p: float, told: str) -> None:
-    assert p_value(p) == told
+    assert format_p_value(p) == told

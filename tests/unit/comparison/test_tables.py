@@ -8,32 +8,32 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mnist_exp import comparison
-from mnist_exp.comparison import columns, records, tables
-from mnist_exp.comparison.board import Board, compare
+from mnist_exp.comparison import columns, export, tables
+from mnist_exp.comparison.ranking import Comparison, compare
+from mnist_exp.comparison.rows import read_rows
 from mnist_exp.errors import InputError
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import write_status
-from tests.unit.made import answered, finished, settled
+from tests.unit.run_directories import change_settings, make_run, write_predictions
 
 HOSTILE = "<script>alert(1)</script>"
 
 
-def board(place: Path) -> Board:
-    return compare(comparison.gather([place]))
+def board(place: Path) -> Comparison:
+    return compare(read_rows([place]))
 
 
-def printed(of: Board, width: int = 1000) -> str:
+def printed(of: Comparison, width: int = 1000) -> str:
     console = Console(file=io.StringIO(), width=width, emoji=False)
     with console.capture() as captured:
-        tables.show(of, columns.of(of), console)
+        tables.print_comparison(of, columns.build(of), console)
     return captured.get()
 
 
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
-    finished(tmp_path / "2026-11-22T07-35-03_mlp_s7", 180, validation_errors=90)
-    finished(tmp_path / "2026-11-22T07-35-03_cnn_large_s7", 90, "model=cnn_large", "training.epochs=3", validation_errors=80)
+    make_run(tmp_path / "2026-11-22T07-35-03_mlp_s7", 180, validation_errors=90)
+    make_run(tmp_path / "2026-11-22T07-35-03_cnn_large_s7", 90, "model=cnn_large", "training.epochs=3", validation_errors=80)
     return tmp_path
 
 
@@ -47,7 +47,7 @@ def test_a_table_says_what_ranks_and_what_is_not_ranked(two: Path) -> None:
 
 
 def test_who_ranks_by_test_images_is_told_so(tmp_path: Path) -> None:
-    finished(tmp_path / "a", 180)
+    make_run(tmp_path / "a", 180)
     assert "who chooses by it has chosen on the test images" in printed(board(tmp_path))
 
 
@@ -60,7 +60,7 @@ def test_a_table_fits_its_terminal_or_says_what_it_leaves_out(two: Path, width: 
         assert sum(name in line for line in table) == 1  # none of them folded
     for needed in ("2026-11-22T07-35-03_cnn_large_s7", "0.80"):
         assert needed in text
-    everything = ["".join(column.heading.split()) for column in columns.of(board(two))]
+    everything = ["".join(column.heading.split()) for column in columns.build(board(two))]
     heads = zip(*(line.split("┃")[1:-1] for line in table if line.startswith("┃")), strict=True)
     shown = {"".join("".join(parts).split()) for parts in heads}
     assert shown <= {*everything}
@@ -71,69 +71,69 @@ def test_a_table_fits_its_terminal_or_says_what_it_leaves_out(two: Path, width: 
 
 
 def test_columns_are_chosen_by_their_keys(two: Path) -> None:
-    found = columns.of(board(two), ["name", "test.loss", "training.epochs", "model.units", "n"])
+    found = columns.build(board(two), ["name", "test.loss", "training.epochs", "model.units", "n"])
     assert [column.key for column in found] == ["name", "test.loss", "training.epochs", "model.units", "n"]
     assert found[2].cells == ["3", "10"]
     assert found[1].cells == ["0.1000", "0.1000"]
     with pytest.raises(
         InputError, match=r"--columns trainin.epochs: there is no such column\ndid you mean training.epochs\?"
     ):
-        columns.of(board(two), ["trainin.epochs"])
+        columns.build(board(two), ["trainin.epochs"])
 
 
 def test_a_column_shows_every_value_of_a_group(tmp_path: Path) -> None:
     for seed in range(2):
-        finished(tmp_path / f"{seed}", 100, f"seed={seed}")
-    (column,) = columns.of(board(tmp_path), ["seed"])
+        make_run(tmp_path / f"{seed}", 100, f"seed={seed}")
+    (column,) = columns.build(board(tmp_path), ["seed"])
     assert column.cells == ["0, 1"]
 
 
 def test_markup_in_names_is_inert(tmp_path: Path) -> None:
-    finished(tmp_path / "[red]a", 180, "optimizer=sgd")
-    finished(tmp_path / "\x1b[31mred\x1b]0;title\x07", 170)
-    finished(tmp_path / "b|c", 190, "model=cnn_large")
-    settled(tmp_path / "[red]a", **{"optimizer.name": f"[bold]{HOSTILE}"})
+    make_run(tmp_path / "[red]a", 180, "optimizer=sgd")
+    make_run(tmp_path / "\x1b[31mred\x1b]0;title\x07", 170)
+    make_run(tmp_path / "b|c", 190, "model=cnn_large")
+    change_settings(tmp_path / "[red]a", **{"optimizer.name": f"[bold]{HOSTILE}"})
     found = board(tmp_path)
     text = printed(found)
     assert "[red]a" in text
     assert "[bold]" in text
     assert "\x1b" not in text
     assert "\x07" not in text
-    markdown = tables.markdown(found, columns.of(found))
+    markdown = tables.to_markdown(found, columns.build(found))
     assert "<script" not in markdown
     assert "b\\|c" in markdown
     assert "\x1b" not in markdown
-    latex = tables.latex(found, columns.of(found))
+    latex = tables.to_latex(found, columns.build(found))
     assert "optimizer.name" in latex
     assert "[red]a" in latex
     assert "<" not in latex.partition("\\toprule")[2]
 
 
 def test_latex_has_no_active_character_of_the_user(tmp_path: Path) -> None:
-    finished(tmp_path / "a", 180)
-    settled(tmp_path / "a", **{"optimizer.name": r"\input{/etc/passwd} 5% #$&_^~{}"})
-    finished(tmp_path / "b", 190)
+    make_run(tmp_path / "a", 180)
+    change_settings(tmp_path / "a", **{"optimizer.name": r"\input{/etc/passwd} 5% #$&_^~{}"})
+    make_run(tmp_path / "b", 190)
     found = board(tmp_path)
-    text = tables.latex(found, columns.of(found))
+    text = tables.to_latex(found, columns.build(found))
     assert r"\textbackslash{}input\{/etc/passwd\} 5\% \#\$\&\_\textasciicircum{}\textasciitilde{}\{\}" in text
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
 
 
 def test_what_a_spreadsheet_would_compute_is_text(tmp_path: Path) -> None:
     for index, value in enumerate(("=cmd()", "@x", "-1+1", "-0.5")):
-        finished(tmp_path / str(index), 100, f"seed={index}")
-        settled(tmp_path / str(index), **{"optimizer.learning_rate": value})
-    rows = list(csv.DictReader(io.StringIO(records.csv_text(board(tmp_path)))))
+        make_run(tmp_path / str(index), 100, f"seed={index}")
+        change_settings(tmp_path / str(index), **{"optimizer.learning_rate": value})
+    rows = list(csv.DictReader(io.StringIO(export.to_csv(board(tmp_path)))))
     assert {row["optimizer.learning_rate"] for row in rows} == {"'=cmd()", "'@x", "'-1+1", "-0.5"}
 
 
 def test_data_have_every_digit_and_the_verdict(tmp_path: Path) -> None:
     for name, errors in (("a", 100), ("b", 180)):
-        finished(tmp_path / name, errors, f"model={'mlp' if name == 'b' else 'cnn_large'}")
-        answered(tmp_path / name, range(errors))
+        make_run(tmp_path / name, errors, f"model={'mlp' if name == 'b' else 'cnn_large'}")
+        write_predictions(tmp_path / name, range(errors))
     (tmp_path / "x").mkdir()
     write_status(Run(tmp_path / "x"), "diverged", 4, "the loss is nan", "mend it")
-    content = json.loads(json.dumps(records.content(board(tmp_path)), allow_nan=False))
+    content = json.loads(json.dumps(export.to_json(board(tmp_path)), allow_nan=False))
     assert (content["schema"], content["ranked_by"]) == (2, "test.error_percent")
     assert content["against"] == {"run": "a", "is": "best"}
     best, other = content["configurations"]
@@ -148,13 +148,13 @@ def test_data_have_every_digit_and_the_verdict(tmp_path: Path) -> None:
             "runs": [{"run": "x", "status": "diverged", "cause": "the loss is nan", "remedy": "mend it"}],
         }
     ]
-    rows = list(csv.DictReader(io.StringIO(records.csv_text(board(tmp_path)))))
+    rows = list(csv.DictReader(io.StringIO(export.to_csv(board(tmp_path)))))
     assert [(row["test_mean"], row["validation_mean"], row["seeds"]) for row in rows] == [("1.0", "", "7"), ("1.8", "", "7")]
     assert rows[1]["significance_words"].startswith("worse by 0.80 (")
 
 
 def test_a_board_without_lines_is_data_too() -> None:
     empty = compare([])
-    assert records.csv_text(empty) == "rank\n"
-    assert records.content(empty)["configurations"] == []
-    assert tables.markdown(empty, []) == ""
+    assert export.to_csv(empty) == "rank\n"
+    assert export.to_json(empty)["configurations"] == []
+    assert tables.to_markdown(empty, []) == ""

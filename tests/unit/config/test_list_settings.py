@@ -6,14 +6,15 @@ import pytest
 import yaml
 
 from mnist_exp import cli
-from mnist_exp.comparison import difference, differing, gather
+from mnist_exp.comparison import difference
+from mnist_exp.comparison.rows import differing_settings, read_rows
 from mnist_exp.config.execution import Point
 from mnist_exp.config.identity import brief, changes, identity, layered, matched, own_layers
 from mnist_exp.run.names import Run
 from mnist_exp.sweep.plan import slug
 from mnist_exp.tracking import snapshot
 from tests.conftest import compose
-from tests.unit.made import finished
+from tests.unit.run_directories import make_run
 
 SHORT = "{name:flatten},{name:dense,units:%d},{name:activation},{name:logits}"
 OWN = ("model=cnn", "model.dropout=0")
@@ -70,20 +71,22 @@ def test_own_layers() -> None:
 
 def test_a_comparison_has_no_long_cell(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("mlp", "cnn_deep", "resnet"):
-        finished(Path("runs") / name, 100, f"model={name}")
+        make_run(Path("runs") / name, 100, f"model={name}")
     assert cli.main(["compare"]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) < 220
-    assert not [key for key in differing(gather([Path("runs")])) if "layers" in key]  # the models' names say it all
+    assert not [
+        key for key in differing_settings(read_rows([Path("runs")])) if "layers" in key
+    ]  # the models' names say it all
     assert cli.main(["compare", "--columns", "name,model.layers", "--format", "csv"]) == 0
     assert max(len(cell) for line in capsys.readouterr().out.splitlines() for cell in line.split(",")) < 100
 
 
 def test_a_comparison_of_one_architecture_tells_the_layers_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
     for filters in (8, 16):
-        finished(Path("runs") / str(filters), filters, "model=cnn", f"model.layers.0.filters={filters}")
-    finished(Path("runs/other"), 30, *OWN, f"model.layers=[{SHORT % 5}]")
-    assert differing(gather([Path("runs/8"), Path("runs/16")])) == ["model.layers.0.filters"]
-    keys = differing(gather([Path("runs")]))
+        make_run(Path("runs") / str(filters), filters, "model=cnn", f"model.layers.0.filters={filters}")
+    make_run(Path("runs/other"), 30, *OWN, f"model.layers=[{SHORT % 5}]")
+    assert differing_settings(read_rows([Path("runs/8"), Path("runs/16")])) == ["model.layers.0.filters"]
+    keys = differing_settings(read_rows([Path("runs")]))
     assert keys == ["model.dropout", "model.layers", "model.layers.0.filters"]
     assert cli.main(["compare", "--where", "model.layers.0.filters<10", "--columns", "name,model.layers.0.filters"]) == 0
     assert "│ 8    │ 8 " in capsys.readouterr().out
@@ -91,23 +94,23 @@ def test_a_comparison_of_one_architecture_tells_the_layers_that_differ(capsys: p
 
 def test_a_comparison_tells_the_kinds_of_a_few_layers(capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("max_pool", "average_pool"):
-        finished(Path("runs") / kind, len(kind), "model=cnn", f"model.layers.2.name={kind}")
-    assert differing(gather([Path("runs")])) == ["model.layers.2.name"]
+        make_run(Path("runs") / kind, len(kind), "model=cnn", f"model.layers.2.name={kind}")
+    assert differing_settings(read_rows([Path("runs")])) == ["model.layers.2.name"]
     assert cli.main(["compare", "--where", "model.layers.2.name=max_pool", "--columns", "name,model.layers.2.name"]) == 0
     assert "│ max_pool │ max_pool " in capsys.readouterr().out
-    finished(Path("runs/shorter"), 30, *OWN, f"model.layers=[{SHORT % 5}]")
-    assert differing(gather([Path("runs")])) == ["model.dropout", "model.layers", "model.layers.2.name"]
+    make_run(Path("runs/shorter"), 30, *OWN, f"model.layers=[{SHORT % 5}]")
+    assert differing_settings(read_rows([Path("runs")])) == ["model.dropout", "model.layers", "model.layers.2.name"]
     for name, within in (("a", "{name:dropout},{name:dense,units:4}"), ("b", "{name:dense,units:4},{name:dropout}")):
-        finished(Path("many") / name, 30, *OWN, f"model.layers=[{{name:flatten}},{within},{within},{{name:logits}}]")
-    assert differing(gather([Path("many")])) == ["model.layers"]  # four kinds
+        make_run(Path("many") / name, 30, *OWN, f"model.layers=[{{name:flatten}},{within},{within},{{name:logits}}]")
+    assert differing_settings(read_rows([Path("many")])) == ["model.layers"]  # four kinds
 
 
 def test_diff_tells_the_layers_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
     units, others = (f"model.layers=[{SHORT % number}]" for number in (5, 6))
     longer = units.replace("{name:activation}", "{name:activation},{name:batch_norm,momentum:0.5}")
     for name, layers in (("a", units), ("b", others), ("c", longer)):
-        finished(Path("runs") / name, 100, *OWN, layers)
-    finished(Path("runs/deep"), 100, "model=cnn_deep", "model.dropout=0")
+        make_run(Path("runs") / name, 100, *OWN, layers)
+    make_run(Path("runs/deep"), 100, "model=cnn_deep", "model.dropout=0")
     a, b, c, deep = (Run(Path("runs") / name) for name in ("a", "b", "c", "deep"))
     assert difference.read(a, b).settings == {"model.layers.1.units": {"a": 5, "b": 6}}
     (key, values), *rest = difference.read(a, c).settings.items()
@@ -131,7 +134,7 @@ def test_a_sweep_names_its_directories_after_the_layer() -> None:
 
 
 def test_a_tracker_is_told_of_layers_one_by_one() -> None:
-    run = Run(finished(Path("runs/a"), 100, "model=cnn_deep"))
+    run = Run(make_run(Path("runs/a"), 100, "model=cnn_deep"))
     told = snapshot.read_run(run).parameters
     assert told["model.layers.0.filters"] == 32
     assert max(len(str(value)) for value in told.values()) < 100

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
-from mnist_exp import cli, comparison
-from mnist_exp.comparison.board import compare
-from mnist_exp.comparison.paired import load_probabilities, mcnemar_exact
-from mnist_exp.comparison.statistics import holm
+from mnist_exp import cli
+from mnist_exp.comparison.predictions import read_probabilities
+from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.rows import read_rows
+from mnist_exp.comparison.statistics import holm, mcnemar_exact
 from mnist_exp.ensemble import members, ranking
 from mnist_exp.ensemble.members import Ensemble
 from mnist_exp.errors import InputError, IntegrityError, UserError
@@ -23,8 +24,8 @@ from mnist_exp.report.comparison_view import ComparisonView
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import read_record, write_status
 from mnist_exp.tracking import snapshot
-from tests.unit.made import answered
 from tests.unit.members import DATA, MODEL, archive, ensemble_of, member
+from tests.unit.run_directories import write_predictions
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,7 @@ def test_the_mean_is_of_the_stored_probabilities(place: Path) -> None:
     chosen = [place / name for name in "cab"]
     found = members.read_ensemble("x", chosen)
     assert [one.row.name for one in found.members] == ["c", "a", "b"]  # in the user's order
-    stored = [load_probabilities(Run(one))[0].astype(np.float64) for one in chosen]
+    stored = [read_probabilities(Run(one))[0].astype(np.float64) for one in chosen]
     assert found.probabilities.dtype == np.float32
     assert np.array_equal(found.probabilities, (sum(stored) / 3).astype(np.float32))
 
@@ -105,7 +106,7 @@ def test_runs_of_other_images_are_refused(place: Path) -> None:
 
 
 def test_predictions_must_be_what_the_run_says(place: Path) -> None:
-    answered(place / "b", range(7))
+    write_predictions(place / "b", range(7))
     cause = "is damaged: it has 7 wrong answers of 10,000, summary.json 110 of 10,000"
     assert refused(IntegrityError, place) == f"{Run(place / 'b').predictions}: {cause}"
     Run(place / "b").predictions.write_bytes(b"x")
@@ -115,7 +116,7 @@ def test_predictions_must_be_what_the_run_says(place: Path) -> None:
 
 
 def test_predictions_of_labels_that_are_not_the_datas_are_refused(place: Path) -> None:
-    probabilities, labels = load_probabilities(Run(place / "b"))
+    probabilities, labels = read_probabilities(Run(place / "b"))
     shifted = {"probabilities": np.roll(probabilities, 1, axis=0), "labels": np.roll(labels, 1)}
     files.write_arrays(Run(place / "b").predictions, shifted)
     assert refused(InputError, place) == f"{Run(place / 'b').predictions}: is of other images"
@@ -154,7 +155,7 @@ def test_directories_of_one_name_are_told_apart(place: Path) -> None:
     shutil.copytree(place / "a", place / "other" / "a")
     rows = [one.row for one in members.read_ensemble("x", [place / "a", place / "other" / "a"]).members]
     assert [row.name for row in rows] == [str(place / "a"), str(place / "other" / "a")]
-    lines = compare(comparison.gather([place / "a", place / "other" / "a"]), by=["run"]).lines
+    lines = compare(read_rows([place / "a", place / "other" / "a"]), by=["run"]).lines
     assert [line.group.n for line in lines] == [1, 1]
 
 
@@ -162,8 +163,8 @@ def told(place: Path, wrong: range) -> tuple[Ensemble, list[dict[str, str]]]:
     """What is told of an ensemble of a, b and c that has these images wrong, row by row."""
     ensemble = members.read_ensemble("x", [place])
     directory = ensemble_of(place / "e", *(one.run.directory for one in ensemble.members), errors=len(wrong))
-    answered(directory, wrong)
-    (own,) = comparison.gather([directory])
+    write_predictions(directory, wrong)
+    (own,) = read_rows([directory])
     board = ranking.rank_members(own, [one.row for one in ensemble.members])
     columns = ranking.columns(board)
     return ensemble, [{column.key: column.cells[row] for column in columns} for row in range(len(board.lines))]
@@ -190,7 +191,7 @@ def test_a_member_may_be_better(place: Path) -> None:
 
 def test_a_member_that_cannot_be_tested_says_why(place: Path) -> None:
     ensemble = members.read_ensemble("x", [place])
-    (own,) = comparison.gather([ensemble_of(place / "e", place / "a", place / "b")])
+    (own,) = read_rows([ensemble_of(place / "e", place / "a", place / "b")])
     board = ranking.rank_members(own, [one.row for one in ensemble.members])
     column = {column.key: column.cells for column in ranking.columns(board)}
     assert column["p"] == ["", "–", "–", "–"]
@@ -214,7 +215,7 @@ def test_compare_lists_it_as_a_group_of_its_own(place: Path, capfd: pytest.Captu
 
 def test_a_page_calls_what_is_no_ensemble_by_its_name(place: Path) -> None:
     ensemble_of(place / "e", place / "a", place / "b")
-    found = ComparisonView("x", compare(comparison.gather([place / name for name in "abe"])))
+    found = ComparisonView("x", compare(read_rows([place / name for name in "abe"])))
     assert [one.label for one in found.configurations] == ["1 · members=2", "2 · mlp"]
     assert [list(one.settings) for one in found.configurations] == [["ensemble.members"]] * 2
 
@@ -222,15 +223,15 @@ def test_a_page_calls_what_is_no_ensemble_by_its_name(place: Path) -> None:
 def test_groups_with_an_ensemble_are_not_paired_by_seed(place: Path) -> None:
     for number in range(2):
         change(ensemble_of(place / f"e{number}", place / "a", place / "b", errors=50 + number), config_hash=str(number))
-    rows = comparison.gather([place / name for name in ("a", "b", "e0", "e1")])
+    rows = read_rows([place / name for name in ("a", "b", "e0", "e1")])
     _, worse = compare(rows, by=["ensemble.members"]).lines
-    assert worse.verdict is not None
-    assert worse.verdict.test == "Welch"
+    assert worse.significance is not None
+    assert worse.significance.test == "Welch"
 
 
 def test_show_diff_watch_and_track_take_it(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ensemble = ensemble_of(place / "e", place / "a", place / "b")
-    answered(ensemble, range(50))
+    write_predictions(ensemble, range(50))
     assert cli.main(["show", str(ensemble)]) == 0
     shown = capfd.readouterr().out
     assert "2: a, b" in shown

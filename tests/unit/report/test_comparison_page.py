@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from mnist_exp.comparison import Row
+from mnist_exp.comparison.rows import Row
 from mnist_exp.report import comparison_page
 from mnist_exp.run.status import Record
 from tests import boards

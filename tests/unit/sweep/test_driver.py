@@ -14,7 +14,7 @@ from mnist_exp.sweep.driver import Driver, PlannedJobs
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.sweep.progress import Progress, duration
 from tests.conftest import compose
-from tests.unit.made import complete
+from tests.unit.run_directories import complete_run
 from tests.unit.sweep.test_plan import points
 
 Behaviour = Callable[[Run, int], str | None]  # what becomes of a run when it is tried for the nth time
@@ -71,7 +71,7 @@ def completing(but: Iterable[str] = ()) -> Behaviour:
         if run.directory.name in but:
             write_status(run, "failed", 1, "it was told to", "tell it otherwise")
         else:
-            complete(run)
+            complete_run(run)
         return None
 
     return behave
@@ -104,7 +104,7 @@ def test_a_lost_job_is_handed_out_again_but_not_for_ever(tmp_path: Path) -> None
     def behave(run: Run, tries: int) -> str | None:
         if run.directory.name == "001_mlp_s0" or (run.directory.name == "003_mlp_s2" and tries < 3):
             return "its machine went away"
-        complete(run)
+        complete_run(run)
         return None
 
     launcher, progress = conducted(tmp_path, behave)

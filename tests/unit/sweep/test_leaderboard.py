@@ -6,25 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from mnist_exp import comparison
-from mnist_exp.comparison.board import compare
+from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.rows import read_rows
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import write_status
 from mnist_exp.sweep import leaderboard
 from mnist_exp.sweep.plan import Sweep
-from tests.unit.made import finished
+from tests.unit.run_directories import make_run
 
 
 def written(place: Path) -> Sweep:
     sweep = Sweep(place)
-    leaderboard.write(sweep, compare(comparison.gather([place])))
+    leaderboard.write(sweep, compare(read_rows([place])))
     return sweep
 
 
 def test_configurations_over_their_seeds_best_validation_first(tmp_path: Path) -> None:
     for seed in range(3):
-        finished(tmp_path / f"a{seed}", 180 + seed, f"seed={seed}", validation_errors=150)
-        finished(tmp_path / f"b{seed}", 200, f"seed={seed}", "optimizer.learning_rate=0.01", validation_errors=100 + seed)
+        make_run(tmp_path / f"a{seed}", 180 + seed, f"seed={seed}", validation_errors=150)
+        make_run(tmp_path / f"b{seed}", 200, f"seed={seed}", "optimizer.learning_rate=0.01", validation_errors=100 + seed)
     (tmp_path / "c").mkdir()
     write_status(Run(tmp_path / "c"), "failed", 1, "=cmd()", "mend it")
     sweep = written(tmp_path)

@@ -14,8 +14,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from mnist_exp import comparison
-from mnist_exp.comparison.board import compare
+from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.rows import read_rows
 from mnist_exp.machine import files
 from mnist_exp.report import search_charts, vega
 from mnist_exp.report.encodings import UNFINISHED
@@ -24,7 +24,7 @@ from mnist_exp.run.names import Run
 from mnist_exp.run.status import Status, write_status
 from mnist_exp.sweep import report, search, study
 from mnist_exp.sweep.plan import Job, Plan, Sweep
-from tests.unit.made import finished, settled
+from tests.unit.run_directories import change_settings, make_run
 
 HOSTILE = "</script><script>alert(1)</script><!--"
 
@@ -40,7 +40,7 @@ def sweep(tmp_path: Path) -> Sweep:
 
 def completed(sweep: Sweep, number: int, errors: int, *overrides: str, epochs: int = 3, validation: bool = True) -> Path:
     """A run with a result; its validation error falls to `errors` of 10,000."""
-    directory = finished(
+    directory = make_run(
         sweep.directory / f"{number:03d}_mlp", errors, *overrides, validation_errors=errors if validation else None
     )
     learnt(directory, [errors / 100 + epochs - epoch for epoch in range(1, epochs + 1)] if validation else [None] * epochs)
@@ -75,7 +75,7 @@ def plan_of(sweep: Sweep, *overrides: str) -> Plan:
 
 def written(sweep: Sweep, *overrides: str, total: int | None = None) -> str:
     known = plan_of(sweep, *overrides)
-    rows = comparison.gather([sweep.directory]) if known.jobs else []
+    rows = read_rows([sweep.directory]) if known.jobs else []
     report.write(sweep, known, rows, compare(rows), total or len(known.jobs))
     return sweep.report.read_text()
 
@@ -130,7 +130,7 @@ def test_what_has_no_result_is_counted_shown_and_explained(sweep: Sweep) -> None
 def test_what_users_supply_is_inert(sweep: Sweep) -> None:
     for number, rate in enumerate(("1e-3", "1e-2"), 1):
         directory = completed(sweep, number, 100 * number, f"optimizer.learning_rate={rate}")
-        settled(directory, **{"optimizer.name": f"{HOSTILE}{number}"})
+        change_settings(directory, **{"optimizer.name": f"{HOSTILE}{number}"})
         summary = json.loads((directory / "summary.json").read_text())
         files.write_json(directory / "summary.json", summary | {"name": HOSTILE})
     page = written(sweep, f"name={HOSTILE}")

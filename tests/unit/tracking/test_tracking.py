@@ -28,7 +28,7 @@ from mnist_exp.tracking import snapshot, uploader, uploader_process
 from mnist_exp.tracking.snapshot import Identity, RunSnapshot
 from mnist_exp.tracking.uploads import Uploads
 from tests.conftest import compose
-from tests.unit.made import complete, finished
+from tests.unit.run_directories import complete_run, make_run
 from tests.unit.test_cli import modules_of
 
 HEAD = (
@@ -125,7 +125,7 @@ def test_what_to_type_for_a_tracker_means_the_tracker(experiment: str) -> None:
 
 
 def test_what_is_told_of_a_run(tmp_path: Path) -> None:
-    run = Run(finished(tmp_path / "a", 123, "model.units=[16,8]", "tracker=mlflow", validation_errors=250))
+    run = Run(make_run(tmp_path / "a", 123, "model.units=[16,8]", "tracker=mlflow", validation_errors=250))
     run.history.write_text(rows(2))
     files.write_json(run.environment, {"started": "2026-11-22T07:35:03+00:00", "git": {"commit": "c" * 40}})
     files.write_json(run.errors, {"calibration": {"ece": 0.25}})
@@ -182,7 +182,7 @@ def test_a_run_is_sent_as_often_as_there_is_something_new(tmp_path: Path) -> Non
         run.history.write_text(rows(2))
         assert uploads.is_due(run)
         uploads.send(run)
-        complete(run)
+        complete_run(run)
         assert uploads.is_due(run)
         uploads.send(run)
         assert not uploads.is_due(run)
@@ -203,7 +203,7 @@ def test_a_resumed_run_is_the_same_to_the_tracker(tmp_path: Path) -> None:
     for status in ("interrupted", "running", "completed"):
         write_status(run, status)  # type: ignore[arg-type]
         if status == "completed":
-            complete(run)
+            complete_run(run)
         with Uploads(fake) as uploads:
             assert uploads.is_due(run)
             uploads.send(run)
@@ -233,7 +233,7 @@ def sweep(tmp_path: Path) -> Sweep:
     """Two jobs: one completed, one in training."""
     jobs, _ = plan.extended([], composition.points(composition.parse_arguments(["-m", "seed=1,2"])))
     made = Sweep(tmp_path / "sweep")
-    finished(made.run(jobs[0]).directory, 100, "seed=1")
+    make_run(made.run(jobs[0]).directory, 100, "seed=1")
     begun(made.run(jobs[1]).directory, "seed=2")
     content = {"layout": 1, "created": now(), "version": "0", "config_dir": None, "config_name": None, "extensions": ()}
     plan.write(made, plan.Plan(**content, overrides=("seed=1,2",), jobs=tuple(jobs)))
@@ -284,7 +284,7 @@ def test_a_tracker_that_comes_back_is_told_all(tmp_path: Path, monkeypatch: pyte
         told.append(reply)
         if fake.down and len(told) == 3:
             fake.down = False
-            complete(run)
+            complete_run(run)
         elif not fake.down:
             ended.set()
 
@@ -384,7 +384,7 @@ def test_a_missing_package_is_told_before_anything_is_written(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    finished(Path("a"), 100)
+    make_run(Path("a"), 100)
     before = sorted(path.name for path in Path().rglob("*"))
     assert cli.main([*arguments, "tracker=mlflow"]) == 2
     assert "pip install 'mnist-exp[mlflow]'" in capsys.readouterr().err
@@ -410,7 +410,7 @@ def test_what_track_refuses(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", os.environ.copy())  # where libraries are told what they may do
-    finished(Path("a"), 100)
+    make_run(Path("a"), 100)
     Path("empty").mkdir()
     assert cli.main(["track", *arguments]) == code
     captured = capsys.readouterr()
@@ -426,7 +426,7 @@ def test_track_tells_of_every_run_and_goes_on_behind_a_damaged_one(
     fake = Fake()
     monkeypatch.setattr(tracking, "build_tracker", lambda _: fake)
     for name in ("a", "b", HOSTILE.replace("/", "")):
-        finished(Path("runs") / name, 100)
+        make_run(Path("runs") / name, 100)
     Path("runs/b/config.yaml").write_text("[")
     assert cli.main(["track", "runs", "tracker=mlflow"]) == 1
     captured = capsys.readouterr()
@@ -440,7 +440,7 @@ def test_track_tells_of_every_run_and_goes_on_behind_a_damaged_one(
 @pytest.mark.parametrize("tracker", ["tensorboard", "mlflow", "wandb"])
 def test_track_imports_no_tensorflow(tracker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    finished(Path("a"), 100)
+    make_run(Path("a"), 100)
     if tracker == "mlflow":  # which has no server here
         modules = modules_of_failing("track", "a", "tracker=mlflow", URI)
     else:

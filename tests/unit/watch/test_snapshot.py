@@ -26,7 +26,7 @@ from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal import messages
 from mnist_exp.watch import snapshot, table
 from mnist_exp.watch.snapshot import Snapshot, Watcher
-from tests.unit.made import complete
+from tests.unit.run_directories import complete_run
 from tests.unit.sweep.test_plan import planned
 
 CONFIG = {"name": "mlp", "training": {"epochs": 10, "early_stopping_patience": None}}
@@ -71,7 +71,7 @@ def begun(
 def completed(directory: Path) -> None:
     """A run that has completed long ago, in 30 seconds; its configuration is whatever config.yaml says."""
     directory.mkdir(parents=True, exist_ok=True)
-    complete(Run(directory), validation_errors=200)
+    complete_run(Run(directory), validation_errors=200)
     settled(directory)
 
 
@@ -168,7 +168,7 @@ def test_what_was_running_is_told_to_its_end(experiment: dict[str, object]) -> N
     begun("runs/b", 1)
     assert [line.name for line in watch.snapshots()] == ["a", "b"]
     run.config.write_text(yaml.safe_dump(experiment))
-    complete(run)
+    complete_run(run)
     write_status(Run(Path("runs/b")), "diverged", 4, "loss is NaN", "lower the learning rate")
     lines = watch.snapshots()
     assert [(line.status, line.running) for line in lines] == [("completed", False), ("diverged", False)]
@@ -368,7 +368,7 @@ def test_in_a_terminal_it_looks_until_nothing_is_running(
         waited.append(seconds)
         if len(waited) == 2:
             run.config.write_text(yaml.safe_dump(experiment))
-            complete(run)
+            complete_run(run)
 
     monkeypatch.setattr(time, "sleep", wait)
     assert cli.main(["watch", "--interval", "7"]) == 0

@@ -1,15 +1,12 @@
 """Two networks on the same images: what each has wrong that the other has right, and whether that is more than chance."""
 
 import io
-import math
 import zipfile
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import bdtr
 
 from mnist_exp.errors import InputError, IntegrityError
-from mnist_exp.run.evaluation import Z_95
 from mnist_exp.run.names import Run
 from mnist_exp.run.summary import Score
 
@@ -24,51 +21,21 @@ class Predictions(NamedTuple):
     confidence: np.ndarray  # float32 (n,), the probability of the answer
 
 
-def mcnemar_exact(only_a: int, only_b: int) -> float:
-    """The probability of a division of the disagreements at least as uneven as this one, if each fell either way by chance.
-
-    The exact two-sided test of McNemar 1947, "Note on the sampling error of the difference between correlated proportions
-    or percentages", Psychometrika 12:153. It speaks of two networks, and not of others that other seeds would give.
-
-    Args:
-        only_a: images that A alone has wrong.
-        only_b: images that B alone has wrong.
-    """
-    disagreements = only_a + only_b
-    return min(1.0, 2 * float(bdtr(min(only_a, only_b), disagreements, 0.5))) if disagreements else 1.0
-
-
-def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of A's error less B's, in percentage points.
-
-    Bonett & Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
-    Journal of Educational and Behavioral Statistics 37:479; cut off at −100 and 100.
-
-    Args:
-        only_a: images that A alone has wrong.
-        only_b: images that B alone has wrong.
-        n: images that both have seen.
-    """
-    a, b = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
-    half = Z_95 * math.sqrt((a + b - (a - b) ** 2) / (n + 2))
-    return max(100 * (a - b - half), -100.0), min(100 * (a - b + half), 100.0)
-
-
-def load_predictions(run: Run) -> Predictions:
+def read_predictions(run: Run) -> Predictions:
     """What a run's network says of the test images.
 
     Raises:
-        InputError, IntegrityError: as `load_probabilities` does.
+        InputError, IntegrityError: as `read_probabilities` does.
     """
-    return predictions_of(*load_probabilities(run))
+    return to_predictions(*read_probabilities(run))
 
 
-def predictions_of(probabilities: np.ndarray, labels: np.ndarray) -> Predictions:
+def to_predictions(probabilities: np.ndarray, labels: np.ndarray) -> Predictions:
     """The answers in probabilities, float32 (n, classes), of images with these labels, uint8 (n,)."""
     return Predictions(probabilities.argmax(axis=1).astype(np.uint8), labels, probabilities.max(axis=1))
 
 
-def check_told(run: Run, told: Score, predictions: Predictions) -> None:
+def check_against_summary(run: Run, told: Score, predictions: Predictions) -> None:
     """See that a run's predictions are those that its summary counts.
 
     Raises:
@@ -80,7 +47,7 @@ def check_told(run: Run, told: Score, predictions: Predictions) -> None:
         raise IntegrityError(f"{run.predictions}: is damaged: {cause}", "train the run again")
 
 
-def load_probabilities(run: Run) -> tuple[np.ndarray, np.ndarray]:
+def read_probabilities(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Read predictions.npz; of a file that anyone may have written nothing is unpickled.
 
     Returns:

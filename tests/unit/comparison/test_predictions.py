@@ -13,8 +13,9 @@ import scipy.stats
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mnist_exp.comparison import paired
-from mnist_exp.comparison.paired import difference_interval, load_predictions, mcnemar_exact
+from mnist_exp.comparison import predictions
+from mnist_exp.comparison.predictions import read_predictions
+from mnist_exp.comparison.statistics import difference_interval, mcnemar_exact
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.run.names import Run
@@ -89,7 +90,7 @@ def test_what_a_run_writes_is_read(tmp_path: Path, scores: tuple[np.ndarray, np.
     probabilities, labels = scores
     run = Run(tmp_path)
     files.write_arrays(run.predictions, {"probabilities": probabilities, "labels": labels})
-    answers, found, confidence = load_predictions(run)
+    answers, found, confidence = read_predictions(run)
     assert (answers.dtype, confidence.dtype) == (np.uint8, np.float32)
     assert np.array_equal(answers, probabilities.argmax(axis=1))
     assert np.array_equal(found, labels)
@@ -98,7 +99,7 @@ def test_what_a_run_writes_is_read(tmp_path: Path, scores: tuple[np.ndarray, np.
 
 def test_a_run_without_predictions_is_no_damage(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="only a run that completed has one"):
-        load_predictions(Run(tmp_path))
+        read_predictions(Run(tmp_path))
 
 
 GOOD = np.full((4, 10), 0.1, np.float32)
@@ -129,15 +130,15 @@ LABELS = np.zeros(4, np.uint8)
 def test_a_damaged_or_hostile_archive_is_told(tmp_path: Path, content: bytes, cause: str) -> None:
     Run(tmp_path).predictions.write_bytes(content)
     with pytest.raises(IntegrityError, match=rf"predictions\.npz: is damaged: .*{cause}.*\ntrain the run again") as caught:
-        load_predictions(Run(tmp_path))
+        read_predictions(Run(tmp_path))
     assert caught.value.exit_code == 3
 
 
 def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paired, "MOST_BYTES", 1_000)
+    monkeypatch.setattr(predictions, "MOST_BYTES", 1_000)
     files.write_arrays(Run(tmp_path).predictions, {"probabilities": np.zeros((1_000, 10), np.float32), "labels": LABELS})
     with pytest.raises(IntegrityError, match=r"probabilities would take 40,128 bytes"):
-        load_predictions(Run(tmp_path))
+        read_predictions(Run(tmp_path))
 
 
 def test_an_array_that_says_it_is_larger_than_any_memory(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_an_array_that_says_it_is_larger_than_any_memory(tmp_path: Path) -> None
     with zipfile.ZipFile(Run(tmp_path).predictions, "w") as written:
         written.writestr("probabilities.npy", content.getvalue())
     with pytest.raises(IntegrityError, match="is damaged"):
-        load_predictions(Run(tmp_path))
+        read_predictions(Run(tmp_path))
 
 
 @given(st.data())
@@ -158,7 +159,7 @@ def test_no_damage_ends_in_another_error(tmp_path_factory: pytest.TempPathFactor
     run.predictions.write_bytes(bytes(whole[: data.draw(st.integers(0, len(whole)))]))
     with warnings.catch_warnings(action="ignore"):
         try:
-            answers, labels, confidence = load_predictions(run)
+            answers, labels, confidence = read_predictions(run)
         except IntegrityError:
             return
     assert len(answers) == len(labels) == len(confidence)

@@ -4,9 +4,9 @@ import csv
 import io
 from typing import Any
 
-from mnist_exp.comparison.board import Board, Line, spread
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
-from mnist_exp.comparison.significance import Verdict
+from mnist_exp.comparison.ranking import Comparison, Line, spread
+from mnist_exp.comparison.significance import Significance
 from mnist_exp.config.problems import show as typed
 
 # What a spreadsheet would compute; an apostrophe before it makes it text.
@@ -16,13 +16,13 @@ COSTS = {"parameters": "model.parameters", "train_seconds": "train_seconds", "im
 SPREAD = ("mean", "std", "low", "high", "best")  # columns of a number in CSV
 
 
-def content(board: Board) -> dict[str, Any]:
+def to_json(board: Comparison) -> dict[str, Any]:
     """All of a board, as JSON knows it."""
     return {
         "schema": 2,
         "ranked_by": board.metric.key,
-        "against": None if board.reference is None else _name(board.reference.rows[0].name, board.baseline),
-        "configurations": [line(board, one) for one in board.lines],
+        "against": None if board.reference is None else _name(board.reference.rows[0].name, board.has_baseline),
+        "configurations": [line_to_json(board, one) for one in board.lines],
         "not_ranked": [
             {
                 "reason": apart.reason,
@@ -31,12 +31,12 @@ def content(board: Board) -> dict[str, Any]:
                     for row in apart.rows
                 ],
             }
-            for apart in board.apart
+            for apart in board.not_ranked
         ],
     }
 
 
-def line(board: Board, one: Line) -> dict[str, Any]:
+def line_to_json(board: Comparison, one: Line) -> dict[str, Any]:
     """One line of it."""
     group = one.group
     hashes = {summary.config_hash for summary in group.summaries}
@@ -49,15 +49,15 @@ def line(board: Board, one: Line) -> dict[str, Any]:
         "ranked_by": spread(group, board.metric),
         **{name: spread(group, METRICS[key]) for name, key in ERRORS.items()},
         **{name: group.mean(METRICS[key]) for name, key in COSTS.items()},
-        "significance": None if one.verdict is None else _significance(one.verdict),
+        "significance": None if one.significance is None else _significance(one.significance),
         "runs": [row.name for row in group.rows],
         "seeds": group.seeds,
     }
 
 
-def csv_text(board: Board) -> str:
+def to_csv(board: Comparison) -> str:
     """A row for each line, its nested parts flattened: test.error_percent.mean, settings as they are typed."""
-    rows = [_flat(line(board, one)) for one in board.lines]
+    rows = [_flat(line_to_json(board, one)) for one in board.lines]
     names = list(dict.fromkeys(name for row in rows for name in row)) or ["rank"]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -70,7 +70,7 @@ def _name(run: str, baseline: bool) -> dict[str, Any]:
     return {"run": run, "is": "baseline" if baseline else "best"}
 
 
-def _significance(verdict: Verdict) -> dict[str, Any]:
+def _significance(verdict: Significance) -> dict[str, Any]:
     return {
         "metric": verdict.metric.key,
         "test": verdict.test,
@@ -80,7 +80,7 @@ def _significance(verdict: Verdict) -> dict[str, Any]:
         "p_corrected": verdict.p_corrected,
         "significant": verdict.significant,
         "more_seeds": verdict.more_seeds,
-        "words": verdict.words,
+        "words": verdict.text,
     }
 
 

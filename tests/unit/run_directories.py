@@ -19,17 +19,17 @@ from tests.conftest import compose
 TEST_IMAGES = 10_000
 
 
-def finished(directory: Path, errors: int, *overrides: str, validation_errors: int | None = None) -> Path:
+def make_run(directory: Path, errors: int, *overrides: str, validation_errors: int | None = None) -> Path:
     """A run directory with a result."""
     experiment = compose(*overrides)
     directory.mkdir(parents=True)
     run = Run(directory)
     run.config.write_text(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
-    complete(run, errors, validation_errors)
+    complete_run(run, errors, validation_errors)
     return directory
 
 
-def complete(run: Run, errors: int = 100, validation_errors: int | None = None) -> None:
+def complete_run(run: Run, errors: int = 100, validation_errors: int | None = None) -> None:
     """What a run writes when it has completed."""
     experiment = Experiment.model_validate(read_config(run))
     write_status(run, "completed", 0)
@@ -67,7 +67,7 @@ def complete(run: Run, errors: int = 100, validation_errors: int | None = None) 
     files.write_json(run.summary, summary)
 
 
-def settled(directory: Path, **settings: Any) -> None:
+def change_settings(directory: Path, **settings: Any) -> None:
     """Change what a run's summary says of its settings, and with it the configuration that it is of."""
     content = read_json(Run(directory).summary)
     content["settings"] |= settings
@@ -75,7 +75,7 @@ def settled(directory: Path, **settings: Any) -> None:
     files.write_json(Run(directory).summary, content)
 
 
-def answered(directory: Path, wrong: range) -> None:
+def write_predictions(directory: Path, wrong: range) -> None:
     """Give a run predictions that are wrong for these test images."""
     labels = (np.arange(TEST_IMAGES) % 10).astype(np.uint8)
     answers = labels.copy()

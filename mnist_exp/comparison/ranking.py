@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_exp.comparison import Row, fields, significance
+from mnist_exp.comparison import fields, significance
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric
-from mnist_exp.comparison.groups import Apart, Group, comparable, grouped, ordered
-from mnist_exp.comparison.significance import Verdict
+from mnist_exp.comparison.groups import Group, NotRanked, grouped, ordered, select_comparable
+from mnist_exp.comparison.rows import Row
+from mnist_exp.comparison.significance import Significance
 from mnist_exp.comparison.statistics import mean_interval
 from mnist_exp.errors import InputError
 
@@ -18,11 +19,11 @@ class Line:
 
     rank: int  # by the metric, from 1
     group: Group
-    verdict: Verdict | None  # None for the reference itself
+    significance: Significance | None  # None for the reference itself
 
 
 @dataclass(frozen=True)
-class Board:
+class Comparison:
     """What a comparison came to."""
 
     metric: Metric
@@ -30,12 +31,12 @@ class Board:
     total: int  # groups, before the best were taken
     settings: Sequence[str]  # in which the groups differ
     reference: Group | None  # that the others are tested against; None if there is no group
-    baseline: bool  # whether the user named it; else it is the best
-    apart: Sequence[Apart]
-    repeats: int = 0  # runs that do not count, since a later one has the same configuration and seed
+    has_baseline: bool  # whether the user named it; else it is the best
+    not_ranked: Sequence[NotRanked]
+    superseded: int = 0  # runs that do not count, since a later one has the same configuration and seed
 
     @property
-    def repeated(self) -> bool:
+    def has_repetitions(self) -> bool:
         """Whether a mean is one of several runs."""
         return any(line.group.n > 1 for line in self.lines)
 
@@ -47,7 +48,7 @@ def compare(
     sort: Sequence[str] = (),
     top: int | None = None,
     baseline: Row | None = None,
-) -> Board:
+) -> Comparison:
     """Rank what can be ranked, and say which differences are real.
 
     Args:
@@ -66,7 +67,7 @@ def compare(
     if baseline is not None and baseline.record.summary is None:
         cause = f"--baseline {baseline.name}: has no result: {baseline.record.status}"
         raise InputError(cause, "name a run that completed")
-    ranked, apart, metric = comparable(rows, metric, baseline)
+    ranked, apart, metric = select_comparable(rows, metric, baseline)
     groups = ordered(grouped(ranked, by), metric)
     reference = _reference(groups, baseline)
     ranks = {id(group): rank for rank, group in enumerate(groups, 1)}
@@ -75,7 +76,7 @@ def compare(
     lines = [Line(ranks[id(group)], group, verdict) for group, verdict in zip(shown, verdicts, strict=True)]
     settings = list(groups[0].settings) if groups else []
     repeats = len(ranked) - sum(group.n for group in groups)
-    return Board(metric, lines, len(groups), settings, reference, baseline is not None, apart, repeats)
+    return Comparison(metric, lines, len(groups), settings, reference, baseline is not None, apart, repeats)
 
 
 def spread(group: Group, metric: Metric) -> dict[str, Any] | None:
@@ -91,7 +92,7 @@ def spread(group: Group, metric: Metric) -> dict[str, Any] | None:
     }
 
 
-def shown_metrics(board: Board) -> list[Metric]:
+def shown_metrics(board: Comparison) -> list[Metric]:
     """The number that ranks and, beside a validation error, the test error."""
     return [board.metric, METRICS[TEST]] if board.metric.key == VALIDATION else [board.metric]
 
