@@ -11,7 +11,7 @@ from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.errors import EXIT_DONE, InputError
 from mnist_exp.machine import files
-from mnist_exp.run.status import NO_RUN
+from mnist_exp.run.status import NOT_A_RUN
 from mnist_exp.terminal import messages
 
 EXAMPLES = """\
@@ -109,7 +109,7 @@ def _rows(parsed: argparse.Namespace) -> list[Row]:
     places = [place for name in parsed.runs for place in command_line.places(name, parsed.runs_dir)] or [
         Path(parsed.runs_dir)
     ]
-    rows = [row for row in read_rows(places) if row.record.status != NO_RUN]
+    rows = [row for row in read_rows(places) if row.record.status != NOT_A_RUN]
     told = ", ".join(map(str, parsed.runs or places))
     if not rows:
         raise InputError(f"{told}: holds no run", "train one with mnist-exp")

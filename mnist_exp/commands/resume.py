@@ -7,7 +7,7 @@ from mnist_exp.errors import EXIT_FAILED, ConfigError, InputError, IntegrityErro
 from mnist_exp.experiment import train_or_resume
 from mnist_exp.run.directory import read_config
 from mnist_exp.run.names import Run
-from mnist_exp.run.status import MAKE_AGAIN, read_record
+from mnist_exp.run.status import REBUILD_HINT, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.terminal import messages
 from mnist_exp.tracking.uploader_process import upload_in_background
@@ -44,7 +44,7 @@ def _resume(run: Run) -> int:
     if read_record(run.directory).summary is not None:
         raise InputError(f"{run.directory}: is completed already", f"see it with: mnist-exp show {run.directory}")
     if run.ensemble.exists():
-        raise InputError(f"{run.directory}: is an ensemble, which has no state to go on from", MAKE_AGAIN)
+        raise InputError(f"{run.directory}: is an ensemble, which has no state to go on from", REBUILD_HINT)
     try:
         tree = read_config(run)
     except ValueError as error:

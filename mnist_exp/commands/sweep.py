@@ -143,7 +143,7 @@ def conduct(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Exp
         experiment: any of them, for the settings that all share.
         ended: the jobs that are not missing.
     """
-    with logs.logged(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
+    with logs.log_to_file(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
         states = job_states(sweep, ended)
         told = f"{sweep.directory}: {pluralize(source.total - len(ended), 'job')} to train, {launcher.parallel_jobs} at once"
         told += f"; {len(ended):,} are done" if ended else ""

@@ -18,12 +18,12 @@ from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run import history
 from mnist_exp.run.directory import read_config
-from mnist_exp.run.environment import DECIDES_WEIGHTS
+from mnist_exp.run.environment import REPRODUCIBILITY_KEYS
 from mnist_exp.run.history import Epoch
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import Record, read_record
 
-RECORDED = ("git", *DECIDES_WEIGHTS, "cores")  # of environment.json; the rest is of the moment, as when it started
+RECORDED = ("git", *REPRODUCIBILITY_KEYS, "cores")  # of environment.json; the rest is of the moment, as when it started
 # A mapping that people wrote is smaller; an anchor of YAML can make one endless, a number too long to print.
 MOST_VALUES, DEEPEST, MOST_BITS = 10_000, 20, 1000
 MOST_LAYERS_TOLD = 4  # one by one
@@ -205,7 +205,7 @@ def _settings(run: Run, record: Record) -> dict[str, Any]:
     Raises:
         ValueError: they cannot be read, or are no settings.
     """
-    return _flat(read_config(run)) if record.agreed is None else record.agreed
+    return _flat(read_config(run)) if record.ensemble_settings is None else record.ensemble_settings
 
 
 def _images(a: Side, b: Side) -> Images:

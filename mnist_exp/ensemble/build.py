@@ -15,16 +15,15 @@ from mnist_exp.ensemble.members import Ensemble, Member
 from mnist_exp.ensemble.ranking import page_table, rank_members
 from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files
-from mnist_exp.machine.cores import usable_cores
 from mnist_exp.models import averaging, untrusted
 from mnist_exp.report import run_page
 from mnist_exp.run import environment, evaluation
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import Record
-from mnist_exp.run.summary import DatasetSummary, MemberSummary, ModelSummary, Score, Summary
+from mnist_exp.run.summary import MemberSummary, ModelSummary, Score, Summary, dataset_summary
 from mnist_exp.terminal import messages
-from mnist_exp.training import device, threads
-from mnist_exp.training.prediction import BATCH, Predictor
+from mnist_exp.training import device
+from mnist_exp.training.prediction import PREDICTION_BATCH, Predictor
 
 log = logging.getLogger(__name__)
 
@@ -54,23 +53,18 @@ def build_ensemble(ensemble: Ensemble, directory: Run, device_asked: str, thread
     """
     began = time.perf_counter()
     data, members = ensemble.data, ensemble.members
-    device_name = device.prepare(device_asked, "float32", threads_asked, BATCH, seed=0)
-    towers = threads.towers(threads_asked, BATCH, device.on_cpu(device_name), usable_cores())
-    environment.record(directory, device.describe(device_name, towers))
+    target = device.prepare(device_asked, "float32", threads_asked, PREDICTION_BATCH, seed=0)
+    environment.record(directory, target.describe())
     probabilities = ensemble.probabilities
     validation = ensemble.split.validation
     held_out = None
-    with device.placed(device_name), messages.spinner("averaging"):
+    with target.scope(), messages.spinner("averaging"):
         combined = _combined(ensemble, probabilities)
         if len(validation):
-            predictor = Predictor(combined, towers, passes=sum(_passes(member) for member in members))
+            predictor = Predictor(combined, target.towers, passes=sum(_passes(member) for member in members))
             held_out = evaluation.score(predictor(data.train_images[validation]), data.train_labels[validation])
 
-    with files.replacing(directory.model) as temporary:
-        combined.save(temporary)
-    files.write_arrays(directory.predictions, {"probabilities": probabilities, "labels": data.test_labels})
-    errors = evaluation.error_report(probabilities, data.test_labels, data.class_names, data.mislabelled)
-    files.write_json(directory.errors, errors)
+    errors = evaluation.write_results(directory, combined, data, probabilities)
     summaries = [member.summary for member in members]
     train_seconds = sum(summary.train_seconds for summary in summaries)
     images_seen = sum(summary.images_per_second * summary.train_seconds for summary in summaries)
@@ -80,15 +74,7 @@ def build_ensemble(ensemble: Ensemble, directory: Run, device_asked: str, thread
         status="completed",
         seed=None,
         config_hash=_hash(members),
-        dataset=DatasetSummary(
-            name=data.name,
-            sha256=data.sha256,
-            labels_sha256=summaries[0].dataset.labels_sha256,
-            split_sha256=ensemble.split.sha256,
-            train=len(ensemble.split.train),
-            validation=len(validation),
-            test=len(data.test_labels),
-        ),
+        dataset=dataset_summary(data, ensemble.split),
         model=ModelSummary(name=MODEL, parameters=combined.count_params()),
         test=Score(**evaluation.score(probabilities, data.test_labels)),
         validation=None if held_out is None else Score(**held_out),

@@ -9,7 +9,7 @@ from mnist_exp.machine import files
 
 
 @contextlib.contextmanager
-def logged(path: Path) -> Iterator[None]:
+def log_to_file(path: Path) -> Iterator[None]:
     """Everything that the program logs, and Python's warnings, go to a file.
 
     Raises:

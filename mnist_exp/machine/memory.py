@@ -6,17 +6,17 @@ CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 FORGET_PEAK = "5"
 
 
-def resident() -> int | None:
+def resident_bytes() -> int | None:
     """Bytes in memory now."""
     return _told("VmRSS")
 
 
-def peak() -> int | None:
+def peak_bytes() -> int | None:
     """The most bytes in memory since the peak was last forgotten, or since the start."""
     return _told("VmHWM")
 
 
-def forget_peak() -> bool:
+def reset_peak() -> bool:
     """Count the peak anew; whether that could be done."""
     try:
         CLEAR_REFS.write_text(FORGET_PEAK)

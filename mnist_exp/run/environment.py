@@ -30,7 +30,7 @@ PACKAGES = (
 )
 CPU_INFO = Path("/proc/cpuinfo")
 # What must be the same for a resumed run to end in the weights it would have had.
-DECIDES_WEIGHTS = ("versions", "platform", "cpu", "variables", "device", "gpus", "cuda", "cudnn", "threads")
+REPRODUCIBILITY_KEYS = ("versions", "platform", "cpu", "variables", "device", "gpus", "cuda", "cudnn", "threads")
 INSTRUCTIONS = ("avx", "amx", "fma", "asimd", "sve", "bf16")  # of the processor, by which its kernels are chosen
 VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OMP_", "CUDA_", "NVIDIA_")  # of the environment, that libraries listen to
 
@@ -51,7 +51,7 @@ def record(run: Run, device: dict[str, Any]) -> list[str]:
         files.write_json(run.environment, session | {"resumed": []})
         return []
     files.write_json(run.environment, earlier | {"resumed": [*earlier.get("resumed", []), session]})
-    return [key for key in DECIDES_WEIGHTS if earlier.get(key) != session[key]]
+    return [key for key in REPRODUCIBILITY_KEYS if earlier.get(key) != session[key]]
 
 
 def describe() -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp.datasets.dataset import Mislabelled
+from mnist_exp.datasets.dataset import Dataset, Mislabelled
+from mnist_exp.machine import files
+from mnist_exp.run.names import Run
 
 Z_95 = 1.959963984540054  # the standard normal's 97.5 % quantile
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
@@ -97,7 +99,9 @@ def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, mislabelled: M
     ]
 
 
-def on_mislabelled(probabilities: np.ndarray, labels: np.ndarray, mislabelled: Mislabelled | None) -> dict[str, Any] | None:
+def mislabelled_score(
+    probabilities: np.ndarray, labels: np.ndarray, mislabelled: Mislabelled | None
+) -> dict[str, Any] | None:
     """How many of the images whose label people rejected count as errors, and who asked them; None if nobody has."""
     if mislabelled is None:
         return None
@@ -124,9 +128,32 @@ def error_report(
         "per_class": per_class,
         "confusion_matrix": matrix.tolist(),
         "calibration": calibration(probabilities, labels),
-        "mislabelled": on_mislabelled(probabilities, labels, mislabelled),
+        "mislabelled": mislabelled_score(probabilities, labels, mislabelled),
         "worst_mistakes": worst_mistakes(probabilities, labels, mislabelled),
     }
+
+
+def write_results(run: Run, model: Any, data: Dataset, probabilities: np.ndarray) -> dict[str, Any]:
+    """Write model.keras, predictions.npz and errors.json.
+
+    Args:
+        run: where to.
+        model: the Keras model that gave the probabilities.
+        data: whose test images were evaluated.
+        probabilities: of the classes of the test images, float32 (n, classes).
+
+    Returns:
+        The content of errors.json.
+
+    Raises:
+        EnvironmentFailure: a file cannot be written.
+    """
+    with files.replacing(run.model) as temporary:
+        model.save(temporary)
+    files.write_arrays(run.predictions, {"probabilities": probabilities, "labels": data.test_labels})
+    errors = error_report(probabilities, data.test_labels, data.class_names, data.mislabelled)
+    files.write_json(run.errors, errors)
+    return errors
 
 
 def _votes(index: int, mislabelled: Mislabelled | None) -> list[dict[str, Any]] | None:

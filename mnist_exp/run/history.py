@@ -31,7 +31,7 @@ def best_epoch(history: Sequence[Epoch]) -> int | None:
     return min(measured)[1] if measured else None
 
 
-def out_of_patience(history: Sequence[Epoch], patience: int | None) -> bool:
+def patience_exhausted(history: Sequence[Epoch], patience: int | None) -> bool:
     """Whether the last `patience` epochs have brought no lower validation error; never if `patience` is None."""
     best = best_epoch(history)
     return patience is not None and best is not None and history[-1].epoch - best >= patience

@@ -40,7 +40,7 @@ def run_locked(run: Run, work: Callable[[], object], resume_hint: str, lock_time
         KeyboardInterrupt, Interrupted: by the user or the system; the status is written.
     """
     try:
-        with locked_run(run, lock_timeout), logs.logged(run.log):
+        with locked_run(run, lock_timeout), logs.log_to_file(run.log):
             code = _record_outcome(run, work, resume_hint)
     except UserError as error:  # the lock is held elsewhere, or not even the status could be written
         messages.error(error.cause, error.remedy)
@@ -80,6 +80,6 @@ def _record_outcome(run: Run, work: Callable[[], object], resume_hint: str) -> i
         write_status(run, "failed", EXIT_FAILED, f"{type(error).__name__}: {error}", remedy)
         return EXIT_FAILED
     write_status(run, "completed", EXIT_DONE)
-    if (held := memory.resident()) is not None:
+    if (held := memory.resident_bytes()) is not None:
         log.info("completed; this process has %.0f MB in memory", held / 1e6)
     return EXIT_DONE

@@ -16,8 +16,8 @@ from mnist_exp.run.summary import Summary
 
 Status = Literal["waiting", "running", "completed", "interrupted", "pruned", "failed", "diverged"]
 
-NO_RUN = "no run"  # the status of a directory that is not a run
-MAKE_AGAIN = "make it again: mnist-exp ensemble RUN…"  # an ensemble takes seconds, so it keeps no state to resume from
+NOT_A_RUN = "not a run"  # the status of a directory that is not a run
+REBUILD_HINT = "build it again: mnist-exp ensemble RUN…"  # an ensemble takes seconds, so it keeps no state to resume from
 NO_STATUS_RECORDED = "its process exited without recording a status"
 
 
@@ -45,7 +45,7 @@ class Record:
     summary: Summary | None
 
     @property
-    def agreed(self) -> dict[str, Any] | None:
+    def ensemble_settings(self) -> dict[str, Any] | None:
         """Of an ensemble, the settings in which its members agree, by dotted key: it has no config.yaml."""
         return None if self.summary is None or self.summary.members is None else dict(self.summary.settings)
 
@@ -69,21 +69,21 @@ def read_record(directory: Path) -> Record:
 def _without_summary(run: Run) -> Record:
     directory = run.directory
     if not run.status.exists():
-        return Record(directory, NO_RUN, "no status.json and no summary.json", None, None)
+        return Record(directory, NOT_A_RUN, "no status.json and no summary.json", None, None)
     status = read_json(run.status)
     if not isinstance(status.get("status"), str):
         return Record(directory, "unreadable", "status.json: is not what a run writes", None, None)
-    if status["status"] == "running" and has_ended(status):
-        remedy = MAKE_AGAIN if run.ensemble.exists() else f"continue: mnist-exp resume {directory}"
+    if status["status"] == "running" and process_has_exited(status):
+        remedy = REBUILD_HINT if run.ensemble.exists() else f"continue: mnist-exp resume {directory}"
         return Record(directory, "interrupted", NO_STATUS_RECORDED, remedy, None)
     if status["status"] == "completed":
-        remedy = MAKE_AGAIN if run.ensemble.exists() else f"write it anew: mnist-exp resume {directory}"
+        remedy = REBUILD_HINT if run.ensemble.exists() else f"write it anew: mnist-exp resume {directory}"
         return Record(directory, "incomplete", "it was completed, but its summary.json is gone", remedy, None)
     told = {key: str(status[key]) if status.get(key) else None for key in ("cause", "remedy")}
     return Record(directory, status["status"], told["cause"], told["remedy"], None)
 
 
-def has_ended(status: dict[str, Any]) -> bool:
+def process_has_exited(status: dict[str, Any]) -> bool:
     """Whether the process that wrote "running" is gone; of another machine's process nothing is known."""
     if status.get("host") != socket.gethostname() or not isinstance(status.get("pid"), int):
         return False

@@ -1,8 +1,16 @@
-"""summary.json, schema 3: the result of a completed run, with its settings: all that a comparison reads of it."""
+"""summary.json, schema 3: the result and the settings of a completed run, as comparisons read them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
+
+from mnist_exp.config.identity import config_hash, flat
+from mnist_exp.config.schema import Experiment
+from mnist_exp.datasets.dataset import Dataset, Split
+from mnist_exp.run.evaluation import score, sha256
+from mnist_exp.run.history import Epoch, best_epoch
 
 Count = Annotated[int, Field(ge=0)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -88,3 +96,60 @@ class Summary(Part):
         if (members is None) == (others.data.get("seed") is None):
             raise ValueError("a run has a seed, and an ensemble members")
         return members
+
+
+def dataset_summary(data: Dataset, split: Split) -> DatasetSummary:
+    """Return the section `dataset`."""
+    return DatasetSummary(
+        name=data.name,
+        sha256=data.sha256,
+        labels_sha256=sha256(data.test_labels),
+        split_sha256=split.sha256,
+        train=len(split.train),
+        validation=len(split.validation),
+        test=len(data.test_labels),
+    )
+
+
+def summarize(
+    experiment: Experiment,
+    data: Dataset,
+    split: Split,
+    parameters: int,
+    probabilities: np.ndarray,
+    validation_probabilities: np.ndarray | None,
+    history: Sequence[Epoch],
+    wall_seconds: float,
+) -> Summary:
+    """Return the summary of a run that has been trained and evaluated.
+
+    Args:
+        experiment: the content of config.yaml.
+        data: the data set.
+        split: the training and validation images.
+        parameters: number of weights of the model.
+        probabilities: of the classes of the test images, float32 (n, classes).
+        validation_probabilities: of the classes of the validation images, float32 (n, classes); None without such images.
+        history: a row for each epoch.
+        wall_seconds: spent on the run so far, by all processes that trained it.
+    """
+    train_seconds = sum(row.seconds for row in history)
+    validation_labels = data.train_labels[split.validation]
+    return Summary(
+        version=3,
+        name=experiment.name,
+        status="completed",
+        seed=experiment.seed,
+        config_hash=config_hash(experiment),
+        dataset=dataset_summary(data, split),
+        model=ModelSummary(name=experiment.model.name, parameters=parameters),
+        test=Score(**score(probabilities, data.test_labels)),
+        validation=None if validation_probabilities is None else Score(**score(validation_probabilities, validation_labels)),
+        epochs=len(history),
+        best_epoch=best_epoch(history),
+        train_seconds=train_seconds,
+        wall_seconds=wall_seconds,
+        images_per_second=len(split.train) * len(history) / train_seconds,
+        settings=flat(experiment.model_dump(mode="json")),
+        members=None,
+    )

@@ -108,10 +108,10 @@ class Worker:
             experiment = config.validate(read_config(run))
         except (ValueError, UserError):
             return None  # the worker tells what is wrong
-        on_cpu = experiment.device == "cpu" or (experiment.device == "auto" and devices.gpu_count() == 0)
-        asked = threads.of_run(experiment, run)
+        is_cpu = experiment.device == "cpu" or (experiment.device == "auto" and devices.gpu_count() == 0)
+        asked = threads.for_run(experiment, run)
         cores = len(self._cores) or usable_cores()
-        return threads.pools(asked, experiment.training.batch_size, on_cpu, cores)
+        return threads.pools(asked, experiment.training.batch_size, is_cpu, cores)
 
 
 class Child:

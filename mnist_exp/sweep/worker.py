@@ -67,7 +67,7 @@ def _receive(directories: Directories, training: threading.Event) -> None:
 
 def _train(run: Run) -> dict[str, Any]:
     """Train one run; its exit code, and the most memory it took, in bytes, where that can be told."""
-    forgotten = memory.forget_peak()
+    forgotten = memory.reset_peak()
     try:
         experiment = config.validate(read_config(run)).model_copy(update={"progress": "quiet"})
         code = train_or_resume(experiment, run, lock_timeout=LOCK_SECONDS)
@@ -76,7 +76,7 @@ def _train(run: Run) -> dict[str, Any]:
         code = EXIT_FAILED
     except Interrupted as interruption:
         code = interruption.exit_code
-    return {"code": code, "peak_memory": memory.peak() if forgotten else None}
+    return {"code": code, "peak_memory": memory.peak_bytes() if forgotten else None}
 
 
 def _write(replies: TextIO, reply: dict[str, Any]) -> None:

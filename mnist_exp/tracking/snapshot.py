@@ -70,7 +70,7 @@ def read_run(run: Run) -> RunSnapshot:
         EnvironmentFailure: its tracking.json cannot be written.
     """
     record = read_record(run.directory)
-    if record.status in {"unreadable", "no run"}:
+    if record.status in {"unreadable", "not a run"}:
         raise IntegrityError(f"{run.directory}: {record.cause}", "it cannot be uploaded; mend it, or train it again")
     environment, told = read_json(run.environment), read_json(run.status)
     changed = last_change(run) / 1e9
@@ -78,7 +78,7 @@ def read_run(run: Run) -> RunSnapshot:
     started = _seconds(environment.get("started"), changed)
     try:
         tree = read_config(run)
-        every = layered(flat(tree) if record.agreed is None else record.agreed)
+        every = layered(flat(tree) if record.ensemble_settings is None else record.ensemble_settings)
         settings = {key: value for key, value in every.items() if key.partition(".")[0] != "tracker"}
         epochs = _epochs(run, started)
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""From a checked experiment and its data to a trainer: the model with fresh weights, its optimizer and its schedule."""
+"""From a checked experiment and its data to a trainer."""
 
 import keras
 
@@ -8,36 +8,36 @@ from mnist_exp.models import preprocessing
 from mnist_exp.models.build import build_model
 from mnist_exp.run.evaluation import sha256
 from mnist_exp.training import augmentation, optimizers, schedules
+from mnist_exp.training.device import Device
 from mnist_exp.training.loop import Trainer
 
 
-def build_trainer(experiment: Experiment, data: Dataset, parts: Split, towers: int, compiled: bool) -> Trainer:
-    """The model with fresh weights, its optimizer and schedule, and the training images on the device."""
-    images, labels = data.train_images[parts.train], data.train_labels[parts.train]
+def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: Device) -> Trainer:
+    """Build a trainer: a model with fresh weights, optimizer, schedule, and the training images on the current device."""
+    images, labels = data.train_images[split.train], data.train_labels[split.train]
+    image_shape, training = images.shape[1:], experiment.training
     scaling = preprocessing.build(experiment.preprocessing, images)
-    training = experiment.training
-    rates = schedules.learning_rates(
-        experiment.schedule,
-        experiment.optimizer.learning_rate,
-        steps_per_epoch=schedules.steps_per_epoch(len(labels), training.batch_size),
-        epochs=training.epochs,
-    )
     return Trainer(
-        model=build_model(experiment.model, scaling, data.train_images.shape[1:], len(data.class_names)),
+        model=build_model(experiment.model, scaling, image_shape, len(data.class_names)),
         optimizer=optimizers.build(experiment.optimizer, experiment.precision, training.gradient_clip_norm),
-        learning_rates=rates,
+        learning_rates=schedules.learning_rates(
+            experiment.schedule,
+            experiment.optimizer.learning_rate,
+            schedules.steps_per_epoch(len(labels), training.batch_size),
+            training.epochs,
+        ),
         images=images,
         labels=labels,
         batch_size=training.batch_size,
-        augmentation=augmentation.build(experiment.augmentation, data.train_images.shape[1:], experiment.seed),
+        augmentation=augmentation.build(experiment.augmentation, image_shape, experiment.seed),
         label_smoothing=training.label_smoothing,
         ema_decay=training.ema_decay,
         seed=experiment.seed,
-        towers=towers,
-        compiled=compiled,
+        towers=device.towers,
+        use_xla=device.uses_xla,
     )
 
 
 def weights_sha256(model: keras.Model) -> str:
-    """SHA-256 over the bytes of all weights in the order of the model: equal if and only if they are, bit for bit."""
+    """Return the SHA-256 over all weights in the model's order: equal if and only if the weights are equal, bit for bit."""
     return sha256(*model.get_weights())

@@ -1,8 +1,8 @@
-"""The machine for one training: which device, which precision, how many threads, and the same numbers every time."""
+"""TensorFlow set up for one training: device, precision, thread pools, and deterministic operations."""
 
 import gc
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
@@ -12,32 +12,70 @@ from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine.cores import usable_cores
 from mnist_exp.machine.devices import device_names
-from mnist_exp.training.threads import Pools, pools
+from mnist_exp.training import threads
+from mnist_exp.training.threads import Pools
 
 
-def prepare(device: str, precision: str, threads: ThreadsConfig, batch_size: int, seed: int) -> str:
-    """Set TensorFlow up for one run and return the name of the device to train on, as in "/CPU:0".
+@dataclass(frozen=True)
+class Device:
+    """The device to train on, by TensorFlow's name ("/CPU:0"), and the number of towers that a batch is split into."""
 
-    Afterwards every random number of Keras derives from `seed`, and operations are deterministic.
+    name: str
+    towers: int
+
+    @property
+    def uses_xla(self) -> bool:
+        """Whether XLA compiles the steps: only on a GPU. On a CPU it makes convolutions several times slower."""
+        return not _is_cpu(self.name)
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Build and compute everything in this context on the device."""
+        return tf.device(self.name)  # type: ignore[no-any-return]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the weights may depend on, for environment.json: device, GPUs, CUDA, cuDNN, threads."""
+        build, cores = tf.sysconfig.get_build_info(), usable_cores()
+        return {
+            "device": self.name,
+            "gpus": [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")],
+            "cuda": build.get("cuda_version"),
+            "cudnn": build.get("cudnn_version"),
+            "threads": {pool: size or cores for pool, size in asdict(_current_pools()).items()} | {"towers": self.towers},
+        }
+
+
+def prepare(device: str, precision: str, threads_config: ThreadsConfig, batch_size: int, seed: int) -> Device:
+    """Set TensorFlow up for one run. Afterwards operations are deterministic, and Keras's random numbers derive from `seed`.
+
+    Args:
+        device: the setting `device`: auto, cpu, gpu or gpu:N.
+        precision: the setting `precision`: float32, bfloat16 or float16.
+        threads_config: sizes of the thread pools and number of towers; None in it chooses by the number of cores.
+        batch_size: images in a batch.
+        seed: of the initial weights.
 
     Raises:
-        EnvironmentFailure: the device is not there, or cannot compute in that precision.
+        EnvironmentFailure: the device does not exist or does not support the precision, or TensorFlow already runs in this
+            process with other thread pools.
     """
-    name = _choose(device)
-    _set_threads(pools(threads, batch_size, on_cpu(name), usable_cores()))
+    name, cores = _choose(device), usable_cores()
+    is_cpu = _is_cpu(name)
+    _set_pools(threads.pools(threads_config, batch_size, is_cpu, cores))
     for gpu in tf.config.list_physical_devices("GPU"):
-        _grow_on_demand(gpu)
-    if precision == "float16" and on_cpu(name):
-        raise EnvironmentFailure("precision=float16 needs a GPU, and there is none", "use precision=bfloat16")
+        if not tf.config.experimental.get_memory_growth(gpu):
+            tf.config.experimental.set_memory_growth(gpu, True)
+    if precision == "float16" and is_cpu:
+        raise EnvironmentFailure("precision=float16: needs a GPU", "use precision=bfloat16")
     keras.utils.clear_session()  # no layer name, graph, random state or memory of an earlier run of this process
-    gc.freeze()  # what is left was imported, and need not be looked at each time
+    gc.freeze()  # the imported objects stay: the garbage collector need not visit them
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    return name
+    return Device(name, threads.towers(threads_config, batch_size, is_cpu, cores))
 
 
 def _choose(device: str) -> str:
+    """Return TensorFlow's name of the device for the setting `device`."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     if device == "cpu" or (device == "auto" and not gpus):
         return "/CPU:0"
@@ -50,56 +88,24 @@ def _choose(device: str) -> str:
     return f"/GPU:{index}"
 
 
-def _set_threads(wanted: Pools) -> None:
-    """TensorFlow takes the size of its thread pools once per process; a later run may only want the same."""
-    if wanted == pools_now():
-        return
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(wanted.intra_op)
-        tf.config.threading.set_inter_op_parallelism_threads(wanted.inter_op)
-    except RuntimeError:
-        raise EnvironmentFailure(
-            f"TensorFlow already runs with other thread pools in this process: {pools_now()}, not {wanted}",
-            "train in a process of its own",
-        ) from None
-
-
-def on_cpu(name: str) -> bool:
-    """Whether a device of TensorFlow's is the processor."""
+def _is_cpu(name: str) -> bool:
     return name.startswith("/CPU")
 
 
-def placed(name: str) -> AbstractContextManager[Any]:
-    """Where everything built and computed in this context lives."""
-    return tf.device(name)  # type: ignore[no-any-return]
+def _set_pools(pools: Pools) -> None:
+    """Set the sizes of TensorFlow's thread pools, which it accepts once per process; later runs must use the same."""
+    if pools == _current_pools():
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(pools.intra_op)
+        tf.config.threading.set_inter_op_parallelism_threads(pools.inter_op)
+    except RuntimeError:
+        raise EnvironmentFailure(
+            f"TensorFlow already runs with other thread pools in this process: {_current_pools()}, not {pools}",
+            "train in a new process",
+        ) from None
 
 
-def compiled(name: str) -> bool:
-    """Whether XLA compiles the steps: on a GPU; on a CPU it makes convolutions several times slower."""
-    return not on_cpu(name)
-
-
-def describe(name: str, towers: int) -> dict[str, Any]:
-    """What the numbers of a training may depend on: the device, how many threads it has, what TensorFlow was built for."""
-    gpus = tf.config.list_physical_devices("GPU")
-    build = tf.sysconfig.get_build_info()
-    cores = usable_cores()
-    return {
-        "device": name,
-        "gpus": [tf.config.experimental.get_device_details(gpu) for gpu in gpus],
-        "cuda": build.get("cuda_version"),
-        "cudnn": build.get("cudnn_version"),
-        "threads": {pool: asked or cores for pool, asked in asdict(pools_now()).items()} | {"towers": towers},
-    }
-
-
-def pools_now() -> Pools:
-    """The pools that TensorFlow has, or will have when it first computes."""
-    return Pools(
-        tf.config.threading.get_intra_op_parallelism_threads(), tf.config.threading.get_inter_op_parallelism_threads()
-    )
-
-
-def _grow_on_demand(gpu: tf.config.PhysicalDevice) -> None:
-    if not tf.config.experimental.get_memory_growth(gpu):
-        tf.config.experimental.set_memory_growth(gpu, True)
+def _current_pools() -> Pools:
+    threading = tf.config.threading
+    return Pools(threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads())

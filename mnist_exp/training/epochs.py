@@ -13,14 +13,14 @@ from mnist_exp.config.schema import Experiment, TrainingConfig
 from mnist_exp.errors import EnvironmentFailure, IntegrityError, Pruned
 from mnist_exp.machine import files, signals
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.history import Epoch, best_epoch, out_of_patience
+from mnist_exp.run.history import Epoch, best_epoch, patience_exhausted
 from mnist_exp.run.names import Run
 from mnist_exp.terminal import messages
 from mnist_exp.training import checkpoints
 from mnist_exp.training.background import Background
 from mnist_exp.training.checkpoints import Checkpoint
 from mnist_exp.training.loop import Trainer
-from mnist_exp.training.progress import Display, sentence
+from mnist_exp.training.progress import Display, epoch_line
 
 log = logging.getLogger(__name__)
 
@@ -99,14 +99,14 @@ def train(
         if not history and not trainer.step:
             snapshot()()
         while not ended and not run.prune_request.exists():
-            row = trainer.run_epoch(*validation, progress=shown.stretch, stop=lambda: interrupted() or background.failed)
+            row = trainer.run_epoch(*validation, progress=shown.steps_done, stop=lambda: interrupted() or background.failed)
             if row is None:
                 background.do(snapshot())
                 break
             history.append(row)
             ended, stopping = _ended(history, training), interrupted()
             if training.select == "best" and best_epoch(history) == row.epoch:
-                trainer.keep()
+                trainer.remember_best()
             keep = ended or stopping or row.epoch % training.checkpoint_every == 0
             background.do(partial(_tell, row, list(history), snapshot() if keep else None, experiment, run, shown))
             if stopping:
@@ -123,8 +123,8 @@ def _tell(
     if save is not None:
         save()
     files.write_table(run.history, history, Epoch)
-    log.info("%s", sentence(row, experiment.training.epochs))
-    shown.epoch(row)
+    log.info("%s", epoch_line(row, experiment.training.epochs))
+    shown.epoch_done(row)
 
 
 def _epochs_told(run: Run) -> int:
@@ -136,7 +136,7 @@ def _epochs_told(run: Run) -> int:
 
 
 def _ended(history: list[Epoch], training: TrainingConfig) -> bool:
-    return history[-1].epoch == training.epochs or out_of_patience(history, training.early_stopping_patience)
+    return history[-1].epoch == training.epochs or patience_exhausted(history, training.early_stopping_patience)
 
 
 def _check_space(trainer: Trainer, experiment: Experiment, run: Run) -> None:

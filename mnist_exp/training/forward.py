@@ -20,16 +20,16 @@ LEVELS = 2**16  # of the random numbers that dropout compares with its rate
 class Forward:
     """From images to logits, with dropout."""
 
-    def __init__(self, model: keras.Model, seed: int, compiled: bool) -> None:
+    def __init__(self, model: keras.Model, seed: int, use_xla: bool) -> None:
         """Share the weights of a model.
 
         Args:
             model: from `models.build.build_model`.
             seed: of the dropout masks, which depend on it and on the number given to each call.
-            compiled: by XLA.
+            use_xla: whether XLA compiles the steps.
         """
         self._seed = seed
-        self._compiled = compiled
+        self._use_xla = use_xla
         self._number = tf.constant(0, tf.int64)
         self._streams = 0
         logits = logits_model(model)
@@ -55,7 +55,7 @@ class Forward:
         if layer in self._pooled.values():
             return _Convolve(layer)
         if layer in self._pooled:
-            return _PoolAndActivate(self._pooled[layer], layer, self._compiled)
+            return _PoolAndActivate(self._pooled[layer], layer, self._use_xla)
         return layer
 
     def key(self, stream: int) -> tf.Tensor:
@@ -163,11 +163,11 @@ class _PoolAndActivate(keras.layers.Layer):
     pooling. On a CPU that would be twice as slow.
     """
 
-    def __init__(self, convolution: keras.layers.Conv2D, pool: keras.layers.MaxPooling2D, compiled: bool) -> None:
+    def __init__(self, convolution: keras.layers.Conv2D, pool: keras.layers.MaxPooling2D, use_xla: bool) -> None:
         super().__init__(dtype=pool.dtype_policy, name=f"fast_{pool.name}")
         self.convolution = convolution
         self.pool = pool
-        self._as_axes = compiled and pool.padding == "valid" and tuple(pool.strides) == tuple(pool.pool_size)
+        self._as_axes = use_xla and pool.padding == "valid" and tuple(pool.strides) == tuple(pool.pool_size)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         largest = self._axes_maximum(inputs) if self._as_axes else self.pool.call(inputs)

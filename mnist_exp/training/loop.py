@@ -19,11 +19,11 @@ from mnist_exp.training.steps import Steps
 
 # A stretch is the steps between two returns from the graph to Python: short enough for a live display and Ctrl-C to answer
 # within a second, long enough that the return costs nothing.
-STRETCH_SECONDS = 0.25
-LONGEST_STRETCH = 64  # steps
-COMPILED_STRETCH = 32  # steps, always: XLA compiles each length anew
+CHUNK_SECONDS = 0.25
+LONGEST_CHUNK = 64  # steps
+COMPILED_CHUNK = 32  # steps, always: XLA compiles each length anew
 BEST = "best/"  # prefix of the kept weights in a state
-CALM = "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1"
+DIVERGENCE_REMEDY = "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1"
 
 Progress = Callable[[int, int, float, float], None]  # epoch, images seen in it, their mean loss, their error in percent
 Stop = Callable[[], bool]  # whether to stop behind the present stretch
@@ -45,7 +45,7 @@ class Trainer:
         ema_decay: float | None,
         seed: int,
         towers: int,
-        compiled: bool,
+        use_xla: bool,
     ) -> None:
         """Move the data to the current device.
 
@@ -61,7 +61,7 @@ class Trainer:
             ema_decay: of the moving average of the weights, which is evaluated in their place; None for the weights.
             seed: decides, with the number of the epoch, the order of the images, and with that of the step, dropout.
             towers: parts of each batch that are computed side by side, their gradients summed.
-            compiled: by XLA.
+            use_xla: whether XLA compiles the steps.
 
         Raises:
             ValueError: the model has statistics of whole batches, and there are several towers.
@@ -80,13 +80,13 @@ class Trainer:
         self._seed = seed
         self._towers = towers
         self.steps = steps_per_epoch(len(labels), batch_size)
-        self._stretch = COMPILED_STRETCH if compiled else 1
-        self._compiled = compiled
+        self._chunk = COMPILED_CHUNK if use_xla else 1
+        self._use_xla = use_xla
         self._count = len(labels)
         self._graph = Steps(
-            model, optimizer, self._average, images, labels, augmentation, label_smoothing, seed, towers, compiled
+            model, optimizer, self._average, images, labels, augmentation, label_smoothing, seed, towers, use_xla
         )
-        self.evaluated = model  # what `predict` is of
+        self.final_model = model  # what `predict` is of
         self._predict = Predictor(model, towers)
 
     def run_epoch(
@@ -134,7 +134,7 @@ class Trainer:
             self._sums = np.zeros(3)
         while self.step < self.steps:
             if self.step < full:
-                self._run(batches[self.step : self.step + self._stretch])
+                self._run(batches[self.step : self.step + self._chunk])
             else:  # the last batch holds what is left
                 self._run(order[full * self._batch_size :][np.newaxis])
             seen = min(self.step * self._batch_size, len(order))
@@ -151,7 +151,7 @@ class Trainer:
         for weight in [*self.model.weights, *self._average.variables]:
             if not tf.reduce_all(tf.math.is_finite(weight)):
                 where = f"in epoch {self.epoch + 1}, step {self.step}"
-                raise DivergenceError(f"training diverged: {weight.path} is not finite {where}", CALM)
+                raise DivergenceError(f"training diverged: {weight.path} is not finite {where}", DIVERGENCE_REMEDY)
 
     def _run(self, batches: np.ndarray) -> None:
         """One stretch: a step for each row of indices."""
@@ -163,14 +163,14 @@ class Trainer:
         if not np.isfinite(losses).all():
             bad = int(np.argmin(np.isfinite(losses)))
             where = f"in epoch {self.epoch + 1}, step {self.step + bad + 1}"
-            raise DivergenceError(f"training diverged: the loss is {losses[bad]} {where}", CALM)
+            raise DivergenceError(f"training diverged: the loss is {losses[bad]} {where}", DIVERGENCE_REMEDY)
         seconds = time.perf_counter() - began
         for loss, wrong in zip(losses, errors, strict=True):  # one by one: a sum that no length of stretches changes
             self._sums += (loss, wrong, 0)
         self._sums[2] += seconds
         self.step += len(batches)
-        if traced and not self._compiled:  # the first call builds the graph, which says nothing of the next
-            self._stretch = min(max(int(STRETCH_SECONDS * len(batches) / seconds), 1), LONGEST_STRETCH)
+        if traced and not self._use_xla:  # the first call builds the graph, which says nothing of the next
+            self._chunk = min(max(int(CHUNK_SECONDS * len(batches) / seconds), 1), LONGEST_CHUNK)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels), n ≥ 1.
@@ -181,15 +181,15 @@ class Trainer:
         found = self._predict(images)
         if not np.isfinite(found).all():
             where = f"after epoch {self.epoch}, step {self.steps}"
-            raise DivergenceError(f"training diverged: the model's output is not finite {where}", CALM)
+            raise DivergenceError(f"training diverged: the model's output is not finite {where}", DIVERGENCE_REMEDY)
         return found
 
-    def keep(self) -> None:
+    def remember_best(self) -> None:
         """Remember the weights as they are evaluated now; `finish` can return to them."""
         with self._average.applied():
             self._best = self.model.get_weights()
 
-    def finish(self, select: str) -> None:
+    def select_weights(self, select: str) -> None:
         """Give the model the weights to evaluate and save: those kept last (`best`), or the present ones (`last`)."""
         if select == "best":
             self.model.set_weights(self._best)
@@ -199,8 +199,8 @@ class Trainer:
     def average_over_shifts(self, most: int) -> None:
         """From now on `predict` the mean over all shifts of an image by up to so many pixels."""
         if most:
-            self.evaluated = averaging.over_shifts(self.model, most)
-            self._predict = Predictor(self.evaluated, self._towers, averaging.shift_count(most))
+            self.final_model = averaging.over_shifts(self.model, most)
+            self._predict = Predictor(self.final_model, self._towers, averaging.shift_count(most))
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on, in memory of its own."""

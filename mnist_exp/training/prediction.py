@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-BATCH = 1000  # passes of an image through a network in one call
+PREDICTION_BATCH = 1000  # passes of an image through a network in one call
 
 
 class Predictor:
@@ -20,7 +20,7 @@ class Predictor:
         """
         self._model = model
         self._towers = towers
-        self._batch = max(BATCH // passes, towers)  # some layers refuse a tower without an image
+        self._batch = max(PREDICTION_BATCH // passes, towers)  # some layers refuse a tower without an image
         signature = [tf.TensorSpec(model.input.shape, tf.uint8)]
         self._predict = tf.function(self._predict_batch, input_signature=signature, autograph=False)
 

@@ -23,10 +23,10 @@ class Display(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def stretch(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
+    def steps_done(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
         """So many images of an epoch, which counts from 1, were trained on."""
 
-    def epoch(self, row: Epoch) -> None:
+    def epoch_done(self, row: Epoch) -> None:
         """An epoch is done; called from another thread, perhaps when the next one has begun."""
 
 
@@ -47,7 +47,7 @@ def display(setting: Literal["auto", "live", "plain", "quiet"], epochs: int, ima
     return Plain(epochs)
 
 
-def sentence(row: Epoch, epochs: int) -> str:
+def epoch_line(row: Epoch, epochs: int) -> str:
     """One epoch in one line."""
     text = (
         f"epoch {row.epoch:>{len(str(epochs))}}/{epochs}  loss {row.train_loss:.4f}"
@@ -67,10 +67,10 @@ class Quiet:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         return None
 
-    def stretch(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
+    def steps_done(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
         """Say nothing."""
 
-    def epoch(self, row: Epoch) -> None:
+    def epoch_done(self, row: Epoch) -> None:
         """Say nothing."""
 
 
@@ -80,10 +80,10 @@ class Plain(Quiet):
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
 
-    def epoch(self, row: Epoch) -> None:
+    def epoch_done(self, row: Epoch) -> None:
         """Print the epoch."""
         with contextlib.suppress(OSError):  # whoever read it has gone: that is no reason to end the training
-            print(sentence(row, self._epochs), file=sys.stderr, flush=True)
+            print(epoch_line(row, self._epochs), file=sys.stderr, flush=True)
 
 
 class Live(Quiet):
@@ -122,7 +122,7 @@ class Live(Quiet):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bar.stop()
 
-    def stretch(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
+    def steps_done(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
         """Move the bar."""
         now = time.perf_counter()
         then, before, already = self._before
@@ -137,8 +137,8 @@ class Live(Quiet):
             numbers=f"loss {loss:.4f}  accuracy {100 - error_percent:.2f} %{self._validation}",
         )
 
-    def epoch(self, row: Epoch) -> None:
+    def epoch_done(self, row: Epoch) -> None:
         """Print the finished epoch above the bar."""
         if row.validation_error_percent is not None:
             self._validation = f"  validation error {row.validation_error_percent:.2f} %"
-        self._bar.console.print(sentence(row, self._epochs), highlight=False, soft_wrap=True)
+        self._bar.console.print(epoch_line(row, self._epochs), highlight=False, soft_wrap=True)

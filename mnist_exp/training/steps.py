@@ -25,7 +25,7 @@ class Steps:
         label_smoothing: float,
         seed: int,
         towers: int,
-        compiled: bool,
+        use_xla: bool,
     ) -> None:
         """Move the data to the current device; what the arguments are, `Trainer` says."""
         self._variables = model.trainable_variables
@@ -37,8 +37,8 @@ class Steps:
         self._label_smoothing = label_smoothing
         self._classes = model.output.shape[-1]
         self._towers = towers
-        self._compiled = compiled
-        self._forward = Forward(model, seed, compiled)
+        self._use_xla = use_xla
+        self._forward = Forward(model, seed, use_xla)
         self._graphs: dict[int, Any] = {}  # by the size of a batch
         optimizer.build(self._variables)
 
@@ -62,18 +62,18 @@ class Steps:
         return batch_size in self._graphs
 
     def _graph(self, batch_size: int) -> Any:
-        """`_stretch` for batches of one size, which the graph then knows."""
+        """`_chunk` for batches of one size, which the graph then knows."""
         if batch_size not in self._graphs:
             signature = [
                 tf.TensorSpec([None, batch_size], tf.int32),
                 tf.TensorSpec([None], tf.float32),
                 tf.TensorSpec([], tf.int64),
             ]
-            traced = tf.function(self._stretch, input_signature=signature, jit_compile=self._compiled)
+            traced = tf.function(self._chunk, input_signature=signature, jit_compile=self._use_xla)
             self._graphs[batch_size] = traced.get_concrete_function()
         return self._graphs[batch_size]
 
-    def _stretch(self, batches: tf.Tensor, learning_rates: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _chunk(self, batches: tf.Tensor, learning_rates: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One step for each row of `batches`; returns the sum of the losses and the number of errors of each."""
         steps = tf.shape(batches)[0]
         losses, errors = tf.TensorArray(tf.float32, steps), tf.TensorArray(tf.int32, steps)

@@ -1,4 +1,4 @@
-"""How training uses the cores there are, told without TensorFlow, which takes the sizes of its pools only once."""
+"""How a training uses the CPU cores: sizes of thread pools and number of towers. Does not import TensorFlow."""
 
 import os
 from dataclasses import dataclass
@@ -11,46 +11,45 @@ from mnist_exp.machine.cores import CORES
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.names import Run
 
-MOST_TOWERS = 4  # every tower adds a gradient of the whole model
+MOST_TOWERS = 4  # each tower needs memory for one more gradient of the whole model
 
 
 @dataclass(frozen=True)
 class Pools:
-    """The sizes of TensorFlow's thread pools; 0 is its own choice."""
+    """The sizes of TensorFlow's thread pools; 0 lets TensorFlow choose."""
 
     intra_op: int
     inter_op: int
 
 
-def towers(threads: ThreadsConfig, batch_size: int, on_cpu: bool, cores: int) -> int:
-    """Into how many parts each batch is split, to be computed side by side."""
-    if not on_cpu:
+def towers(threads: ThreadsConfig, batch_size: int, is_cpu: bool, cores: int) -> int:
+    """Return the number of towers: parts of each batch that are computed in parallel."""
+    if not is_cpu:
         return 1
     return threads.towers or min(cores, MOST_TOWERS, batch_size)
 
 
-def pools(threads: ThreadsConfig, batch_size: int, on_cpu: bool, cores: int) -> Pools:
-    """The pools for a training: where each tower has a core of its own, an operation has one thread."""
-    alone = on_cpu and towers(threads, batch_size, on_cpu, cores) >= cores
-    own = cores if CORES in os.environ else 0  # TensorFlow itself would take all it can see
-    return Pools(threads.intra_op or (1 if alone else own), threads.inter_op or own)
+def pools(threads: ThreadsConfig, batch_size: int, is_cpu: bool, cores: int) -> Pools:
+    """Return the sizes of the thread pools: where there is a tower for each core, an operation has one thread."""
+    tower_per_core = is_cpu and towers(threads, batch_size, is_cpu, cores) >= cores
+    assigned = cores if CORES in os.environ else 0  # TensorFlow's own choice is all cores that it can see
+    return Pools(threads.intra_op or (1 if tower_per_core else assigned), threads.inter_op or assigned)
 
 
-def of(experiment: Experiment) -> ThreadsConfig:
-    """What was asked for; one tower where statistics are taken of whole batches, which no part of a batch has."""
-    asked = experiment.threads
-    return asked.model_copy(update={"towers": 1}) if has_batch_norm(experiment.model) else asked
+def requested(experiment: Experiment) -> ThreadsConfig:
+    """Return the settings; one tower for a model with batch norm, whose statistics are those of whole batches."""
+    threads = experiment.threads
+    return threads.model_copy(update={"towers": 1}) if has_batch_norm(experiment.model) else threads
 
 
-def of_run(experiment: Experiment, run: Run) -> ThreadsConfig:
-    """What was asked for; where nothing was, what the run began with, on however many cores it goes on.
+def for_run(experiment: Experiment, run: Run) -> ThreadsConfig:
+    """Return the settings; those left open are as when the run started, even if it is resumed on other cores.
 
-    The number of towers decides in which order gradients are added, and so the last bits of the weights.
+    The number of towers determines the order in which gradients are added, and so the last bits of the weights.
     """
-    asked = of(experiment)
-    recorded = read_json(run.environment).get("threads")
+    threads = requested(experiment)
     try:
-        began = ThreadsConfig.model_validate(recorded)
-    except ValidationError:  # it has not begun
-        return asked
-    return began.model_copy(update=asked.model_dump(exclude_none=True))
+        recorded = ThreadsConfig.model_validate(read_json(run.environment).get("threads"))
+    except ValidationError:  # the run is new
+        return threads
+    return recorded.model_copy(update=threads.model_dump(exclude_none=True))

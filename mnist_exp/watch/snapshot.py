@@ -16,7 +16,7 @@ from mnist_exp.run import history
 from mnist_exp.run.directory import last_change, read_config
 from mnist_exp.run.history import Epoch, best_epoch
 from mnist_exp.run.names import Run
-from mnist_exp.run.status import NO_STATUS_RECORDED, Record, has_ended, read_record
+from mnist_exp.run.status import NO_STATUS_RECORDED, Record, process_has_exited, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.progress import time_left
@@ -246,7 +246,7 @@ def _of_sweep(
 def _goes_on(record: Record) -> bool:
     """Whether a run is in training or about to be: it waits, and the process that prepared it has not ended."""
     if record.status == "waiting":
-        return not has_ended(read_json(Run(record.directory).status))
+        return not process_has_exited(read_json(Run(record.directory).status))
     return record.status == "running"
 
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from mnist_exp import datasets
 from mnist_exp.datasets.dataset import split
-from mnist_exp.machine.cores import usable_cores
 from mnist_exp.training import device, threads
 from mnist_exp.training.build import build_trainer
 from mnist_exp.training.steps import Steps
@@ -32,12 +31,11 @@ PLAIN = "none"
 def steps_of(option: str) -> tuple[Steps, int]:
     """The steps of the model with that augmentation, and the size of its batches."""
     settings = compose(MODEL, f"augmentation={option}")
-    size, chosen = settings.training.batch_size, threads.of(settings)
-    name = device.prepare("cpu", settings.precision, chosen, size, settings.seed)
-    towers = threads.towers(chosen, size, device.on_cpu(name), usable_cores())
+    size = settings.training.batch_size
+    cpu = device.prepare("cpu", settings.precision, threads.requested(settings), size, settings.seed)
     data = datasets.load(settings.dataset.name)
     parts = split(data.train_labels, None, 0, settings.dataset.split_seed)
-    return build_trainer(settings, data, parts, towers, device.compiled(name))._graph, size
+    return build_trainer(settings, data, parts, cpu)._graph, size
 
 
 def measured(repetitions: int, steps: int) -> dict[str, list[float]]:

@@ -51,7 +51,7 @@ def chosen(choice: str) -> Iterator[None]:
     elif choice == "without determinism":
         patch = mock.patch.object(tf.config.experimental, "enable_op_determinism")
     elif choice == "compiled by XLA":
-        patch = mock.patch.object(device, "compiled", return_value=True)
+        patch = mock.patch.object(device.Device, "uses_xla", True)
     else:
         patch = contextlib.nullcontext()
     with patch:
@@ -64,18 +64,16 @@ def milliseconds(choice: str, model: str, precision: str) -> float:
 
     from mnist_exp import datasets
     from mnist_exp.datasets.dataset import split
-    from mnist_exp.machine.cores import usable_cores
-    from mnist_exp.training import device, threads
+    from mnist_exp.training import device
     from mnist_exp.training.build import build_trainer
     from tests.conftest import compose
 
     settings = compose(f"experiment=tutorial_{model}", f"precision={precision}", *CHOICES[choice])
     with chosen(choice):
-        name = device.prepare("cpu", precision, settings.threads, settings.training.batch_size, settings.seed)
+        cpu = device.prepare("cpu", precision, settings.threads, settings.training.batch_size, settings.seed)
         data = datasets.load("mnist")
         size = settings.training.batch_size
-        towers = threads.towers(settings.threads, size, device.on_cpu(name), usable_cores())
-        trainer = build_trainer(settings, data, split(data.train_labels, None, 0, 1), towers, device.compiled(name))
+        trainer = build_trainer(settings, data, split(data.train_labels, None, 0, 1), cpu)
         order = np.random.default_rng(0).permutation(STEPS * size).astype(np.int32).reshape(STEPS, size)
         arguments = order, trainer.learning_rates[:STEPS], 0
         trainer._graph(*arguments)

@@ -22,7 +22,7 @@ import tensorflow as tf
 from mnist_exp import datasets
 from mnist_exp.datasets.dataset import split
 from mnist_exp.machine.cores import usable_cores
-from mnist_exp.training import device, threads
+from mnist_exp.training import device
 from mnist_exp.training.build import build_trainer
 from mnist_exp.training.loop import Trainer
 from tests.conftest import compose
@@ -104,11 +104,10 @@ def operations(trainer: Trainer, images: int, batch_size: int) -> dict[str, floa
 def main(model: str, precision: str) -> None:
     """Measure one network in one precision."""
     chosen = compose(f"experiment=tutorial_{model}", f"precision={precision}")
-    name = device.prepare("cpu", precision, chosen.threads, chosen.training.batch_size, chosen.seed)
+    cpu = device.prepare("cpu", precision, chosen.threads, chosen.training.batch_size, chosen.seed)
     data = datasets.load("mnist")
     parts = split(data.train_labels, None, 0, 1)
-    towers = threads.towers(chosen.threads, chosen.training.batch_size, device.on_cpu(name), usable_cores())
-    trainer = build_trainer(chosen, data, parts, towers, False)
+    trainer = build_trainer(chosen, data, parts, cpu)
     found = {
         "gflop": gflop(trainer.model, len(parts.train)),
         "peak": peak(precision),

@@ -85,7 +85,7 @@ def test_an_interrupted_ensemble_says_so(averaged: Path) -> None:
     _, told = running.communicate(timeout=120)
     assert running.returncode == 130
     assert "interrupted by the user or the system" in told
-    assert "make it again: mnist-exp ensemble RUN…" in told
+    assert "build it again: mnist-exp ensemble RUN…" in told
     directory = found[0].parent
     assert json.loads((directory / "status.json").read_text())["status"] == "interrupted"
     assert not (directory / "summary.json").exists()

@@ -5,22 +5,17 @@ from unittest import mock
 import numpy as np
 
 from mnist_exp.config.schema import Experiment
-from mnist_exp.datasets.dataset import Dataset
-from mnist_exp.machine.cores import usable_cores
-from mnist_exp.models import preprocessing
-from mnist_exp.models.build import build_model
-from mnist_exp.training import augmentation, device, optimizers, schedules, threads
+from mnist_exp.datasets.dataset import Dataset, Split
+from mnist_exp.training import build, device, threads
 from mnist_exp.training.loop import Trainer
 
 SMALL_CNN = ("model=cnn_large", "model.filters=[4,3]", "model.units=[8]", "training.batch_size=32", "training.epochs=3")
-NOTHING = np.empty((0, 28, 28, 1), np.uint8), np.empty(0, np.uint8)
+NO_IMAGES = np.empty((0, 28, 28, 1), np.uint8), np.empty(0, np.uint8)
+COUNT = 300  # training images: 9 full batches of 32 and one of 12
 
 
-COUNT = 300  # 9 full batches of 32 and one of 12
-
-
-def silent(epoch: int, seen: int, loss: float, error_percent: float) -> None:
-    """A progress that nobody sees."""
+def no_progress(epoch: int, seen: int, loss: float, error_percent: float) -> None:
+    """Show nothing."""
 
 
 def never() -> bool:
@@ -28,36 +23,17 @@ def never() -> bool:
     return False
 
 
-def losses(made: Trainer, epochs: int) -> list[tuple[float, float]]:
-    """Train; the loss and the errors of each epoch."""
-    found = []
-    for _ in range(epochs):
-        row = made.run_epoch(*NOTHING, silent, never)
-        assert row is not None
-        found.append((row.train_loss, row.train_error_percent))
-    return found
+def losses(trainer: Trainer, epochs: int) -> list[tuple[float, float]]:
+    """Train; return the loss and the error in percent of each epoch."""
+    rows = [trainer.run_epoch(*NO_IMAGES, no_progress, never) for _ in range(epochs)]
+    return [(row.train_loss, row.train_error_percent) for row in rows if row is not None]
 
 
-def trainer_for(experiment: Experiment, digits: Dataset, compiled: bool = False) -> Trainer:
-    training = experiment.training
-    with mock.patch.object(device, "_set_threads"):  # once for all, by a fixture: towers may then be any number
-        device.prepare("cpu", experiment.precision, experiment.threads, training.batch_size, experiment.seed)
-    images, labels = digits.train_images[:COUNT], digits.train_labels[:COUNT]
-    model = build_model(experiment.model, preprocessing.build(experiment.preprocessing, images), (28, 28, 1), 10)
-    steps = -(-COUNT // training.batch_size)
-    rates = schedules.learning_rates(experiment.schedule, experiment.optimizer.learning_rate, steps, training.epochs)
-    optimizer = optimizers.build(experiment.optimizer, experiment.precision, training.gradient_clip_norm)
-    return Trainer(
-        model,
-        optimizer,
-        rates,
-        images,
-        labels,
-        training.batch_size,
-        augmentation.build(experiment.augmentation, (28, 28, 1), experiment.seed),
-        training.label_smoothing,
-        training.ema_decay,
-        experiment.seed,
-        threads.towers(threads.of(experiment), training.batch_size, True, usable_cores()),
-        compiled,
-    )
+def trainer_for(experiment: Experiment, digits: Dataset, use_xla: bool = False) -> Trainer:
+    """Build a trainer of the first 300 training images on the CPU."""
+    requested, batch_size = threads.requested(experiment), experiment.training.batch_size
+    with mock.patch.object(device, "_set_pools"):  # set once for all tests by a fixture: any number of towers is possible
+        cpu = device.prepare("cpu", experiment.precision, requested, batch_size, experiment.seed)
+    images = Split(np.arange(COUNT), np.arange(0))
+    with mock.patch.object(device.Device, "uses_xla", use_xla):
+        return build.build_trainer(experiment, digits, images, cpu)

@@ -18,7 +18,7 @@ from mnist_exp.machine.plain_data import read_json
 from mnist_exp.models import averaging
 from mnist_exp.run import evaluation, job
 from mnist_exp.run.names import Run
-from mnist_exp.run.status import MAKE_AGAIN, read_record
+from mnist_exp.run.status import REBUILD_HINT, read_record
 from mnist_exp.run.summary import Summary
 from mnist_exp.training.prediction import Predictor
 from tests.integration.models.test_averaging import SAVES, SMALL, small
@@ -156,12 +156,12 @@ def test_whatever_happens_stands_in_its_directory(
     failure: BaseException = IntegrityError("the cause", "the remedy")
     monkeypatch.setattr(build.untrusted, "load", fail)
     work = partial(build.build_ensemble, ensemble, run, "cpu", THREADS)
-    assert job.run_locked(run, work, MAKE_AGAIN) == 3
+    assert job.run_locked(run, work, REBUILD_HINT) == 3
     record = read_record(tmp_path)
     assert (record.status, record.cause, record.remedy) == ("failed", "the cause", "the remedy")
     failure = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        job.run_locked(run, work, MAKE_AGAIN)
+        job.run_locked(run, work, REBUILD_HINT)
     record = read_record(tmp_path)
-    assert (record.status, record.remedy) == ("interrupted", MAKE_AGAIN)
+    assert (record.status, record.remedy) == ("interrupted", REBUILD_HINT)
     assert datasets.load("mnist") is digits  # the images were the real ones

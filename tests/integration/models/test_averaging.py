@@ -98,9 +98,9 @@ def test_a_trainer_predicts_the_mean_in_small_batches(
     sizes = []
     images = digits.test_images[:43]
     made.average_over_shifts(3)
-    assert made.evaluated is not made.model
+    assert made.final_model is not made.model
     expected = mean_over_shifts(made.model, images, 3)
-    one_tower = Predictor(made.evaluated, towers=1, passes=49)
+    one_tower = Predictor(made.final_model, towers=1, passes=49)
     computed = made._predict._predict
     monkeypatch.setattr(made._predict, "_predict", lambda batch: sizes.append(len(batch)) or computed(batch))
     for count in (1, 20, 43):
@@ -126,7 +126,7 @@ def test_a_trainer_without_shifts_keeps_its_graph(trainer: Callable[..., Trainer
     before = made._predict
     made.average_over_shifts(0)
     assert made._predict is before
-    assert made.evaluated is made.model
+    assert made.final_model is made.model
 
 
 @SAVES

@@ -157,7 +157,7 @@ def test_no_kernel_of_one_pixel_is_trained_with_strides() -> None:
         "model.dropout=0",
         "model.activation=tanh",
     )
-    forward = Forward(model, 7, compiled=False)
+    forward = Forward(model, 7, use_xla=False)
     strided = [
         layer.name
         for layer in forward._network.layers

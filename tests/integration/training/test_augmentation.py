@@ -17,7 +17,7 @@ from mnist_exp.training.build import weights_sha256
 from mnist_exp.training.forward import Forward
 from mnist_exp.training.loop import Trainer
 from tests.conftest import ROOT, compose
-from tests.integration.trainers import NOTHING, losses, silent, trainer_for
+from tests.integration.trainers import NO_IMAGES, losses, no_progress, trainer_for
 
 OPTIONS = sorted(path.stem for path in (ROOT / "conf" / "augmentation").glob("*.yaml") if path.stem != "none")
 EVERYTHING = (
@@ -296,9 +296,7 @@ def test_no_two_streams_share_a_key(monkeypatch: pytest.MonkeyPatch, digits: Dat
     experiment = compose("model=cnn", f"model.layers={layers}", "model.dropout=0.5", *EVERYTHING)
     model = trainer_for(experiment, digits).model
     seeds, steps, towers = (0, 1, 2**32 - 1), (0, 1, 1023, 1024, 10**6), (0, 1)
-    pairs = [
-        (Forward(model, seed, compiled=True), Augmentation(configured(*EVERYTHING), (*SIZE, 1), seed)) for seed in seeds
-    ]
+    pairs = [(Forward(model, seed, use_xla=True), Augmentation(configured(*EVERYTHING), (*SIZE, 1), seed)) for seed in seeds]
     keys = []
 
     def kept(own: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
@@ -388,8 +386,8 @@ def test_stopped_within_an_epoch_an_augmented_training_goes_on_bit_for_bit(
     whole = trainer()
     expected = losses(whole, 2)
     stopped = trainer()
-    stopped._stretch = 4
-    assert stopped.run_epoch(*NOTHING, silent, lambda: True) is None
+    stopped._chunk = 4
+    assert stopped.run_epoch(*NO_IMAGES, no_progress, lambda: True) is None
     assert (stopped.epoch, stopped.step) == (0, 4)
     resumed = trainer()
     resumed.restore(stopped.state())

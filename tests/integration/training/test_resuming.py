@@ -21,7 +21,7 @@ from mnist_exp.training.build import weights_sha256
 from mnist_exp.training.loop import Trainer
 from mnist_exp.training.progress import Quiet
 from tests.conftest import compose
-from tests.integration.trainers import COUNT, NOTHING, losses, silent, trainer_for
+from tests.integration.trainers import COUNT, NO_IMAGES, losses, no_progress, trainer_for
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "lion"])
@@ -47,8 +47,8 @@ def test_a_training_stopped_within_an_epoch_goes_on_bit_for_bit(trainer: Callabl
 
     stopped = trainer(*overrides)
     before = losses(stopped, 1)
-    stopped._stretch = 3
-    assert stopped.run_epoch(*NOTHING, silent, lambda: True) is None
+    stopped._chunk = 3
+    assert stopped.run_epoch(*NO_IMAGES, no_progress, lambda: True) is None
     assert (stopped.epoch, stopped.step) == (1, 3)
     resumed = trainer(*overrides)
     resumed.restore(stopped.state())
@@ -58,7 +58,7 @@ def test_a_training_stopped_within_an_epoch_goes_on_bit_for_bit(trainer: Callabl
 
 def test_a_stop_at_the_end_of_an_epoch_leaves_it_done(trainer: Callable[..., Trainer]) -> None:
     made = trainer(f"training.batch_size={COUNT}")
-    row = made.run_epoch(*NOTHING, silent, lambda: True)
+    row = made.run_epoch(*NO_IMAGES, no_progress, lambda: True)
     assert row is not None
     assert (made.epoch, made.step) == (1, 0)
 
@@ -104,7 +104,7 @@ class Told(Quiet):
         self.kept: list[bool] = []
         self._run, self._experiment = run, experiment
 
-    def epoch(self, row: Epoch) -> None:
+    def epoch_done(self, row: Epoch) -> None:
         """Load the latest checkpoint, and the history."""
         latest, faults = checkpoints.load_latest(self._run.checkpoints, identity(self._experiment))
         rows = self._run.history.read_text().splitlines()[1:]
@@ -122,7 +122,7 @@ def test_interrupted_at_every_epoch_a_run_ends_the_same(
     experiment = compose(*network, *STATEFUL, f"precision={precision}", "progress=quiet")
     # The labels belong to other images: the validation error wanders, and training stops early.
     validation = digits.test_images[:300], digits.test_labels[300:600]
-    monkeypatch.setattr(loop, "LONGEST_STRETCH", 6)  # of the 10 steps of an epoch
+    monkeypatch.setattr(loop, "LONGEST_CHUNK", 6)  # of the 10 steps of an epoch
 
     def train(directory: Path, stretches: int | None) -> tuple[int, tuple[str, list[Epoch], bytes]]:
         """Train by processes that each end behind so many stretches; how many, and what came of it."""
@@ -136,7 +136,7 @@ def test_interrupted_at_every_epoch_a_run_ends_the_same(
             history = epochs.train(made, experiment, history, validation, run, told, 0.0)
             assert all(told.kept)
             if history and epochs._ended(history, experiment.training):
-                made.finish("best")
+                made.select_weights("best")
                 rows = [dataclasses.replace(row, seconds=0, images_per_second=0) for row in history]
                 return number, (weights_sha256(made.model), rows, made.predict(validation[0]).tobytes())
         raise AssertionError
@@ -164,7 +164,7 @@ def test_an_epoch_that_cannot_be_kept_is_not_told(digits: Dataset, tmp_path: Pat
     monkeypatch.setattr(checkpoints, "save", save)
     told = Told(run, experiment)
     with pytest.raises(EnvironmentFailure, match="the disk is full"):
-        epochs.train(made, experiment, [], NOTHING, run, told, 0.0)
+        epochs.train(made, experiment, [], NO_IMAGES, run, told, 0.0)
     assert told.kept == [True]
     assert made.epoch <= 3
 
@@ -180,5 +180,5 @@ def test_a_state_that_cannot_be_written_is_known_before_training(
 
     monkeypatch.setattr(checkpoints, "save", save)
     with pytest.raises(EnvironmentFailure, match="the disk is full"):
-        epochs.train(made, experiment, [], NOTHING, Run(tmp_path), Quiet(), 0.0)
+        epochs.train(made, experiment, [], NO_IMAGES, Run(tmp_path), Quiet(), 0.0)
     assert (made.epoch, made.step) == (0, 0)

@@ -23,7 +23,7 @@ from mnist_exp.training import device, optimizers
 from mnist_exp.training.build import weights_sha256
 from mnist_exp.training.loop import Trainer
 from tests.conftest import ROOT, TINY, compose
-from tests.integration.trainers import COUNT, NOTHING, losses, never, silent
+from tests.integration.trainers import COUNT, NO_IMAGES, losses, never, no_progress
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(trainer: Callable[..., Trainer]) -> None:
@@ -51,10 +51,10 @@ def test_a_weight_that_is_not_finite_is_never_kept(trainer: Callable[..., Traine
     """Within an epoch, where the loss of the last step has not seen its update."""
     made = trainer()
     rates = made.learning_rates.copy()
-    made._stretch, rates[2] = 3, np.inf
+    made._chunk, rates[2] = 3, np.inf
     made.learning_rates = rates
     with pytest.raises(DivergenceError, match="is not finite in epoch 1, step 3"):
-        made.run_epoch(*NOTHING, silent, lambda: True)
+        made.run_epoch(*NO_IMAGES, no_progress, lambda: True)
 
 
 def test_an_epoch_is_measured(trainer: Callable[..., Trainer], digits: Dataset) -> None:
@@ -69,7 +69,7 @@ def test_an_epoch_is_measured(trainer: Callable[..., Trainer], digits: Dataset) 
     assert row.validation_error_percent == pytest.approx(
         100 * np.mean(made.predict(digits.test_images[:50]).argmax(axis=1) != digits.test_labels[:50])
     )
-    empty = made.run_epoch(*NOTHING, silent, never)
+    empty = made.run_epoch(*NO_IMAGES, no_progress, never)
     assert empty is not None
     assert empty.validation_loss is None
     assert empty.validation_error_percent is None
@@ -111,7 +111,7 @@ def test_the_average_follows_its_formula_and_is_what_is_evaluated(trainer: Calla
     images, labels = digits.test_images[:50], digits.test_labels[:50]
     expected = made.model.get_weights()
     for step in range(1, 9):  # one step an epoch
-        row = made.run_epoch(images, labels, silent, never)
+        row = made.run_epoch(images, labels, no_progress, never)
         decay = min(0.6, (1 + step) / (10 + step))
         expected = [
             average + (1 - decay) * (weight - average)
@@ -119,7 +119,7 @@ def test_the_average_follows_its_formula_and_is_what_is_evaluated(trainer: Calla
         ]
     assert row is not None
     trained = made.model.get_weights()
-    made.finish("last")
+    made.select_weights("last")
     for average, weight in zip(expected, made.model.get_weights(), strict=True):
         assert average == pytest.approx(weight, abs=1e-6)
     assert max(np.abs(before - now).max() for before, now in zip(trained, made.model.get_weights(), strict=True)) > 1e-4
@@ -129,17 +129,17 @@ def test_the_average_follows_its_formula_and_is_what_is_evaluated(trainer: Calla
 def test_what_was_kept_comes_back(trainer: Callable[..., Trainer], digits: Dataset) -> None:
     made = trainer()
     images, labels = digits.test_images[:50], digits.test_labels[:50]
-    first = made.run_epoch(images, labels, silent, never)
-    made.keep()
-    second = made.run_epoch(images, labels, silent, never)
+    first = made.run_epoch(images, labels, no_progress, never)
+    made.remember_best()
+    second = made.run_epoch(images, labels, no_progress, never)
     assert first is not None
     assert second is not None
     resumed = trainer()
     resumed.restore(made.state())
     for one in (made, resumed):
-        one.finish("last")
+        one.select_weights("last")
         assert evaluation.score(one.predict(images), labels)["loss"] == second.validation_loss
-        one.finish("best")
+        one.select_weights("best")
         assert evaluation.score(one.predict(images), labels)["loss"] == first.validation_loss
     assert first.validation_loss != second.validation_loss
 

@@ -252,7 +252,7 @@ def test_show_diff_watch_and_track_take_it(place: Path, capfd: pytest.CaptureFix
 
 
 def test_what_became_of_one_that_has_no_result(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    again = "make it again: mnist-exp ensemble RUN…"
+    again = "build it again: mnist-exp ensemble RUN…"
     run = Run(place / "e")
     run.directory.mkdir()
     run.ensemble.write_text("name: x\nmembers: []\n")

@@ -220,7 +220,7 @@ def test_any_config_is_a_mapping_or_a_value_error(tmp_path_factory: pytest.TempP
 
 
 def test_a_foreign_directory_is_no_run(tmp_path: Path) -> None:
-    assert read_record(tmp_path).status == "no run"
+    assert read_record(tmp_path).status == "not a run"
     assert not is_run(tmp_path)
 
 

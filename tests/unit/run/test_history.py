@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_exp.machine import files
-from mnist_exp.run.history import Epoch, best_epoch, out_of_patience, read
+from mnist_exp.run.history import Epoch, best_epoch, patience_exhausted, read
 
 
 def history(*errors: float | None) -> list[Epoch]:
@@ -33,7 +33,7 @@ def test_the_best_epoch_is_the_first_of_the_lowest(errors: list[float | None], e
     ],
 )
 def test_patience_ends_without_a_lower_error(errors: list[float | None], patience: int | None, expected: bool) -> None:
-    assert out_of_patience(history(*errors), patience) == expected
+    assert patience_exhausted(history(*errors), patience) == expected
 
 
 @pytest.mark.parametrize("error", [2.5, None])

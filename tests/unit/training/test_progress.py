@@ -18,15 +18,15 @@ def frames(width: int) -> list[str]:
     file = io.StringIO()
     shown = progress.Live(Console(file=file, force_terminal=True, width=width), epochs=3, images=1000)
     with shown:
-        shown.epoch(ROW)
-        shown.stretch(3, 250, 0.3, 7.0)
-        shown.stretch(3, 500, 0.2, 6.0)
+        shown.epoch_done(ROW)
+        shown.steps_done(3, 250, 0.3, 7.0)
+        shown.steps_done(3, 500, 0.2, 6.0)
     return re.split(r"[\r\n]+", CONTROL.sub("", file.getvalue()))
 
 
 def test_a_wide_terminal_shows_everything() -> None:
     drawn = frames(140)
-    assert progress.sentence(ROW, 3) in drawn
+    assert progress.epoch_line(ROW, 3) in drawn
     assert any(
         re.fullmatch(
             r"epoch 3/3 ━+.*83 %  +[\d,]+ images/s loss 0.2000  accuracy 94.00 %  validation error 8.25 % left \S+ *", line
@@ -44,18 +44,18 @@ def test_a_narrow_terminal_shows_whole_words(width: int) -> None:
 
 def test_a_line_for_an_epoch() -> None:
     expected = "epoch  2/10  loss 0.2500  accuracy  92.50 %  validation error 8.25 %  41,234 images/s  1.5 s"
-    assert progress.sentence(ROW, 10) == expected
+    assert progress.epoch_line(ROW, 10) == expected
     without = Epoch(2, 1e-3, 0.25, 7.5, None, None, 1.5, 41_234.4)
-    assert "validation" not in progress.sentence(without, 10)
+    assert "validation" not in progress.epoch_line(without, 10)
 
 
 def test_plain_prints_a_line_and_quiet_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     for setting in ("plain", "auto", "quiet"):
         with progress.display(setting, 3, 1000) as shown:  # type: ignore[arg-type]
-            shown.stretch(2, 500, 0.2, 6.0)
-            shown.epoch(ROW)
+            shown.steps_done(2, 500, 0.2, 6.0)
+            shown.epoch_done(ROW)
     captured = capsys.readouterr()
-    assert captured.err == 2 * (progress.sentence(ROW, 3) + "\n")  # no terminal here: auto is plain
+    assert captured.err == 2 * (progress.epoch_line(ROW, 3) + "\n")  # no terminal here: auto is plain
     assert captured.out == ""
 
 
