@@ -1,4 +1,4 @@
-"""`mnist-exp ensemble RUN|SWEEP|GLOB …`: the mean of runs, as a run of its own."""
+"""`mnist-exp ensemble RUN|SWEEP|GLOB …`: average the probabilities of runs and evaluate the mean as a run."""
 
 from functools import partial
 from pathlib import Path
@@ -24,26 +24,25 @@ from mnist_exp.run.status import REBUILD_HINT, read_record, write_status
 from mnist_exp.terminal import messages
 
 EXAMPLES = """\
-  mnist-exp ensemble runs/2026-11-22T07-40-12_sweep             all runs of a sweep that completed
+  mnist-exp ensemble runs/2026-11-22T07-40-12_sweep             all completed runs of a sweep
   mnist-exp ensemble 2026-11-22T07-35-03_mlp_s7 latest --name two
   mnist-exp ensemble 'runs/*_cnn_large_s*'
 """
-NAME = "ensemble"  # the label, unless the user gives another
+DEFAULT_NAME = "ensemble"
 
 
 def main(arguments: list[str]) -> int:
-    """Make an ensemble of fixed members, and say how it stands to each."""
-    parser = command_line.parser(
-        "ensemble", "Average the probabilities of runs; the mean is evaluated as a run of its own.", EXAMPLES
-    )
-    parser.add_argument("runs", nargs="+", metavar="RUN|SWEEP|GLOB", help="its members: runs, or directories of them")
-    parser.add_argument("--name", default=NAME, metavar="NAME", help="its label (default: %(default)s)")
+    """Build an ensemble and print its ranking among its members."""
+    parser = command_line.parser("ensemble", "Average the probabilities of runs and evaluate the mean as a run.", EXAMPLES)
+    parser.add_argument("runs", nargs="+", metavar="RUN|SWEEP|GLOB", help="its members: runs, or directories of runs")
+    parser.add_argument("--name", default=DEFAULT_NAME, metavar="NAME", help="its label (default: %(default)s)")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
     try:
         name: str = TypeAdapter(Label).validate_python(parsed.name)
     except ValidationError:
-        raise InputError(f"--name {parsed.name}: not allowed", f"allowed: {_label()}") from None
+        allowed = TypeAdapter(Label).json_schema()["description"]
+        raise InputError(f"--name {parsed.name}: not allowed", f"allowed: {allowed}") from None
     places = [place for word in parsed.runs for place in command_line.places(word, parsed.runs_dir)]
     ensemble = members.read_ensemble(name, places)
     run = Run(create_directory(Path(parsed.runs_dir).expanduser(), name))
@@ -68,7 +67,3 @@ def _average(ensemble: Ensemble, run: Run) -> None:
         from mnist_exp.ensemble import build
 
         build.build_ensemble(ensemble, run, defaults["device"], ThreadsConfig.model_validate(defaults["threads"]))
-
-
-def _label() -> str:
-    return str(TypeAdapter(Label).json_schema()["description"])

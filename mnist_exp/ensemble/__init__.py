@@ -1,1 +1,1 @@
-"""Ensembles: runs that the user chose, averaged, as a run of its own."""
+"""Ensembles: the averaged probabilities of chosen runs, evaluated as a run."""

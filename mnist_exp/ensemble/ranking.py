@@ -1,4 +1,4 @@
-"""How an ensemble stands to each of its members: McNemar's exact test on the same images, corrected by Holm."""
+"""Rank an ensemble and its members: McNemar's exact test on the same images, corrected by Holm."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ from mnist_exp.run.names import Run
 from mnist_exp.terminal.messages import MISSING
 
 
-def rank_members(own: Row, members: Sequence[Row]) -> Comparison:
-    """The ensemble and its members, each by itself, in the order of their test errors; the ensemble is the baseline."""
-    return compare([own, *members], METRICS[TEST], by=[RUN], baseline=own)
+def rank_members(ensemble: Row, members: Sequence[Row]) -> Comparison:
+    """Compare an ensemble, the baseline, with each member and sort them by test error."""
+    return compare([ensemble, *members], METRICS[TEST], by=[RUN], baseline=ensemble)
 
 
-def columns(board: Comparison) -> list[Column]:
-    """Of a standing; the test error is all that it is about."""
-    lines, metric = board.lines, board.metric
+def columns(comparison: Comparison) -> list[Column]:
+    """The columns of a ranking for the terminal and the report."""
+    lines, metric = comparison.lines, comparison.metric
     scores = [line.group.summaries[0].test for line in lines]
     intervals = [f"{metric.format(score.ci95[0])} – {metric.format(score.ci95[1])}" for score in scores]
     return [
@@ -30,42 +30,43 @@ def columns(board: Comparison) -> list[Column]:
         Column(metric.key, metric.heading, [metric.format(score.error_percent) for score in scores], 9),
         Column(f"{metric.key}.ci95", "95 % interval", intervals, 5),
         Column("difference", "difference (95 %)", [_difference(line.significance) for line in lines], 6),
-        Column("p", "p", ["" if line.significance is None else _p(line.significance) for line in lines], 7),
-        Column("significance", "against the ensemble", [_words(line) for line in lines], 8, "left", wraps=True),
+        Column("p", "p", ["" if line.significance is None else _p_value(line.significance) for line in lines], 7),
+        Column("significance", "against the ensemble", [_describe(line) for line in lines], 8, "left", wraps=True),
     ]
 
 
-def page_table(board: Comparison, page: Path) -> dict[str, Any]:
-    """What the report shows of a standing: for each row its cells, its report, and whether it is the ensemble's own."""
-    shown = columns(board)
-    rows = [
-        {
-            "cells": [column.cells[place] for column in shown],
-            "href": None
-            if line.significance is None
-            else relative_url(page, Run(line.group.rows[0].record.directory).report),
-            "own": line.significance is None,
-        }
-        for place, line in enumerate(board.lines)
-    ]
-    return {"columns": shown, "rows": rows, "caption": "; ".join(caption(board, with_significance=True))}
+def page_table(comparison: Comparison, page: Path) -> dict[str, Any]:
+    """The ranking as the report's template takes it.
+
+    Args:
+        comparison: from `rank_members`.
+        page: the report, from which the links to the members' reports start.
+    """
+    shown, rows = columns(comparison), []
+    for index, line in enumerate(comparison.lines):
+        own = line.significance is None
+        href = None if own else relative_url(page, Run(line.group.rows[0].record.directory).report)
+        rows.append({"cells": [column.cells[index] for column in shown], "href": href, "own": own})
+    return {"columns": shown, "rows": rows, "caption": "; ".join(caption(comparison, with_significance=True))}
 
 
-def _difference(verdict: Significance | None) -> str:
-    if verdict is None or verdict.difference is None or verdict.interval is None:
-        return "" if verdict is None else MISSING
-    low, high = verdict.interval
-    return f"{verdict.difference:+.2f} ({low:+.2f} to {high:+.2f})"
+def _difference(significance: Significance | None) -> str:
+    if significance is None or significance.difference is None or significance.interval is None:
+        return "" if significance is None else MISSING
+    low, high = significance.interval
+    return f"{significance.difference:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
-def _p(verdict: Significance) -> str:
-    return MISSING if verdict.p_corrected is None else format_p_value(verdict.p_corrected).removeprefix("= ")
+def _p_value(significance: Significance) -> str:
+    return MISSING if significance.p_corrected is None else format_p_value(significance.p_corrected).removeprefix("= ")
 
 
-def _words(line: Line) -> str:
-    verdict = line.significance
-    if verdict is None:
+def _describe(line: Line) -> str:
+    significance = line.significance
+    if significance is None:
         return "the ensemble"
-    if verdict.p_corrected is None or verdict.difference is None:
-        return verdict.reason
-    return f"{'better' if verdict.difference < 0 else 'worse'}" if verdict.significant else NOT_SIGNIFICANT
+    if significance.p_corrected is None or significance.difference is None:
+        return significance.reason
+    if not significance.significant:
+        return NOT_SIGNIFICANT
+    return "better" if significance.difference < 0 else "worse"

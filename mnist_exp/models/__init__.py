@@ -1,1 +1,1 @@
-"""Models: from validated settings to a Keras model, averages of models, and untrusted model files."""
+"""Models: from validated settings to a Keras model, averages of models, and weights of untrusted files."""

@@ -1,4 +1,4 @@
-"""Keras models whose probabilities are the mean of other models': of one over shifts of the image, or of several."""
+"""Keras models that average the probabilities of one model over shifts of the image, or of several models."""
 
 from collections.abc import Sequence
 
@@ -7,49 +7,51 @@ import keras
 from mnist_exp.models.build import PROBABILITIES
 
 
-def shift_count(most: int) -> int:
-    """How many there are of an image by up to so many pixels in each direction, that by none among them."""
-    return (2 * most + 1) ** 2
+def shift_count(max_shift: int) -> int:
+    """The number of shifts by up to `max_shift` pixels in each direction, including no shift."""
+    return (2 * max_shift + 1) ** 2
 
 
-def over_shifts(model: keras.Model, most: int) -> keras.Model:
-    """The mean of a model's probabilities over all shifts of the image, what comes in from outside being 0.
+def over_shifts(model: keras.Model, max_shift: int) -> keras.Model:
+    """Average a model's probabilities over all shifts of the image (test-time augmentation).
 
-    Test-time averaging, elsewhere called test-time augmentation, as in Krizhevsky et al. 2012, "ImageNet Classification with
-    Deep Convolutional Neural Networks", §4.1, which averages over crops and reflections; a digit reflected is none.
+    Krizhevsky et al. 2012, "ImageNet Classification with Deep Convolutional Neural Networks", §4.1, average over crops and
+    reflections; a reflected digit is not a digit. Pixels from outside the image are 0.
 
     Args:
         model: from uint8 images (n, height, width, channels) to float32 probabilities (n, classes); its weights are shared.
-        most: pixels by which the image is shifted at most, up, down, left and right.
+        max_shift: pixels by which the image is shifted at most, up, down, left and right.
 
     Returns:
-        A model of the same inputs and outputs; of no shift, the model itself.
+        A model with the same inputs and outputs; `model` itself if `max_shift` is 0.
     """
-    if most == 0:
+    if max_shift == 0:
         return model
     pixels = keras.Input(model.input.shape[1:], dtype="uint8", name="pixels")
-    padded = keras.layers.ZeroPadding2D(most, name="border")(pixels)
-    windows = [(top, left) for top in range(2 * most + 1) for left in range(2 * most + 1)]
+    padded = keras.layers.ZeroPadding2D(max_shift, name="border")(pixels)
+    windows = [(top, left) for top in range(2 * max_shift + 1) for left in range(2 * max_shift + 1)]
     shifted = [
-        keras.layers.Cropping2D(((top, 2 * most - top), (left, 2 * most - left)), name=f"window_{top}_{left}")(padded)
+        keras.layers.Cropping2D(((top, 2 * max_shift - top), (left, 2 * max_shift - left)), name=f"window_{top}_{left}")(
+            padded
+        )
         for top, left in windows
     ]
     return _mean(pixels, [model(images) for images in shifted], f"{model.name}_over_shifts")
 
 
 def over_members(models: Sequence[keras.Model], name: str) -> keras.Model:
-    """The mean of several models' probabilities.
+    """Average the probabilities of several models.
 
     Args:
-        models: two or more, of the same inputs and outputs as in `over_shifts`; their weights are shared.
-        name: of the whole; its parts are called member_1, member_2, …
+        models: two or more, with inputs and outputs as in `over_shifts`; their weights are shared.
+        name: name of the new model; its parts are named member_1, member_2, …
     """
     pixels = keras.Input(models[0].input.shape[1:], dtype="uint8", name="pixels")
-    members = [keras.Model(model.input, model.output, name=f"member_{place}") for place, model in enumerate(models, 1)]
+    members = [keras.Model(model.input, model.output, name=f"member_{number}") for number, model in enumerate(models, 1)]
     return _mean(pixels, [member(pixels) for member in members], name)
 
 
 def _mean(pixels: keras.KerasTensor, probabilities: Sequence[keras.KerasTensor], name: str) -> keras.Model:
-    # In float32 whatever the precision of the layers, as the probabilities themselves.
+    # In float32 in every precision, as the probabilities themselves.
     mean = keras.layers.Average(dtype="float32", name=PROBABILITIES)(list(probabilities))
     return keras.Model(pixels, mean, name=name)

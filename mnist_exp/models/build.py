@@ -1,15 +1,20 @@
-"""From a model's settings to a Keras model: raw uint8 pixels in, class probabilities out."""
+"""Build a Keras model from its settings: raw uint8 pixels in, class probabilities out."""
 
 import keras
 
 from mnist_exp.config.networks import AnyModel, CnnConfig, MlpConfig
-from mnist_exp.models.network import network
+from mnist_exp.models.network import apply_layers
 
-PROBABILITIES = "probabilities"  # the last layer of every model; of a network, the loss is computed from what goes into it
+PROBABILITIES = "probabilities"  # the name of every model's last layer; the loss is computed from its input
+
+
+def set_precision(precision: str) -> None:
+    """Set the dtype policy of layers built from now on: float32, bfloat16 or float16; weights are float32 in each."""
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
 
 
 def build_model(config: AnyModel, preprocessing: keras.Layer, image_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """Assemble the network under Keras's current dtype policy; initial weights come from Keras's global seed.
+    """Build the network under Keras's current dtype policy, with initial weights from Keras's global seed.
 
     Args:
         config: the architecture and its sizes.
@@ -28,14 +33,14 @@ def build_model(config: AnyModel, preprocessing: keras.Layer, image_shape: tuple
         case CnnConfig():
             logits = _logits(config, _cnn(config, features), classes)
         case _:
-            logits = network(config, features, classes)
-    # Probabilities in float32 whatever the precision of the layers: bfloat16 has three significant digits.
+            logits = apply_layers(config, features, classes)
+    # Probabilities are float32 in every precision: bfloat16 has three significant digits.
     probabilities = keras.layers.Activation("softmax", dtype="float32", name=PROBABILITIES)(logits)
     return keras.Model(inputs, probabilities, name=config.name)
 
 
 def logits_model(model: keras.Model) -> keras.Model:
-    """The same network up to its logits, sharing every weight."""
+    """The part of a network up to its logits; it shares every weight."""
     return keras.Model(model.input, model.get_layer(PROBABILITIES).input, name=f"{model.name}_logits")
 
 

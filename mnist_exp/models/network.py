@@ -1,4 +1,4 @@
-"""A network from a list of layers, each of Keras's own; those of a kind are numbered, as in conv_3."""
+"""Build a network from a list of Keras layers; layers of one kind are numbered, as in conv_3."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ from mnist_exp.config.networks import (
 from mnist_exp.config.shapes import stride
 
 
-def network(config: NetworkConfig, features: keras.KerasTensor, classes: int) -> keras.KerasTensor:
-    """Pass scaled pixels through the layers; the logits, (n, classes)."""
+def apply_layers(config: NetworkConfig, features: keras.KerasTensor, classes: int) -> keras.KerasTensor:
+    """Apply the layers to scaled pixels and return the logits, (n, classes)."""
     return _Builder(config, classes).chain(config.layers, features)
 
 
 class _Builder:
-    """Makes layers, and counts them to name them."""
+    """Builds layers and numbers them."""
 
     def __init__(self, config: NetworkConfig, classes: int) -> None:
         self._config = config
@@ -38,14 +38,14 @@ class _Builder:
         self._counts: Counter[str] = Counter()
 
     def chain(self, layers: Sequence[AnyLayer], features: keras.KerasTensor) -> keras.KerasTensor:
-        """One layer after the other; an activation right behind a convolution or dense layer becomes its own."""
-        left = deque(layers)
-        while left:
-            layer = left.popleft()
+        """Apply layers in order; an activation directly after a convolution or dense layer becomes part of that layer."""
+        remaining = deque(layers)
+        while remaining:
+            layer = remaining.popleft()
             if isinstance(layer, ResidualLayer):
                 features = self._residual(layer, features)
-            elif isinstance(layer, ConvLayer | DenseLayer) and left and isinstance(left[0], ActivationLayer):
-                left.popleft()
+            elif isinstance(layer, ConvLayer | DenseLayer) and remaining and isinstance(remaining[0], ActivationLayer):
+                remaining.popleft()
                 features = self._keras(layer, self._config.activation)(features)
             elif not isinstance(layer, DropoutLayer) or self._config.dropout:
                 features = self._keras(layer, "linear")(features)
@@ -85,7 +85,7 @@ class _Builder:
                 return keras.layers.GlobalAveragePooling2D(name=self._name("pool"))
             case FlattenLayer():
                 return keras.layers.Flatten(name=self._name("flatten"))
-        raise TypeError(f"{layer.name} is no layer by itself")
+        raise TypeError(f"{layer.name}: is not a single layer")
 
     def _residual(self, residual: ResidualLayer, features: keras.KerasTensor) -> keras.KerasTensor:
         changed = self.chain(residual.layers, features)

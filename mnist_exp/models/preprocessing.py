@@ -1,4 +1,4 @@
-"""Pixel scaling as a layer of the model, so that a saved model takes raw pixels and cannot be fed wrongly scaled ones."""
+"""Pixel scaling as a layer of the model, so that a saved model takes raw pixels."""
 
 import keras
 import numpy as np
@@ -7,11 +7,11 @@ from mnist_exp.config.schema import PreprocessingConfig
 
 
 def build(config: PreprocessingConfig, train_images: np.ndarray) -> keras.Layer:
-    """The layer from raw pixels (uint8, any shape) to scaled ones (float).
+    """Build the layer from raw pixels (uint8, any shape) to scaled pixels (float).
 
     Args:
-        config: which scaling.
-        train_images: what `standardize` takes its mean and standard deviation from; never the validation or test images.
+        config: the scaling.
+        train_images: `standardize` uses their mean and standard deviation; without validation and test images.
     """
     if config.name == "unit":
         return keras.layers.Rescaling(1 / 255, name="unit")

@@ -12,6 +12,7 @@ from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine.cores import usable_cores
 from mnist_exp.machine.devices import device_names
+from mnist_exp.models.build import set_precision
 from mnist_exp.training import threads
 from mnist_exp.training.threads import Pools
 
@@ -68,7 +69,7 @@ def prepare(device: str, precision: str, threads_config: ThreadsConfig, batch_si
         raise EnvironmentFailure("precision=float16: needs a GPU", "use precision=bfloat16")
     keras.utils.clear_session()  # no layer name, graph, random state or memory of an earlier run of this process
     gc.freeze()  # the imported objects stay: the garbage collector need not visit them
-    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    set_precision(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     return Device(name, threads.towers(threads_config, batch_size, is_cpu, cores))

@@ -1,4 +1,4 @@
-"""Two runs that were really trained, averaged by the real command: what it prints, leaves, and shows in a browser."""
+"""Average two trained runs with the real command: its output, its files and its page."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def averaged(tmp_path_factory: pytest.TempPathFactory, trained: Path, forks: Forks) -> Path:
-    """An ensemble of two seeds, in the directory where both lie; what was printed beside it."""
+    """The directory of an ensemble of two seeds, next to both; its output is in `stdout`, two levels up."""
     place = tmp_path_factory.mktemp("ensemble")
     shutil.copytree(trained, place / "runs" / trained.name)
     for arguments in ((*TINY, "seed=8", "evaluation.tta=1"), ("ensemble", "runs", "--name", "two")):
@@ -74,30 +74,31 @@ def test_the_page(browser: Browser, averaged: Path, width: int) -> None:
     assert complaints == []
 
 
-def test_an_interrupted_ensemble_says_so(averaged: Path) -> None:
+def test_an_interrupted_ensemble_records_its_status(averaged: Path) -> None:
     place = averaged.parent.parent
     arguments = [sys.executable, "-m", "mnist_exp", "ensemble", "runs", "--name", "cut"]
     running = subprocess.Popen(arguments, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (found := [log for log in (place / "runs").glob("*_cut/train.log") if log.stat().st_size]):
         assert running.poll() is None
-        time.sleep(0.05)  # until TensorFlow has greeted
+        time.sleep(0.05)  # until TensorFlow writes to the log
     running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=120)
+    _, printed = running.communicate(timeout=120)
     assert running.returncode == 130
-    assert "interrupted by the user or the system" in told
-    assert "build it again: mnist-exp ensemble RUN…" in told
+    assert "interrupted by the user or the system" in printed
+    assert "build it again: mnist-exp ensemble RUN…" in printed
     directory = found[0].parent
     assert json.loads((directory / "status.json").read_text())["status"] == "interrupted"
     assert not (directory / "summary.json").exists()
     shutil.rmtree(directory)
 
 
-def test_a_hostile_member_ends_with_3(averaged: Path, command: Command, tmp_path: Path) -> None:
+def test_a_foreign_model_exits_with_3(averaged: Path, command: Command, tmp_path: Path) -> None:
     shutil.copytree(averaged.parent, tmp_path / "runs")
     member = sorted((tmp_path / "runs").glob("*_s8"))[0]
     shutil.copy(member / "predictions.npz", member / "model.keras")
     done = command("ensemble", "runs", cwd=tmp_path)
     assert done.returncode == 3
-    cause, remedy = done.stderr.splitlines()[-2:]
-    assert cause == f"error: runs/{member.name}/model.keras: may not be loaded: it holds 'probabilities.npy'"
-    assert remedy == "  nothing of it was run; train the run again"
+    cause, remedy, log = done.stderr.splitlines()[-3:]
+    assert f"failed: runs/{member.name}/model.keras: its weights do not fit the settings of its run: " in cause
+    assert remedy == "  no code of the file was run; train the run again"
+    assert "its log: " in log

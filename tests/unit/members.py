@@ -1,9 +1,6 @@
-"""Runs that an ensemble can be made of, though nobody trained them: what an ensemble looks at before Keras is started."""
+"""Completed runs without training, from which an ensemble can be read; their models are not real."""
 
-import json
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +11,7 @@ from mnist_exp.run.names import Run
 from tests.unit.run_directories import TEST_IMAGES, make_run, write_predictions
 
 TRAIN_LABELS = (np.arange(60_000) % 10).astype(np.uint8)
-# The images of the made-up runs: their labels are what `write_predictions` says.
+# The test labels are those of `write_predictions`.
 DATA = Dataset(
     name="mnist",
     sha256="a",
@@ -26,24 +23,10 @@ DATA = Dataset(
     class_names=tuple("0123456789"),
     mislabelled=None,
 )
-MODEL = {"module": "keras.src.models.functional", "class_name": "Functional", "config": {}, "registered_name": "Functional"}
-
-
-def archive(path: Path, config: Any, parts: dict[str, bytes] | None = None, compression: int = zipfile.ZIP_STORED) -> Path:
-    """A model file of that configuration, as JSON or as text, with other parts besides or instead."""
-    content = {
-        "metadata.json": b"{}",
-        "config.json": (config if isinstance(config, str) else json.dumps(config)).encode(),
-        "model.weights.h5": b"weights",
-    }
-    with zipfile.ZipFile(path, "w", compression) as file:
-        for name, part in (content | (parts or {})).items():
-            file.writestr(name, part)
-    return path
 
 
 def member(directory: Path, wrong: range, *overrides: str) -> Path:
-    """A completed run that has these of the made-up test images wrong."""
+    """Make a completed run that misclassifies these test images."""
     make_run(directory, len(wrong), *overrides, validation_errors=10)
     write_predictions(directory, wrong)
     run = Run(directory)
@@ -52,17 +35,17 @@ def member(directory: Path, wrong: range, *overrides: str) -> Path:
     parts = split(TRAIN_LABELS, settings["dataset.limit"], settings["dataset.validation"], settings["dataset.split_seed"])
     summary["dataset"]["split_sha256"] = parts.sha256
     files.write_json(run.summary, summary)
-    archive(run.model, MODEL)
+    run.model.write_bytes(b"weights of " + directory.name.encode())
     return directory
 
 
 def ensemble_of(directory: Path, *members: Path, errors: int = 50) -> Path:
-    """A completed ensemble, as far as comparison reads it."""
+    """Make the files of a completed ensemble that comparison reads."""
     make_run(directory, errors, validation_errors=5)
     run = Run(directory)
     summaries = [read_json(Run(one).summary) for one in members]
     summary = read_json(run.summary)
-    told = [{key: one[key] for key in ("name", "seed", "config_hash")} for one in summaries]
+    entries = [{key: one[key] for key in ("name", "seed", "config_hash")} for one in summaries]
     settings = {key: value for key, value in summaries[0]["settings"].items() if key != "seed"}
     changes = {
         "name": "ensemble",
@@ -71,7 +54,7 @@ def ensemble_of(directory: Path, *members: Path, errors: int = 50) -> Path:
         "dataset": summaries[0]["dataset"],
         "model": {"name": "ensemble", "parameters": 2000},
         "settings": settings | {"name": "ensemble", "ensemble.members": len(members)},
-        "members": [{"run": f"../{one.name}", **known} for one, known in zip(members, told, strict=True)],
+        "members": [{"run": f"../{one.name}", **entry} for one, entry in zip(members, entries, strict=True)],
     }
     files.write_json(run.summary, summary | changes)
     run.config.unlink()

@@ -1,4 +1,4 @@
-"""An ensemble of networks that nobody trained: every file of it against NumPy, and models that their runs did not have."""
+"""An ensemble of networks with random weights: all its files against NumPy, and members with a foreign model."""
 
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,15 @@ from mnist_exp.ensemble import build, members
 from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.models import averaging
+from mnist_exp.models import averaging, preprocessing
+from mnist_exp.models.build import build_model
 from mnist_exp.run import evaluation, job
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import REBUILD_HINT, read_record
 from mnist_exp.run.summary import Summary
+from mnist_exp.training import device
 from mnist_exp.training.prediction import Predictor
+from tests.conftest import compose
 from tests.integration.models.test_averaging import SAVES, SMALL, small
 from tests.unit.run_directories import make_run
 
@@ -29,27 +32,24 @@ THREADS = ThreadsConfig(towers=None, intra_op=None, inter_op=None)
 CHOICES = [
     ("model=cnn_large", *SMALL, "seed=1"),
     ("model=cnn_large", *SMALL, "seed=2", "evaluation.tta=1"),
-    ("model=mlp", "model.units=[8]", "seed=3", "precision=bfloat16"),
+    ("model=mlp", "model.units=[8]", "seed=3", "precision=bfloat16", "preprocessing=standardize"),
 ]
 SPLIT = ("dataset.limit=2000", "dataset.validation=3000")  # 100 images
 
 
 def untrained(directory: Path, digits: Dataset, *overrides: str) -> Path:
-    """A run directory as if this network had been trained."""
+    """Write the run directory of a network with random weights, as if it was trained."""
     make_run(directory, 0, *SPLIT, *overrides, validation_errors=0)
     run = Run(directory)
-    summary = read_json(run.summary)
-    settings, seed = summary["settings"], summary["seed"]
-    model = averaging.over_shifts(
-        small(
-            *(one for one in overrides if one.startswith(("model.", "precision"))), name=settings["model.name"], seed=seed
-        ),
-        settings["evaluation.tta"],
-    )
+    settings = compose(*SPLIT, *overrides)
+    parts = split(digits.train_labels, settings.dataset.limit, 100, settings.dataset.split_seed)
+    device.prepare("cpu", settings.precision, settings.threads, 200, settings.seed)
+    scaling = preprocessing.build(settings.preprocessing, digits.train_images[parts.train])
+    model = averaging.over_shifts(build_model(settings.model, scaling, (28, 28, 1), 10), settings.evaluation.tta)
     model.save(run.model)
     probabilities = Predictor(model, towers=1, passes=9)(digits.test_images)
     files.write_arrays(run.predictions, {"probabilities": probabilities, "labels": digits.test_labels})
-    parts = split(digits.train_labels, settings["dataset.limit"], 100, settings["dataset.split_seed"])
+    summary = read_json(run.summary)
     summary["dataset"] |= {"sha256": digits.sha256, "split_sha256": parts.sha256}
     summary["model"]["parameters"] = model.count_params()
     files.write_json(run.summary, summary | {"test": evaluation.score(probabilities, digits.test_labels)})
@@ -64,7 +64,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> P
     return place
 
 
-def made(place: Path, *chosen: Path) -> tuple[Run, Summary]:
+def built(place: Path, *chosen: Path) -> tuple[Run, Summary]:
     run = Run(place)
     place.mkdir()
     ensemble = members.read_ensemble("three", chosen)
@@ -72,8 +72,8 @@ def made(place: Path, *chosen: Path) -> tuple[Run, Summary]:
     return run, build.build_ensemble(ensemble, run, "cpu", THREADS)
 
 
-def test_every_file_is_of_the_mean(trained_once: Path, tmp_path: Path, digits: Dataset) -> None:
-    run, summary = made(tmp_path / "e", *(trained_once / name for name in "abc"))
+def test_every_file_describes_the_mean(trained_once: Path, tmp_path: Path, digits: Dataset) -> None:
+    run, summary = built(tmp_path / "e", *(trained_once / name for name in "abc"))
     stored = [np.load(trained_once / name / "predictions.npz")["probabilities"] for name in "abc"]
     mean = np.mean(stored, axis=0, dtype=np.float64)
     with np.load(run.predictions) as found:
@@ -83,8 +83,8 @@ def test_every_file_is_of_the_mean(trained_once: Path, tmp_path: Path, digits: D
     model = keras.saving.load_model(run.model, compile=False, safe_mode=True)
     assert np.asarray(model(digits.test_images[:50])) == pytest.approx(mean[:50], abs=1e-2)  # one is in bfloat16
     of_members = [read_record(trained_once / name).summary for name in "abc"]
-    told = [one for one in of_members if one is not None]
-    assert summary.model.parameters == model.count_params() == sum(one.model.parameters for one in told)
+    summaries = [one for one in of_members if one is not None]
+    assert summary.model.parameters == model.count_params() == sum(one.model.parameters for one in summaries)
     assert summary.test.errors == int(np.count_nonzero(mean.argmax(axis=1) != digits.test_labels))
     assert read_json(run.errors)["overall"]["errors"] == summary.test.errors
     held_out = split(digits.train_labels, 2000, 100, 0).validation
@@ -93,7 +93,7 @@ def test_every_file_is_of_the_mean(trained_once: Path, tmp_path: Path, digits: D
     assert summary.validation.n == 100
     assert summary.validation.loss == pytest.approx(score["loss"], abs=1e-3)
     assert (summary.epochs, summary.train_seconds, summary.images_per_second) == (30, 60.0, 1000.0)
-    assert summary.wall_seconds > sum(one.wall_seconds for one in told)
+    assert summary.wall_seconds > sum(one.wall_seconds for one in summaries)
     assert summary.dataset.train == 1900
     assert (summary.seed, summary.settings["ensemble.members"], summary.settings["name"]) == (None, 3, "three")
     assert "model.name" not in summary.settings
@@ -111,40 +111,40 @@ def test_every_file_is_of_the_mean(trained_once: Path, tmp_path: Path, digits: D
 
 
 def test_the_same_members_in_another_order_are_the_same_ensemble(trained_once: Path, tmp_path: Path) -> None:
-    _, one = made(tmp_path / "one", trained_once / "a", trained_once / "c")
-    _, other = made(tmp_path / "other", trained_once / "c", trained_once / "a")
-    _, third = made(tmp_path / "third", trained_once / "a", trained_once / "b")
+    _, one = built(tmp_path / "one", trained_once / "a", trained_once / "c")
+    _, other = built(tmp_path / "other", trained_once / "c", trained_once / "a")
+    _, third = built(tmp_path / "third", trained_once / "a", trained_once / "b")
     assert one.config_hash == other.config_hash != third.config_hash
     assert one.test == other.test
 
 
-def test_without_a_common_split_there_is_no_validation_error(trained_once: Path, tmp_path: Path, digits: Dataset) -> None:
+def test_members_with_different_splits_have_no_validation_error(trained_once: Path, tmp_path: Path, digits: Dataset) -> None:
     other = untrained(tmp_path / "d", digits, *CHOICES[2], "dataset.split_seed=1")
-    _, summary = made(tmp_path / "e", trained_once / "a", other)
+    _, summary = built(tmp_path / "e", trained_once / "a", other)
     assert summary.validation is None
     assert summary.dataset.validation == 0
     assert 1900 < summary.dataset.train <= 3800
 
 
-def exchange(directory: Path, precision: str) -> None:
-    """Put another network of that kind under a run's predictions."""
+def replace_model(directory: Path, precision: str) -> None:
+    """Replace the model of a run by another one of the same architecture."""
     model = small(*SMALL, f"precision={precision}", seed=99)
     model.get_layer("logits").bias.assign(np.arange(10) / (20 if precision == "float32" else 1))
     model.save(Run(directory).model)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_model_that_is_not_its_runs_is_named(precision: str, trained_once: Path, tmp_path: Path, digits: Dataset) -> None:
+def test_a_model_of_another_run_is_refused(precision: str, trained_once: Path, tmp_path: Path, digits: Dataset) -> None:
     other = untrained(tmp_path / "d", digits, *CHOICES[0], f"precision={precision}")
-    exchange(other, precision)
+    replace_model(other, precision)
     with pytest.raises(IntegrityError) as raised:
-        made(tmp_path / "e", trained_once / "a", other)
+        built(tmp_path / "e", trained_once / "a", other)
     assert raised.value.cause.startswith(f"{other / 'model.keras'}: its probabilities differ by up to 0.")
     assert not Run(tmp_path / "e").summary.exists()
     assert not Run(tmp_path / "e").model.exists()
 
 
-def test_whatever_happens_stands_in_its_directory(
+def test_a_failure_is_recorded_in_the_directory(
     trained_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Dataset
 ) -> None:
     run = Run(tmp_path)
@@ -154,7 +154,7 @@ def test_whatever_happens_stands_in_its_directory(
         raise failure
 
     failure: BaseException = IntegrityError("the cause", "the remedy")
-    monkeypatch.setattr(build.untrusted, "load", fail)
+    monkeypatch.setattr(build, "load_weights", fail)
     work = partial(build.build_ensemble, ensemble, run, "cpu", THREADS)
     assert job.run_locked(run, work, REBUILD_HINT) == 3
     record = read_record(tmp_path)
