@@ -11,7 +11,8 @@ import hypothesis
 import numpy as np
 import pytest
 
-from mnist_exp.config import composition
+from mnist_exp.config.command_line import parse_arguments
+from mnist_exp.config.composition import Composition
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
 from tests.forks import SECONDS, Forks
@@ -32,7 +33,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def compose(*overrides: str, multirun: bool = False) -> Experiment:
     """The experiment that these overrides compose to; with several points, the first."""
     arguments = (["-m"] if multirun else []) + list(overrides)
-    return composition.points(composition.parse_arguments(arguments))[0].experiment
+    return Composition(parse_arguments(arguments)).points()[0].experiment
 
 
 @pytest.fixture(scope="session")

@@ -83,10 +83,11 @@ def _experiment(settings: Sequence[str], config_dir: str | None) -> Experiment:
         ConfigError: everything that is wrong with them.
         InputError: they set something that no image shows.
     """
-    from mnist_exp.config import composition
+    from mnist_exp.config.command_line import parse_arguments
+    from mnist_exp.config.composition import Composition
 
     flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
-    experiment = composition.points(composition.parse_arguments([*flags, *settings]))[0].experiment
+    experiment = Composition(parse_arguments([*flags, *settings])).points()[0].experiment
     for line in settings:
         key = line.lstrip("+~").partition("=")[0]
         if key not in SHOWN and not key.startswith("augmentation."):

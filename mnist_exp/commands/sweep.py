@@ -1,4 +1,4 @@
-"""`mnist-exp -m …` and `mnist-exp resume SWEEP …`: plan the jobs, have them trained, and tell what came of it."""
+"""`mnist-exp -m …` and `mnist-exp resume SWEEP …`: plan the jobs of a sweep or a search, train them, report the results."""
 
 import argparse
 import logging
@@ -7,8 +7,10 @@ from pathlib import Path
 
 from mnist_exp import __version__, tracking
 from mnist_exp.commands import results
-from mnist_exp.config import composition
-from mnist_exp.config.execution import HydraConfig, OptunaSweeperConfig
+from mnist_exp.comparison.tables import counted
+from mnist_exp.config.command_line import parse_arguments
+from mnist_exp.config.composition import Composition, Space
+from mnist_exp.config.execution import BasicSweeperConfig, Choices, OptunaSweeperConfig
 from mnist_exp.config.identity import config_hash, not_identity
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, ConfigError, InputError, Interrupted
@@ -20,106 +22,116 @@ from mnist_exp.sweep.display import display
 from mnist_exp.sweep.driver import Driver, JobSource, PlannedJobs, job_states
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Plan, Sweep
-from mnist_exp.sweep.progress import Progress
+from mnist_exp.sweep.progress import FINISHED, Progress
 from mnist_exp.terminal import messages
-from mnist_exp.terminal.messages import pluralize
 from mnist_exp.tracking.uploader_process import upload_in_background
 
 log = logging.getLogger(__name__)
 
-ENDED = frozenset({"pruned", "failed", "diverged"})  # beside those that completed
 
-
-def start(parsed: argparse.Namespace) -> int:
-    """Train every point of a command line with `-m`, or search among them.
+def start(parsed: argparse.Namespace, composition: Composition) -> int:
+    """Train every point of a command line with `-m`, or search among them; return the exit code.
 
     Raises:
-        UserError: it cannot be used, or no directory can be made.
-        KeyboardInterrupt, Interrupted: after telling what is there.
+        UserError: the command line cannot be used, or no directory can be created.
+        KeyboardInterrupt, Interrupted: after the results so far have been printed.
     """
-    execution = _execution(parsed)
-    if isinstance(execution.sweeper, OptunaSweeperConfig):
-        from mnist_exp.commands import search
-
-        return search.start(parsed, execution, execution.sweeper)
-    with messages.spinner("checking every point"):
-        points = composition.points(parsed)
+    settings = _sweeper(composition)
+    if isinstance(settings, OptunaSweeperConfig):
+        return _start_search(parsed, composition, settings)
+    with messages.busy("checking every point"):
+        points = composition.points()
     jobs, experiments = plan.extended([], points)
     first = points[0].experiment
     if first.sweep.dry_run:
-        return _list(jobs)
-    launchers.check(execution.launcher)
-    tracking.check_installed(first.tracker)
-    sweep = create(parsed, first, jobs)
+        return _print_jobs(jobs)
+    launchers.check(composition.execution.launcher)
+    tracking.check(first.tracker)
+    sweep = _create(parsed, first, jobs)
     with plan.locked(sweep):
         source = PlannedJobs([(job, experiments[job.number]) for job in jobs], len(jobs))
-        return conduct(sweep, launchers.build(sweep, execution.launcher, first), source, first, [])
+        return _train(sweep, launchers.build(sweep, composition.execution.launcher, first), source, first, [])
+
+
+def _start_search(parsed: argparse.Namespace, composition: Composition, settings: OptunaSweeperConfig) -> int:
+    from mnist_exp.sweep.sampling import sampler
+
+    with messages.busy("checking the search space"):
+        space = composition.space(settings)
+    first = space.corner()
+    if first.sweep.dry_run:
+        return _print_space(space, settings)
+    launchers.check(composition.execution.launcher)
+    tracking.check(first.tracker)
+    sampler(settings, 0)  # raises if it needs a package that is not installed
+    sweep = _create(parsed, first, [])
+    with plan.locked(sweep):
+        return _search(sweep, composition, space, settings, retry_failed=False)
 
 
 def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int:
-    """Train what is missing of a sweep, and the points that the overrides add to it.
+    """Train the remaining jobs of a sweep or search, and the points that the overrides add to it; return the exit code.
 
     Args:
         directory: of the sweep.
-        overrides: take the place of those of the sweep with the same key; such as seed=range(10) or hydra/launcher=joblib.
-        retry_failed: whether jobs that failed are missing too.
+        overrides: replace those of the sweep with the same key; such as seed=range(10) or hydra/launcher=joblib.
+        retry_failed: whether to train failed jobs again.
 
     Raises:
         UserError: the sweep cannot be read, the overrides cannot be used, or another process runs the sweep.
-        KeyboardInterrupt, Interrupted: after telling what is there.
+        KeyboardInterrupt, Interrupted: after the results so far have been printed.
     """
     sweep = Sweep(directory)
     with plan.locked(sweep):
         known = plan.read(sweep)
         flags = [f"--config-dir={known.config_dir}"] if known.config_dir else []
         flags += [f"--config-name={known.config_name}"] if known.config_name else []
-        parsed = composition.parse_arguments(["-m", *flags, *known.overrides, *overrides])
-        execution = _execution(parsed)
-        if isinstance(execution.sweeper, OptunaSweeperConfig):
-            from mnist_exp.commands import search
-
-            return search.resume(sweep, known, parsed, execution, execution.sweeper, retry_failed)
-        how = [line for line in overrides if _is_how(line)]
+        parsed = parse_arguments(["-m", *flags, *known.overrides, *overrides])
+        composition = Composition(parsed)
+        settings = _sweeper(composition)
+        if isinstance(settings, OptunaSweeperConfig):
+            space = composition.space(settings)
+            if space.corner().sweep.dry_run:
+                return _print_space(space, settings)
+            plan.write(sweep, known.model_copy(update={"overrides": tuple(parsed.overrides)}))  # such as more trials
+            return _search(sweep, composition, space, settings, retry_failed)
+        execution_overrides = [line for line in overrides if _is_execution_override(line)]
         jobs, new = list(known.jobs), dict[int, Experiment]()
-        if len(how) < len(overrides):
-            _check_unchanged(sweep, _one_of_each(jobs), parsed, how)
-            jobs, new = plan.extended(jobs, composition.points(parsed))
-        missing, ended = _missing(sweep, jobs, retry_failed)
-        old = [job for job in missing if job.number not in new]
-        experiments = new | _check_unchanged(sweep, old, parsed, how)
-        if missing and experiments[missing[0].number].sweep.dry_run:
-            return _list(missing)
+        if len(execution_overrides) < len(overrides):
+            _experiments(sweep, _one_of_each(jobs), composition, execution_overrides)
+            jobs, new = plan.extended(jobs, composition.points())
+        remaining, finished = _divide(sweep, jobs, retry_failed)
+        old = [job for job in remaining if job.number not in new]
+        experiments = new | _experiments(sweep, old, composition, execution_overrides)
+        if remaining and experiments[remaining[0].number].sweep.dry_run:
+            return _print_jobs(remaining)
         if len(jobs) > len(known.jobs):
             extensions = (*known.extensions, tuple(overrides))
             plan.write(sweep, known.model_copy(update={"extensions": extensions, "jobs": tuple(jobs)}))
-        if not missing:
-            return results.finish_sweep(sweep, len(jobs))
-        source = PlannedJobs([(job, experiments[job.number]) for job in missing], len(jobs))
-        first = experiments[missing[0].number]
-        return conduct(sweep, launchers.build(sweep, execution.launcher, first), source, first, ended)
+        if not remaining:
+            return results.of_sweep(sweep, len(jobs))
+        source = PlannedJobs([(job, experiments[job.number]) for job in remaining], len(jobs))
+        first = experiments[remaining[0].number]
+        return _train(sweep, launchers.build(sweep, composition.execution.launcher, first), source, first, finished)
 
 
-def _execution(parsed: argparse.Namespace) -> HydraConfig:
-    """How the points are found and where they run.
+def _sweeper(composition: Composition) -> BasicSweeperConfig | OptunaSweeperConfig:
+    """How points are found.
 
     Raises:
         ConfigError: everything that is wrong with the command line.
     """
     try:
-        return composition.execution(parsed)
-    except ConfigError:  # Hydra names one thing; what is wrong with the points says more, if anything is
-        composition.points(parsed)
+        return composition.execution.sweeper
+    except ConfigError:  # Hydra names one problem; the problems of the points say more, if there are any
+        composition.points()
         raise
 
 
-def create(parsed: argparse.Namespace, experiment: Experiment, jobs: Sequence[Job]) -> Sweep:
-    """Make a sweep's directory, with its plan.
-
-    Raises:
-        EnvironmentFailure: it cannot be made.
-    """
+def _create(parsed: argparse.Namespace, experiment: Experiment, jobs: Sequence[Job]) -> Sweep:
+    """Create a sweep's directory and write its plan."""
     sweep = Sweep(create_directory(Path(experiment.runs_dir).expanduser(), experiment.sweep.name))
-    made = Plan(
+    content = Plan(
         layout=1,
         created=now(),
         version=__version__,
@@ -129,77 +141,103 @@ def create(parsed: argparse.Namespace, experiment: Experiment, jobs: Sequence[Jo
         extensions=(),
         jobs=tuple(jobs),
     )
-    plan.write(sweep, made)
+    plan.write(sweep, content)
     return sweep
 
 
-def conduct(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment, ended: Sequence[Job]) -> int:
-    """Have the jobs of a source trained, and tell what came of the whole sweep; its exit code.
+def _search(
+    sweep: Sweep, composition: Composition, space: Space, settings: OptunaSweeperConfig, retry_failed: bool
+) -> int:
+    """Run the trials of a search that this process has locked; return the exit code."""
+    from mnist_exp.sweep.search import Search
+
+    first = space.corner()
+    launcher = launchers.build(sweep, composition.execution.launcher, first)
+    source = Search(sweep, plan.read(sweep), space, settings, launcher.parallel_jobs, retry_failed)
+    return _train(sweep, launcher, source, first, source.finished_before)
+
+
+def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment, finished: Sequence[Job]) -> int:
+    """Train the jobs of a source and print the results of the whole sweep; return the exit code.
 
     Args:
-        sweep: which this process holds.
+        sweep: locked by this process.
         launcher: where jobs run.
-        source: of the jobs that are missing.
-        experiment: any of them, for the settings that all share.
-        ended: the jobs that are not missing.
+        source: of the remaining jobs.
+        experiment: of any job, for the settings that all share.
+        finished: the other jobs.
     """
-    with logs.log_to_file(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
-        states = job_states(sweep, ended)
-        told = f"{sweep.directory}: {pluralize(source.total - len(ended), 'job')} to train, {launcher.parallel_jobs} at once"
-        told += f"; {len(ended):,} are done" if ended else ""
-        log.info("%s", told)
+    with logs.logged(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
+        states = job_states(sweep, finished)
+        remaining = counted(source.total - len(finished), "job")
+        text = f"{sweep.directory}: {remaining} to train, {launcher.parallel_jobs} at once"
+        text += f"; {len(finished):,} already done" if finished else ""
+        log.info("%s", text)
         if experiment.progress != "quiet":
-            messages.note(told)
+            messages.note(text)
         progress = Progress(source.total, launcher.parallel_jobs, states)
         try:
             Driver(sweep, experiment.sweep, launcher, display(experiment.progress, sweep)).run(source, progress)
         except (KeyboardInterrupt, Interrupted):
-            results.finish_sweep(sweep, source.total, interrupted=True)
+            results.of_sweep(sweep, source.total, interrupted=True)
             raise
-        return results.finish_sweep(sweep, source.total, launcher.peak_memory)
+        return results.of_sweep(sweep, source.total, launcher.peak_memory)
 
 
-def _missing(sweep: Sweep, jobs: Sequence[Job], retry_failed: bool) -> tuple[list[Job], list[Job]]:
-    """The jobs that are to be trained, and those that are not."""
-    missing: list[Job] = []
-    ended: list[Job] = []
+def _divide(sweep: Sweep, jobs: Sequence[Job], retry_failed: bool) -> tuple[list[Job], list[Job]]:
+    """The jobs to train, and the finished ones."""
+    remaining: list[Job] = []
+    finished: list[Job] = []
     for job in jobs:
         record = read_record(sweep.run(job).directory)
-        done = record.summary is not None or (record.status in ENDED and not retry_failed)
-        (ended if done else missing).append(job)
-    return missing, ended
+        done = record.summary is not None or (record.status in FINISHED and not retry_failed)
+        (finished if done else remaining).append(job)
+    return remaining, finished
 
 
-def _check_unchanged(
-    sweep: Sweep, jobs: Sequence[Job], parsed: argparse.Namespace, how: Sequence[str]
+def _experiments(
+    sweep: Sweep, jobs: Sequence[Job], composition: Composition, execution_overrides: Sequence[str]
 ) -> dict[int, Experiment]:
-    """The experiments of jobs by number; overrides must still mean what they did when the jobs were planned.
+    """The experiments of planned jobs by number.
 
     Raises:
-        InputError: those of one do not.
+        InputError: the overrides of a job mean another experiment than when it was planned.
     """
-    experiments = composition.recomposed(parsed, [(*job.overrides, *how) for job in jobs])
+    experiments = composition.experiments([(*job.overrides, *execution_overrides) for job in jobs])
     for job, experiment in zip(jobs, experiments, strict=True):
         if (config_hash(experiment), experiment.seed) != (job.config_hash, job.seed):
-            cause = f"job {job.number} of {sweep.directory}: its overrides mean another experiment now"
+            cause = f"job {job.number} of {sweep.directory}: its overrides now mean another experiment"
             raise InputError(cause, "restore the options in conf/ and --config-dir, or start a new sweep")
     return {job.number: experiment for job, experiment in zip(jobs, experiments, strict=True)}
 
 
 def _one_of_each(jobs: Sequence[Job]) -> list[Job]:
-    """A job of each configuration."""
+    """One job of each configuration."""
     return list({job.config_hash: job for job in jobs}.values())
 
 
-def _list(jobs: Sequence[Job]) -> int:
-    """Print what would be trained."""
+def _is_execution_override(line: str) -> bool:
+    """Whether an override only changes how jobs are run, not which experiments they are."""
+    key = line.lstrip("+~").partition("=")[0]
+    return key.startswith("hydra") or not_identity(key)
+
+
+def _print_jobs(jobs: Sequence[Job]) -> int:
+    """Print the jobs of a dry run."""
     for job in jobs:
-        print(messages.sanitize(f"{job.number:>4}  {' '.join(job.overrides)}"))
-    print(pluralize(len(jobs), "job"))
+        print(messages.plain(f"{job.number:>4}  {' '.join(job.overrides)}"))
+    print(counted(len(jobs), "job"))
     return EXIT_DONE
 
 
-def _is_how(line: str) -> bool:
-    """Whether an override only says how jobs are run, and makes no other experiment of them."""
-    key = line.lstrip("+~").partition("=")[0]
-    return key.startswith("hydra") or not_identity(key)
+def _print_space(space: Space, settings: OptunaSweeperConfig) -> int:
+    """Print the search space of a dry run."""
+    for each in space.parameters:
+        if isinstance(each, Choices):
+            text = ", ".join(each.values)
+        else:
+            step = "" if each.step is None else f" in steps of {each.step:g}"
+            text = " to ".join(each.ends) + step + (", logarithmic" if each.log else "")
+        print(messages.plain(f"{each.key}: {text}"))
+    print(f"{counted(settings.n_trials, 'trial')}, sampler {settings.sampler}, pruner {settings.pruner}")
+    return EXIT_DONE

@@ -51,10 +51,11 @@ def _settings(typed: Sequence[str], config_dir: str | None) -> AnyTracker:
         ConfigError: everything that is wrong with them.
         InputError: they set something else, or no tracker.
     """
-    from mnist_exp.config import composition
+    from mnist_exp.config.command_line import parse_arguments
+    from mnist_exp.config.composition import Composition
 
     flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
-    settings = composition.points(composition.parse_arguments([*flags, *typed]))[0].experiment.tracker
+    settings = Composition(parse_arguments([*flags, *typed])).points()[0].experiment.tracker
     for line in typed:
         if line.lstrip("+~").partition("=")[0].partition(".")[0] != "tracker":
             raise InputError(f"{line}: is no setting of a tracker", "a run that is there keeps its configuration")

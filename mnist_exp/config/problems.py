@@ -95,7 +95,7 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
         if key in GROUPS_OF_RECIPES:
             return Problem(key, f"{key}={show(given)}: stands in a section of its own", NOT_GLOBAL)
         allowed = remedy(", ".join(section["properties"]), suggestion)
-        if hint := elsewhere(key, root):
+        if hint := other_options(key, root):
             allowed += f"{hint}, or leave it out with ~{key}"
         return Problem(key, f"{key}={show(given)}: there is no such key", allowed)
     if detail["type"] == "missing":
@@ -139,7 +139,7 @@ def _resolve(schema: JsonSchema, root: JsonSchema) -> JsonSchema:
     return root["$defs"][reference.rsplit("/", 1)[-1]] if reference else schema
 
 
-def elsewhere(key: str, root: JsonSchema) -> str:
+def other_options(key: str, root: JsonSchema) -> str:
     """For a remedy, the options of a key's group that have it, where the chosen one has not; nothing if none has."""
     group, _, name = key.partition(".")
     mapping = root["properties"].get(group, {}).get("discriminator", {}).get("mapping", {})
@@ -185,3 +185,13 @@ def _bounds(schema: JsonSchema) -> str:
     signs = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
     bounds = [f"{sign} {schema[bound]}" for bound, sign in signs.items() if bound in schema]
     return " " + " and ".join(bounds) if bounds else ""
+
+
+def composition_problem(error: Exception) -> Problem:
+    """The problem of what Hydra or OmegaConf could not compose."""
+    if isinstance(error, RecursionError):
+        return Problem("", "the configuration is nested too deeply", "nest fewer than a hundred sections")
+    text = str(error).partition("\nSearch path:")[0].partition("\nConfig search path:")[0]
+    sentence = " ".join(line.strip() for line in text.splitlines() if line.strip())
+    cause = sentence or str(error.__cause__ or type(error).__name__)
+    return Problem("", cause, "check the override, or the YAML file that it names")

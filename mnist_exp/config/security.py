@@ -5,6 +5,7 @@ can set environment variables, open files, or run code. It must be what `conf/` 
 """
 
 import re
+from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
@@ -12,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_exp.config.problems import show
 from mnist_exp.errors import Problem
+from mnist_exp.machine.plain_data import UNREADABLE, load_yaml
 
 OPEN_TO_USERS = frozenset({"launcher", "sweeper"})
 # What Hydra itself fills in for each composition.
@@ -34,10 +36,17 @@ def override_problems(override: Override) -> list[Problem]:
     return []
 
 
-def search_path_problems(primary: Any) -> list[Problem]:
-    """Refuse a primary configuration that adds search paths: `pkg://` imports what it names."""
-    if OmegaConf.select(primary, "hydra.searchpath"):
-        return [Problem("hydra.searchpath", "hydra.searchpath: is refused in YAML", "add a directory by --config-dir DIR")]
+def search_path_problems(config_dir: Path | None, config_name: str) -> list[Problem]:
+    """Refuse a primary configuration of the user's that adds search paths: `pkg://` imports what it names."""
+    path = None if config_dir is None else config_dir / f"{config_name.removesuffix('.yaml')}.yaml"
+    try:
+        primary = None if path is None or not path.is_file() else load_yaml(path.read_bytes())
+    except UNREADABLE:
+        return []  # Hydra says what is wrong with it
+    hydra = primary.get("hydra") if isinstance(primary, dict) else None
+    if isinstance(hydra, dict) and "searchpath" in hydra:
+        cause = "hydra.searchpath: not allowed in YAML"
+        return [Problem("hydra.searchpath", cause, "add a directory with --config-dir DIR")]
     return []
 
 

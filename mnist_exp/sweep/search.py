@@ -91,7 +91,7 @@ class Search:
             return None
         if self._begun:
             job = self._plan.jobs[self._begun.pop(0) - 1]
-            return job, self._space.composed(job.overrides)
+            return job, self._space.experiment(job.overrides)
         while self._left():
             if (taken := self._ask()) is not None:
                 return taken

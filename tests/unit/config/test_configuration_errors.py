@@ -4,11 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from mnist_exp.config import composition
+from mnist_exp.config.command_line import parse_arguments
+from mnist_exp.config.composition import Composition
 from mnist_exp.config.problems import nearest, show
+from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, InputError
 from mnist_exp.machine import devices
 from tests.conftest import compose
+
+
+def single(*overrides: str) -> Experiment:
+    return Composition(parse_arguments(overrides)).single()
 
 
 def problems(*overrides: str, multirun: bool = False) -> list[str]:
@@ -241,14 +247,14 @@ def test_what_a_recipe_sweeps_over_is_checked_too(tmp_path: Path) -> None:
 
 def test_what_a_recipe_sweeps_over_is_not_forgotten_without_a_sweep() -> None:
     with pytest.raises(ConfigError) as caught:
-        composition.single(composition.parse_arguments(["experiment=record", "training.epochs=4"]))
+        single("experiment=record", "training.epochs=4")
     assert "model=cnn_deep,cnn_5x5 seed=range(1,4)" in caught.value.problems[0].cause
     assert caught.value.problems[0].remedy == "sweep with: mnist-exp -m ..., or name one value of each: model=... seed=..."
     with pytest.raises(ConfigError) as caught:
-        composition.single(composition.parse_arguments(["experiment=record", "seed=3"]))
+        single("experiment=record", "seed=3")
     assert caught.value.problems[0].remedy == "sweep with: mnist-exp -m ..., or name one value: model=..."
-    composition.single(composition.parse_arguments(["experiment=record", "model=cnn_5x5", "seed=3"]))
-    composition.single(composition.parse_arguments(["experiment=cnn_best"]))
+    single("experiment=record", "model=cnn_5x5", "seed=3")
+    single("experiment=cnn_best")
 
 
 def test_a_recipe_without_its_directive_is_told_so(tmp_path: Path) -> None:

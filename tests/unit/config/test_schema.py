@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from mnist_exp import config
 from mnist_exp.commands.overview import description
-from mnist_exp.config import composition
+from mnist_exp.config.command_line import parse_arguments
+from mnist_exp.config.composition import Composition
 from mnist_exp.config.identity import config_hash
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError
@@ -41,7 +42,7 @@ def test_every_option_composes_and_validates(path: Path) -> None:
     group, option = str(path.parent), path.stem
     experiment = compose(f"{group}={option}")
     if group.startswith("hydra/"):
-        chosen = composition.execution(composition.parse_arguments(["-m", f"{group}={option}"]))
+        chosen = Composition(parse_arguments(["-m", f"{group}={option}"])).execution
         assert getattr(chosen, path.parent.name).name == option
     elif group == "experiment":
         assert experiment.name == option

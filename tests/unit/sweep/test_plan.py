@@ -10,7 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_exp.config import composition
+from mnist_exp.config.command_line import parse_arguments
+from mnist_exp.config.composition import Composition
 from mnist_exp.config.execution import Point
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.sweep import plan
@@ -21,7 +22,7 @@ EXPERIMENT = compose()
 
 
 def points(*overrides: str) -> list[Point]:
-    return composition.points(composition.parse_arguments(["-m", *overrides]))
+    return Composition(parse_arguments(["-m", *overrides])).points()
 
 
 def planned(*overrides: str) -> Plan:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from mnist_exp.config import composition
-from mnist_exp.config.composition import Space
+from mnist_exp.config.command_line import parse_arguments
+from mnist_exp.config.composition import Composition, Space
 from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.errors import ConfigError
 from mnist_exp.sweep import sampling
@@ -15,10 +15,10 @@ RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
 
 
 def space(*overrides: str) -> tuple[Space, OptunaSweeperConfig]:
-    parsed = composition.parse_arguments(["-m", "hydra/sweeper=optuna", *overrides])
-    settings = composition.execution(parsed).sweeper
+    composition = Composition(parse_arguments(["-m", "hydra/sweeper=optuna", *overrides]))
+    settings = composition.execution.sweeper
     assert isinstance(settings, OptunaSweeperConfig)
-    return composition.space(parsed, settings), settings
+    return composition.space(settings), settings
 
 
 def causes(*overrides: str) -> list[str]:
@@ -85,4 +85,4 @@ def test_every_sampler_is_one_of_optunas(name: str) -> None:
 
 def test_an_interval_is_for_a_search_alone() -> None:
     with pytest.raises(ConfigError, match="hydra/sweeper=optuna"):
-        composition.points(composition.parse_arguments(["-m", RATE]))
+        Composition(parse_arguments(["-m", RATE])).points()

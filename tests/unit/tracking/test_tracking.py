@@ -15,7 +15,8 @@ import yaml
 
 from mnist_exp import cli, tracking
 from mnist_exp.commands import sweep as sweeps
-from mnist_exp.config import composition
+from mnist_exp.config.command_line import parse_arguments
+from mnist_exp.config.composition import Composition
 from mnist_exp.config.schema import MlflowTrackerConfig
 from mnist_exp.errors import ConfigError, EnvironmentFailure, InputError, IntegrityError
 from mnist_exp.machine import files
@@ -113,7 +114,7 @@ def test_the_tracker_makes_no_other_experiment() -> None:
     assert sweeps._is_how("tracker=mlflow")
     assert sweeps._is_how("tracker.timeout=5")
     with pytest.raises(ConfigError, match="makes no other experiment"):
-        composition.points(composition.parse_arguments(["-m", "tracker=none,mlflow"]))
+        Composition(parse_arguments(["-m", "tracker=none,mlflow"])).points()
 
 
 @pytest.mark.parametrize("experiment", ["digits", "two words", "a='b' \"c\" [red]", "<script>"])
@@ -231,7 +232,7 @@ def test_two_do_not_tell_of_one_run(tmp_path: Path) -> None:
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
     """Two jobs: one completed, one in training."""
-    jobs, _ = plan.extended([], composition.points(composition.parse_arguments(["-m", "seed=1,2"])))
+    jobs, _ = plan.extended([], Composition(parse_arguments(["-m", "seed=1,2"])).points())
     made = Sweep(tmp_path / "sweep")
     make_run(made.run(jobs[0]).directory, 100, "seed=1")
     begun(made.run(jobs[1]).directory, "seed=2")

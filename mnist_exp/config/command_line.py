@@ -1,0 +1,59 @@
+"""The flags of `mnist-exp [overrides]`: Hydra's own, except those that would run code or hide the shipped options."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from mnist_exp.errors import InputError
+
+REFUSED = {
+    "experimental_rerun": (
+        "--experimental-rerun: refused, because it unpickles a file, which can run any code",
+        "repeat a run with the overrides in its overrides.yaml",
+    ),
+    "config_path": (
+        "--config-path: refused, because it would hide every shipped option",
+        "add a directory of your own options with --config-dir DIR",
+    ),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Report a wrong flag as every other mistake is reported."""
+        raise InputError(message, "see mnist-exp --help; a setting is written key=value, without dashes")
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line that trains, sweeps, or asks Hydra for information.
+
+    Returns:
+        `overrides`, `multirun`, `config_dir`, `config_name`, and Hydra's own `cfg`, `resolve`, `package`, `info`,
+        `hydra_help`, `shell_completion`.
+
+    Raises:
+        InputError: a flag is unknown or refused, or the directory does not exist.
+    """
+    parser = _Parser(prog="mnist-exp", add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("--package", "-p")
+    parser.add_argument("--info", "-i", nargs="?", const="all")
+    parser.add_argument("--hydra-help", action="store_true")
+    parser.add_argument("--shell-completion", "-sc", action="store_true")
+    parser.add_argument("--config-name", "-cn")
+    parser.add_argument("--config-dir", "-cd")
+    parser.add_argument("--config-path", "-cp")
+    parser.add_argument("--experimental-rerun")
+    parsed = parser.parse_intermixed_args(arguments)
+    for flag, message in REFUSED.items():
+        if getattr(parsed, flag) is not None:
+            raise InputError(*message)
+    if (parsed.resolve or parsed.package) and not parsed.cfg:
+        raise InputError("--resolve, --package: options of --cfg", "add --cfg job")
+    if parsed.config_dir is not None and not Path(parsed.config_dir).is_dir():
+        raise InputError(f"--config-dir {parsed.config_dir}: the directory does not exist", "name a directory of YAML files")
+    return parsed
