@@ -39,14 +39,14 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
     settings = _sweeper(composition)
     if isinstance(settings, OptunaSweeperConfig):
         return _start_search(parsed, composition, settings)
-    with messages.busy("checking every point"):
+    with messages.spinner("checking every point"):
         points = composition.points()
     jobs, experiments = plan.extended([], points)
     first = points[0].experiment
     if first.sweep.dry_run:
         return _print_jobs(jobs)
     launchers.check(composition.execution.launcher)
-    tracking.check(first.tracker)
+    tracking.check_installed(first.tracker)
     sweep = _create(parsed, first, jobs)
     with plan.locked(sweep):
         source = PlannedJobs([(job, experiments[job.number]) for job in jobs], len(jobs))
@@ -56,13 +56,13 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
 def _start_search(parsed: argparse.Namespace, composition: Composition, settings: OptunaSweeperConfig) -> int:
     from mnist_exp.sweep.sampling import sampler
 
-    with messages.busy("checking the search space"):
+    with messages.spinner("checking the search space"):
         space = composition.space(settings)
     first = space.corner()
     if first.sweep.dry_run:
         return _print_space(space, settings)
     launchers.check(composition.execution.launcher)
-    tracking.check(first.tracker)
+    tracking.check_installed(first.tracker)
     sampler(settings, 0)  # raises if it needs a package that is not installed
     sweep = _create(parsed, first, [])
     with plan.locked(sweep):
@@ -145,16 +145,14 @@ def _create(parsed: argparse.Namespace, experiment: Experiment, jobs: Sequence[J
     return sweep
 
 
-def _search(
-    sweep: Sweep, composition: Composition, space: Space, settings: OptunaSweeperConfig, retry_failed: bool
-) -> int:
+def _search(sweep: Sweep, composition: Composition, space: Space, settings: OptunaSweeperConfig, retry_failed: bool) -> int:
     """Run the trials of a search that this process has locked; return the exit code."""
     from mnist_exp.sweep.search import Search
 
     first = space.corner()
     launcher = launchers.build(sweep, composition.execution.launcher, first)
     source = Search(sweep, plan.read(sweep), space, settings, launcher.parallel_jobs, retry_failed)
-    return _train(sweep, launcher, source, first, source.finished_before)
+    return _train(sweep, launcher, source, first, source.ended_before)
 
 
 def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment, finished: Sequence[Job]) -> int:
@@ -225,7 +223,7 @@ def _is_execution_override(line: str) -> bool:
 def _print_jobs(jobs: Sequence[Job]) -> int:
     """Print the jobs of a dry run."""
     for job in jobs:
-        print(messages.plain(f"{job.number:>4}  {' '.join(job.overrides)}"))
+        print(messages.sanitize(f"{job.number:>4}  {' '.join(job.overrides)}"))
     print(counted(len(jobs), "job"))
     return EXIT_DONE
 
@@ -238,6 +236,6 @@ def _print_space(space: Space, settings: OptunaSweeperConfig) -> int:
         else:
             step = "" if each.step is None else f" in steps of {each.step:g}"
             text = " to ".join(each.ends) + step + (", logarithmic" if each.log else "")
-        print(messages.plain(f"{each.key}: {text}"))
+        print(messages.sanitize(f"{each.key}: {text}"))
     print(f"{counted(settings.n_trials, 'trial')}, sampler {settings.sampler}, pruner {settings.pruner}")
     return EXIT_DONE

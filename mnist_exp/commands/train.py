@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     if parsed.multirun:
         return sweep.start(parsed, composition)
     experiment = composition.single()
-    tracking.check(experiment.tracker)
+    tracking.check_installed(experiment.tracker)
     run = Run(create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}"))
     overrides = [line for line in parsed.overrides if not line.lstrip("+~").startswith("hydra")]
     job.prepare(experiment, run, overrides, "running")

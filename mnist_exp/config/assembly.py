@@ -107,7 +107,9 @@ class Assembler:
 
     def _divide(self, combination: Sequence[Override]) -> tuple[list[Override], list[Override], list[Problem]]:
         """Choices of options and settings of Hydra's own section; other settings; the problems of the rest."""
-        choices, settings, problems = [], [], []
+        choices: list[Override] = []
+        settings: list[Override] = []
+        problems: list[Problem] = []
         for override in combination:
             line = str(override.input_line)
             if line not in self._kinds:
