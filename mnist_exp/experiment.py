@@ -9,7 +9,6 @@ from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import split
 from mnist_exp.machine import backend, files
-from mnist_exp.report import run_page
 from mnist_exp.run import environment, evaluation
 from mnist_exp.run.job import run_locked
 from mnist_exp.run.names import Run
@@ -52,6 +51,7 @@ def train(experiment: Experiment, run: Run) -> Summary:
 
 
 def _train(experiment: Experiment, run: Run) -> Summary:
+    from mnist_exp.report import run_page
     from mnist_exp.training import device, epochs
     from mnist_exp.training.build import build_trainer, weights_sha256
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mnist_exp import __version__, tracking
 from mnist_exp.commands import results
-from mnist_exp.comparison.tables import counted
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition, Space
 from mnist_exp.config.execution import BasicSweeperConfig, Choices, OptunaSweeperConfig
@@ -24,6 +23,7 @@ from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 from mnist_exp.sweep.progress import FINISHED, Progress
 from mnist_exp.terminal import messages
+from mnist_exp.terminal.messages import pluralize
 from mnist_exp.tracking.uploader_process import upload_in_background
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
             extensions = (*known.extensions, tuple(overrides))
             plan.write(sweep, known.model_copy(update={"extensions": extensions, "jobs": tuple(jobs)}))
         if not remaining:
-            return results.of_sweep(sweep, len(jobs))
+            return results.finish_sweep(sweep, len(jobs))
         source = PlannedJobs([(job, experiments[job.number]) for job in remaining], len(jobs))
         first = experiments[remaining[0].number]
         return _train(sweep, launchers.build(sweep, composition.execution.launcher, first), source, first, finished)
@@ -152,7 +152,7 @@ def _search(sweep: Sweep, composition: Composition, space: Space, settings: Optu
     first = space.corner()
     launcher = launchers.build(sweep, composition.execution.launcher, first)
     source = Search(sweep, plan.read(sweep), space, settings, launcher.parallel_jobs, retry_failed)
-    return _train(sweep, launcher, source, first, source.ended_before)
+    return _train(sweep, launcher, source, first, source.finished_jobs)
 
 
 def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment, finished: Sequence[Job]) -> int:
@@ -165,9 +165,9 @@ def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Expe
         experiment: of any job, for the settings that all share.
         finished: the other jobs.
     """
-    with logs.logged(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
+    with logs.log_to_file(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
         states = job_states(sweep, finished)
-        remaining = counted(source.total - len(finished), "job")
+        remaining = pluralize(source.total - len(finished), "job")
         text = f"{sweep.directory}: {remaining} to train, {launcher.parallel_jobs} at once"
         text += f"; {len(finished):,} already done" if finished else ""
         log.info("%s", text)
@@ -177,9 +177,9 @@ def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Expe
         try:
             Driver(sweep, experiment.sweep, launcher, display(experiment.progress, sweep)).run(source, progress)
         except (KeyboardInterrupt, Interrupted):
-            results.of_sweep(sweep, source.total, interrupted=True)
+            results.finish_sweep(sweep, source.total, interrupted=True)
             raise
-        return results.of_sweep(sweep, source.total, launcher.peak_memory)
+        return results.finish_sweep(sweep, source.total, launcher.peak_memory)
 
 
 def _divide(sweep: Sweep, jobs: Sequence[Job], retry_failed: bool) -> tuple[list[Job], list[Job]]:
@@ -224,7 +224,7 @@ def _print_jobs(jobs: Sequence[Job]) -> int:
     """Print the jobs of a dry run."""
     for job in jobs:
         print(messages.sanitize(f"{job.number:>4}  {' '.join(job.overrides)}"))
-    print(counted(len(jobs), "job"))
+    print(pluralize(len(jobs), "job"))
     return EXIT_DONE
 
 
@@ -237,5 +237,5 @@ def _print_space(space: Space, settings: OptunaSweeperConfig) -> int:
             step = "" if each.step is None else f" in steps of {each.step:g}"
             text = " to ".join(each.ends) + step + (", logarithmic" if each.log else "")
         print(messages.sanitize(f"{each.key}: {text}"))
-    print(f"{counted(settings.n_trials, 'trial')}, sampler {settings.sampler}, pruner {settings.pruner}")
+    print(f"{pluralize(settings.n_trials, 'trial')}, sampler {settings.sampler}, pruner {settings.pruner}")
     return EXIT_DONE

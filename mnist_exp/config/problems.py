@@ -16,7 +16,7 @@ JsonSchema = dict[str, Any]
 
 # Groups whose files change other sections; without its directive, such a file becomes a section by the group's name.
 GROUPS_OF_RECIPES = frozenset({"experiment"})
-NOT_GLOBAL = "begin the YAML file with the line: # @package _global_"
+NOT_GLOBAL = "start the YAML file with the line: # @package _global_"
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
@@ -93,11 +93,11 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
         guess = nearest(name, section["properties"])
         suggestion = f"{parent}.{guess}" if guess and parent else guess
         if key in GROUPS_OF_RECIPES:
-            return Problem(key, f"{key}={show(given)}: stands in a section of its own", NOT_GLOBAL)
+            return Problem(key, f"{key}={show(given)}: became a section of its own", NOT_GLOBAL)
         allowed = remedy(", ".join(section["properties"]), suggestion)
         if hint := other_options(key, root):
             allowed += f"{hint}, or leave it out with ~{key}"
-        return Problem(key, f"{key}={show(given)}: there is no such key", allowed)
+        return Problem(key, f"{key}={show(given)}: unknown key", allowed)
     if detail["type"] == "missing":
         return Problem(key, f"{key}: is missing", remedy(describe(schema, root), None))
     if detail["type"] in {"union_tag_invalid", "union_tag_not_found"}:
@@ -106,7 +106,7 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
         if chosen is None:
             return Problem(f"{key}.name", f"{key}.name: is missing", allowed)
         kind = "layer" if ".layers." in key else key
-        return Problem(key, f"{key}.name={show(chosen)}: there is no such {kind}", allowed)
+        return Problem(key, f"{key}.name={show(chosen)}: unknown {kind}", allowed)
     return Problem(
         key, f"{key}={show(given)}: not allowed", remedy(describe(schema, root), nearest(str(given), _names(schema)))
     )
@@ -144,7 +144,7 @@ def other_options(key: str, root: JsonSchema) -> str:
     group, _, name = key.partition(".")
     mapping = root["properties"].get(group, {}).get("discriminator", {}).get("mapping", {})
     options = [option for option, reference in mapping.items() if name in _resolve({"$ref": reference}, root)["properties"]]
-    return f"; it is of {group}={', '.join(options)}: choose one of them" if options else ""
+    return f"; it belongs to {group}={', '.join(options)}: choose one of them" if options else ""
 
 
 def _names(schema: JsonSchema) -> list[str]:

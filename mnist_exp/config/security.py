@@ -32,7 +32,7 @@ def override_problems(override: Override) -> list[Problem]:
         return [Problem(key, f"{override.input_line}: _target_ is refused", NO_CODE)]
     section, _, rest = key.replace("/", ".").partition(".")
     if section == "hydra" and rest.split(".")[0] not in OPEN_TO_USERS:
-        return [Problem(key, f"{override.input_line}: this part of Hydra is not open to settings", OPEN)]
+        return [Problem(key, f"{override.input_line}: this part of Hydra cannot be set", OPEN)]
     return []
 
 
@@ -66,7 +66,7 @@ def tree_problems(tree: DictConfig, shipped: DictConfig) -> list[Problem]:
     ]
     hydra, shipped_hydra = _fixed(composed["hydra"]), _fixed(ours["hydra"])
     problems += [
-        Problem(f"hydra.{key}", f"hydra.{key}: this part of Hydra is not open to settings", OPEN)
+        Problem(f"hydra.{key}", f"hydra.{key}: this part of Hydra cannot be set", OPEN)
         for key in {**hydra, **shipped_hydra}
         if hydra.get(key) != shipped_hydra.get(key)
     ]

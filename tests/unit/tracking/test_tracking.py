@@ -110,10 +110,10 @@ def test_servers_addresses(uri: str) -> None:
     assert tracker.tracking_uri == uri
 
 
-def test_the_tracker_makes_no_other_experiment() -> None:
-    assert sweeps._is_how("tracker=mlflow")
-    assert sweeps._is_how("tracker.timeout=5")
-    with pytest.raises(ConfigError, match="makes no other experiment"):
+def test_the_tracker_does_not_change_the_experiment() -> None:
+    assert sweeps._is_execution_override("tracker=mlflow")
+    assert sweeps._is_execution_override("tracker.timeout=5")
+    with pytest.raises(ConfigError, match="does not change the experiment"):
         Composition(parse_arguments(["-m", "tracker=none,mlflow"])).points()
 
 
