@@ -10,7 +10,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 
-# `make run model=cnn_large` would train the default in silence.
+# `make run model=cnn_large` would train the default without a warning.
 STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=% $(if $(filter records,$(MAKECMDGOALS)),SEEDS=%),$(subst \ ,_,$(MAKEOVERRIDES)))
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
@@ -18,7 +18,7 @@ $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STR
 .PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation records speedrun screenshots sweep-demo faults constraints clean
 
 help: ## list these commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}' | sort
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}' | sort
 
 run: .venv/.installed ## train the default experiment; make run ARGS="model=cnn_large training.epochs=3"
 	@$(BIN)/mnist-exp $(ARGS)
@@ -38,44 +38,44 @@ types: .venv/.installed-dev ## check types, strictly
 check: lint types test ## lint, types and test
 
 tutorial-table: RUNS_DIR := runs/tutorial-$(shell date +%Y-%m-%dT%H-%M-%S)
-tutorial-table: .venv/.installed ## retrain the tutorial's three models with 5 seeds each and print the README's table
+tutorial-table: .venv/.installed ## retrain the tutorial's three models with 5 seeds each and print the table of the tutorial topic
 	@$(BIN)/mnist-exp -m experiment=tutorial_mlp,tutorial_cnn_simple,tutorial_cnn_large 'seed=range(1,6)' \
 	    runs_dir=$(RUNS_DIR) $(ARGS)
 	@$(BIN)/mnist-exp compare $(RUNS_DIR) --format markdown
 
-benchmark: .venv/.installed-dev ## measure what is promised about speed
+benchmark: .venv/.installed-dev ## measure the speed of training, as in the topic speed
 	@$(BIN)/python tests/benchmarks/startup.py
-	@$(BIN)/python tests/benchmarks/training.py $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.training $(ARGS)
 
 sweep-demo: .venv/.installed ## kill a sweep of 12 jobs half-way, resume it, and check that nothing was trained twice
 	@$(BIN)/python tests/benchmarks/sweep_demo.py $(ARGS)
 
-benchmark-sweeps: .venv/.installed-dev ## measure what is promised about sweeps
+benchmark-sweeps: .venv/.installed-dev ## measure the speed of sweeps, as in the topic speed
 	@$(BIN)/python -m tests.benchmarks.sweeps $(ARGS)
 
-benchmark-searches: .venv/.installed-dev ## see whether a search finds more than chance
+benchmark-searches: .venv/.installed-dev ## check whether a search finds more than chance
 	@$(BIN)/python -m tests.benchmarks.searches $(ARGS)
 
 benchmark-comparison: .venv/.installed-dev ## measure compare over 100, 1,000 and 10,000 runs
 	@$(BIN)/python -m tests.benchmarks.comparison $(ARGS)
 
-benchmark-augmentation: .venv/.installed-dev ## measure what augmentation takes of a step
+benchmark-augmentation: .venv/.installed-dev ## measure the share of augmentation in a step
 	@$(BIN)/python -m tests.benchmarks.augmentation $(ARGS)
 
 records: SEEDS := 5
-records: .venv/.installed-dev ## train the recipes that hold records and print their table; make records SEEDS=3, again to resume
+records: .venv/.installed-dev ## train the record recipes and print their table; make records SEEDS=3; call it again to resume
 	@$(BIN)/python -m tests.benchmarks.records --seeds $(SEEDS) $(ARGS)
 
 speedrun: .venv/.installed-dev ## measure the time to 99 % against the tutorial's script
 	@$(BIN)/python -m tests.benchmarks.speedrun $(ARGS)
 
-screenshots: .venv/.installed-dev ## take the README's pictures of a trained sweep: make screenshots ARGS=runs/...
+screenshots: .venv/.installed-dev ## take the pictures of the README and the manual from a trained sweep: make screenshots ARGS=runs/...
 	@$(BIN)/python -m tests.benchmarks.screenshots $(ARGS)
 
-faults: .venv/.installed-dev ## break runs on purpose, many times, and count what survives (15 minutes)
+faults: .venv/.installed-dev ## break runs on purpose, many times, and count what survives, as in the topic reliability (15 minutes)
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-constraints: .venv/.installed-dev ## write constraints.txt anew with the newest versions
+constraints: .venv/.installed-dev ## update constraints.txt to the newest versions
 	@$(BIN)/uv pip compile pyproject.toml --extra gpu --extra ray --extra tensorboard --extra mlflow --extra wandb --extra dev --universal --python-version 3.11 --upgrade --quiet \
 	    --no-annotate --no-header --output-file constraints.txt
 

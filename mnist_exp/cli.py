@@ -31,6 +31,7 @@ COMMANDS = {
     "resume": "continue an interrupted run or sweep, or add points to a sweep",
     "track": "upload existing runs to a tracker: TensorBoard, MLflow or Weights & Biases",
     "data": "show a data set: counts, hashes and the first images",
+    "help": "list the topics of the manual, or print one of them",
 }
 SETTING = re.compile(r"[+~=]")  # what makes a word an override rather than a sub-command
 
@@ -62,7 +63,7 @@ def _dispatch(arguments: list[str]) -> int:
     if first in COMMANDS:
         module = importlib.import_module(f"mnist_exp.commands.{first}")
         return int(module.main(arguments[1:]))
-    if first == "help" or {"--help", "-h"} & set(arguments):
+    if {"--help", "-h"} & set(arguments):
         from mnist_exp.commands import overview
 
         return overview.main(COMMANDS)

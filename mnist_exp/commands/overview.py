@@ -12,6 +12,7 @@ mnist-exp: honest, repeatable image-classification experiments
 usage: mnist-exp [key=value ...]       train one experiment
        mnist-exp -m key=value,value    train one for each combination (a sweep), or search among them
        mnist-exp COMMAND ...           one of the commands below
+       mnist-exp help TOPIC            a page of the manual; mnist-exp help lists them
 
 examples:
   mnist-exp                                                  the tutorial's MLP on the real digits

@@ -1,7 +1,7 @@
 """How long `mnist-exp compare` takes over many runs, and how much memory: whole cold processes, interleaved.
 
-Run with `make benchmark-comparison`; --readme puts the table into README.md. Bars: for 10,000 runs 3 s and 300 MB, and from
-1,000 to 10,000 runs no more than ten times the time beyond that of the smallest.
+Run with `make benchmark-comparison`; --manual writes the table into the manual. Bars: for 10,000 runs 3 s and 300 MB, and
+from 1,000 to 10,000 runs no more than ten times the time beyond that of the smallest.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import write_status
-from tests.benchmarks.readme import replace_between
+from tests.benchmarks.manual import TABLES, replace_between
 from tests.unit.run_directories import make_run
 
 COUNTS = (100, 1_000, 10_000)
@@ -62,7 +62,7 @@ def measured(place: Path) -> tuple[float, float]:
 def main() -> int:
     """Measure, print, and say whether a bar was missed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--readme", action="store_true")
+    parser.add_argument("--manual", action="store_true")
     arguments = parser.parse_args()
     found: dict[tuple[str, int], list[tuple[float, float]]] = {(kind, count): [] for kind in KINDS for count in COUNTS}
     with tempfile.TemporaryDirectory() as temporary:
@@ -78,8 +78,8 @@ def main() -> int:
     ]
     text = "\n".join(rows)
     print(text)
-    if arguments.readme:
-        replace_between("<!-- make benchmark-comparison -->", "<!-- end of comparison -->", text)
+    if arguments.manual:
+        replace_between(*TABLES["comparison"], text)
     met = all(is_met(kind, found) for kind in KINDS)
     print("every bar is met" if met else "A BAR IS MISSED", file=sys.stderr)
     return 0 if met else 1

@@ -1,8 +1,8 @@
 """The recipes, trained anew, and the table of their results; what was interrupted is resumed.
 
 Run with `make records`. Every recipe is a sweep over seeds in a directory of its own, so a second call trains what is
-missing, and adds seeds if there are to be more. `record` is the ensemble of its runs and the first of `cnn_best`. What the
-numbers are, the README says; its rows of other recipes stay if they are from the same machine.
+missing, and adds seeds if there are to be more. `record` is the ensemble of its runs and the first of `cnn_best`. The
+topic `recipes` of the manual explains the numbers; its rows of other recipes stay if they are from the same machine.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from mnist_exp.comparison.statistics import mean_interval
 from mnist_exp.config.identity import not_identity
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
-from tests.benchmarks.readme import between, replace_between
+from tests.benchmarks.manual import TABLES, between, replace_between
 from tests.benchmarks.training import machine
 
 SEEDS_OF_CNN_BEST = 4  # are members of `record`, beside the runs of its own
@@ -39,7 +39,6 @@ HEAD = (
     "| published |",
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 )
-MARKS = "<!-- make records -->", "<!-- end of records -->"
 
 
 def mnist_exp(*arguments: str) -> None:
@@ -140,8 +139,8 @@ def table(rows: dict[str, str]) -> str:
 
 
 def told_before() -> dict[str, str]:
-    """The README's lines of recipes, if they are from this machine."""
-    first, *lines = between(*MARKS).splitlines()
+    """The lines of recipes in the manual, if they are from this machine."""
+    first, *lines = between(*TABLES["records"]).splitlines()
     return {line.split("`")[1]: line for line in lines if line.startswith("| `")} if first == f"{machine()}." else {}
 
 
@@ -150,7 +149,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5, help="of each recipe but record (default: %(default)s)")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs") / "records", help="default: %(default)s")
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    parser.add_argument("--manual", action="store_true", help="write the table into the manual")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in --set device=gpu")
     parser.add_argument("recipes", nargs="*", metavar="recipe", help=f"of {', '.join(RECIPES)} (default: all)")
     arguments = parser.parse_args()
@@ -167,8 +166,8 @@ def main() -> int:
         rows[recipe] = text
         missed += [f"{recipe}: {error:.3f} %, wanted ≤ {RECIPES[recipe][0]} %"] if error > RECIPES[recipe][0] else []
     print(table(rows))
-    if arguments.readme:
-        replace_between(*MARKS, table(told_before() | rows))
+    if arguments.manual:
+        replace_between(*TABLES["records"], table(told_before() | rows))
     for sentence in missed:
         print(f"MISSED: {sentence}", file=sys.stderr)
     return int(bool(missed))

@@ -1,4 +1,4 @@
-"""The README's pictures of the three pages: of a run, of a sweep, of a comparison.
+"""The pictures of three pages for the README and the manual: of a run, of a sweep, of a comparison.
 
 Run with `make screenshots ARGS=SWEEP`: a sweep that has been trained; the pictures go to .assets/. Look at them before they
 are committed.

@@ -1,7 +1,7 @@
 """Does a search find more than chance? The same trials by TPE and by random search, on a small subset, for several seeds.
 
-Run with `make benchmark-searches`; arguments: studies of each sampler (5), trials of a study (30), and --readme to put the
-table into README.md. The seed of a study decides what it draws; every trial trains with the same seed.
+Run with `make benchmark-searches`; arguments: studies of each sampler (5), trials of a study (30), and --manual to write the
+table into the manual. The seed of a study decides what it draws; every trial trains with the same seed.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mnist_exp.comparison.statistics import mean_interval
-from tests.benchmarks.readme import replace_between
+from tests.benchmarks.manual import TABLES, replace_between
 
 SAMPLERS = ("tpe", "random")
 SUBSET = ("dataset.limit=4000", "dataset.validation=30000", "training.epochs=3")  # half of 4,000 images are held out
@@ -46,7 +46,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("studies", nargs="?", type=int, default=5)
     parser.add_argument("trials", nargs="?", type=int, default=30)
-    parser.add_argument("--readme", action="store_true")
+    parser.add_argument("--manual", action="store_true")
     arguments = parser.parse_args()
     found: dict[str, list[tuple[float, float]]] = {sampler: [] for sampler in SAMPLERS}
     with tempfile.TemporaryDirectory() as temporary:
@@ -68,8 +68,8 @@ def main() -> int:
     lines.append(f"| difference, study by study | {spread(differences)} | | |")
     text = "\n".join(lines)
     print(text)
-    if arguments.readme:
-        replace_between("<!-- search table -->", "<!-- end of search table -->", text)
+    if arguments.manual:
+        replace_between(*TABLES["searches"], text)
     better = statistics.mean(differences) > 0
     print("the search found more than chance" if better else "THE SEARCH FOUND NO MORE THAN CHANCE", file=sys.stderr)
     return 0 if better else 1

@@ -1,6 +1,6 @@
 """The time to 99 %: `experiment=speedrun` against the tutorial's script, whole processes, in turn in one run.
 
-Run with `make speedrun`; arguments: seeds (20), repetitions of the script (5), and --readme to put the table into README.md.
+Run with `make speedrun`; arguments: seeds (20), repetitions of the script (5), --manual to write the table into the manual.
 The script's time ends when it first shows a test accuracy of 99.0 % or more; that of this program when the process has ended
 and the report is written.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mnist_exp.comparison.statistics import mean_interval
-from tests.benchmarks.readme import replace_between
+from tests.benchmarks.manual import TABLES, replace_between
 from tests.benchmarks.training import machine, spread
 from tests.benchmarks.tutorial import SHOWN
 
@@ -66,7 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("seeds", nargs="?", type=int, default=20)
     parser.add_argument("repetitions", nargs="?", type=int, default=5)
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    parser.add_argument("--manual", action="store_true", help="write the table into the manual")
     arguments = parser.parse_args()
     if arguments.seeds < 2:
         parser.error("an interval of the mean needs two seeds")
@@ -91,8 +91,8 @@ def main() -> int:
         f"{100 - mean:.2f} ± {deviation:.2f} (mean: {100 - high:.2f} – {100 - low:.2f}) |",
     ]
     print("\n".join(lines))
-    if arguments.readme:
-        replace_between("<!-- make speedrun -->", "<!-- end of speedrun -->", "\n".join(lines))
+    if arguments.manual:
+        replace_between(*TABLES["speedrun"], "\n".join(lines))
     bars = ((f"of the script's time: {share:.3f}", share <= SHARE_BAR), (f"mean error: {mean:.3f} %", mean <= ERROR_BAR))
     for what, met in bars:
         print(f"{'met' if met else 'MISSED'}: {what}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """What sweeps promise about speed and memory: against a shell loop over the tutorial's script, and the overhead of a job.
 
-Run with `make benchmark-sweeps`; arguments: repetitions of the first part (3), and --readme to put tables into README.md.
+Run with `make benchmark-sweeps`; arguments: repetitions of the first part (3), --manual to write the tables into the manual.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmarks.readme import replace_between
+from tests.benchmarks.manual import TABLES, replace_between
 
 HERE = Path(__file__).parent
 JOBS, EPOCHS = 8, 2
@@ -99,15 +99,15 @@ def main() -> int:
     """Measure, print, and say whether a bar was missed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("repetitions", nargs="?", type=int, default=3)
-    parser.add_argument("--readme", action="store_true")
+    parser.add_argument("--manual", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         many, light = overhead(Path(temporary))
         few, fast = against_a_loop(Path(temporary), arguments.repetitions)
     text = "\n".join([*few, "", *many])
     print(text)
-    if arguments.readme:
-        replace_between("<!-- make benchmark-sweeps -->", "<!-- end of sweeps -->", text)
+    if arguments.manual:
+        replace_between(*TABLES["sweeps"], text)
     print("every bar is met" if fast and light else "A BAR IS MISSED", file=sys.stderr)
     return 0 if fast and light else 1
 

@@ -1,6 +1,6 @@
 """This program against plain Keras and PyTorch: whole processes, interleaved in one run, medians and ranges.
 
-Run with `make benchmark`; arguments: repetitions (5), and --readme to put the tables into README.md. An epoch's seconds
+Run with `make benchmark`; arguments: repetitions (5), and --manual to write the tables into the manual. An epoch's seconds
 are those of training, evaluation apart on all sides, and the first epoch, which builds the graph, is left out. Memory is the
 peak resident set. PyTorch is measured if it is installed: `.venv/bin/python -m pip install torch`.
 """
@@ -11,7 +11,6 @@ import importlib.util
 import json
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -23,9 +22,9 @@ from importlib import metadata
 from pathlib import Path
 
 from mnist_exp.run import environment
+from tests.benchmarks.manual import TABLES, replace_between
 
 HERE = Path(__file__).parent
-README = HERE.parent.parent / "README.md"
 MODELS = ("mlp", "cnn_simple", "cnn_large")
 KERAS, TORCH, OURS, OURS_BF16 = "plain Keras", "PyTorch", "mnist-exp", "mnist-exp, bfloat16"
 EPOCHS = 2  # of which one is counted
@@ -154,7 +153,7 @@ def main() -> int:
     """Measure everything in turn, so that a slow minute of the machine hits all alike; 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("repetitions", nargs="?", type=int, default=5)
-    parser.add_argument("--readme", action="store_true", help="put the tables into README.md")
+    parser.add_argument("--manual", action="store_true", help="write the tables into the manual")
     arguments = parser.parse_args()
     programs = [KERAS, *([TORCH] if importlib.util.find_spec("torch") else []), OURS, OURS_BF16]
     seen = {(model, program): Measured() for model in MODELS for program in programs}
@@ -185,10 +184,8 @@ def main() -> int:
         *profile_table(profiles),
     ]
     print("\n".join(lines))
-    if arguments.readme:
-        marked = re.compile(r"(<!-- make benchmark -->\n).*?(<!-- end -->)", re.DOTALL)
-        text = "\n".join(lines)
-        README.write_text(marked.sub(lambda found: f"{found[1]}{text}\n{found[2]}", README.read_text()))
+    if arguments.manual:
+        replace_between(*TABLES["training"], "\n".join(lines))
     return int(any(missed(seen, cold, added)))
 
 

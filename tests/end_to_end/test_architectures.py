@@ -1,4 +1,4 @@
-"""The README's network of a user's own, which needs YAML alone, trained on augmented images."""
+"""The network of the topic models, which needs YAML only, trained on augmented images."""
 
 import json
 import re
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.conftest import ROOT, Command
+from tests.conftest import Command
+from tests.documents import MANUAL
 from tests.end_to_end.sweeps import sweep_of
 
-(NETWORK,) = re.findall(r"```yaml\n(# a network of my own\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+(NETWORK,) = re.findall(r"```yaml\n(# a network of my own\n.*?)```", (MANUAL / "models.md").read_text(), re.DOTALL)
 
 
 def test_a_network_in_a_yaml_of_ones_own(command: Command, tmp_path: Path) -> None:

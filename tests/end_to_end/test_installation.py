@@ -35,12 +35,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_the_configuration_and_the_digits(wheel: Path) -> None:
+def test_the_wheel_contains_the_configuration_the_manual_and_the_digits(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"mnist_exp/conf/{path.relative_to(ROOT / 'conf').as_posix()}" for path in ROOT.glob("conf/**/*.yaml")}
     expected |= {f"mnist_exp/datasets/mnist/{name}.gz" for name in mnist.FILES}
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/**/*.py")}
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/report/templates/*")}
+    expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/docs/*.md")}
     expected |= {"mnist_exp/datasets/mnist/NOTICE.md", "mnist_exp/py.typed", "mnist_exp/conf/__init__.py"}
     assert {name for name in names if ".dist-info" not in name} == expected
 

@@ -135,8 +135,8 @@ def modules_of(*arguments: str) -> set[str]:
 
 
 LIGHT = [
-    ["--help"], ["compare"], ["show"], ["watch"], ["diff", "a", "b"], ["training.epochs=0"], ["--cfg", "job"],
-    ["data", "show", "--count", "4"],
+    ["--help"], ["help"], ["help", "tutorial"], ["compare"], ["show"], ["watch"], ["diff", "a", "b"], ["training.epochs=0"],
+    ["--cfg", "job"], ["data", "show", "--count", "4"],
 ]  # fmt: skip
 
 
