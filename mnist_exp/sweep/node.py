@@ -1,7 +1,7 @@
-"""`python -m mnist_exp.sweep.node RUN...`: one job of a sweep on a machine of a cluster.
+"""`python -m mnist_exp.sweep.node TIMEOUT CORES RUN...`: one job of a sweep on a node of a cluster.
 
-As an element of an array job it trains the run with its number. SIGTERM, with which a cluster ends a job, brings the run to
-a state from which it can be resumed.
+In a Slurm array each element trains the run with its index. SIGTERM, with which a cluster ends a job, stops the training so
+that it can be resumed.
 """
 
 import os
@@ -12,29 +12,35 @@ from pathlib import Path
 
 from mnist_exp.machine.cores import CORES
 from mnist_exp.run.names import Run
-from mnist_exp.sweep.supervisor import Worker
+from mnist_exp.sweep.supervisor import Supervisor
 
 
 def main(arguments: list[str]) -> int:
-    """Train one of the runs; how that went stands in its directory."""
+    """Train one of the runs; its status is the result."""
     timeout, cores, *directories = arguments
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    train(Path(directories[int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))]), float(timeout) or None, int(cores), stop)
+    train(directories[int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))], float(timeout) or None, int(cores), stop)
     return 0
 
 
-def train(directory: Path, timeout: float | None, cores: int, stop: threading.Event) -> None:
-    """Train a run in a process of its own, on so many cores.
+def train(directory: str, timeout: float | None, cores: int, stop: threading.Event | None = None) -> None:
+    """Train a run in a process of its own.
+
+    Args:
+        directory: of the run.
+        timeout: seconds after which the run has failed.
+        cores: the number of CPU cores to use.
+        stop: ends the training early, so that it can be resumed.
 
     Raises:
-        KeyboardInterrupt: by the cluster; the run has kept its state.
+        KeyboardInterrupt: the cluster cancelled the job; the run can be resumed.
     """
-    worker = Worker({CORES: str(cores)})
+    supervisor = Supervisor({CORES: str(cores)})
     try:
-        worker.train(Run(directory), timeout, stop, needs_parent=True)
+        supervisor.train(Run(Path(directory)), timeout, stop or threading.Event(), needs_parent=True)
     finally:
-        worker.end()
+        supervisor.end()
 
 
 if __name__ == "__main__":

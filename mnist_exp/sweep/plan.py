@@ -1,4 +1,4 @@
-"""A sweep's directory and its sweep.yaml: which point is which job, by a number and a directory that stay."""
+"""A sweep's directory and its sweep.yaml, which assigns each configuration and seed a job number and a directory."""
 
 import contextlib
 import hashlib
@@ -23,18 +23,17 @@ from mnist_exp.run.names import Run
 from mnist_exp.run.status import now
 
 SLUG_BYTES = 100
-NUMBER_DIGITS = 3  # at least, so that a sweep that is extended still sorts
+NUMBER_DIGITS = 3  # at least, so that names still sort when jobs are added
 UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
 HELD = re.compile(r"held by (process \d+ on \S+)$", re.MULTILINE)  # in a sweep's log
-# LibYAML is ten times as fast on thousands of points.
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # LibYAML is ten times as fast
 
-Override = Annotated[str, Field(pattern=r"^[^-]")]  # and no flag
+Override = Annotated[str, Field(pattern=r"^[^-]")]  # not a flag
 Strings = Annotated[tuple[Override, ...], Field(strict=False)]
 
 
 class Stored(BaseModel):
-    """What stands in sweep.yaml: all keys present, none unknown."""
+    """The base of the sections of sweep.yaml: all keys present, none unknown."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
@@ -42,7 +41,7 @@ class Stored(BaseModel):
 
 
 class Job(Stored):
-    """One point of a sweep, and the run directory it is trained in."""
+    """One run of a sweep."""
 
     number: Annotated[int, Field(ge=1)]
     directory: Annotated[str, Field(pattern=r"^\d+_[A-Za-z0-9._=,+-]*$", max_length=SLUG_BYTES)]
@@ -60,13 +59,19 @@ class Plan(Stored):
     config_dir: str | None  # as given with --config-dir, absolute
     config_name: str | None
     overrides: Strings  # as typed when it was started
-    extensions: Annotated[tuple[Strings, ...], Field(strict=False)]  # as typed to add points; each to those above
+    extensions: Annotated[tuple[Strings, ...], Field(strict=False)]  # as typed to add jobs; each is added to `overrides`
     jobs: Annotated[tuple[Job, ...], Field(strict=False)]
+
+    @property
+    def arguments(self) -> list[str]:
+        """The command line that started the sweep, without the program's name."""
+        flags = {"--config-dir": self.config_dir, "--config-name": self.config_name}
+        return ["-m", *(f"{flag}={value}" for flag, value in flags.items() if value), *self.overrides]
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The files of one sweep."""
+    """The names of the files in a sweep's directory."""
 
     directory: Path
 
@@ -85,7 +90,7 @@ class Sweep:
 
     @property
     def leaderboard(self) -> Path:
-        """Its name with .json; .csv and .md stand beside it."""
+        """The leaderboard as JSON; .csv and .md are next to it."""
         return self.directory / "leaderboard.json"
 
     @property
@@ -94,7 +99,7 @@ class Sweep:
 
     @property
     def tracking(self) -> Path:
-        """Under which name trackers know the sweep."""
+        """The identifiers of the sweep in trackers."""
         return self.directory / "tracking.json"
 
     @property
@@ -102,12 +107,12 @@ class Sweep:
         return self.directory / "tracking.lock"
 
     def run(self, job: Job) -> Run:
-        """The run directory of a job, whether it is there yet or not."""
+        """The run of a job, which may not exist yet."""
         return Run(self.directory / job.directory)
 
 
 def is_sweep(directory: Path) -> bool:
-    """Whether a directory calls itself a sweep."""
+    """Whether a directory is a sweep."""
     return Sweep(directory).plan.exists()
 
 
@@ -165,7 +170,7 @@ def write(sweep: Sweep, plan: Plan) -> None:
     """Write sweep.yaml.
 
     Raises:
-        EnvironmentFailure: it cannot be written.
+        EnvironmentFailure: the file cannot be written.
     """
     content = plan.model_dump(mode="json")
     files.write(sweep.plan, yaml.dump(content, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120).encode())
@@ -175,29 +180,29 @@ def read(sweep: Sweep) -> Plan:
     """Read sweep.yaml.
 
     Raises:
-        IntegrityError: it is not what a sweep writes.
+        IntegrityError: the file is missing, damaged or not a valid plan.
     """
-    again = "the sweep cannot be resumed: its runs can, each by itself with mnist-exp resume RUN"
+    remedy = "the sweep cannot be resumed; resume its runs one by one: mnist-exp resume RUN"
     try:
         plan = Plan.model_validate(load_yaml(sweep.plan.read_bytes()))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise IntegrityError(f"{sweep.plan}: {where}: {first['msg']}", again) from None
+        raise IntegrityError(f"{sweep.plan}: {where}: {first['msg']}", remedy) from None
     except UNREADABLE as error:
-        raise IntegrityError(f"{sweep.plan}: {' '.join(str(error).split()) or type(error).__name__}", again) from None
+        raise IntegrityError(f"{sweep.plan}: {' '.join(str(error).split()) or type(error).__name__}", remedy) from None
     for expected, job in enumerate(plan.jobs, 1):
         if job.number != expected or int(job.directory.partition("_")[0]) != expected:
-            raise IntegrityError(f"{sweep.plan}: job {expected} has another number or directory", again)
+            raise IntegrityError(f"{sweep.plan}: job {expected} has another number or directory", remedy)
     return plan
 
 
 @contextlib.contextmanager
 def locked(sweep: Sweep) -> Iterator[None]:
-    """Hold the sweep for this process alone, which hands out its jobs.
+    """Lock the sweep for this process, its driver.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process has locked it.
         EnvironmentFailure: its log cannot be opened.
     """
     with contextlib.ExitStack() as held:
@@ -205,7 +210,7 @@ def locked(sweep: Sweep) -> Iterator[None]:
             held.enter_context(files.locked(sweep.log))
         except BlockingIOError:
             holder = (HELD.findall(sweep.log.read_text(errors="replace")) or ["another process"])[-1]
-            raise InputError(f"{sweep.directory}: is being run by {holder}", "wait for it, or end it first") from None
+            raise InputError(f"{sweep.directory}: is being run by {holder}", "wait for it, or stop it") from None
         with files.writing(sweep.log), sweep.log.open("a") as log:
             log.write(f"{now()} INFO {__name__}: held by process {os.getpid()} on {socket.gethostname()}\n")
         yield

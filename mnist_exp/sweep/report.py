@@ -39,7 +39,7 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, tot
         more=searched,
         tables=search_charts.tables(study, view.marks) if study else {},
         plan=known,
-        command=_command(known),
+        command=shlex.join(["mnist-exp", *known.arguments]),
         swept=_swept(known, study),
         counts=_counts(rows, total),
         study=study,
@@ -55,13 +55,7 @@ def _study(sweep: Sweep, known: Plan, labels: Mapping[str, str]) -> SearchResult
         return None
     from mnist_exp.sweep import study
 
-    return study.read(sweep, known, labels)
-
-
-def _command(known: Plan) -> str:
-    flags = [f"--config-dir={known.config_dir}"] if known.config_dir else []
-    flags += [f"--config-name={known.config_name}"] if known.config_name else []
-    return shlex.join(["mnist-exp", "-m", *flags, *known.overrides])
+    return study.read_result(sweep, known, labels)
 
 
 def _swept(known: Plan, study: SearchResult | None) -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""What a search draws its settings from, and by which rule: Optuna's distributions, samplers and pruners."""
+"""Optuna's distributions, samplers and pruners for the settings of a search."""
 
+import importlib.util
 import warnings
 from collections.abc import Sequence
 
@@ -11,45 +12,37 @@ from mnist_exp.errors import EnvironmentFailure
 
 
 def sampler(settings: OptunaSweeperConfig, trials: int) -> optuna.samplers.BaseSampler:
-    """The sampler that is asked for.
+    """Create the sampler of a search.
 
     Args:
-        settings: with its name and seed.
-        trials: how many there are already: a sampler that goes on must not draw again what it drew then.
+        settings: name and seed of the sampler.
+        trials: the number of trials in the study; a resumed search must not draw the same values again.
 
     Raises:
-        EnvironmentFailure: it needs a package that is not there.
+        EnvironmentFailure: the sampler needs a package that is not installed.
     """
+    seed, startup = settings.seed + trials, settings.n_startup_trials
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return _sampler(settings, trials)
-
-
-def _sampler(settings: OptunaSweeperConfig, trials: int) -> optuna.samplers.BaseSampler:
-    seed, startup = settings.seed, settings.n_startup_trials
-    match settings.sampler:
-        case "random":
-            return optuna.samplers.RandomSampler(seed=seed + trials)
-        case "gp":
-            try:
-                import torch  # noqa: F401
-            except ImportError:
-                cause = "hydra.sweeper.sampler=gp: PyTorch, which computes it, is not installed"
-                raise EnvironmentFailure(cause, "pip install 'mnist-exp[gp]', or choose sampler=tpe") from None
-            return optuna.samplers.GPSampler(seed=seed + trials, n_startup_trials=startup, warn_independent_sampling=False)
-        case "cmaes":
-            return optuna.samplers.CmaEsSampler(
-                seed=seed + trials, n_startup_trials=max(startup, 1), warn_independent_sampling=False
-            )
-        case "qmc":
-            return optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
-        case "grid":  # whose points all wait in the study from the start
-            return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed + trials, n_startup_trials=startup)
+        match settings.sampler:
+            case "random" | "grid":  # the trials of a grid are all in the study from the start
+                return optuna.samplers.RandomSampler(seed=seed)
+            case "gp":
+                if importlib.util.find_spec("torch") is None:
+                    cause = "hydra.sweeper.sampler=gp: PyTorch is not installed"
+                    raise EnvironmentFailure(cause, "pip install 'mnist-exp[gp]', or choose sampler=tpe")
+                return optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+            case "cmaes":
+                return optuna.samplers.CmaEsSampler(
+                    seed=seed, n_startup_trials=max(startup, 1), warn_independent_sampling=False
+                )
+            case "qmc":
+                return optuna.samplers.QMCSampler(seed=settings.seed, scramble=True, warn_independent_sampling=False)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
 
 
 def pruner(settings: OptunaSweeperConfig) -> optuna.pruners.BasePruner:
-    """The pruner that is asked for; steps are epochs."""
+    """Create the pruner of a search; its steps are epochs."""
     match settings.pruner:
         case "median":
             return optuna.pruners.MedianPruner(settings.n_startup_trials, settings.n_warmup_epochs)
@@ -59,7 +52,7 @@ def pruner(settings: OptunaSweeperConfig) -> optuna.pruners.BasePruner:
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
-    """What Optuna draws a parameter from."""
+    """Create the distribution of a parameter."""
     if isinstance(parameter, Choices):
         return CategoricalDistribution(parameter.values)
     if parameter.whole:
@@ -67,18 +60,24 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
 
 
-def values(drawn_from: BaseDistribution) -> Sequence[str | float]:
-    """Every value of a distribution that has finitely many."""
+def grid_values(drawn_from: BaseDistribution) -> Sequence[object]:
+    """List every value of a distribution.
+
+    Raises:
+        ValueError: the distribution is continuous.
+    """
     if isinstance(drawn_from, CategoricalDistribution):
-        return [str(value) for value in drawn_from.choices]
-    if isinstance(drawn_from, IntDistribution):
-        return list(range(drawn_from.low, drawn_from.high + 1, drawn_from.step))
-    if isinstance(drawn_from, FloatDistribution) and drawn_from.step is not None:
-        count = round((drawn_from.high - drawn_from.low) / drawn_from.step) + 1
-        return [drawn_from.low + index * drawn_from.step for index in range(count)]
-    raise ValueError(f"{drawn_from} has no list of values")
+        return drawn_from.choices
+    if not isinstance(drawn_from, IntDistribution | FloatDistribution) or drawn_from.step is None:
+        raise ValueError(f"{drawn_from}: has no list of values")
+    count = round((drawn_from.high - drawn_from.low) / drawn_from.step) + 1
+    return [drawn_from.low + index * drawn_from.step for index in range(count)]
 
 
-def typed(value: object) -> str:
-    """A drawn value as one would type it; every digit of a number."""
-    return value if isinstance(value, str) else repr(value)
+def domain(drawn_from: BaseDistribution) -> str:
+    """Describe a distribution: "mlp, cnn_large" or "0.0001 to 0.1, logarithmic"."""
+    if isinstance(drawn_from, CategoricalDistribution):
+        return ", ".join(map(str, drawn_from.choices))
+    low, high, step, log = (getattr(drawn_from, name) for name in ("low", "high", "step", "log"))
+    steps = f" in steps of {step:g}" if step and step != 1 else ""
+    return f"{low:g} to {high:g}{steps}" + (", logarithmic" if log else "")

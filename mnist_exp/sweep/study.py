@@ -1,26 +1,34 @@
-"""The journal of a search → what its report shows of it; nothing is written, and a journal that cannot be read is none."""
+"""The journal of a search: opened to train its trials, or read for its report."""
 
+import itertools
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
+from mnist_exp.config.execution import OptunaSweeperConfig
+from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.report.search_charts import Parameter, SearchResult, State, Trial
 from mnist_exp.sweep.plan import Plan, Sweep
-from mnist_exp.sweep.search import JOB, NAME, SPACE
+from mnist_exp.sweep.sampling import domain, grid_values, pruner, sampler
 
 log = logging.getLogger(__name__)
 
-FEWEST_TRIALS = 4  # that completed, before anything is said of the parameters
-MANY_TRIALS = 40  # of which a tenth are enough to compare with the rest
-COUNTED = "model.parameters"  # an objective that is no measurement: nothing is to be learnt of it
+NAME = "sweep"  # of the only study in the journal
+JOB = "job"  # attribute of a trial: the number of its job
+SPACE = "space"  # attribute of the study: its objectives and distributions
+START_AGAIN = "start a new search; the runs of this one are complete, and mnist-exp compare shows them"
+LOCK_SECONDS = 3  # after which the lock of a killed process is taken over
+MIN_TRIALS = 4  # completed trials before the importance of parameters is estimated
+MANY_TRIALS = 40  # from here on the best tenth of the trials is compared with the rest, before the best quarter
+NOT_MEASURED = "model.parameters"  # an objective that follows from the settings: importances would say nothing
 STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
 }  # fmt: skip
@@ -30,27 +38,64 @@ TITLES = {
     "train_seconds": "training s",
 }
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-def read(sweep: Sweep, known: Plan, labels: Mapping[str, str]) -> SearchResult | None:
-    """What is known of a search; None if there is none, or it cannot be read.
+
+def open_study(
+    sweep: Sweep, known: Plan, settings: OptunaSweeperConfig, distributions: Mapping[str, BaseDistribution]
+) -> optuna.Study:
+    """Open the study of a search, or create it; a new grid search has all its trials waiting.
+
+    Raises:
+        InputError: the study has other parameters or objectives.
+        IntegrityError: the journal is damaged or missing.
+        EnvironmentFailure: the sampler needs a package that is not installed.
+    """
+    path = str(sweep.study)
+    if known.jobs and not sweep.study.exists():
+        raise IntegrityError(f"{path}: is missing, but the search has {len(known.jobs)} jobs", START_AGAIN)
+    directions = [optuna.study.StudyDirection.MINIMIZE] * len(settings.objectives)
+    try:
+        storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path, grace_period=LOCK_SECONDS)))
+        study = optuna.create_study(storage=storage, study_name=NAME, directions=directions, load_if_exists=True)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        cause = f"{path}: {' '.join(str(error).split()) or type(error).__name__}"
+        raise IntegrityError(cause, START_AGAIN) from None
+    space: dict[str, Any] = {"objectives": list(settings.objectives)}
+    space |= {key: distribution_to_json(value) for key, value in distributions.items()}
+    if study.user_attrs.get(SPACE, space) != space or len(study.directions) != len(directions):
+        cause = f"{sweep.directory}: the search has other parameters or objectives"
+        raise InputError(cause, "continue it with those that it started with, or start a new search")
+    if SPACE not in study.user_attrs:
+        study.set_user_attr(SPACE, space)
+        if settings.sampler == "grid":
+            for values in itertools.product(*map(grid_values, distributions.values())):
+                study.enqueue_trial(dict(zip(distributions, values, strict=True)))
+    study.sampler = sampler(settings, len(study.get_trials(deepcopy=False)))
+    study.pruner = pruner(settings)
+    return study
+
+
+def read_result(sweep: Sweep, known: Plan, labels: Mapping[str, str]) -> SearchResult | None:
+    """Read a search for its report, without writing to the journal.
 
     Args:
-        sweep: where its journal lies.
+        sweep: a search.
         known: its jobs.
-        labels: of the configurations, by the directory of a run.
+        labels: of the configurations, by the name of a run's directory.
+
+    Returns:
+        None if the journal cannot be read.
     """
-    if not sweep.study.exists():
-        return None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         study = optuna.load_study(study_name=NAME, storage=JournalStorage(JournalFileBackend(str(sweep.study))))
-        return _read(study, known, labels)
-    except Exception as error:  # noqa: BLE001  (a foreign file may break Optuna anywhere, and a report must not fail for it)
+        return _result(study, known, labels)
+    except Exception as error:  # noqa: BLE001  (an untrusted file may fail anywhere in Optuna; the report must not)
         log.warning("%s: cannot be read: %s", sweep.study, error or type(error).__name__)
         return None
 
 
-def _read(study: optuna.Study, known: Plan, labels: Mapping[str, str]) -> SearchResult:
+def _result(study: optuna.Study, known: Plan, labels: Mapping[str, str]) -> SearchResult:
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
     space: dict[str, BaseDistribution] = {}
     for trial in trials:
@@ -60,49 +105,49 @@ def _read(study: optuna.Study, known: Plan, labels: Mapping[str, str]) -> Search
     objectives = study.user_attrs.get(SPACE, {}).get("objectives", [])
     return SearchResult(
         objectives=[TITLES.get(name, str(name)) for name in objectives],
-        parameters=[_parameter(key, drawn_from) for key, drawn_from in space.items()],
-        trials=[_trial(trial, runs.get(trial.user_attrs.get(JOB, 0)), labels, trial.number in best) for trial in trials],
-        importances=[{} if name == COUNTED else _importances(study, trials, place) for place, name in enumerate(objectives)],
+        parameters=[
+            Parameter(
+                key,
+                [str(choice) for choice in drawn_from.choices] if isinstance(drawn_from, CategoricalDistribution) else (),
+                getattr(drawn_from, "log", False),
+                domain(drawn_from),
+            )
+            for key, drawn_from in space.items()
+        ],
+        trials=[
+            Trial(
+                number=trial.number,
+                state=STATES.get(trial.state, "unfinished"),
+                values=trial.values or (),
+                parameters=trial.params,
+                run=(run := runs.get(trial.user_attrs.get(JOB, 0))),
+                label=labels.get(run or ""),
+                on_front=trial.number in best,
+            )
+            for trial in trials
+        ],
+        importances=[
+            {} if name == NOT_MEASURED else _importances(study, trials, index) for index, name in enumerate(objectives)
+        ],
     )
 
 
-def _trial(trial: FrozenTrial, run: str | None, labels: Mapping[str, str], front: bool) -> Trial:
-    return Trial(
-        number=trial.number,
-        state=STATES.get(trial.state, "unfinished"),
-        values=trial.values or (),
-        parameters=trial.params,
-        run=run,
-        label=labels.get(run or ""),
-        on_front=front,
-    )
+def _importances(study: optuna.Study, trials: Sequence[FrozenTrial], objective: int) -> dict[str, float]:
+    """Estimate the importance of each parameter for an objective, largest first; empty if there are too few trials.
 
-
-def _parameter(key: str, drawn_from: BaseDistribution) -> Parameter:
-    if isinstance(drawn_from, CategoricalDistribution):
-        choices = [str(choice) for choice in drawn_from.choices]
-        return Parameter(key, choices, False, ", ".join(choices))
-    low, high, step, log_scale = (getattr(drawn_from, name) for name in ("low", "high", "step", "log"))
-    told = f"{low:g} to {high:g}" + (f" in steps of {step:g}" if step and step != 1 else "")
-    return Parameter(key, (), log_scale, told + (", logarithmic" if log_scale else ""))
-
-
-def _importances(study: optuna.Study, trials: list[FrozenTrial], objective: int) -> dict[str, float]:
-    """How much each parameter decides about an objective, most first; empty where nothing can be said.
-
-    Watanabe, Bansal & Hutter 2023, "PED-ANOVA", IJCAI: of the trials with low values, which are they that differ from all.
+    PED-ANOVA (Watanabe, Bansal & Hutter 2023, IJCAI): how the best trials differ from all trials, parameter by parameter.
     """
     completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    varied = {key for trial in completed for key in trial.params}
+    parameters = {key for trial in completed for key in trial.params}
     values = {trial.values[objective] for trial in completed}
-    if len(completed) < FEWEST_TRIALS or len(varied) < 2 or len(values) < 2:
+    if len(completed) < MIN_TRIALS or len(parameters) < 2 or len(values) < 2:
         return {}
 
-    def value(trial: FrozenTrial) -> float:
+    def target(trial: FrozenTrial) -> float:
         return float(trial.values[objective])
 
     evaluator = PedAnovaImportanceEvaluator(target_quantile=0.1 if len(completed) >= MANY_TRIALS else 0.25)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that low values are meant, which is so
-        shares: dict[str, Any] = optuna.importance.get_param_importances(study, evaluator=evaluator, target=value)
+        warnings.simplefilter("ignore")  # it warns that low values count as good, which is meant
+        shares: dict[str, Any] = optuna.importance.get_param_importances(study, evaluator=evaluator, target=target)
     return {key: float(share) for key, share in shares.items()}

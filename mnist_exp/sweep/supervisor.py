@@ -1,7 +1,6 @@
-"""A process that trains, and the one that watches over it: whatever happens to a run becomes its status.
+"""The supervisor of a worker, the process that trains: whatever ends the worker becomes the status of its run.
 
-A run that is killed by the system, ends its process, runs out of memory or hangs ends its worker, not the sweep; the next
-run gets a new one.
+A run that is killed, calls exit, runs out of memory or hangs ends its worker, not the sweep; the next run gets a new worker.
 """
 
 import contextlib
@@ -28,138 +27,137 @@ from mnist_exp.sweep.worker import GRACE_SECONDS
 from mnist_exp.training import threads
 from mnist_exp.training.threads import Pools
 
-TICK_SECONDS = 0.2  # how soon a timeout, an interruption or the end of the parent is noticed
-SEE_LOG = "its log may say where"
+POLL_SECONDS = 0.2  # between checks for a timeout, an interruption, or the end of the parent process
 
 
-class Worker:
-    """A process that trains one run after the other; started when there is one, and again when it has ended."""
+class Supervisor:
+    """Trains one run after the other in a worker, which it starts when it is needed."""
 
     def __init__(self, environment: Mapping[str, str] | None = None, cores: frozenset[int] = frozenset()) -> None:
-        """Say where it will run.
+        """Set where the worker runs.
 
         Args:
-            environment: variables it has beside those of this process.
-            cores: the only processors it may use; empty for those of this process.
+            environment: additional environment variables.
+            cores: the only CPU cores that it may use; empty for those of this process.
         """
-        self._environment = dict(environment or {})
+        self._environment = environment or {}
         self._cores = cores
-        self._child: Child | None = None
+        self._worker: Worker | None = None
         self._killed = False
 
     def train(self, run: Run, timeout: float | None, stop: threading.Event, needs_parent: bool) -> int | None:
-        """Train a run to its end, or until `stop` is set; its status says how it ended.
+        """Train a prepared run until it ends; its status is the result.
 
         Args:
-            run: a prepared run.
-            timeout: seconds after which it is ended and has failed; starting TensorFlow is part of them.
-            stop: brings the run to a state from which it can be resumed.
-            needs_parent: whether the end of the process that started this one does so too.
+            run: the run.
+            timeout: seconds after which the run has failed, with the start of TensorFlow.
+            stop: ends the training early, so that it can be resumed.
+            needs_parent: whether the end of this process's parent has the same effect.
 
         Returns:
-            The most memory that the run took, in bytes, where that can be told.
+            The most memory that the run took, in bytes; None if unknown.
         """
-        began, parent = time.monotonic(), os.getppid()
-        child = self._suited(run)
+        start, parent = time.monotonic(), os.getppid()
+        worker = self._worker_for(run)
         try:
-            child.order(run)
-            while (reply := child.reply()) is None and child.process.poll() is None:
-                late = timeout is not None and time.monotonic() - began > timeout
-                if late or stop.is_set() or (needs_parent and os.getppid() != parent):
+            worker.send(run)
+            while (reply := worker.receive()) is None and worker.process.poll() is None:
+                timed_out = timeout is not None and time.monotonic() - start > timeout
+                if timed_out or stop.is_set() or (needs_parent and os.getppid() != parent):
                     self.end()
-                    if late:
+                    if timed_out:
                         cause = f"took longer than sweep.job_timeout={timeout:g} s"
-                        _write_failure(run, cause, "give it more time, or look in its log for where it hung")
+                        _write_failure(run, cause, "increase sweep.job_timeout, or see in the log where it hung")
                     return None
         except BaseException:
             self.end()
             raise
         if reply is None:
             if not self._killed:
-                _write_failure(run, *child.obituary())
+                _write_failure(run, *worker.failure())
             self.end()
             return None
         return reply.get("peak_memory")
 
     def end(self) -> None:
-        """End the process: with a run in training, when its state is kept; after a grace, at once."""
-        if self._child is not None:
-            self._child.end()
-            self._child = None
+        """End the worker: a run in training first writes a checkpoint, within a grace period."""
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
 
     def kill(self) -> None:
-        """End the process at once; what it trained goes on from its last epoch."""
+        """End the worker at once; its run can be resumed from the last checkpoint."""
         self._killed = True
-        if (child := self._child) is not None:
-            child.process.kill()
+        if (worker := self._worker) is not None:
+            worker.process.kill()
 
-    def _suited(self, run: Run) -> "Child":
-        """The process, a new one if there is none or TensorFlow's thread pools in it do not suit the run."""
+    def _worker_for(self, run: Run) -> "Worker":
+        """The worker; a new one if it has ended, or if its thread pools do not fit the run."""
         pools = self._pools(run)
-        if self._child is not None and (self._child.process.poll() is not None or self._child.pools != pools):
+        if self._worker is not None and (self._worker.process.poll() is not None or self._worker.pools != pools):
             self.end()
-        if self._child is None:
-            self._child = Child(self._environment, self._cores, pools)
-        return self._child
+        if self._worker is None:
+            self._worker = Worker(self._environment, self._cores, pools)
+        return self._worker
 
     def _pools(self, run: Run) -> Pools | None:
-        """What TensorFlow, which does so once, must set up; None if the configuration cannot be read."""
+        """The thread pools that TensorFlow creates, once per process; None if the configuration cannot be read."""
         try:
             experiment = config.validate(read_config(run))
         except (ValueError, UserError):
-            return None  # the worker tells what is wrong
+            return None  # the worker reports the error
         is_cpu = experiment.device == "cpu" or (experiment.device == "auto" and devices.gpu_count() == 0)
-        asked = threads.for_run(experiment, run)
         cores = len(self._cores) or usable_cores()
-        return threads.pools(asked, experiment.training.batch_size, is_cpu, cores)
+        return threads.pools(threads.for_run(experiment, run), experiment.training.batch_size, is_cpu, cores)
 
 
-class Child:
-    """One such process, alive or not."""
+class Worker:
+    """A process that trains."""
 
     def __init__(self, environment: Mapping[str, str], cores: frozenset[int], pools: Pools | None) -> None:
         self.pools = pools
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
-        self.process = subprocess.Popen(  # noqa: S603  (this very program)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
+        self.process = subprocess.Popen(  # noqa: S603  (this program)
             [sys.executable, "-P", "-m", "mnist_exp.sweep.worker", *map(str, sorted(cores))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=os.environ | environment,
-            start_new_session=True,  # Ctrl-C in a terminal reaches this process alone, which ends the other in its way
+            start_new_session=True,  # Ctrl-C in a terminal reaches only this process, which ends the worker itself
         )
         if self.process.stdin is None or self.process.stdout is None:
             raise ValueError("a process with pipes has none")
-        self._orders, self._replies = self.process.stdin, self.process.stdout
+        self._requests, self._replies = self.process.stdin, self.process.stdout
         self._ready = selectors.DefaultSelector()
         self._ready.register(self._replies, selectors.EVENT_READ)
 
-    def order(self, run: Run) -> None:
+    def send(self, run: Run) -> None:
         """Have a run trained."""
-        with contextlib.suppress(BrokenPipeError):  # it has ended: its exit code tells
-            self._orders.write(json.dumps(str(run.directory.resolve())).encode() + b"\n")
-            self._orders.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended; `failure` says why
+            self._requests.write(json.dumps(str(run.directory.resolve())).encode() + b"\n")
+            self._requests.flush()
 
-    def reply(self) -> dict[str, Any] | None:
-        """What was said within a tick."""
-        line = self._replies.readline() if self._ready.select(TICK_SECONDS) else b""
+    def receive(self) -> dict[str, Any] | None:
+        """Return the reply if it comes within `POLL_SECONDS`."""
+        line = self._replies.readline() if self._ready.select(POLL_SECONDS) else b""
         return dict(json.loads(line)) if line else None
 
-    def obituary(self) -> tuple[str, str]:
-        """Why the process ended before the run did, and what to do."""
+    def failure(self) -> tuple[str, str]:
+        """Why the process ended before its run, and a remedy."""
         code = self.process.wait()
+        remedy = "see the log for where it happened"
         if code < 0:
-            name = signal.Signals(-code).name
-            remedy = "if memory ran out, make the batch or the network smaller" if -code == signal.SIGKILL else SEE_LOG
-            return f"its process was ended by {name}", remedy
+            if -code == signal.SIGKILL:
+                remedy = "if memory ran out, reduce the batch size or the network"
+            return f"its process was ended by {signal.Signals(-code).name}", remedy
         self._errors.seek(0)
-        told = self._errors.read().decode(errors="replace").strip().splitlines()
-        return f"its process ended with exit code {code}" + (f": {told[-1]}" if told else ""), SEE_LOG
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return f"its process ended with exit code {code}" + (f": {lines[-1]}" if lines else ""), remedy
 
     def end(self) -> None:
-        """Let it end, or end it."""
+        """End the process; kill it after the grace period."""
         with contextlib.suppress(OSError):
-            self._orders.close()
+            self._requests.close()
         try:
             self.process.wait(GRACE_SECONDS + 1)
         except subprocess.TimeoutExpired:
@@ -171,7 +169,7 @@ class Child:
 
 
 def _write_failure(run: Run, cause: str, remedy: str) -> None:
-    """Say for a process that could not that its run failed; unless it had completed it."""
+    """Write the status "failed" for a run whose worker could not, unless the run had completed."""
     if read_record(run.directory).summary is not None:
         return
     with files.writing(run.log), run.log.open("a") as log:

@@ -1,8 +1,8 @@
-"""`python -m mnist_exp.sweep.worker`: trains the runs named on its standard input, one after the other, in one process.
+"""`python -m mnist_exp.sweep.worker [CORE...]`: a process that trains one run after the other.
 
-Each line of standard input is a run directory as JSON; each line of standard output answers one. TensorFlow is imported
-once, for the first run. When standard input ends, whoever started this process is done with it or gone: a run in training is
-brought to a state from which it can be resumed, and the process ends.
+Standard input has the directory of a run in each line, as JSON; standard output has a reply for each. TensorFlow is imported
+once, for the first run. The end of standard input means that the supervisor is done or dead: a run in training writes a
+checkpoint, and the process exits.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 from mnist_exp import config
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UserError
@@ -25,21 +25,21 @@ from mnist_exp.run.directory import read_config
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import write_status
 
-GRACE_SECONDS = 10.0  # for a run to keep its state when this process must end
-LOCK_SECONDS = 15.0  # for a process whose parent was killed to let go of its run: longer than its grace
+GRACE_SECONDS = 10.0  # for a run to write a checkpoint when this process must end
+LOCK_SECONDS = 15.0  # to wait for a worker whose supervisor was killed to release the run: longer than its grace period
 
 Directories = queue.SimpleQueue[str | None]
 
 
 def main(cores: list[int]) -> int:
-    """Train until there is no more to do, on these processors only if any are named."""
+    """Train until standard input ends, on these CPU cores if any are given."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no reply
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is not a reply
     faulthandler.enable()
     if cores:
         os.sched_setaffinity(0, cores)
     signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever handed out the work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver
     directories: Directories = queue.SimpleQueue()
     training = threading.Event()
     threading.Thread(target=_receive, args=(directories, training), daemon=True).start()
@@ -48,14 +48,15 @@ def main(cores: list[int]) -> int:
             training.set()
             reply = _train(Run(Path(directory)))
             training.clear()
-            _write(replies, reply)
+            with contextlib.suppress(BrokenPipeError):  # the supervisor is dead
+                replies.write(json.dumps(reply) + "\n")
     except Interrupted as interruption:
         return interruption.exit_code
     return EXIT_DONE
 
 
 def _receive(directories: Directories, training: threading.Event) -> None:
-    """Hand on what is to be trained; when no more can come, end the process."""
+    """Queue the directories; at the end of standard input, end the process."""
     for line in sys.stdin.buffer:
         directories.put(json.loads(line))
     directories.put(None)
@@ -66,22 +67,17 @@ def _receive(directories: Directories, training: threading.Event) -> None:
 
 
 def _train(run: Run) -> dict[str, Any]:
-    """Train one run; its exit code, and the most memory it took, in bytes, where that can be told."""
-    forgotten = memory.reset_peak()
+    """Train one run; return its exit code, and the most memory it took, in bytes, where it is known."""
+    is_reset = memory.reset_peak()
     try:
         experiment = config.validate(read_config(run)).model_copy(update={"progress": "quiet"})
         code = train_or_resume(experiment, run, lock_timeout=LOCK_SECONDS)
-    except (ValueError, UserError) as error:  # its config.yaml is not what a run writes
+    except (ValueError, UserError) as error:  # a damaged config.yaml
         write_status(run, "failed", EXIT_FAILED, " ".join(str(error).split()), "train it again with --retry-failed")
         code = EXIT_FAILED
     except Interrupted as interruption:
         code = interruption.exit_code
-    return {"code": code, "peak_memory": memory.peak_bytes() if forgotten else None}
-
-
-def _write(replies: TextIO, reply: dict[str, Any]) -> None:
-    with contextlib.suppress(BrokenPipeError):  # nobody is left to hear it
-        replies.write(json.dumps(reply) + "\n")
+    return {"code": code, "peak_memory": memory.peak_bytes() if is_reset else None}
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

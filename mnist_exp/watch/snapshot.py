@@ -1,4 +1,4 @@
-"""What is running below some places, from their files alone: nothing is locked or written, and no run notices."""
+"""Snapshots of runs and sweeps, read from their files: nothing is locked or written."""
 
 import os
 import time
@@ -14,193 +14,182 @@ from mnist_exp.errors import IntegrityError
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run import history
 from mnist_exp.run.directory import last_change, read_config
-from mnist_exp.run.history import Epoch, best_epoch
+from mnist_exp.run.history import Epoch
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import NO_STATUS_RECORDED, Record, process_has_exited, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Plan, Sweep
-from mnist_exp.sweep.progress import time_left
+from mnist_exp.sweep.progress import FINISHED, time_left
 
-RECENT = 5  # epochs, by whose seconds those to come are judged
-SETTLE_SECONDS = 5.0  # for which a sweep without a job in training may be about to hand out the next one, or to end
-MOST_EPOCHS = 10**9  # a larger number is not one that a configuration may have
-ENDED = frozenset({"completed", "pruned", "failed", "diverged"})
-
-Unit = Literal["epochs", "jobs"]
+RECENT_EPOCHS = 5  # whose seconds are the estimate for later ones
+SETTLE_SECONDS = 5.0  # after a job finished, the driver may still start the next one or write the leaderboard
+MAX_EPOCHS = 10**9  # a larger number is not a valid setting
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a run or a sweep stands; what is not known is None. Errors are in percent, and those of validation images."""
+    """A run or a sweep at one moment; None is unknown. Errors are validation errors in percent."""
 
     name: str
     status: str
-    running: bool  # or about to: it goes on by itself
-    unit: Unit
+    running: bool  # or about to start
+    unit: Literal["epochs", "jobs"]  # of `done` and `total`
     done: int
     total: int | None
-    job: bool = False  # of the sweep in the last line that is none
+    job: bool = False  # belongs to the last sweep above it
     loss: float | None = None
     error: float | None = None
-    best: float | None = None
-    rate: float | None = None  # images/s of the last epoch
+    best_error: float | None = None
+    images_per_second: float | None = None  # in the last epoch
     seconds_left: float | None = None
-    at_most: bool = False  # since it may stop early
+    may_stop_early: bool = False
     note: str | None = None
 
 
 class Watcher:
-    """Looks again and again; what has ended is remembered, so that a look is cheap however many runs there are."""
+    """Takes snapshots again and again; finished runs are cached, so that this is fast for any number of runs."""
 
     def __init__(self, places: Sequence[Path], named: bool) -> None:
-        """Look at nothing yet.
+        """Take no snapshot yet.
 
         Args:
             places: runs, sweeps, or directories of them.
-            named: whether the user asked for these places, whose own runs and sweeps are told even if they have ended.
+            named: whether the user named these places; then they are shown even if they have finished.
         """
         self._places = places
-        self._named = named
-        self._told: set[Path] = set()  # once told, always told
-        self._passed_over: set[str] = set()  # runs that had completed when they were first seen
-        self._completed: set[Path] = set()  # jobs
-        self._ended: dict[Path, tuple[int, Record]] = {}  # when they had said so
-        self._plans: dict[Path, tuple[int, Plan]] = {}  # when it was written
-        self._done: dict[Path, Plan] = {}  # sweeps of which every job had completed when they were first seen
-        self._first: dict[Path, tuple[int, float]] = {}  # how many epochs a run had told of at the first look, and when
+        # Directories are kept as text where many are compared: creating a Path takes ten times as long.
+        self._shown = {str(place) for place in places} if named else set()  # once shown, always shown
+        self._completed: set[str] = set()
+        self._plans: dict[Path, tuple[int, Plan | None]] = {}  # with the time of the last change
+        self._records: dict[Path, tuple[int, Record]] = {}  # of runs that are not active, with that time
+        self._first: dict[Path, tuple[int, float]] = {}  # a run's number of epochs in the first snapshot, and their time
         self._training: dict[Path, tuple[int | None, bool]] = {}
 
     def snapshots(self) -> list[Snapshot]:
-        """What is running, what was when it was last looked at, and what lost its process, in the order of the names."""
-        lines: list[Snapshot] = []
+        """Return what is running, what was running in an earlier snapshot, and what lost its process, sorted by name."""
+        snapshots: list[Snapshot] = []
         seen: set[Path] = set()
         for place in self._places:
-            for directory, sweep in self._found(place):
+            for directory, known in self._find(place):
                 if directory not in seen:
                     seen.add(directory)
                     name = str(directory.relative_to(place)) if directory != place else directory.resolve().name
-                    lines += self._sweep(directory, name, sweep) if sweep is not None else self._single(directory, name)
-        return lines
+                    snapshots += self._single(directory, name) if known is None else self._sweep(directory, name, known)
+        return snapshots
 
-    def _found(self, directory: Path) -> Iterator[tuple[Path, Plan | None]]:
-        """The runs and sweeps at or below a directory, but for runs that have completed; a sweep comes with its plan."""
+    def _find(self, directory: Path) -> Iterator[tuple[Path, Plan | None]]:
+        """Find the runs and sweeps at or below a directory, without hidden completed runs; a sweep has a plan."""
         known = self._plan(directory)
         if known is not None:
             yield directory, known
-        elif self._has_completed(directory):
-            if directory in self._told or (self._named and directory in self._places):
+        elif self._has_completed(str(directory)):
+            if str(directory) in self._shown:
                 yield directory, None
-            else:
-                self._passed_over.add(str(directory))
-        elif _changed(Run(directory).status) is not None:
+        elif _modified(Run(directory).status) is not None:
             yield directory, None
         else:
             for child in _children(directory):
-                if f"{directory}/{child}" not in self._passed_over:  # text, since to make a path takes ten times as long
-                    yield from self._found(directory / child)
+                path = f"{directory}/{child}"
+                if path not in self._completed or path in self._shown:
+                    yield from self._find(directory / child)
 
     def _plan(self, directory: Path) -> Plan | None:
-        """The plan of a sweep; None if there is none that can be read: then its runs are told one by one."""
-        written = _changed(Sweep(directory).plan)
-        if written is None:
+        """The plan of a sweep; None if it cannot be read: then its runs are shown one by one."""
+        modified = _modified(Sweep(directory).plan)
+        if modified is None:
             return None
-        if directory not in self._plans or self._plans[directory][0] != written:
+        if directory not in self._plans or self._plans[directory][0] != modified:
             try:
-                self._plans[directory] = written, plan.read(Sweep(directory))
+                self._plans[directory] = modified, plan.read(Sweep(directory))
             except IntegrityError:
-                return None
+                self._plans[directory] = modified, None
         return self._plans[directory][1]
 
-    def _tells(self, directory: Path, running: bool) -> bool:
-        if running or (self._named and directory in self._places):
-            self._told.add(directory)
-        return directory in self._told
+    def _is_shown(self, directory: Path, running: bool) -> bool:
+        if running:
+            self._shown.add(str(directory))
+        return str(directory) in self._shown
 
     def _single(self, directory: Path, name: str) -> list[Snapshot]:
-        record = self._record(directory)
-        if not self._tells(directory, _goes_on(record)) and not _is_lost(record):
+        record, _ = self._record(directory)
+        if not self._is_shown(directory, _is_active(record)) and not _is_lost(record):
             return []
         return [self._run(record, name, False)]
 
     def _run(self, record: Record, name: str, job: bool) -> Snapshot:
-        """The line of a run."""
         run = Run(record.directory)
         rows = history.read(run.history)
-        epochs, may_stop = self._epochs(run)
+        epochs, may_stop_early = self._epochs(run)
         errors = [row.validation_error_percent for row in rows]
-        best, left = best_epoch(rows), None
-        if rows and epochs is not None and record.status == "running":
-            told = (_changed(run.history) or 0) / 1e9
-            epoch_seconds = self._epoch_seconds(run, rows, told)
-            begun = min(max(time.time() - told, 0), epoch_seconds)
-            left = max(epoch_seconds * (epochs - len(rows)) - begun, 0)
+        running = record.status == "running"
         return Snapshot(
             name=name,
             status=record.status,
-            running=_goes_on(record),
+            running=_is_active(record),
             unit="epochs",
             done=len(rows),
             total=epochs,
             job=job,
             loss=rows[-1].train_loss if rows else None,
             error=errors[-1] if rows else None,
-            best=errors[best - 1] if best is not None else None,
-            rate=rows[-1].images_per_second if rows and record.status == "running" else None,
-            seconds_left=left,
-            at_most=may_stop,
+            best_error=min((error for error in errors if error is not None), default=None),
+            images_per_second=rows[-1].images_per_second if rows and running else None,
+            seconds_left=self._seconds_left(run, rows, epochs - len(rows)) if rows and epochs and running else None,
+            may_stop_early=may_stop_early,
             note="; ".join(text for text in (record.cause, record.remedy) if text) or None,
         )
 
-    def _epoch_seconds(self, run: Run, rows: Sequence[Epoch], told: float) -> float:
-        """What an epoch takes with all that is around it, since the first look; before, its training alone is known."""
-        epochs, then = self._first.setdefault(run.directory, (len(rows), told))
-        if len(rows) > epochs and told > then:
-            return (told - then) / (len(rows) - epochs)
-        return float(np.mean([row.seconds for row in rows[-RECENT:]]))
+    def _seconds_left(self, run: Run, rows: Sequence[Epoch], epochs: int) -> float:
+        """Estimate the time of the remaining epochs.
+
+        An epoch takes as long as those since the first snapshot, with validation and checkpoints; in the first snapshot
+        only the seconds of training are known.
+        """
+        written = (_modified(run.history) or 0) / 1e9
+        first_epoch, first_written = self._first.setdefault(run.directory, (len(rows), written))
+        if len(rows) > first_epoch and written > first_written:
+            seconds = (written - first_written) / (len(rows) - first_epoch)
+        else:
+            seconds = float(np.mean([row.seconds for row in rows[-RECENT_EPOCHS:]]))
+        current_epoch = min(max(time.time() - written, 0), seconds)
+        return max(seconds * epochs - current_epoch, 0)
 
     def _sweep(self, directory: Path, name: str, known: Plan) -> list[Snapshot]:
-        """The lines of a sweep and of its jobs in training; none if it is not to be told."""
-        if self._done.get(directory) is known:
-            return []
-        there = set(_children(directory))
+        """The snapshots of a sweep and of its jobs in training; none if it is not shown."""
         sweep = Sweep(directory)
-        places = [sweep.run(job).directory if job.directory in there else None for job in known.jobs]
-        self._completed.update(place for place in places if place is not None and self._has_completed(place))
-        asked_for = self._named or directory in self._told
-        if known.jobs and self._completed.issuperset(places) and not asked_for and not sweep.study.exists():
-            self._done[directory] = known
+        completed = bool(known.jobs) and all(self._has_completed(f"{directory}/{job.directory}") for job in known.jobs)
+        if completed and str(directory) not in self._shown and not sweep.study.exists():
             return []
-        records = [self._record(place) for place in places if place is not None]
-        latest = max([_changed(sweep.plan) or 0, *(self._when(record) for record in records)])
-        ended = (_changed(sweep.leaderboard) or 0) >= latest  # which is written at the very end
+        present = set(_children(directory))
+        jobs = [self._record(directory / job.directory) for job in known.jobs if job.directory in present]
+        records = [record for record, _ in jobs]
+        latest = max([_modified(sweep.plan) or 0, *(changed for record, changed in jobs if record.status in FINISHED)])
+        ended = (_modified(sweep.leaderboard) or 0) >= latest  # it is written last
         settling = not ended and time.time() - latest / 1e9 < SETTLE_SECONDS
-        running = settling or any(_goes_on(record) for record in records)
-        if not self._tells(directory, running) and not any(_is_lost(record) for record in records):
+        running = settling or any(_is_active(record) for record in records)
+        if not self._is_shown(directory, running) and not any(_is_lost(record) for record in records):
             return []
-        jobs = [self._run(record, record.directory.name, True) for record in records if record.status == "running"]
-        return [_of_sweep(sweep, name, running, len(places), records, jobs), *jobs]
+        training = [self._run(record, record.directory.name, True) for record in records if record.status == "running"]
+        return [_sweep_snapshot(sweep, name, running, len(known.jobs), records, training), *training]
 
-    def _has_completed(self, directory: Path) -> bool:
-        return directory in self._completed or _changed(Run(directory).summary) is not None
-
-    def _record(self, directory: Path) -> Record:
-        """What a run says of itself; read again only if it may say something else."""
-        when, known = self._ended.get(directory, (0, None))
-        if known is not None and (known.summary is not None or when == last_change(Run(directory))):
-            return known
-        when, record = last_change(Run(directory)), read_record(directory)
-        if record.status not in {"running", "waiting"}:
-            self._ended[directory] = when, record
-        if record.summary is not None:
+    def _has_completed(self, directory: str) -> bool:
+        if directory not in self._completed and Run(Path(directory)).summary.exists():
             self._completed.add(directory)
-        return record
+        return directory in self._completed
 
-    def _when(self, record: Record) -> int:
-        """When a job ended, in nanoseconds; 0 if it did not."""
-        return self._ended[record.directory][0] if record.status in ENDED else 0
+    def _record(self, directory: Path) -> tuple[Record, int]:
+        """A run's record, and the time of its last change in nanoseconds; read only if it may have changed."""
+        if directory in self._records:
+            changed, record = self._records[directory]
+            if record.summary is not None or changed == last_change(Run(directory)):
+                return record, changed
+        changed, record = last_change(Run(directory)), read_record(directory)
+        if record.status not in {"running", "waiting"}:
+            self._records[directory] = changed, record
+        return record, changed
 
     def _epochs(self, run: Run) -> tuple[int | None, bool]:
-        """How many epochs a run has at most, and whether it may stop before."""
+        """A run's `training.epochs`, and whether it may stop early."""
         if run.directory not in self._training:
             try:
                 training = read_config(run).get("training")
@@ -208,55 +197,64 @@ class Watcher:
                 return None, False
             settings = training if isinstance(training, dict) else {}
             epochs = settings.get("epochs")
-            known = epochs if isinstance(epochs, int) and 0 < epochs < MOST_EPOCHS else None
-            self._training[run.directory] = known, settings.get("early_stopping_patience") is not None
+            valid = epochs if isinstance(epochs, int) and 0 < epochs < MAX_EPOCHS else None
+            self._training[run.directory] = valid, settings.get("early_stopping_patience") is not None
         return self._training[run.directory]
 
 
-def _of_sweep(
+def _sweep_snapshot(
     sweep: Sweep, name: str, running: bool, total: int, records: Sequence[Record], training: Sequence[Snapshot]
 ) -> Snapshot:
-    """The line of a sweep itself, from what its jobs say that have a directory, and the lines of those in training."""
+    """The snapshot of a sweep itself.
+
+    Args:
+        sweep: the sweep.
+        name: shown for it.
+        running: whether its driver seems to be at work.
+        total: the number of its jobs.
+        records: of the jobs that have a directory.
+        training: the snapshots of the jobs in training.
+    """
     states = Counter({"waiting": total - len(records)}) + Counter(record.status for record in records)
-    left = total - sum(states[state] for state in ENDED)
+    left = total - sum(states[state] for state in FINISHED)
     failed = states["failed"] + states["diverged"]
     status = "running" if running else "interrupted" if left else "failed" if failed else "completed"
     summaries = [record.summary for record in records if record.summary is not None]
     errors = [summary.validation.error_percent for summary in summaries if summary.validation is not None]
-    errors += [job.best for job in training if job.best is not None]
-    searches = sweep.study.exists()  # how many jobs it will have, its plan does not say
-    begun = sum(job.done / job.total for job in training if job.total)
-    seconds = time_left([summary.wall_seconds for summary in summaries], left - begun, len(training))
-    told = [f"{states[state]:,} {state}" for state in sorted(states)]
-    told += [f"continue: mnist-exp resume {sweep.directory}"] if status == "interrupted" else []
-    told += [f"try those that failed again: mnist-exp resume {sweep.directory} --retry-failed"] if status == "failed" else []
+    errors += [job.best_error for job in training if job.best_error is not None]
+    is_search = sweep.study.exists()  # its plan has only the jobs drawn so far
+    trained = sum(job.done / job.total for job in training if job.total)
+    seconds = time_left([summary.wall_seconds for summary in summaries], left - trained, len(training))
+    notes = [f"{states[state]:,} {state}" for state in sorted(states)]
+    notes += [f"continue: mnist-exp resume {sweep.directory}"] if status == "interrupted" else []
+    notes += [f"retry failed jobs: mnist-exp resume {sweep.directory} --retry-failed"] if status == "failed" else []
     return Snapshot(
         name=name,
         status=status,
         running=running,
         unit="jobs",
         done=total - left,
-        total=None if searches else total,
-        best=min(errors, default=None),
-        seconds_left=seconds if running and not searches else None,
-        note=", ".join(told),
+        total=None if is_search else total,
+        best_error=min(errors, default=None),
+        seconds_left=seconds if running and not is_search else None,
+        note=", ".join(notes),
     )
 
 
-def _goes_on(record: Record) -> bool:
-    """Whether a run is in training or about to be: it waits, and the process that prepared it has not ended."""
+def _is_active(record: Record) -> bool:
+    """Whether a run is in training, or waits for a driver that has not ended."""
     if record.status == "waiting":
         return not process_has_exited(read_json(Run(record.directory).status))
     return record.status == "running"
 
 
 def _is_lost(record: Record) -> bool:
-    """Whether a run says that it is running, and is not."""
+    """Whether a run's process exited without recording a status."""
     return record.status == "interrupted" and record.cause == NO_STATUS_RECORDED
 
 
-def _changed(path: Path) -> int | None:
-    """When a file was last written, in nanoseconds; None if it is not there."""
+def _modified(path: Path) -> int | None:
+    """When a file was last written, in nanoseconds; None if it does not exist."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -264,7 +262,7 @@ def _changed(path: Path) -> int | None:
 
 
 def _children(directory: Path) -> list[str]:
-    """The names of the directories in a directory, sorted; links are not followed, which may lead round in a circle."""
+    """The names of the directories in a directory, sorted; links are not followed, since they may form a circle."""
     try:
         with os.scandir(directory) as entries:
             return sorted(

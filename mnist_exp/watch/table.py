@@ -1,4 +1,4 @@
-"""What is running, as a table that fits its terminal."""
+"""Snapshots as a table that fits the terminal."""
 
 from collections.abc import Sequence
 
@@ -15,90 +15,94 @@ from mnist_exp.watch.snapshot import Snapshot
 
 BAR_COLUMNS = 10
 GAP = 2  # characters between columns
-MOST_OF_NAME = 32  # characters, for which other columns are left out
+MIN_NAME = 32  # characters of long names; other columns are removed before names are shorter
 VALIDATION = "validation\nerror %"
-# Headings, in their order; of what does not fit, the first to go stand first in LEAST.
 COLUMNS = ("name", "status", "", "done", "loss", VALIDATION, "best %", "images/s", "left")
-LEAST = ("images/s", "loss", "", "best %", VALIDATION, "status")
+OPTIONAL = ("images/s", "loss", "", "best %", VALIDATION, "status")  # the first is the first to be removed
 STYLES = {"running": "green", "waiting": "cyan", "completed": "bold", "interrupted": "yellow"}
 
 
-def render(lines: Sequence[Snapshot], width: int, most: int | None = None) -> Group:
-    """A table with a row for each line, and the notes below it.
+def render(snapshots: Sequence[Snapshot], width: int, max_rows: int | None = None) -> Group:
+    """Draw a table with a row for each snapshot, and the notes below it.
 
     Args:
-        lines: from `watching.Watcher.look`.
+        snapshots: from `Watcher.snapshots`.
         width: of the terminal, in characters.
-        most: rows; None for all.
+        max_rows: rows of the table, at most; None for all.
     """
-    shown = _some(lines, most)
-    rows = [_cells(line) for line in shown]
-    chosen = [heading for heading in COLUMNS if heading in {"name", "done"} or any(row[heading] for row in rows)]
-    for heading in LEAST:
-        if _width(rows, chosen) > width and heading in chosen:
-            chosen.remove(heading)
-    others = _width(rows, [heading for heading in chosen if heading != "name"]) + GAP
-    room = max(width - others, 1)
+    shown = _limit_jobs(snapshots, max_rows)
+    rows = [_cells(snapshot) for snapshot in shown]
+    widths = {heading: _width(heading, [row[heading] for row in rows]) for heading in COLUMNS}
+    columns = [heading for heading in COLUMNS if heading in {"name", "done"} or any(row[heading] for row in rows)]
+
+    def room_for_name() -> int:
+        return width - sum(widths[heading] + GAP for heading in columns if heading != "name")
+
+    for heading in OPTIONAL:
+        if heading in columns and room_for_name() < min(widths["name"], MIN_NAME):
+            columns.remove(heading)
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
-    for heading in chosen:
-        left = heading in {"name", "status", ""}
-        table.add_column(heading, justify="left" if left else "right", no_wrap=True, overflow="ellipsis")
+    for heading in columns:
+        table.add_column(
+            heading,
+            justify="left" if heading in {"name", "status", ""} else "right",
+            no_wrap=True,
+            overflow="ellipsis",
+            max_width=max(room_for_name(), 1) if heading == "name" else None,
+        )
     for row in rows:
-        cells = [row[heading] for heading in chosen]
-        if isinstance(cells[0], Text):
-            cells[0].truncate(room, overflow="ellipsis")
-        table.add_row(*(MISSING if isinstance(cell, str) and not cell else cell for cell in cells))
-    notes = [messages.cell(f"{line.name}: {line.note}") for line in shown if line.note and not line.job]
-    hidden = len(lines) - len(shown)
-    more = [Text(f"and {pluralize(hidden, 'job')} more in training")] if hidden else []
-    return Group(table, *more, *notes)
+        table.add_row(*(row[heading] or MISSING for heading in columns))
+    hidden = len(snapshots) - len(shown)
+    notes = [Text(f"and {pluralize(hidden, 'job')} more in training")] if hidden else []
+    notes += [messages.cell(f"{snapshot.name}: {snapshot.note}") for snapshot in shown if snapshot.note and not snapshot.job]
+    return Group(table, *notes)
 
 
-def _some(lines: Sequence[Snapshot], most: int | None) -> list[Snapshot]:
-    """The lines without those of jobs for which there is no room."""
-    if most is None:
-        return list(lines)
+def _limit_jobs(snapshots: Sequence[Snapshot], max_rows: int | None) -> list[Snapshot]:
+    """The snapshots without jobs beyond `MAX_ROWS` of a sweep or `max_rows` in all."""
+    if max_rows is None:
+        return list(snapshots)
     kept: list[Snapshot] = []
     jobs = 0
-    for line in lines:
-        jobs = jobs + 1 if line.job else 0
-        if jobs <= MAX_ROWS and (not line.job or len(kept) < most):
-            kept.append(line)
+    for snapshot in snapshots:
+        jobs = jobs + 1 if snapshot.job else 0
+        if jobs <= MAX_ROWS and (not snapshot.job or len(kept) < max_rows):
+            kept.append(snapshot)
     return kept
 
 
-def _cells(line: Snapshot) -> dict[str, RenderableType]:
-    """A row, by heading; an empty string where nothing is known."""
-    of = "" if line.total is None else f"/{line.total:,}"
+def _cells(snapshot: Snapshot) -> dict[str, RenderableType]:
+    """A row, by heading; an empty string where the value is unknown."""
+    total = "" if snapshot.total is None else f"/{snapshot.total:,}"
+    bar = ProgressBar(total=snapshot.total, completed=snapshot.done, width=BAR_COLUMNS)
     return {
-        "name": messages.cell(f"  {line.name}" if line.job else line.name),
-        "status": messages.cell(line.status, style=STYLES.get(line.status, "red")),
-        "": ProgressBar(total=line.total, completed=line.done, width=BAR_COLUMNS) if line.total else "",
-        "done": f"{line.done:,}{of}" + (" jobs" if line.unit == "jobs" else ""),
-        "loss": "" if line.loss is None else f"{line.loss:.4f}",
-        VALIDATION: "" if line.error is None else f"{line.error:.2f}",
-        "best %": "" if line.best is None else f"{line.best:.2f}",
-        "images/s": "" if line.rate is None else f"{line.rate:,.0f}",
-        "left": _left(line),
+        "name": messages.cell(f"  {snapshot.name}" if snapshot.job else snapshot.name),
+        "status": messages.cell(snapshot.status, style=STYLES.get(snapshot.status, "red")),
+        "": bar if snapshot.total else "",
+        "done": f"{snapshot.done:,}{total}" + (" jobs" if snapshot.unit == "jobs" else ""),
+        "loss": _number(snapshot.loss, ".4f"),
+        VALIDATION: _number(snapshot.error, ".2f"),
+        "best %": _number(snapshot.best_error, ".2f"),
+        "images/s": _number(snapshot.images_per_second, ",.0f"),
+        "left": _time_left(snapshot),
     }
 
 
-def _left(line: Snapshot) -> str:
-    if line.seconds_left is None:
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _time_left(snapshot: Snapshot) -> str:
+    if snapshot.seconds_left is None:
         return ""
-    if line.unit == "jobs":
-        return f"≈ {duration(line.seconds_left)}"
-    if line.done == line.total:
+    if snapshot.unit == "jobs":
+        return f"≈ {duration(snapshot.seconds_left)}"
+    if snapshot.done == snapshot.total:
         return "soon"
-    return ("≤ " if line.at_most else "") + duration(line.seconds_left)
+    return ("≤ " if snapshot.may_stop_early else "") + duration(snapshot.seconds_left)
 
 
-def _width(rows: Sequence[dict[str, RenderableType]], chosen: Sequence[str]) -> int:
-    """How wide these columns are, of a long name only its beginning."""
+def _width(heading: str, cells: Sequence[RenderableType]) -> int:
+    """The width of a column, in characters."""
     console = Console(width=10_000)
-    total = -GAP
-    for heading in chosen:
-        cells = [row[heading] for row in rows]
-        widest = max((console.measure(cell).maximum for cell in cells), default=0)
-        total += max(min(widest, MOST_OF_NAME) if heading == "name" else widest, *map(len, heading.split("\n"))) + GAP
-    return total
+    return max(*map(len, heading.split("\n")), *(console.measure(cell).maximum for cell in cells), 0)

@@ -85,7 +85,7 @@ def test_a_lost_driver_is_followed_by_resume(engine: Engine, command: Command, t
 def test_an_engine_that_is_not_there_is_told(command: Command, tmp_path: Path) -> None:
     nowhere = os.environ | {"PATH": str(tmp_path)}
     refused = command("-m", *TINY, "hydra/launcher=submitit_slurm", env=nowhere)
-    assert (refused.returncode, "there is no sbatch on the PATH" in refused.stderr) == (5, True)
+    assert (refused.returncode, "sbatch is not on the PATH" in refused.stderr) == (5, True)
     if not ray.missing():
         refused = command("-m", *TINY, "hydra/launcher=ray", "hydra.launcher.address=127.0.0.1:1")
         assert (refused.returncode, "hydra.launcher.address=127.0.0.1:1" in refused.stderr) == (5, True)

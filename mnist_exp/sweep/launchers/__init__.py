@@ -1,4 +1,4 @@
-"""Where jobs run, by the name of the option of hydra/launcher."""
+"""Launchers, which train the jobs of a sweep, by the name of the option of hydra/launcher."""
 
 from mnist_exp.config.execution import LauncherConfig, RayLauncherConfig, SlurmLauncherConfig
 from mnist_exp.config.schema import Experiment
@@ -8,7 +8,7 @@ from mnist_exp.sweep.plan import Sweep
 
 
 def check(config: LauncherConfig) -> None:
-    """See that a launcher is installed, before anything is written.
+    """Check that a launcher is installed.
 
     Raises:
         EnvironmentFailure: it is not.
@@ -20,15 +20,15 @@ def check(config: LauncherConfig) -> None:
 
 
 def build(sweep: Sweep, config: LauncherConfig, experiment: Experiment) -> Launcher:
-    """The launcher that is asked for.
+    """Create a launcher.
 
     Args:
-        sweep: whose jobs it is to take.
+        sweep: the sweep that it trains.
         config: its settings.
         experiment: any of the sweep, for the settings that all share: device and sweep.
 
     Raises:
-        EnvironmentFailure: it is not installed, or what it needs is not there.
+        EnvironmentFailure: it is not installed, or its cluster does not answer.
     """
     match config:
         case SlurmLauncherConfig():

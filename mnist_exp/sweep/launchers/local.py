@@ -1,11 +1,10 @@
-"""This machine: one process, or several among which its cores or GPUs are divided."""
+"""The launchers of this machine: one worker, or several that share its cores or GPUs."""
 
 import os
 import queue
 import threading
 from collections.abc import Sequence
 from concurrent import futures
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 
 from mnist_exp.config.execution import BasicLauncherConfig, JoblibLauncherConfig
@@ -13,119 +12,110 @@ from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import UserError
 from mnist_exp.machine import devices
 from mnist_exp.run.names import Run
-from mnist_exp.sweep.supervisor import Worker
+from mnist_exp.sweep.launchers.launcher import Launcher
+from mnist_exp.sweep.supervisor import Supervisor
 from mnist_exp.terminal import messages
 
-MEMORY_OF_A_WORKER = 1_200_000_000  # bytes: TensorFlow, the digits and a model of millions of weights
+MEMORY_OF_A_WORKER = 1_200_000_000  # bytes: TensorFlow, the images and a model of millions of weights
 MEMORY = Path("/proc/meminfo")
 
 
-class Local:
-    """Processes of this machine, each watched by a thread."""
+class Local(Launcher):
+    """Workers on this machine, each with a supervisor in a thread."""
 
-    def __init__(self, workers: Sequence[Worker], settings: SweepConfig) -> None:
-        """Take over the workers, which start when there is work.
-
-        Args:
-            workers: one for each run that is to be in training at once.
-            settings: for the seconds that a run may take, and what a failure means for those that wait.
-        """
-        self.parallel_jobs = len(workers)
-        # The next one is prepared already, so that no worker waits for it; unless a failure is to stop it.
-        self.queue_limit = len(workers) + (settings.on_failure == "continue")
-        self.peak_memory: int | None = None
-        self._workers = workers
+    def __init__(self, supervisors: Sequence[Supervisor], settings: SweepConfig) -> None:
+        self.parallel_jobs = len(supervisors)
+        # One more job is prepared in advance, so that no worker waits for it; not if a failure must stop the sweep.
+        self.queue_limit = len(supervisors) + (settings.on_failure == "continue")
+        self._supervisors = supervisors
         self._timeout = settings.job_timeout
         self._stop = threading.Event()
-        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-        for worker in workers:
-            self._idle.put(worker)
-        self._threads = ThreadPoolExecutor(len(workers))
-        self._runs: dict[Future[int | None], Run] = {}
+        self._idle: queue.SimpleQueue[Supervisor] = queue.SimpleQueue()
+        for supervisor in supervisors:
+            self._idle.put(supervisor)
+        self._threads = futures.ThreadPoolExecutor(len(supervisors))
+        self._runs: dict[futures.Future[int | None], Run] = {}
 
-    def submit(self, jobs: Sequence[Run]) -> None:
-        """Have these trained."""
-        for run in jobs:
-            self._runs[self._threads.submit(self._train, run)] = run
+    def submit(self, runs: Sequence[Run]) -> None:
+        """Have these runs trained."""
+        self._runs |= {self._threads.submit(self._train, run): run for run in runs}
 
     def wait(self, seconds: float) -> dict[Run, str | None]:
-        """What ended, as soon as something has or after so many seconds; a run of this machine is never lost."""
-        done, _ = futures.wait(self._runs, seconds, FIRST_COMPLETED)
-        found: dict[Run, str | None] = {}
+        """Wait until a run ends, or for that many seconds."""
+        done, _ = futures.wait(self._runs, seconds, futures.FIRST_COMPLETED)
+        ended: dict[Run, str | None] = {}
         for future in done:
             run = self._runs.pop(future)
-            found[run] = None
+            ended[run] = None
             try:
                 self.peak_memory = max(self.peak_memory or 0, future.result() or 0)
-            except CancelledError:
+            except futures.CancelledError:
                 continue
-            except (UserError, OSError) as error:  # its directory is gone, or the machine has no room for a process
-                found[run] = error.cause if isinstance(error, UserError) else str(error)
-        return found
+            except (UserError, OSError) as error:  # its directory is missing, or no process can be started
+                ended[run] = error.cause if isinstance(error, UserError) else str(error)
+        return ended
 
     def cancel_waiting(self) -> None:
-        """Begin nothing more."""
+        """Start no more runs."""
         for future in self._runs:
             future.cancel()
 
     def close(self) -> None:
-        """End the processes."""
+        """End the workers."""
         self._stop.set()
         try:
             self._threads.shutdown(wait=True, cancel_futures=True)
         except BaseException:  # a second signal
-            for worker in self._workers:
-                worker.kill()
+            for supervisor in self._supervisors:
+                supervisor.kill()
             raise
-        for worker in self._workers:
-            worker.end()
+        for supervisor in self._supervisors:
+            supervisor.end()
 
     def _train(self, run: Run) -> int | None:
         if self._stop.is_set():
             return None
-        worker = self._idle.get()
+        supervisor = self._idle.get()
         try:
-            return worker.train(run, self._timeout, self._stop, needs_parent=False)
+            return supervisor.train(run, self._timeout, self._stop, needs_parent=False)
         finally:
-            self._idle.put(worker)
+            self._idle.put(supervisor)
 
 
 def build(config: BasicLauncherConfig | JoblibLauncherConfig, experiment: Experiment) -> Local:
-    """One worker on all of the machine, or several, each on its part."""
+    """Create the launcher `basic`, with one worker, or `joblib`, with as many as cores or GPUs and memory allow."""
     if isinstance(config, BasicLauncherConfig):
-        return Local([Worker()], experiment.sweep)
+        return Local([Supervisor()], experiment.sweep)
     gpus = _gpus(experiment.device)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     per_gpu = experiment.sweep.jobs_per_gpu
-    one = experiment.device.startswith("gpu:")  # which all processes then share
-    wanted = config.n_jobs or (max(len(gpus), 1) * per_gpu if gpus or one else len(cores) or os.cpu_count() or 1)
-    count = wanted if config.n_jobs else min(wanted, _fitting())
+    uses_gpu = bool(gpus) or experiment.device.startswith("gpu:")  # one named GPU is shared by all workers
+    wanted = config.n_jobs or (max(len(gpus), 1) * per_gpu if uses_gpu else len(cores) or os.cpu_count() or 1)
+    count = wanted if config.n_jobs else min(wanted, _workers_that_fit())
     if count < wanted:
-        messages.note(f"memory for {count} of {wanted} processes; hydra.launcher.n_jobs={wanted} takes them all the same")
-    return Local([_worker(index, count, cores, gpus, per_gpu) for index in range(count)], experiment.sweep)
-
-
-def _worker(index: int, count: int, cores: Sequence[int], gpus: Sequence[str], per_gpu: int) -> Worker:
-    """The worker with that index of so many: as many cores as every other, so that all compute alike, and a GPU if any."""
-    each = max(len(cores) // count, 1)
-    share = [cores[(index * each + offset) % len(cores)] for offset in range(each)] if cores else []
-    environment = {"CUDA_VISIBLE_DEVICES": gpus[index // per_gpu % len(gpus)]} if gpus else {}
-    return Worker(environment, frozenset(share))
+        messages.note(f"memory for {count} of {wanted} processes; use all with hydra.launcher.n_jobs={wanted}")
+    share = max(len(cores) // count, 1)  # the same for all workers, so that all compute alike
+    supervisors = []
+    for index in range(count):
+        own_cores = {cores[(index * share + offset) % len(cores)] for offset in range(share)} if cores else set()
+        environment = {"CUDA_VISIBLE_DEVICES": gpus[index // per_gpu % len(gpus)]} if gpus else {}
+        supervisors.append(Supervisor(environment, frozenset(own_cores)))
+    return Local(supervisors, experiment.sweep)
 
 
 def _gpus(device: str) -> list[str]:
-    """The GPUs to hand out, as CUDA_VISIBLE_DEVICES names them; none where training is not to use them, or names its own."""
-    count = devices.gpu_count() or 0
+    """The GPUs to distribute, as in CUDA_VISIBLE_DEVICES; empty if training uses none, or one that is named."""
     if device not in {"auto", "gpu"}:
         return []
+    count = devices.gpu_count() or 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return (visible.split(",") if visible is not None else [str(index) for index in range(count)])[:count]
 
 
-def _fitting() -> int:
-    """How many workers the memory that is free now has room for, at least one."""
+def _workers_that_fit() -> int:
+    """How many workers fit into the available memory, at least one."""
     for line in MEMORY.read_text().splitlines() if MEMORY.exists() else []:
-        name, _, amount = line.partition(":")
+        name, _, kilobytes = line.partition(":")
         if name == "MemAvailable":
-            return max(1, int(amount.split()[0]) * 1024 // MEMORY_OF_A_WORKER)
+            return max(1, int(kilobytes.split()[0]) * 1024 // MEMORY_OF_A_WORKER)
     return os.cpu_count() or 1

@@ -1,14 +1,12 @@
-"""A Ray cluster: one task for each job, watched on the node it runs on."""
+"""The launcher of a Ray cluster: one task for each job, supervised on its node."""
 
 import importlib.util
 import os
 import signal
 import socket
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from mnist_exp.config.execution import RayLauncherConfig
@@ -17,14 +15,15 @@ from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import read_record
 from mnist_exp.sweep import node
+from mnist_exp.sweep.launchers.launcher import Launcher
 
-MOST_AT_ONCE = 1000  # tasks that wait in the cluster; it may grow when there are many
-KNOCK_SECONDS = 5.0
-CANCEL_SECONDS = 15.0  # for runs in training to keep their states
+MAX_TASKS = 1000  # submitted at once; a cluster may grow when many wait
+CONNECT_SECONDS = 5.0
+CANCEL_SECONDS = 15.0  # for runs in training to write a checkpoint
 
 
 def check() -> None:
-    """See that Ray is installed.
+    """Check that Ray is installed.
 
     Raises:
         EnvironmentFailure: it is not.
@@ -33,16 +32,16 @@ def check() -> None:
         raise EnvironmentFailure("hydra/launcher=ray: Ray is not installed", "pip install 'mnist-exp[ray]'")
 
 
-class Ray:
-    """Tasks of one sweep in a Ray cluster that is running."""
+class Ray(Launcher):
+    """The tasks of one sweep in a running Ray cluster."""
 
     def __init__(self, settings: RayLauncherConfig, experiment: Experiment) -> None:
-        """Join the cluster.
+        """Connect to the cluster.
 
         Raises:
-            EnvironmentFailure: Ray is not installed, or there is no cluster at the address.
+            EnvironmentFailure: Ray is not installed, no cluster answers at the address, or no node is large enough.
         """
-        # Ray prints what it thinks of lost workers; the sweep tells of them in its own way.
+        # Ray would print messages about lost workers, which the sweep reports itself.
         os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
         check()
         import ray
@@ -50,84 +49,73 @@ class Ray:
         handler = signal.getsignal(signal.SIGTERM)
         address = os.environ.get("RAY_ADDRESS", settings.address) if settings.address == "auto" else settings.address
         try:
-            _knock(address)
+            _check_listening(address)
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (OSError, ValueError, RuntimeError) as error:
             cause = f"hydra.launcher.address={address}: {' '.join(str(error).split())}"
             raise EnvironmentFailure(cause, "start a cluster with: ray start --head") from None
         finally:
-            signal.signal(signal.SIGTERM, handler)  # Ray's own would print a stack
-        self._ray = ray
-        if not any(_suits(node["Resources"], settings) for node in ray.nodes() if node["Alive"]):
+            signal.signal(signal.SIGTERM, handler)  # Ray's handler would print a traceback
+        cpus, gpus = settings.num_cpus, settings.num_gpus
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        if not any(resources.get("CPU", 0) >= cpus and resources.get("GPU", 0) >= gpus for resources in nodes):
             ray.shutdown()
-            cause = f"hydra/launcher=ray: no node has {settings.num_cpus} cores and {settings.num_gpus:g} GPUs for a job"
-            raise EnvironmentFailure(cause, "ask for less: hydra.launcher.num_cpus=1, or start a larger node")
-        self.parallel_jobs = max(int(ray.cluster_resources().get("CPU", 1)) // settings.num_cpus, 1)
-        self.queue_limit = MOST_AT_ONCE
-        self.peak_memory: int | None = None
-        self._timeout = experiment.sweep.job_timeout
-        self._cores = settings.num_cpus
-        self._train = ray.remote(num_cpus=settings.num_cpus, num_gpus=settings.num_gpus, max_retries=0)(_train)
+            cause = f"hydra/launcher=ray: no node has {cpus} cores and {gpus:g} GPUs for a job"
+            raise EnvironmentFailure(cause, "request less, as in hydra.launcher.num_cpus=1, or start a larger node")
+        self.parallel_jobs = max(int(ray.cluster_resources().get("CPU", 1)) // cpus, 1)
+        self.queue_limit = MAX_TASKS
+        self._ray = ray
+        self._arguments = experiment.sweep.job_timeout, cpus
+        self._train = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(node.train)
         self._runs: dict[Any, Run] = {}
-        # Ray is asked in a thread of its own: a signal must not raise an exception in the midst of its C++.
-        self._asking = ThreadPoolExecutor(1)
+        # Ray is called in a thread of its own: a signal must not raise an exception within its C++ code.
+        self._thread = ThreadPoolExecutor(1)
 
-    def submit(self, jobs: Sequence[Run]) -> None:
-        """Have these trained."""
-        for run in jobs:
-            self._runs[self._train.remote(str(run.directory.resolve()), self._timeout, self._cores)] = run
+    def submit(self, runs: Sequence[Run]) -> None:
+        """Have these runs trained."""
+        self._runs |= {self._train.remote(str(run.directory.resolve()), *self._arguments): run for run in runs}
 
     def wait(self, seconds: float) -> dict[Run, str | None]:
-        """What ended, as soon as something has or after so many seconds; why it was lost, if it was."""
+        """Wait until a run ends, or for that many seconds."""
         if not self._runs:
             return {}
-        lost = self._asking.submit(self._wait, seconds).result()
-        return {self._runs.pop(task): cause for task, cause in lost.items()}
+        ended = self._thread.submit(self._wait, seconds).result()
+        return {self._runs.pop(task): loss for task, loss in ended.items()}
 
     def cancel_waiting(self) -> None:
-        """Cancel what no node has begun."""
+        """Cancel the tasks that no node has started."""
         for task, run in self._runs.items():
             if read_record(run.directory).status == "waiting":
                 self._ray.cancel(task)
 
     def close(self) -> None:
-        """Cancel what is left, and leave the cluster when runs in training have kept their states."""
+        """Cancel the remaining tasks, wait for their checkpoints, and disconnect."""
         for task in self._runs:
             self._ray.cancel(task)
         deadline = time.monotonic() + CANCEL_SECONDS
         while self._runs and time.monotonic() < deadline:
             self.wait(deadline - time.monotonic())
-        self._asking.shutdown()
+        self._thread.shutdown()
         self._ray.shutdown()
 
     def _wait(self, seconds: float) -> dict[Any, str | None]:
-        """The tasks that ended within so many seconds, and why they were lost if they were."""
+        """Wait for a task to end; return the cause if it was lost."""
         done, _ = self._ray.wait(list(self._runs), num_returns=1, timeout=seconds)
-        found: dict[Any, str | None] = {}
+        ended: dict[Any, str | None] = dict.fromkeys(done)
         for task in done:
             try:
                 self._ray.get(task)
-                found[task] = None
             except self._ray.exceptions.RayError as error:
-                found[task] = f"Ray: {str(error).partition(chr(10))[0]}"
-        return found
+                ended[task] = f"Ray: {str(error).partition(chr(10))[0]}"
+        return ended
 
 
-def _suits(resources: Mapping[str, float], settings: RayLauncherConfig) -> bool:
-    return resources.get("CPU", 0) >= settings.num_cpus and resources.get("GPU", 0) >= settings.num_gpus
-
-
-def _knock(address: str) -> None:
-    """See that somebody listens there: Ray itself would go on trying for minutes.
+def _check_listening(address: str) -> None:
+    """Check that a server listens at the address: Ray itself would try for minutes.
 
     Raises:
-        OSError: nobody does.
+        OSError: no server does.
     """
     host, _, port = address.rpartition(":")
     if host and port.isdigit():
-        socket.create_connection((host.rpartition("/")[2], int(port)), KNOCK_SECONDS).close()
-
-
-def _train(directory: str, timeout: float | None, cores: int) -> None:
-    """On the node: train a run; how that went stands in its directory."""
-    node.train(Path(directory), timeout, cores, threading.Event())
+        socket.create_connection((host.rpartition("/")[2], int(port)), CONNECT_SECONDS).close()

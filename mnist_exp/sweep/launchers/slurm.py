@@ -1,7 +1,7 @@
-"""A Slurm cluster: arrays of jobs through sbatch, followed through squeue.
+"""The launcher of a Slurm cluster: arrays of jobs, submitted with sbatch and followed with squeue.
 
-Submitit is not used: where Slurm keeps no accounts it waits for ever for a job that was lost, and it hands over functions as
-pickles. A job here is a directory that a node can see, and what became of it stands there.
+Submitit is not used: without Slurm's accounting it waits forever for a lost job, and it passes functions as pickles. Here a
+job is a directory that the node can read, and its status is the result.
 """
 
 import hashlib
@@ -19,174 +19,160 @@ from mnist_exp.errors import EXIT_FAILED, EnvironmentFailure
 from mnist_exp.machine import files
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import read_record, write_status
+from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal import messages
 
 POLL_SECONDS = 2.0
-COMMAND_SECONDS = 60.0  # for a controller that is busy; one that is gone is told after 9
-MOST_AT_ONCE = 1000  # Slurm's arrays end at 1,000 unless its MaxArraySize is raised
-SIGNAL_SECONDS = 60  # before its time limit a job is told to keep its state
-CANCEL_SECONDS = 40.0  # KillWait, by default 30, and what it takes Slurm to notice
+COMMAND_SECONDS = 60.0  # for a busy controller; an unreachable one is reported after 9
+MAX_ARRAY = 1000  # jobs; Slurm's limit unless its MaxArraySize is raised
+SIGNAL_SECONDS = 60  # before its time limit, a job is signalled to write a checkpoint
+CANCEL_SECONDS = 40.0  # KillWait, by default 30, and the time until Slurm notices
 ENDED = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"}
     | {"PREEMPTED", "REVOKED", "SPECIAL_EXIT", "TIMEOUT"}
 )
-GONE = "GONE"  # what squeue does not name any more
+GONE = "GONE"  # the state of a job that squeue no longer lists
 
 
 def check() -> None:
-    """See that Slurm's commands are there.
+    """Check that Slurm's commands are installed.
 
     Raises:
         EnvironmentFailure: one is not.
     """
     missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
     if missing:
-        cause = f"hydra/launcher=submitit_slurm: there is no {missing[0]} on the PATH"
-        raise EnvironmentFailure(cause, "start the sweep where Slurm's commands are, such as a login node")
+        cause = f"hydra/launcher=submitit_slurm: {missing[0]} is not on the PATH"
+        raise EnvironmentFailure(cause, "start the sweep on a machine that has Slurm's commands, such as a login node")
 
 
-class Slurm:
-    """Jobs of one sweep in Slurm's queue, named after the sweep."""
+class Slurm(Launcher):
+    """The jobs of one sweep in Slurm's queue, named after the sweep."""
 
     def __init__(self, sweep: Sweep, settings: SlurmLauncherConfig, experiment: Experiment) -> None:
-        """Clear the queue of what a driver that was killed left of this sweep.
+        """Cancel the jobs of this sweep that a killed driver left in the queue.
 
         Raises:
-            EnvironmentFailure: Slurm is not there, or does not answer.
+            EnvironmentFailure: Slurm is not installed, or does not answer.
         """
         check()
         self.parallel_jobs = settings.array_parallelism
-        self.queue_limit = MOST_AT_ONCE
-        self.peak_memory: int | None = None
+        self.queue_limit = MAX_ARRAY
         self._directory = sweep.directory.resolve() / "slurm"
         self._settings = settings
         self._timeout = experiment.sweep.job_timeout
         self._name = f"mnist-exp-{hashlib.sha256(os.fsencode(sweep.directory.resolve())).hexdigest()[:16]}"
-        self._elements: dict[str, Run] = {}  # by their numbers in the queue, as 12_3
-        self._held: list[Run] = []  # not in the queue yet
-        self._recalled: list[Run] = []  # that never will be
+        self._queued: dict[str, Run] = {}  # by job number and array index, as in 12_3
+        self._held: list[Run] = []  # not submitted to Slurm yet
+        self._cancelled: list[Run] = []  # never submitted
         self._polled = 0.0
         if not set(self._states().values()) <= ENDED:
-            messages.note("jobs that an earlier process of this sweep left in Slurm's queue are taken back")
-            self._cancel()
+            messages.note("cancelling jobs of this sweep that an earlier process left in Slurm's queue")
+            self._cancel_all()
         with files.writing(self._directory):
             self._directory.mkdir(exist_ok=True)
 
-    def submit(self, jobs: Sequence[Run]) -> None:
-        """Queue these, or hold them back until there is room.
+    def submit(self, runs: Sequence[Run]) -> None:
+        """Queue these runs, or hold them back until there is room.
 
         Raises:
             EnvironmentFailure: Slurm refuses them.
         """
-        self._held += jobs
-        self._queue()
-
-    def _queue(self) -> None:
-        """Queue what is held back as one array; beside another, whose limit is its own, no more than may run at once."""
-        room = self.parallel_jobs - len(self._elements) if self._elements else MOST_AT_ONCE
-        queued, self._held = self._held[: max(room, 0)], self._held[max(room, 0) :]
-        if not queued:
-            return
-        directories = [str(run.directory.resolve()) for run in queued]
-        node = [
-            sys.executable,
-            "-P",
-            "-m",
-            "mnist_exp.sweep.node",
-            str(self._timeout or 0),
-            str(self._settings.cpus_per_task),
-        ]
-        script = f"#!/bin/sh\nexec {shlex.join(node + directories)}\n"
-        number = _told("sbatch", "--parsable", *self._options(len(queued)), given=script).partition(";")[0]
-        self._elements |= {f"{number}_{index}": run for index, run in enumerate(queued)}
+        self._held += runs
+        self._submit_held()
 
     def wait(self, seconds: float) -> dict[Run, str | None]:
-        """What left the queue; why, if it was not by its own end."""
+        """Wait for that many seconds; return the runs that left the queue."""
         time.sleep(seconds)
-        if self._recalled:
-            recalled, self._recalled = self._recalled, []
-            return dict.fromkeys(recalled)
+        ended: dict[Run, str | None] = dict.fromkeys(self._cancelled)
+        self._cancelled = []
         if time.monotonic() - self._polled < POLL_SECONDS:
-            return {}
+            return ended
         try:
             states = self._states()
         except EnvironmentFailure as failure:
             messages.warning(f"{failure.cause}; asking again")
-            return {}
+            return ended
         finally:
             self._polled = time.monotonic()
-        found: dict[Run, str | None] = {}
-        for element in list(self._elements):
+        for element in list(self._queued):
             state = states.get(element, GONE)
             if state in ENDED | {GONE}:
-                run = self._elements.pop(element)
-                if state == "CANCELLED":
-                    _write_cancelled(run)
-                found[run] = None if state in {"COMPLETED", GONE} else f"its job in Slurm ended as {state}"
-        self._queue()
-        return found
+                run = self._queued.pop(element)
+                record = read_record(run.directory)
+                if state == "CANCELLED" and record.summary is None and record.status != "waiting":
+                    write_status(run, "failed", EXIT_FAILED, "was cancelled in Slurm", "train it again with --retry-failed")
+                ended[run] = None if state in {"COMPLETED", GONE} else f"its job in Slurm ended as {state}"
+        self._submit_held()
+        return ended
 
     def cancel_waiting(self) -> None:
-        """Take out of the queue what Slurm has not started, and queue nothing more."""
-        self._recalled, self._held = self._held, []
-        _told("scancel", "--me", "--state=PENDING", f"--name={self._name}")
+        """Remove from the queue what Slurm has not started, and submit nothing more."""
+        self._cancelled, self._held = self._held, []
+        _output("scancel", "--me", "--state=PENDING", f"--name={self._name}")
 
     def close(self) -> None:
-        """Take everything of this sweep out of the queue, what is in training when it has kept its state."""
-        if self._elements:
-            self._cancel()
+        """Cancel all jobs of this sweep, and wait for the checkpoints of those in training."""
+        if self._queued:
+            self._cancel_all()
+
+    def _submit_held(self) -> None:
+        """Submit an array; while another is queued, whose limit is its own, only as many jobs as may still start."""
+        room = max(self.parallel_jobs - len(self._queued), 0) if self._queued else MAX_ARRAY
+        runs, self._held = self._held[:room], self._held[room:]
+        if not runs:
+            return
+        program = [sys.executable, "-P", "-m", "mnist_exp.sweep.node"]
+        arguments = [str(self._timeout or 0), str(self._settings.cpus_per_task)]
+        directories = [str(run.directory.resolve()) for run in runs]
+        script = f"#!/bin/sh\nexec {shlex.join([*program, *arguments, *directories])}\n"
+        number = _output("sbatch", "--parsable", *self._options(len(runs)), stdin=script).partition(";")[0]
+        self._queued |= {f"{number}_{index}": run for index, run in enumerate(runs)}
 
     def _options(self, count: int) -> list[str]:
-        chosen = self._settings
+        settings = self._settings
         options = {
             "job-name": self._name,
-            "array": f"0-{count - 1}%{chosen.array_parallelism}",
+            "array": f"0-{count - 1}%{settings.array_parallelism}",
             "output": f"{str(self._directory).replace('%', '%%')}/%A_%a.log",
             "signal": f"B:TERM@{SIGNAL_SECONDS}",
-            "cpus-per-task": chosen.cpus_per_task,
-            "time": chosen.timeout_min,
-            "gpus-per-node": chosen.gpus_per_node,
-            "mem": None if chosen.mem_gb is None else f"{round(chosen.mem_gb * 1024)}M",
-            "partition": chosen.partition,
-            "account": chosen.account,
-            "qos": chosen.qos,
-            "constraint": chosen.constraint,
+            "cpus-per-task": settings.cpus_per_task,
+            "time": settings.timeout_min,
+            "gpus-per-node": settings.gpus_per_node,
+            "mem": None if settings.mem_gb is None else f"{round(settings.mem_gb * 1024)}M",
+            "partition": settings.partition,
+            "account": settings.account,
+            "qos": settings.qos,
+            "constraint": settings.constraint,
         }
         return [f"--{name}={value}" for name, value in options.items() if value is not None]
 
     def _states(self) -> dict[str, str]:
-        """The states of this sweep's jobs that Slurm still knows, by their numbers in the queue."""
-        told = _told("squeue", "--me", "--states=all", "--array", "--noheader", f"--name={self._name}", "--format=%i %T")
-        return dict(line.split() for line in told.splitlines())
+        """The states of this sweep's jobs that Slurm still lists, by job number and array index."""
+        lines = _output("squeue", "--me", "--states=all", "--array", "--noheader", f"--name={self._name}", "--format=%i %T")
+        return dict(line.split() for line in lines.splitlines())
 
-    def _cancel(self) -> None:
-        _told("scancel", "--me", f"--name={self._name}")
+    def _cancel_all(self) -> None:
+        _output("scancel", "--me", f"--name={self._name}")
         deadline = time.monotonic() + CANCEL_SECONDS
         while time.monotonic() < deadline and not set(self._states().values()) <= ENDED:
             time.sleep(POLL_SECONDS / 4)
 
 
-def _told(*command: str, given: str = "") -> str:
-    """What a command of Slurm's prints.
+def _output(*command: str, stdin: str = "") -> str:
+    """Run a command of Slurm, and return what it prints.
 
     Raises:
-        EnvironmentFailure: it fails, with what it says of that.
+        EnvironmentFailure: it fails.
     """
     try:
         done = subprocess.run(  # noqa: S603  (Slurm's own)
-            command, input=given, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+            command, input=stdin, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise EnvironmentFailure(f"{command[0]}: {error}", "see that Slurm answers here: sinfo") from None
+        raise EnvironmentFailure(f"{command[0]}: {error}", "check that Slurm answers here: sinfo") from None
     if done.returncode:
         cause = f"{command[0]}: {' '.join(done.stderr.split()) or f'exit code {done.returncode}'}"
-        raise EnvironmentFailure(cause, "mend the settings of hydra.launcher, or see that Slurm answers here: sinfo")
+        raise EnvironmentFailure(cause, "correct the settings of hydra.launcher, or check that Slurm answers here: sinfo")
     return done.stdout.strip()
-
-
-def _write_cancelled(run: Run) -> None:
-    """A job that somebody took out of the queue is not to be queued again by itself."""
-    record = read_record(run.directory)
-    if record.summary is None and record.status != "waiting":
-        write_status(run, "failed", EXIT_FAILED, "was cancelled in Slurm", "train it again with --retry-failed")

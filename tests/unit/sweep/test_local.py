@@ -26,7 +26,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def workers(n_jobs: int | None, *overrides: str) -> list[tuple[set[int], str]]:
     """The cores and the GPU of each process."""
     launcher = local.build(JoblibLauncherConfig(name="joblib", n_jobs=n_jobs), compose(*overrides))
-    return [(set(worker._cores), worker._environment.get("CUDA_VISIBLE_DEVICES", "")) for worker in launcher._workers]
+    return [(set(one._cores), one._environment.get("CUDA_VISIBLE_DEVICES", "")) for one in launcher._supervisors]
 
 
 @pytest.mark.usefixtures("machine")

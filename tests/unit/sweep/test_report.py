@@ -22,7 +22,7 @@ from mnist_exp.report.encodings import UNFINISHED
 from mnist_exp.run.history import Epoch
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import Status, write_status
-from mnist_exp.sweep import report, search, study
+from mnist_exp.sweep import report, study
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 from tests.unit.run_directories import change_settings, make_run
 
@@ -200,8 +200,8 @@ def test_many_long_curves_are_thinned(sweep: Sweep) -> None:
 def searched(sweep: Sweep, values: list[list[float]], objectives: list[str]) -> None:
     """A journal as a search leaves it, its jobs in the order of its trials."""
     storage = JournalStorage(JournalFileBackend(str(sweep.study)))
-    made = optuna.create_study(storage=storage, study_name=search.NAME, directions=["minimize"] * len(objectives))
-    made.set_user_attr(search.SPACE, {"objectives": objectives})
+    made = optuna.create_study(storage=storage, study_name=study.NAME, directions=["minimize"] * len(objectives))
+    made.set_user_attr(study.SPACE, {"objectives": objectives})
     drawn_from = {
         "optimizer.learning_rate": FloatDistribution(1e-4, 1e-1, log=True),
         "model.units": CategoricalDistribution(["[8]", HOSTILE]),
@@ -209,7 +209,7 @@ def searched(sweep: Sweep, values: list[list[float]], objectives: list[str]) -> 
     for number, value in enumerate(values, 1):
         parameters = {"optimizer.learning_rate": 10 ** -(1 + number % 3), "model.units": ["[8]", HOSTILE][number % 2]}
         trial = optuna.trial.create_trial(
-            params=parameters, distributions=drawn_from, values=value, user_attrs={search.JOB: number}
+            params=parameters, distributions=drawn_from, values=value, user_attrs={study.JOB: number}
         )
         made.add_trial(trial)
     made.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED))
@@ -232,7 +232,7 @@ def test_a_search_is_told_trial_by_trial(sweep: Sweep) -> None:
 
 def test_the_front_of_several_objectives(sweep: Sweep) -> None:
     searched(sweep, [[5.0, 10], [3.0, 20], [4.0, 30], [2.0, 40]], ["validation.error_percent", "model.parameters"])
-    found = study.read(sweep, plan_of(sweep), {})
+    found = study.read_result(sweep, plan_of(sweep), {})
     assert found is not None
     assert [trial.on_front for trial in found.trials] == [True, True, False, True, False]
     drawn = {chart.name: chart for chart in search_charts.charts(found, [])}
@@ -245,7 +245,7 @@ def test_the_front_of_several_objectives(sweep: Sweep) -> None:
 @pytest.mark.parametrize("values", [[], [[1.0], [2.0], [3.0]], [[1.0]] * 6])
 def test_nothing_is_said_of_what_mattered_where_nothing_can_be(sweep: Sweep, values: list[list[float]]) -> None:
     searched(sweep, values, ["validation.error_percent"])
-    found = study.read(sweep, plan_of(sweep), {})
+    found = study.read_result(sweep, plan_of(sweep), {})
     assert found is not None
     assert list(found.importances) == [{}]
     assert bool(list(search_charts.charts(found, []))) == bool(values)

@@ -29,12 +29,12 @@ class Queue:
         self.limits: dict[str, int] = {}
         self.arrays: list[int] = []  # their sizes
 
-    def told(self, *command: str, given: str = "") -> str:
+    def output(self, *command: str, stdin: str = "") -> str:
         """What a command prints."""
         if command[0] == "sbatch":
             number = str(next(self._numbers))
             last, limit = re.findall(r"--array=0-(\d+)%(\d+)", " ".join(command))[0]
-            assert given.count("/00") == int(last) + 1
+            assert stdin.count("/00") == int(last) + 1
             self.waiting += [f"{number}_{index}" for index in range(int(last) + 1)]
             self.limits[number] = int(limit)
             self.arrays.append(int(last) + 1)
@@ -56,7 +56,7 @@ class Queue:
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
     made = Queue()
-    monkeypatch.setattr(slurm, "_told", made.told)
+    monkeypatch.setattr(slurm, "_output", made.output)
     monkeypatch.setattr(slurm, "check", lambda: None)
     monkeypatch.setattr(slurm, "POLL_SECONDS", 0.0)
     return made

@@ -111,9 +111,9 @@ def look(*places: str) -> list[Snapshot]:
     return Watcher([Path(place) for place in places or ["runs"]], named=bool(places)).snapshots()
 
 
-def text_of(lines: list[Snapshot], width: int = 200, most: int | None = None) -> str:
+def text_of(lines: list[Snapshot], width: int = 200, max_rows: int | None = None) -> str:
     console = Console(file=io.StringIO(), width=width)
-    console.print(table.render(lines, width, most))
+    console.print(table.render(lines, width, max_rows))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -124,10 +124,10 @@ def test_a_run_in_training_is_told_with_its_numbers() -> None:
     begun("runs/d", 4, patience=3)
     a, b, d = look()
     assert (a.name, a.status, a.running, a.done, a.total) == ("a", "running", True, 4, 10)
-    assert (a.loss, a.error, a.best, a.rate) == (0.25, 2.0, 2.0, 1234.5)
-    assert (a.seconds_left, a.at_most) == (pytest.approx(2.0 * (10 - 4) - 2.0), False)  # the fifth began long ago
-    assert (b.done, b.error, b.best, b.seconds_left) == (0, None, None, None)
-    assert d.at_most
+    assert (a.loss, a.error, a.best_error, a.images_per_second) == (0.25, 2.0, 2.0, 1234.5)
+    assert (a.seconds_left, a.may_stop_early) == (pytest.approx(2.0 * (10 - 4) - 2.0), False)  # the fifth began long ago
+    assert (b.done, b.error, b.best_error, b.seconds_left) == (0, None, None, None)
+    assert d.may_stop_early
     assert re.search(r"a +running +[━╸]+ +4/10 +0\.2500 +2\.00 +2\.00 +1,234 +10 s", text_of([a, b, d]))
     assert "≤ 10 s" in text_of([d])
 
@@ -157,7 +157,7 @@ def test_a_run_that_has_told_all_epochs_is_soon_done() -> None:
 def test_a_run_that_lost_its_process_is_interrupted_and_said_how_to_go_on(gone: int) -> None:
     begun("runs/a", 4, pid=gone)
     (line,) = look()
-    assert (line.status, line.running, line.seconds_left, line.rate) == ("interrupted", False, None, None)
+    assert (line.status, line.running, line.seconds_left, line.images_per_second) == ("interrupted", False, None, None)
     assert "a: its process exited without recording a status; continue: mnist-exp resume runs/a" in text_of([line])
 
 
@@ -190,7 +190,8 @@ def test_a_sweep_is_told_with_its_counts_and_its_jobs_in_training(
     sweep = swept(four_jobs, [None, "failed", "running", None])
     finish(sweep, four_jobs.jobs[0], experiment)
     line, job = look()
-    assert (line.name, line.status, line.unit, line.done, line.total, line.best) == ("sweep", "running", "jobs", 2, 4, 2.0)
+    assert (line.name, line.status, line.unit, line.done, line.total) == ("sweep", "running", "jobs", 2, 4)
+    assert line.best_error == 2.0
     assert line.seconds_left == pytest.approx(30.0 * (2 - 3 / 10))  # of two jobs one has trained 3 of 10 epochs
     assert (job.name, job.job, job.done, job.total) == (four_jobs.jobs[2].directory, True, 3, 10)
     text = text_of([line, job])
@@ -269,7 +270,8 @@ def test_a_second_look_reads_nothing_of_what_has_completed(
     assert [line.name for line in watch.snapshots()] == ["live", "new"]
     assert set(read) == {Path("runs/live"), Path("runs/new")}
     assert {path for path in stated if path.parent.name not in {"live", "new"}} == {
-        Path("runs/sweep.yaml"), Path("runs/summary.json"), Path("runs/status.json"), Path("runs/sweep/sweep.yaml"),
+        Path("runs/sweep.yaml"), Path("runs/summary.json"), Path("runs/status.json"),
+        Path("runs/sweep/sweep.yaml"), Path("runs/sweep/study.journal"),
     }  # fmt: skip
 
 
@@ -337,7 +339,7 @@ def test_jobs_without_room_are_counted() -> None:
     sweep = Snapshot("sweep", "running", True, "jobs", 0, 40)
     jobs = [Snapshot(str(number), "running", True, "epochs", 0, 10, job=True) for number in range(30)]
     for most, kept in ((20, 8), (5, 4)):
-        text = text_of([sweep, *jobs], most=most)
+        text = text_of([sweep, *jobs], max_rows=most)
         assert f"and {30 - kept} jobs more in training" in text
         assert len(text.splitlines()) == 1 + 1 + kept + 1
     assert len(text_of([sweep, *jobs]).splitlines()) == 1 + 1 + 30
@@ -394,7 +396,7 @@ def test_ctrl_c_ends_it_in_silence(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 @pytest.mark.parametrize(
     ("arguments", "cause"),
     [
-        ([], "runs: there is no such directory"),
+        ([], "runs: no such directory"),
         (["nothing"], "nothing: there is no such run"),
         (["--interval", "nan"], "--interval nan: not allowed"),
         (["--interval", "0"], "--interval 0: not allowed"),
