@@ -1,1 +1,1 @@
-"""Reports: every page and every chart, of a run, a comparison, a sweep and an ensemble."""
+"""Pages and charts of a run, a comparison, a sweep and an ensemble."""

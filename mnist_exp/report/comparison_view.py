@@ -1,6 +1,6 @@
-"""A board as its page shows it: configurations with their labels and marks, the curves of their runs, what is not ranked."""
+"""The content of a comparison's page: configurations with their styles, the curves of their runs, and the unranked runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,13 +12,50 @@ from mnist_exp.comparison.fields import Metric
 from mnist_exp.comparison.ranking import Comparison, Line, shown_metrics
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.identity import brief
-from mnist_exp.report.configurations import Configuration, Curve, legend
-from mnist_exp.report.encodings import Mark
+from mnist_exp.config.problems import show as typed
+from mnist_exp.report.encodings import OTHERS, UNFINISHED, Style, style_of
 from mnist_exp.report.setting_values import short
 from mnist_exp.run import history
 from mnist_exp.run.names import Run
 
 LABEL_CHARACTERS = 60
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A line of the leaderboard for the charts; errors are in percent."""
+
+    rank: int
+    name: str  # the settings in which it differs, in short
+    settings: Mapping[str, Any]  # in which the configurations differ
+    errors: Sequence[float]  # of each run
+    mean: float
+    interval: tuple[float, float] | None
+    parameters: int
+    seconds: float
+    style: Style
+
+    @property
+    def label(self) -> str:
+        """Its rank and name; no other configuration has the same."""
+        return label_of(self.rank, self.name)
+
+    @property
+    def overrides(self) -> str:
+        """Its settings as in overrides."""
+        return ", ".join(f"{key}={typed(value)}" for key, value in self.settings.items())
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The validation error of a run by epoch."""
+
+    run: str
+    configuration: str  # its label; "–" for a run without a rank
+    repetition: str  # the seed, and the status of a run without a result
+    epochs: np.ndarray  # int64 (n,), n ≥ 1
+    errors: np.ndarray  # in percent, float64 (n,)
+    style: Style
 
 
 @dataclass(frozen=True)
@@ -31,105 +68,105 @@ class UnrankedRun:
 
 @dataclass(frozen=True)
 class ComparisonView:
-    """What a page shows of a board."""
+    """A board with what its page shows in addition."""
 
     title: str
     board: Comparison
 
     @property
     def error(self) -> str:
-        """By what it ranks, in words."""
+        """The heading of the metric that ranks."""
         return self.board.metric.heading
+
+    @property
+    def metrics(self) -> list[tuple[str, Metric]]:
+        """The metrics with a mean and an interval in each line, by their key in `lines`."""
+        ranked, *others = shown_metrics(self.board)
+        return [("ranked_by", ranked), *(("test", other) for other in others)]
+
+    @property
+    def reference(self) -> str:
+        """The configuration that the others are tested against."""
+        return "the baseline" if self.board.has_baseline else "the best"
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
         """As in leaderboard.json."""
         return [export.line_to_json(self.board, line) for line in self.board.lines]
 
-    @property
-    def metrics(self) -> list[tuple[str, Metric]]:
-        """The numbers of every line that are told with their spread, under their keys in a line."""
-        ranked, *others = shown_metrics(self.board)
-        return [("ranked_by", ranked), *(("test", other) for other in others)]
-
-    @property
-    def against(self) -> str:
-        """What the verdicts are against."""
-        return "the baseline" if self.board.has_baseline else "the best"
-
     @cached_property
     def configurations(self) -> list[Configuration]:
-        """The lines as they are drawn, but for those that lack the number."""
-        return [
-            _configuration(line, told, self.board.metric)
-            for line, told in zip(self.board.lines, self.lines, strict=True)
-            if told["ranked_by"] is not None
-        ]
+        """The lines that have a value of the metric, in the order of the leaderboard."""
+        pairs = zip(self.board.lines, self.lines, strict=True)
+        ranked = [(line, record) for line, record in pairs if record["ranked_by"] is not None]
+        return [_configuration(line, record, self.board.metric, place) for place, (line, record) in enumerate(ranked)]
+
+    @cached_property
+    def styles(self) -> dict[str, Style]:
+        """The style of each ranked run, by its name."""
+        by_rank = {configuration.rank: configuration.style for configuration in self.configurations}
+        return {row.name: by_rank[line.rank] for line in self.board.lines if line.rank in by_rank for row in line.group.rows}
 
     @cached_property
     def curves(self) -> list[Curve]:
-        """Of every run that has one; of those apart, of those without a result."""
-        labels = self.labels
-        found = [
-            _curve(row, labels.get(row.name), f"seed {summary.seed}")
+        """The curves of the ranked runs, in the order of the leaderboard, then those of the runs without a result."""
+        labels = {one.rank: one.label for one in self.configurations}
+        curves = [
+            _curve(row, labels.get(line.rank, "–"), f"seed {summary.seed}", self.styles.get(row.name, OTHERS))
             for line in self.board.lines
             for row, summary in zip(line.group.rows, line.group.summaries, strict=True)
         ]
         unfinished = [one.row for one in self.unranked if one.row.record.summary is None]
-        # No rank leads to the settings of these.
-        found += [_curve(row, None, f"{row.record.status}, seed {row.settings.get('seed', '?')}") for row in unfinished]
-        return [curve for curve in found if curve is not None]
+        curves += [
+            _curve(row, "–", f"{row.record.status}, seed {row.settings.get('seed', '?')}", UNFINISHED) for row in unfinished
+        ]
+        return [curve for curve in curves if curve is not None]
 
     @cached_property
     def unranked(self) -> list[UnrankedRun]:
-        """What is not ranked, run by run."""
+        """The runs that are not ranked."""
         return [UnrankedRun(row, apart.reason) for apart in self.board.not_ranked for row in apart.rows]
 
-    @cached_property
-    def marks(self) -> list[Mark]:
-        """What stands for what, in every chart."""
-        return legend(self.configurations, any(curve.label is None for curve in self.curves))
-
-    @cached_property
-    def labels(self) -> dict[str, str]:
-        """Of the configurations, by the names of their runs."""
-        known = {one.rank: one.label for one in self.configurations}
-        return {row.name: known[line.rank] for line in self.board.lines if line.rank in known for row in line.group.rows}
+    @property
+    def legend(self) -> list[Style]:
+        """Every style of the page, the best configuration first."""
+        return list(dict.fromkeys([*(one.style for one in self.configurations), *(curve.style for curve in self.curves)]))
 
 
-def _configuration(line: Line, told: Mapping[str, Any], metric: Metric) -> Configuration:
+def label_of(rank: int, name: str) -> str:
+    """Return the label of a configuration."""
+    return f"{rank} · {name}"
+
+
+def _configuration(line: Line, record: Mapping[str, Any], metric: Metric, place: int) -> Configuration:
     values = line.group.values(metric)
+    name = _short_name(record, line.group.rows[0].settings)
     return Configuration(
         rank=line.rank,
-        label=f"{line.rank} · {_label(told, line.group.rows[0].settings)}",
-        settings=told["settings"],
+        name=name,
+        settings=record["settings"],
         errors=[] if values is None else values.tolist(),
-        mean=told["ranked_by"]["mean"],
-        interval=told["ranked_by"]["ci95"],
-        parameters=round(told["parameters"]),
-        seconds=told["train_seconds"],
+        mean=record["ranked_by"]["mean"],
+        interval=record["ranked_by"]["ci95"],
+        parameters=round(record["parameters"]),
+        seconds=record["train_seconds"],
+        style=style_of(place, label_of(line.rank, name)),
     )
 
 
-def _label(told: Mapping[str, Any], known: Mapping[str, Any]) -> str:
-    """The settings that differ, in short: a group by its option alone, nothing of what is not there; else the name."""
-    parts = []
-    for key, value in told["settings"].items():
-        if value is None and key not in known:
-            continue
-        parts.append(short(value) if key.endswith(".name") else f"{brief(key)}={short(value)}")
-    label = " ".join(parts) or str(told["name"])
-    return label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 1]}…"
+def _short_name(record: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """The differing settings that the runs have, config groups by their option alone; without any, the name of the line."""
+    known = {key: value for key, value in record["settings"].items() if value is not None or key in settings}
+    parts = [short(value) if key.endswith(".name") else f"{brief(key)}={short(value)}" for key, value in known.items()]
+    name = " ".join(parts) or str(record["name"])
+    return name if len(name) <= LABEL_CHARACTERS else f"{name[: LABEL_CHARACTERS - 1]}…"
 
 
-def _curve(row: Row, label: str | None, told: str) -> Curve | None:
-    """The validation error of a run by epoch, as far as it came; None if it has none."""
-    points = [
-        (epoch.epoch, epoch.validation_error_percent)
-        for epoch in history.read(Run(row.record.directory).history)
-        if epoch.validation_error_percent is not None
-    ]
+def _curve(row: Row, configuration: str, repetition: str, style: Style) -> Curve | None:
+    """The curve of a run up to its last epoch; None without validation errors."""
+    rows = history.read(Run(row.record.directory).history)
+    points = [(row.epoch, row.validation_error_percent) for row in rows if row.validation_error_percent is not None]
     if not points:
         return None
     epochs, errors = zip(*points, strict=True)
-    return Curve(row.name, label, told, np.array(epochs), np.array(errors))
+    return Curve(row.name, configuration, repetition, np.array(epochs), np.array(errors), style)

@@ -1,130 +1,187 @@
-"""How fields of a table are drawn, the same in every chart: marks, axes of numbers, tooltips, and what fades.
+"""Vega-Lite specifications shared by all charts of many runs: styles, axes, tooltips and layers.
 
-The signal `picked` holds what the reader chose in the legend.
+Each row of a chart's table has the columns of a style (`group`, `color`, `shape`, `dash`), which Vega uses as they are. The
+parameter `selected` is the label that the reader has selected in the legend, or null.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_exp.report.vega import Spec
+from mnist_exp.report.chart_numbers import needs_log_scale, round_numbers
 
-OTHERS, UNFINISHED = "other configurations", "without a result"
-FADED = 0.12  # opacity
-MARGIN = {"left": 28, "right": 5, "top": 5, "bottom": 5}  # a reader's font may be wider than the one that is measured
-WIDTH, BROAD = 480, 1040  # pixels, where no script fits the chart to the page: a chart of half its width, and of all of it
-LEAST_STEP = 1e-300  # what is smaller cannot be divided by
-WIDE = 6.0  # from the least to the greatest: a logarithmic axis shows more
+Spec = dict[str, Any]
+Row = dict[str, Any]
+
+# Each has a contrast of 3 : 1 on white and on the dark card.
+COLORS = ("#4a80c8", "#d1603d", "#2f9665", "#9b6bd3", "#a17a1c", "#c0508f", "#29909e", "#6f8f2f")
+SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left")
+SYMBOLS = "●■◆▲✚▼►◄"  # the shapes in the legend
+GREY = "#808894"
+FADED = 0.12  # opacity of what the reader has not selected
+MANY_LINES = 60  # with more, the lines of the other configurations would cover the best
+WIDTH, WIDE = 480, 1040  # pixels, where no script fits the chart to the page: half the page's width, and all of it
+MARGIN = {"left": 28, "right": 5, "top": 5, "bottom": 5}  # pixels; a reader's font may be wider than the measured one
+TOUCH = "touch"  # the layer that only the pointer uses
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What stands for a configuration, or for several, in every chart."""
+class Style:
+    """How a configuration looks in every chart and in the legend; colours are never the only difference."""
 
     label: str
     color: str
     shape: str
-    sign: str
+    symbol: str
+    dash: tuple[int, int] = (1, 0)
+
+    @property
+    def columns(self) -> Row:
+        """Its columns of a chart's table."""
+        return {"group": self.label, "color": self.color, "shape": self.shape, "dash": self.dash}
 
 
-def shown_as(label: str | None, marks: Sequence[Mark]) -> str:
-    """The label of the mark that stands for a configuration."""
-    if label is None:
-        return UNFINISHED
-    return label if any(mark.label == label for mark in marks) else OTHERS
+OTHERS = Style("other configurations", GREY, "circle", "●")
+UNFINISHED = Style("without a result", GREY, "stroke", "╌", (2, 3))
 
 
-def measured(field: str, title: str, least: float, greatest: float, zero: bool = False, log: bool | None = None) -> Spec:
-    """An axis of numbers, logarithmic if it is to be, or if they lie far apart; its title says it."""
-    look: Spec = {"labelOverlap": True} | ({"format": "~s"} if greatest >= 1e4 else {})
-    if not (least > 0 and (far_apart(least, greatest) if log is None else log)):
-        return axis(field, title, scale={"zero": zero, "padding": 0 if zero else 8}, axis=look)
-    if len(numbers := list(round_numbers(least, greatest))) > 1:
-        look |= ticks(numbers)
-    scale = {"type": "log", "nice": False, "padding": 8}
-    return axis(field, f"{title}, logarithmic", scale=scale, axis={"format": "~r"} | look)
+def style_of(place: int, label: str) -> Style:
+    """Return the style of a configuration: the best eight have their own, the others share one.
+
+    Args:
+        place: from 0, in the order of the leaderboard.
+        label: of the configuration.
+    """
+    if place >= len(COLORS):
+        return OTHERS
+    return Style(label, COLORS[place], SHAPES[place], SYMBOLS[place], (1, 0) if place < 4 else (6, 3))
 
 
-def far_apart(least: float, greatest: float) -> bool:
-    """Whether numbers from the least to the greatest are drawn on a logarithmic scale."""
-    return least > 0 and greatest / least > WIDE
+def constant(field: str) -> Spec:
+    """A column whose values are colours, shapes or dashes."""
+    return {"field": field, "type": "nominal", "scale": None, "legend": None}
 
 
-def faded(opacity: float, others: float | None = None) -> Spec:
-    """Opaque so far, `others` less so, and hardly to be seen while the reader has picked something else."""
-    hidden = {"test": "picked !== null && picked !== datum.of", "value": FADED}
-    grey = {"test": f"picked === null && datum.of === '{OTHERS}'", "value": opacity if others is None else others}
-    return {"condition": [hidden, grey], "value": opacity}
+COLOR, SHAPE, DASH = constant("color"), constant("shape"), constant("dash")
 
 
-def told(*fields: tuple[str, str]) -> list[Spec]:
-    """A tooltip: fields of the table, each with its title."""
-    return [{"field": field, "title": title} for field, title in fields]
+def opacity(value: float, others: float | None = None) -> Spec:
+    """The opacity of a mark, which fades while another configuration is selected.
+
+    Args:
+        value: from 0 to 1.
+        others: of the configurations without a style of their own; None for the same.
+    """
+    faded = {"test": "selected !== null && selected !== datum.group", "value": FADED}
+    grey = {"test": f"selected === null && datum.group === '{OTHERS.label}'", "value": value if others is None else others}
+    return {"condition": [faded, grey], "value": value}
 
 
-def points(marks: Sequence[Mark]) -> Spec:
-    """The colour and shape of a point by what it stands for."""
-    labels = [mark.label for mark in marks]
-    shape = {"scale": {"domain": labels, "range": [mark.shape for mark in marks]}, "legend": None}
-    return {"color": color(marks), "shape": {"field": "of", "type": "nominal", **shape}}
+def tooltip(**titles: str) -> list[Spec]:
+    """A tooltip: the title of each column that it shows."""
+    return [{"field": field, "title": title} for field, title in titles.items()]
 
 
-def plane(height: int, width: int = WIDTH) -> Spec:
-    """The size of a chart in pixels, and the signal of what is picked."""
-    return {"width": width, "height": height, "params": [{"name": "picked", "value": None}]}
-
-
-def ticks(values: Sequence[float]) -> Spec:
-    """These and no others; without the count, Vega would leave out some of them."""
-    return {"values": [*values], "tickCount": len(values)}
-
-
-def whole_numbers(last: int) -> list[int]:
-    """About eight numbers up to the last one, not halves of epochs."""
-    step = next(step for step in (factor * 10**power for power in range(12) for factor in (1, 2, 5)) if step * 8 >= last)
-    return list(range(step, last + 1, step))
-
-
-def round_numbers(least: float, greatest: float) -> Iterator[float]:
-    """Numbers above 0 that are easily read from one to another, the fewer of each decade, the more decades there are."""
-    decades = range(math.floor(math.log10(least)), math.ceil(math.log10(greatest)) + 1)
-    ratio = greatest / least
-    steps = (1, 1.5, 2, 3, 5, 7) if ratio < 20 else (1, 2, 5) if ratio < 500 else (1,)
-    for number in (float(f"{step}e{decade}") for decade in decades for step in steps):
-        if least <= number <= greatest:
-            yield number
-
-
-def dot(size: int = 80) -> Spec:
-    """A point whose area is so many square pixels."""
-    return {"type": "point", "filled": True, "size": size}
-
-
-def steps(least: float, greatest: float) -> list[float]:
-    """About five round numbers at equal distances, from the least to the greatest; none where these are hardly apart."""
-    if greatest - least < LEAST_STEP:
-        return []
-    first = math.floor(math.log10(greatest - least)) - 1
-    sizes = (float(f"{factor}e{power}") for power in range(first, first + 3) for factor in (1, 2, 5))
-    step = next(size for size in sizes if (greatest - least) / size <= 5)
-    numbers = range(math.ceil(least / step), math.floor(greatest / step) + 1)
-    return [float(f"{number * step:.12g}") for number in numbers]
-
-
-def front_line(x: Spec, y: Spec, column: str) -> Spec:
-    """A layer that joins, as stairs, the points that are on the Pareto front: those of which a column says it."""
-    line = {"type": "line", "interpolate": "step-after", "color": "currentColor", "strokeWidth": 1.5, "opacity": 0.55}
-    encoding = {"x": x, "y": y, "order": {"field": x["field"]}}
-    return {"transform": [{"filter": f"datum.{column}"}], "mark": line, "encoding": encoding}
-
-
-def axis(field: str, title: str, **more: Any) -> Spec:
-    """A field of numbers along an axis."""
+def quantitative(field: str, title: str | None = None, **more: Any) -> Spec:
+    """A column of numbers."""
     return {"field": field, "type": "quantitative", "title": title, **more}
 
 
-def color(marks: Sequence[Mark]) -> Spec:
-    """The colour of what a row stands for; the page has the legend."""
-    scale = {"domain": [mark.label for mark in marks], "range": [mark.color for mark in marks]}
-    return {"field": "of", "type": "nominal", "scale": scale, "legend": None}
+def nominal(field: str, title: str | None = None, **more: Any) -> Spec:
+    """A column of texts."""
+    return {"field": field, "type": "nominal", "title": title, **more}
+
+
+def number_axis(field: str, title: str, values: Sequence[float], zero: bool = False, log: bool | None = None) -> Spec:
+    """An axis of numbers; the title of a logarithmic one says so.
+
+    Args:
+        field: the column.
+        title: of the axis.
+        values: at least one.
+        zero: whether a linear axis includes 0.
+        log: whether it is logarithmic; None to decide by the values.
+    """
+    least, greatest = min(values), max(values)
+    look: Spec = {"labelOverlap": True} | ({"format": "~s"} if greatest >= 1e4 else {})
+    if least <= 0 or not (needs_log_scale(least, greatest) if log is None else log):
+        return quantitative(field, title, scale={"zero": zero, "padding": 0 if zero else 8}, axis=look)
+    numbers = round_numbers(least, greatest, log=True)
+    look = {"format": "~r"} | look | (ticks(numbers) if len(numbers) > 1 else {})
+    return quantitative(field, f"{title}, logarithmic", scale={"type": "log", "nice": False, "padding": 8}, axis=look)
+
+
+def ticks(values: Sequence[float]) -> Spec:
+    """An axis with these ticks; without the count, Vega leaves some of them out."""
+    return {"values": [*values], "tickCount": len(values)}
+
+
+def layer(
+    mark: str, encoding: Spec, *transforms: Spec, name: str | None = None, rows: Any = None, **properties: Any
+) -> Spec:
+    """A layer of a chart.
+
+    Args:
+        mark: the type of its marks.
+        encoding: channels and their columns.
+        transforms: of the table.
+        name: a CSS class of its marks, with "_marks".
+        rows: a table of its own; None for the chart's.
+        properties: of the marks.
+    """
+    spec: Spec = {"mark": {"type": mark, **properties}, "encoding": encoding}
+    spec |= {"transform": [*transforms]} if transforms else {}
+    spec |= {"name": name} if name else {}
+    return spec | ({} if rows is None else {"data": {"values": rows}})
+
+
+def chart(height: int, *layers: Spec, width: int = WIDTH, **more: Any) -> Spec:
+    """A chart of layers; its size is in pixels."""
+    return {"width": width, "height": height, "params": [{"name": "selected", "value": None}], "layer": [*layers], **more}
+
+
+def points(encoding: Spec, tooltip_: list[Spec], *transforms: Spec, size: int = 80) -> Spec:
+    """A layer of points in the style of their configurations; the size is in square pixels."""
+    look = {"color": COLOR, "shape": SHAPE, "opacity": opacity(0.9), "tooltip": tooltip_}
+    return layer("point", encoding | look, *transforms, filled=True, size=size)
+
+
+def lines(encoding: Spec, count: int, tooltip_: list[Spec], *transforms: Spec, **properties: Any) -> tuple[Spec, Spec]:
+    """Layers of lines in the style of their configurations, and of invisible wide ones that show the tooltip.
+
+    Args:
+        encoding: x, y and detail.
+        count: of lines; many of them are drawn fainter.
+        tooltip_: of a line.
+        transforms: of the table.
+        properties: of the visible lines.
+    """
+    faint = 0.9 if count <= MANY_LINES else max(0.35 * MANY_LINES / count, 0.06)
+    look = {"color": COLOR, "strokeDash": DASH, "opacity": opacity(0.9, others=faint)}
+    visible = layer("line", encoding | look, *transforms, strokeWidth=1.5, **properties)
+    wide = encoding | {"color": COLOR, "tooltip": tooltip_}
+    return visible, layer("line", wide, *transforms, name=TOUCH, strokeWidth=10, strokeOpacity=0)
+
+
+def steps(x: Spec, y: Spec, *transforms: Spec) -> Spec:
+    """A layer with a line in steps."""
+    return layer(
+        "line", {"x": x, "y": y, "order": {"field": x["field"]}}, *transforms,
+        interpolate="step-after", color="currentColor", strokeWidth=1.5, opacity=0.55,
+    )  # fmt: skip
+
+
+def pareto_front(x: Spec, y: Spec, column: str, tooltip_: list[Spec], join: bool = True, **encoding: Any) -> list[Spec]:
+    """Layers of points, larger on the Pareto front and joined in steps.
+
+    Args:
+        x: an axis.
+        y: an axis.
+        column: true for the rows on the front.
+        tooltip_: of a point.
+        join: whether to draw the line.
+        encoding: more of the points.
+    """
+    size = {"condition": {"test": f"datum.{column}", "value": 110}, "value": 45}
+    front = [steps(x, y, {"filter": f"datum.{column}"})] if join else []
+    return [*front, points({"x": x, "y": y, "size": size, **encoding}, tooltip_)]

@@ -1,173 +1,145 @@
-"""Heat maps: the mean error for each pair of values of two settings, where every pair was tried."""
+"""Heat maps: the mean error for each pair of values of two settings, where every pair was trained."""
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from mnist_exp.config.problems import show as typed
-from mnist_exp.report.configurations import Configuration
-from mnist_exp.report.encodings import far_apart, plane, told
+from mnist_exp.report import encodings as vl
+from mnist_exp.report.chart_numbers import needs_log_scale
+from mnist_exp.report.comparison_view import Configuration
+from mnist_exp.report.encodings import Row, Spec
 from mnist_exp.report.setting_values import ordered
-from mnist_exp.report.vega import Chart, Spec
+from mnist_exp.report.vega import Chart
 
 MOST_VALUES = 12  # of a setting
 MOST_GRIDS = 3
-CELL = 34  # pixels high
-NARROWEST = 48  # pixels wide, for a number of five characters
+CELL_HEIGHT, MIN_CELL_WIDTH = 34, 48  # pixels; a number has five characters
 CHARACTER = 6.5  # pixels, about
 MOST_CHARACTERS = 16  # of a label
-HALF = 430  # pixels: what a chart of half the page's width has at least
-# From the lowest error to the highest: cividis, which looks the same to those who see few colours.
-# Nuñez, Anderton & Renslow 2018, "Optimizing colormaps with consideration for color vision deficiency", PLOS ONE 13:7.
-CIVIDIS = ((254, 232, 56), (188, 175, 111), (124, 123, 120), (65, 77, 107), (0, 34, 78))
+HALF_PAGE = 430  # pixels
+# Black and white text have the same contrast, 4.6 : 1, on a colour of this luminance (WCAG 2.2).
+MIDDLE_LUMINANCE = 0.179
 
-Pair = tuple[str, str]  # as both values are told
+Pair = tuple[str, str]  # of values as in overrides
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Two settings, their values in order, and the errors of the configurations that have both."""
+    """Two settings, their values in order, and the errors of the configurations for each pair of values."""
 
-    across: str
-    down: str
+    x: str
+    y: str
     columns: Sequence[str]
     rows: Sequence[str]
     errors: dict[Pair, list[float]]  # by column and row
 
-    @property
+    @cached_property
     def means(self) -> dict[Pair, float]:
+        """The mean error of each pair."""
         return {pair: float(np.mean(errors)) for pair, errors in self.errors.items()}
 
     @property
-    def spread(self) -> float:
-        """How much the means differ."""
-        return max(self.means.values()) - min(self.means.values())
+    def lowest(self) -> float:
+        """The lowest mean."""
+        return min(self.means.values())
+
+    @property
+    def highest(self) -> float:
+        """The highest mean."""
+        return max(self.means.values())
 
 
 def grids(configurations: Sequence[Configuration]) -> list[Grid]:
-    """The pairs of settings of which every combination has a result, those first whose cells differ most.
+    """Return the pairs of settings for which every pair of values has a result, those first whose means differ most.
 
-    If only two settings differ, half of the combinations are enough: a cell that is missing is a job that failed.
+    If only two settings differ, half of the pairs are enough: the others are jobs that failed.
     """
     keys = [*configurations[0].settings] if configurations else []
-    found = []
+    complete = []
     for first, second in itertools.combinations(keys, 2):
         grid = _grid(configurations, first, second)
-        cells = len(grid.columns) * len(grid.rows)
-        sizes = sorted((len(grid.columns), len(grid.rows)))
-        enough = len(grid.errors) * 2 > cells if len(keys) == 2 else len(grid.errors) == cells
-        if sizes[0] > 1 and sizes[1] <= MOST_VALUES and enough:
-            found.append(grid)
-    return sorted(found, key=lambda grid: -grid.spread)[:MOST_GRIDS]
+        fewer, more = sorted((len(grid.columns), len(grid.rows)))
+        enough = len(grid.errors) * 2 > fewer * more if len(keys) == 2 else len(grid.errors) == fewer * more
+        if fewer > 1 and more <= MOST_VALUES and enough:
+            complete.append(grid)
+    return sorted(complete, key=lambda grid: grid.lowest - grid.highest)[:MOST_GRIDS]
 
 
-def charts(configurations: Sequence[Configuration], error: str) -> Iterator[tuple[Chart, list[dict[str, Any]]]]:
-    """A heat map of each grid, with the rows of its table.
+def charts(configurations: Sequence[Configuration], error: str) -> Iterator[Chart]:
+    """Draw a heat map of each grid.
 
     Args:
         configurations: best first.
-        error: which it is, in words: "validation error %".
+        error: the heading of the metric: "validation error %".
     """
     for place, grid in enumerate(grids(configurations)):
-        yield _chart(f"grid{place}", grid, error), _cells(grid)
-
-
-def shade(share: float) -> tuple[str, str]:
-    """The colour of a cell, from 0, the lowest error, to 1, and of the text on it, which stands out by 4.5 : 1."""
-    at = share * (len(CIVIDIS) - 1)
-    below = min(int(at), len(CIVIDIS) - 2)
-    color = [round(low + (high - low) * (at - below)) for low, high in zip(CIVIDIS[below], CIVIDIS[below + 1], strict=True)]
-    return "#{:02x}{:02x}{:02x}".format(*color), "#000000" if _luminance(color) > 0.179 else "#ffffff"
+        yield _chart(f"grid{place}", grid, error)
 
 
 def _grid(configurations: Sequence[Configuration], first: str, second: str) -> Grid:
-    """The setting with more values goes across."""
+    """The setting with more values is the x axis."""
     values = {key: ordered(one.settings[key] for one in configurations) for key in (first, second)}
-    down, across = sorted(values, key=lambda key: len(values[key]))
+    y, x = sorted(values, key=lambda key: len(values[key]))
     errors: dict[Pair, list[float]] = {}
     for one in configurations:
-        errors.setdefault((typed(one.settings[across]), typed(one.settings[down])), []).append(one.mean)
-    return Grid(across, down, [*map(typed, values[across])], [*map(typed, values[down])], errors)
+        errors.setdefault((typed(one.settings[x]), typed(one.settings[y])), []).append(one.mean)
+    return Grid(x, y, [*map(typed, values[x])], [*map(typed, values[y])], errors)
 
 
-def _cells(grid: Grid) -> list[dict[str, Any]]:
-    means = grid.means
-    least, greatest = min(means.values()), max(means.values())
-    log = far_apart(least, greatest)
-    low, high = (math.log(end) if log else end for end in (least, greatest))
-    rows = []
-    for (column, row), mean in means.items():
-        share = ((math.log(mean) if log else mean) - low) / (high - low) if high > low else 0.0
-        fill, ink = shade(share)
-        best = mean == least
-        rows.append(
-            {
-                "column": column,
-                "row": row,
-                "mean": round(mean, 4),
-                "n": len(grid.errors[column, row]),
-                "text": f"★ {mean:.2f}" if best else f"{mean:.2f}",
-                "fill": fill,
-                "ink": ink,
-                "best": best,
-            }
-        )
-    return rows
+def _rows(grid: Grid) -> list[Row]:
+    return [
+        {
+            "column": column,
+            "row": row,
+            "mean": round(mean, 4),
+            "n": len(grid.errors[column, row]),
+            "text": f"★ {mean:.2f}" if mean == grid.lowest else f"{mean:.2f}",
+            "best": mean == grid.lowest,
+        }
+        for (column, row), mean in grid.means.items()
+    ]
 
 
 def _chart(name: str, grid: Grid, error: str) -> Chart:
-    limit = {"labelLimit": int(MOST_CHARACTERS * CHARACTER), "grid": False, "domain": False}
-    x = _side("column", grid.across, grid.columns, limit | {"labelAngle": 0, "labelOverlap": False})
-    y = _side("row", grid.down, grid.rows, limit)
-    fields = told(("column", grid.across), ("row", grid.down), ("mean", f"mean {error}"), ("n", "configurations"))
-    spec = {
-        **plane(max(CELL * len(grid.rows), int(len(grid.down) * CHARACTER))),  # the title stands beside it, upright
-        "encoding": {"x": x, "y": y},
-        "layer": [
-            {"mark": {"type": "rect"}, "encoding": {"color": _own("fill"), "tooltip": fields}},
-            {
-                "transform": [{"filter": "datum.best"}],
-                "mark": {"type": "rect", "fillOpacity": 0, "stroke": "currentColor", "strokeWidth": 2.5},
-                "encoding": {"tooltip": fields},
-            },
-            {
-                "mark": {"type": "text", "fontSize": 12, "opacity": 1},
-                "encoding": {"text": {"field": "text", "type": "nominal"}, "color": _own("ink"), "tooltip": fields},
-            },
-        ],
+    log = needs_log_scale(grid.lowest, grid.highest)
+    look = {"labelLimit": int(MOST_CHARACTERS * CHARACTER), "grid": False, "domain": False}
+    x = _side("column", grid.x, grid.columns, look | {"labelAngle": 0, "labelOverlap": False})
+    y = _side("row", grid.y, grid.rows, look)
+    # Cividis looks the same to readers who see few colours (Nuñez, Anderton & Renslow 2018, PLOS ONE 13:7).
+    scale = {"scheme": "cividis", "reverse": True, "type": "log" if log else "linear"}
+    bright = f"luminance(scale('color', datum.mean)) > {MIDDLE_LUMINANCE}"
+    fields = {"tooltip": vl.tooltip(column=grid.x, row=grid.y, mean=f"mean {error}", n="configurations")}
+    fill = {"color": vl.quantitative("mean", scale=scale, legend=None), **fields}
+    text = {
+        "text": vl.nominal("text"),
+        "color": {"condition": {"test": bright, "value": "#000000"}, "value": "#ffffff"},
+        **fields,
     }
-    means = grid.means
-    column, row = min(means, key=means.__getitem__)
+    layers = [
+        vl.layer("rect", fill),
+        vl.layer("rect", fields, {"filter": "datum.best"}, fillOpacity=0, stroke="currentColor", strokeWidth=2.5),
+        vl.layer("text", text, fontSize=12, opacity=1),
+    ]
+    height = max(CELL_HEIGHT * len(grid.rows), int(len(grid.y) * CHARACTER))  # the title of the y axis is vertical
+    column, row = min(grid.means, key=grid.means.__getitem__)
     description = (
-        f"Mean {error} for each pair of {grid.across} and {grid.down}; "
-        f"the lowest is {means[column, row]:.2f} at {grid.across} {column} and {grid.down} {row}"
+        f"Mean {error} for each pair of {grid.x} and {grid.y}; "
+        f"the lowest is {grid.lowest:.2f} at {grid.x} {column} and {grid.y} {row}"
     )
-    several = max(len(errors) for errors in grid.errors.values()) > 1
-    note = f"Mean {error}{' over all other settings' if several else ''}; the brighter, the lower"
-    note += ", logarithmically" if far_apart(min(means.values()), max(means.values())) else ""
-    longest = max(len(text) for text in grid.columns)
-    wide = max(NARROWEST, min(longest, MOST_CHARACTERS) * CHARACTER + 10)
-    margin = min(max(len(text) for text in grid.rows), MOST_CHARACTERS) * CHARACTER + 40
-    least = int(wide * len(grid.columns) + margin)
-    title = f"{grid.down} and {grid.across}"
-    return Chart(name, title, description, name, spec, f"{note}. ★ is the lowest.", broad=least > HALF, least=least)
+    over_others = " over all other settings" if max(map(len, grid.errors.values())) > 1 else ""
+    note = f"Mean {error}{over_others}; brighter is lower{', on a logarithmic scale' if log else ''}. ★ is the lowest."
+    cell = max(MIN_CELL_WIDTH, min(max(map(len, grid.columns)), MOST_CHARACTERS) * CHARACTER + 10)
+    margin = min(max(map(len, grid.rows)), MOST_CHARACTERS) * CHARACTER + 40
+    width = int(cell * len(grid.columns) + margin)
+    spec = vl.chart(height, *layers, encoding={"x": x, "y": y})
+    title = f"{grid.y} and {grid.x}"
+    return Chart(name, title, description, name, _rows(grid), spec, note, wide=width > HALF_PAGE, min_width=width)
 
 
-def _side(field: str, title: str, values: Sequence[str], look: Spec) -> Spec:
-    scale = {"domain": [*values], "paddingInner": 0.03}
-    return {"field": field, "type": "nominal", "title": title, "scale": scale, "axis": look}
-
-
-def _own(field: str) -> Spec:
-    """A colour that stands in the row itself."""
-    return {"field": field, "type": "nominal", "scale": None, "legend": None}
-
-
-def _luminance(color: Sequence[int]) -> float:
-    """From 0 to 1, by WCAG 2.2."""
-    red, green, blue = (c / 3294.6 if c <= 10.31475 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in color)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+def _side(field: str, title: str, values: Sequence[str], look: dict[str, Any]) -> Spec:
+    return vl.nominal(field, title, scale={"domain": [*values], "paddingInner": 0.03}, axis=look)

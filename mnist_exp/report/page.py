@@ -1,4 +1,4 @@
-"""Self-contained pages from templates: what users wrote is escaped, and no script runs but those of the page itself."""
+"""Self-contained HTML pages from templates: values are escaped, and only the page's own scripts run."""
 
 import base64
 import functools
@@ -15,43 +15,40 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
-    """A page.
+    """Render a template.
 
     Args:
         template: its file name.
-        scripts: to run, in this order; the template's `scripts` and `policy` hold them and what allows them alone.
-        values: what the template names.
+        scripts: to run, in this order. The template has them as `scripts`, and a Content-Security-Policy that allows only
+            them, by their hashes, and no request, as `policy`.
+        values: other names in the template.
     """
-    embedded = [Markup(f"<script>{script}</script>") for script in scripts if _embeddable(script)]  # noqa: S704  (ours)
-    return _templates().get_template(template).render(scripts=embedded, policy=policy(scripts), **values)
-
-
-def script(name: str) -> str:
-    """A script that stands beside the templates."""
-    return (TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def policy(scripts: Sequence[str]) -> str:
-    """A Content-Security-Policy under which nothing is fetched, and only these scripts run, known by their hashes."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
     shown = "img-src data:; style-src 'unsafe-inline'"
-    return f"default-src 'none'; {shown}; script-src {allowed}; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; {shown}; script-src {allowed}; base-uri 'none'; form-action 'none'"
+    elements = [Markup(f"<script>{script}</script>") for script in scripts if _is_embeddable(script)]  # noqa: S704  (ours)
+    return _environment().get_template(template).render(scripts=elements, policy=policy, **values)
 
 
-def embedded(content: Any) -> Markup:
-    """JSON for a <script type="application/json">: no text in it can end the script."""
+def script(name: str) -> str:
+    """Read a script from the directory of the templates."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def json_script(content: Any) -> Markup:
+    """Return JSON for a <script type="application/json">: no text in it can end the script."""
     text = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704  (escaped in the way that a script needs)
 
 
-def _embeddable(script: str) -> bool:
-    """Whether HTML takes a script for what it is; a page without it is whole, but does not answer."""
+def _is_embeddable(script: str) -> bool:
+    """Whether HTML reads a script to its end; a page without it is complete, but not interactive."""
     return "</script" not in script.lower() and "<!--" not in script
 
 
 @functools.cache
-def _templates() -> jinja2.Environment:
+def _environment() -> jinja2.Environment:
     """One for all pages of a process: to compile a template takes as long as to draw a chart."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),

@@ -1,6 +1,6 @@
-"""Parallel coordinates: each configuration a line from setting to setting to its error.
+"""Parallel coordinates: each configuration is a line from setting to setting to its error.
 
-After Inselberg 1985, "The plane with parallel coordinates", The Visual Computer 1:69.
+Inselberg 1985, "The plane with parallel coordinates", The Visual Computer 1:69.
 """
 
 import math
@@ -10,150 +10,126 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnist_exp.config.problems import show as typed
-from mnist_exp.report.configurations import Configuration, among, dashes
-from mnist_exp.report.encodings import BROAD, Mark, color, faded, far_apart, plane, round_numbers, shown_as, steps, told
+from mnist_exp.report import encodings as vl
+from mnist_exp.report.chart_numbers import needs_log_scale, round_numbers
+from mnist_exp.report.comparison_view import Configuration
+from mnist_exp.report.encodings import Spec
 from mnist_exp.report.setting_values import is_number, ordered, short
-from mnist_exp.report.vega import TOUCH, Chart, Spec
+from mnist_exp.report.vega import Chart
 
-PARALLEL = "parallel"  # the chart and its table
 MOST_AXES = 8  # settings
 HEIGHT = 300  # pixels
-ROOM = 120  # pixels from an axis to the next, which its labels need
-LINE = 13  # pixels of a line of text
+AXIS_WIDTH = 120  # pixels from an axis to the next, for its labels
+LINE_HEIGHT = 13  # pixels
 MOST_CHARACTERS = 16  # of a label
-MOST_LINES, LONGEST_LINE = 3, 18  # of a title
-MOST_VALUES = 8  # numbers that are all labelled, if they are no more
-NEAREST = 0.055  # of an axis: labels that are nearer would overlap
-ABSENT = 0.15  # of an axis, below its numbers, for those who have none
+MOST_LINES, LINE_CHARACTERS = 3, 18  # of a title
+MOST_NUMBERS = 8  # that are all labelled
+LABEL_DISTANCE = 0.055  # of an axis, at least; closer labels would overlap
+ABSENT = 0.15  # of an axis, below its numbers, for configurations without a number
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A setting or the error: where each configuration crosses it, from 0 to 1, and its labels."""
+    """A setting or the error: positions from 0 to 1."""
 
     title: Sequence[str]  # lines
-    places: Sequence[float]
+    positions: Sequence[float]  # of each configuration
     labels: Sequence[tuple[float, str]]
 
 
 def axis(title: Sequence[str], values: Sequence[Any]) -> Axis:
-    """Numbers lie where they measure, logarithmically if they are far apart; anything else at equal distances."""
+    """Return an axis: numbers by their size, logarithmic if their range is wide; other values at equal distances."""
     numbers = sorted({float(value) for value in values if is_number(value)})
     if len(numbers) < 2 or not all(value is None or is_number(value) for value in values):
-        return _choices(title, values)
-    absent = None in values
-    log = far_apart(numbers[0], numbers[-1])
+        known = ordered(values)
+        positions = {typed(value): round(place / max(len(known) - 1, 1), 4) for place, value in enumerate(known)}
+        labels = [(positions[typed(value)], short(value, MOST_CHARACTERS)) for value in known]
+        return Axis(title, [positions[typed(value)] for value in values], _readable(labels))
+    log = needs_log_scale(numbers[0], numbers[-1])
     least, greatest = (math.log(end) if log else end for end in (numbers[0], numbers[-1]))
+    bottom = ABSENT if None in values else 0.0
 
-    def place(number: float) -> float:
+    def position(number: float) -> float:
         share = ((math.log(number) if log else number) - least) / (greatest - least)
-        return round(ABSENT + (1 - ABSENT) * share if absent else share, 4)
+        return round(bottom + (1 - bottom) * share, 4)
 
-    labels = [(place(number), short(number)) for number in numbers]
-    if len(numbers) > MOST_VALUES or len(_readable(labels)) < len(labels):
-        between = list((round_numbers if log else steps)(numbers[0], numbers[-1]))
-        labels = [(place(number), short(number)) for number in (between if len(between) > 1 else (numbers[0], numbers[-1]))]
-    if absent:
+    labels = [(position(number), short(number)) for number in numbers]
+    if len(numbers) > MOST_NUMBERS or len(_readable(labels)) < len(labels):
+        between = round_numbers(numbers[0], numbers[-1], log)
+        labels = [
+            (position(number), short(number)) for number in (between if len(between) > 1 else numbers[:: len(numbers) - 1])
+        ]
+    if None in values:
         labels = [(0.0, short(None)), *labels]
-    places = [0.0 if value is None else place(float(value)) for value in values]
-    return Axis([*title, *(["logarithmic"] if log else [])], places, _readable(labels))
+    positions_ = [0.0 if value is None else position(float(value)) for value in values]
+    return Axis([*title, *(["logarithmic"] if log else [])], positions_, _readable(labels))
 
 
-def chart(configurations: Sequence[Configuration], marks: Sequence[Mark], error: str) -> tuple[Chart, list[dict[str, Any]]]:
-    """Parallel coordinates over the settings that differ, with their table.
+def draw(configurations: Sequence[Configuration], error: str) -> Chart:
+    """Draw the settings that differ, and the error.
 
     Args:
-        configurations: best first, at least one, which differ in a setting.
-        marks: of the page.
-        error: which it is, in words: "validation error %".
+        configurations: best first, at least one, with a setting that differs.
+        error: the heading of the metric: "validation error %".
     """
     keys = [*configurations[0].settings]
-    axes = [axis(_lines(key), [one.settings[key] for one in configurations]) for key in keys[:MOST_AXES]]
-    axes.append(axis(_lines(error), [one.mean for one in configurations]))
-    names = [f"p{place}" for place in range(len(axes))]
+    values = {key: [one.settings[key] for one in configurations] for key in keys[:MOST_AXES]}
+    axes = {f"p{place}": axis(_lines(key), values[key]) for place, key in enumerate(values)}
+    axes[f"p{len(axes)}"] = axis(_lines(error), [one.mean for one in configurations])
     rows = [
-        {"of": shown_as(one.label, marks), "label": one.label, "settings": one.told, "mean": round(one.mean, 4)}
-        | {name: each.places[place] for name, each in zip(names, axes, strict=True)}
+        {**one.style.columns, "label": one.label, "settings": one.overrides, "mean": round(one.mean, 4)}
+        | {name: each.positions[place] for name, each in axes.items()}
         for place, one in enumerate(configurations)
     ]
-    most = max(len(each.title) for each in axes)
-    x = {"field": "axis", "type": "nominal", "scale": {"type": "point", "domain": names}, "axis": None}
-    y = {"field": "place", "type": "quantitative", "scale": {"domain": [0, 1]}, "axis": None}
-    unfolded = {"transform": [{"fold": names, "as": ["axis", "place"]}]}
-    line = {"x": x, "y": y, "detail": {"field": "label"}, "color": color(marks)}
-    fields = told(("label", "configuration"), ("settings", "settings"), ("mean", error))
-    spec = {
-        **plane(HEIGHT, BROAD),
-        "layer": [
-            _ruler(names, x, y),
-            unfolded
-            | {
-                "mark": {"type": "line", "strokeWidth": 1.5},
-                "encoding": line | {"opacity": faded(0.9, others=among(len(configurations))), "strokeDash": dashes(marks)},
-            },
-            *_texts(names, axes, most, x, y),
-            unfolded
-            | {
-                "name": TOUCH,
-                "mark": {"type": "line", "strokeWidth": 10, "strokeOpacity": 0},
-                "encoding": line | {"tooltip": fields},
-            },
-        ],
-    }
+    x = vl.nominal("axis", scale={"type": "point", "domain": [*axes]}, axis=None)
+    y = {"field": "position", "type": "quantitative", "scale": {"domain": [0, 1]}, "axis": None}
+    fold = {"fold": [*axes], "as": ["axis", "position"]}
+    fields = vl.tooltip(label="configuration", settings="settings", mean=error)
+    visible, touch = vl.lines({"x": x, "y": y, "detail": {"field": "label"}}, len(rows), fields, fold)
+    spec = vl.chart(HEIGHT, *_axis_lines(axes, x, y), visible, *_labels(axes, x, y), touch, width=vl.WIDE)
     description = f"Parallel coordinates: a line for each of {len(configurations):,} configurations, by settings and {error}"
-    note = "A line is a configuration: where it crosses an axis is its setting, at the last axis its error."
-    if left := keys[MOST_AXES:]:
-        note += f" Left out: {', '.join(left)}."
-    drawn = Chart(PARALLEL, "From settings to error", description, PARALLEL, spec, note, broad=True, least=ROOM * len(axes))
-    return drawn, rows[::-1]  # the best is drawn last, on top
-
-
-def _choices(title: Sequence[str], values: Sequence[Any]) -> Axis:
-    known = ordered(values)
-    places = {typed(value): round(place / max(len(known) - 1, 1), 4) for place, value in enumerate(known)}
-    labels = [(places[typed(value)], short(value, MOST_CHARACTERS)) for value in known]
-    return Axis(title, [places[typed(value)] for value in values], _readable(labels))
+    note = "Each line is a configuration. It crosses each axis at its setting, and the last axis at its error."
+    note += f" Left out: {', '.join(keys[MOST_AXES:])}." if len(keys) > MOST_AXES else ""
+    # The best comes last in the table, so that it is drawn above the others.
+    return Chart(
+        "parallel", "Settings and error", description, "parallel", rows[::-1], spec, note, wide=True,
+        min_width=AXIS_WIDTH * len(axes),
+    )  # fmt: skip
 
 
 def _readable(labels: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
-    """From the lowest, those that do not overlap."""
+    """The labels that do not overlap, from the lowest."""
     kept: list[tuple[float, str]] = []
-    for place, text in labels:
-        if not kept or place - kept[-1][0] >= NEAREST:
-            kept.append((place, text))
+    for position, text in labels:
+        if not kept or position - kept[-1][0] >= LABEL_DISTANCE:
+            kept.append((position, text))
     return kept
 
 
 def _lines(key: str) -> list[str]:
-    """A key broken after its dots, or words at their spaces."""
-    broken = textwrap.wrap(key.replace(".", ". "), LONGEST_LINE, max_lines=MOST_LINES, placeholder="…")
+    """A title in lines: a key broken after its dots, a phrase at its spaces."""
+    broken = textwrap.wrap(key.replace(".", ". "), LINE_CHARACTERS, max_lines=MOST_LINES, placeholder="…")
     return [line.replace(". ", ".") for line in broken]
 
 
-def _ruler(names: Sequence[str], x: Spec, y: Spec) -> Spec:
-    rows = [{"axis": name, "place": 0, "top": 1} for name in names]
-    rule = {"type": "rule", "color": "currentColor", "opacity": 0.35}
-    return {"data": {"values": rows}, "mark": rule, "encoding": {"x": x, "y": y, "y2": {"field": "top"}}}
+def _axis_lines(axes: dict[str, Axis], x: Spec, y: Spec) -> list[Spec]:
+    rows = [{"axis": name, "position": 0, "top": 1} for name in axes]
+    return [vl.layer("rule", {"x": x, "y": y, "y2": {"field": "top"}}, rows=rows, color="currentColor", opacity=0.35)]
 
 
-def _texts(names: Sequence[str], axes: Sequence[Axis], most: int, x: Spec, y: Spec) -> list[Spec]:
-    """Labels left of each axis with their ticks, and titles above, which end on one line."""
-    pairs = list(zip(names, axes, strict=True))
-    labels = [{"axis": name, "place": place, "text": text} for name, each in pairs for place, text in each.labels]
-    above = {name: [""] * (most - len(each.title)) + [*each.title] for name, each in pairs}
-    titles = [{"axis": name, "text": "\n".join(lines)} for name, lines in above.items()]
-    tick = {"type": "tick", "orient": "horizontal", "size": 7, "thickness": 1, "color": "currentColor", "opacity": 0.6}
-    text = {"type": "text", "lineBreak": "\n", "lineHeight": LINE, "fontSize": 11}
+def _labels(axes: dict[str, Axis], x: Spec, y: Spec) -> list[Spec]:
+    """Ticks with labels on the left of each axis; titles above, with their last lines at one height."""
+    most = max(len(each.title) for each in axes.values())
+    rows = [{"axis": name, "position": at, "text": text} for name, each in axes.items() for at, text in each.labels]
+    titles = [
+        {"axis": name, "text": "\n".join([""] * (most - len(each.title)) + [*each.title])} for name, each in axes.items()
+    ]
+    text = vl.nominal("text")
+    font: Spec = {"lineBreak": "\n", "lineHeight": LINE_HEIGHT, "fontSize": 11}
+    tick: Spec = {"orient": "horizontal", "size": 7, "thickness": 1, "color": "currentColor", "opacity": 0.6}
+    above = {"x": x, "y": {"value": -most * LINE_HEIGHT - 6}, "text": text}
     return [
-        {"data": {"values": labels}, "mark": tick, "encoding": {"x": x, "y": y}},
-        {
-            "data": {"values": labels},
-            "mark": text | {"align": "right", "baseline": "middle", "dx": -7},
-            "encoding": {"x": x, "y": y, "text": {"field": "text", "type": "nominal"}},
-        },
-        {
-            "data": {"values": titles},
-            "mark": text | {"align": "center", "baseline": "top"},
-            "encoding": {"x": x, "y": {"value": -most * LINE - 6}, "text": {"field": "text", "type": "nominal"}},
-        },
+        vl.layer("tick", {"x": x, "y": y}, rows=rows, **tick),
+        vl.layer("text", {"x": x, "y": y, "text": text}, rows=rows, align="right", baseline="middle", dx=-7, **font),
+        vl.layer("text", above, rows=titles, align="center", baseline="top", **font),
     ]

@@ -1,57 +1,106 @@
-"""The charts of a run, as SVG: numbers and the words below go in, nothing that a user wrote."""
+"""Charts of a run as SVG: learning curves, time by epoch, reliability diagram.
+
+Each training process draws them, so no chart library is used: it would take 0.4 s and 200 MB. Text and axes have the colour
+of the surrounding text: one chart serves a light page, a dark page and print.
+"""
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from mnist_exp.report import svg
-from mnist_exp.report.svg import Panel, Scale
+from mnist_exp.report import page
+from mnist_exp.report.chart_numbers import SMALLEST, nice_step, thin_out
 from mnist_exp.run.history import Epoch
 
-TRAIN, VALIDATION = "#4a80c8", "#d1603d"  # both stand out on white and on black
-MARKS = {TRAIN: svg.circle, VALIDATION: svg.square}  # who sees no colours sees shapes
-WIDTH, HEIGHT = 240, 190  # of one of three panels with curves, in pixels; the page stretches them
-HALF, LOW = 375, 150  # of one of two, which are as wide together
-SIDE = 320  # of the reliability diagram
-LEGEND = 32  # pixels above the panels
-MOST_POINTS = 200  # of a curve, on a panel of 240 pixels
-MOST_DOTS = 50  # with more epochs, dots would hide the line
+TRAIN, VALIDATION = "#4a80c8", "#d1603d"  # both have enough contrast on white and on black
+LARGEST = 1e300  # larger values cannot be divided into ticks
+MOST_POINTS = 200  # of a curve
+MOST_DOTS = 50  # epochs; with more, dots would hide the line
+DOT = 2.65  # radius, in pixels
+CHARACTER = 6.5  # pixels of width at most, in a font of 11 pixels
+LEGEND, BOTTOM, GAP, EDGE = 32, 36, 14, 14  # pixels: above and below the panels, between them, and at the edges
+
+Points = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis from 0 to `end` with a labelled tick at each multiple of `step`."""
+
+    title: str
+    end: float
+    step: float
+
+    @classmethod
+    def fit(cls, title: str, greatest: float, whole: bool = False) -> "Axis":
+        """Return an axis up to the greatest value with ticks at whole numbers, or to a quarter step above it."""
+        greatest = min(greatest, LARGEST) if greatest > SMALLEST else 1.0
+        step = nice_step(greatest)
+        if whole:
+            return cls(title, greatest, max(1.0, step))
+        return cls(title, math.ceil(greatest / step * 4 - 1e-6) / 4 * step, step)  # 0.1 is larger in float32
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return the position of each tick, from 0 to 1, and its label."""
+        count = math.floor(self.end / self.step + 1e-9)
+        return [(number * self.step / self.end, f"{number * self.step:g}") for number in range(count + 1)]
+
+
+@dataclass
+class Panel:
+    """A plot area with two axes; its content has pixel coordinates from the upper left corner."""
+
+    x: Axis
+    y: Axis
+    width: int
+    height: int
+    lines: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # by colour
+    dots: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)  # x, y, radius; by colour
+    diagonal: str = ""  # the label of a dashed diagonal, if it has one
+
+    @property
+    def left_margin(self) -> int:
+        """Pixels for the labels and the title of the y axis."""
+        return round(24 + CHARACTER * max(len(label) for _, label in self.y.ticks()))
+
+    def pixels(self, x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+        """Convert values to pixels, rounded to 1 / 100."""
+        across, down = x / self.x.end * self.width, (1 - y / self.y.end) * self.height
+        return list(zip(across.round(2).tolist(), down.round(2).tolist(), strict=True))
 
 
 def learning_curves(history: Sequence[Epoch], learning_rates: np.ndarray) -> str:
-    """Loss and error by epoch, for the training and, if there is one, the validation images; the learning rate by step.
+    """Draw loss and error by epoch, of the training and, if there are any, validation images, and the learning rate by step.
 
     Args:
         history: a row for each epoch, at least one.
-        learning_rates: of each step that was trained, float32 (steps_per_epoch * epochs,).
+        learning_rates: one for each trained step, float32 (steps_per_epoch * epochs,).
 
     Returns:
         A document with the root <svg>.
     """
     epochs = len(history)
-    ends = np.arange(1, epochs + 1)
-    begins = np.linspace(0, epochs, len(learning_rates) + 1)  # the last is the end
+    steps = np.linspace(0, epochs, len(learning_rates) + 1)
     rates = np.append(learning_rates, learning_rates[-1]).astype(np.float64)
-    losses = [row.train_loss for row in history], [row.validation_loss for row in history]
-    errors = [row.train_error_percent for row in history], [row.validation_error_percent for row in history]
     panels = [
-        _curves(
-            title, epochs, {color: (ends, np.array(values, np.float64)) for color, values in zip(MARKS, both, strict=True)}
+        _line_panel(title, epochs, {TRAIN: _by_epoch(history, train), VALIDATION: _by_epoch(history, validation)})
+        for title, train, validation in (
+            ("loss", "train_loss", "validation_loss"),
+            ("error %", "train_error_percent", "validation_error_percent"),
         )
-        for title, both in (("loss", losses), ("error %", errors))
     ]
-    panels.append(_curves("learning rate", epochs, {TRAIN: (begins, rates)}, dots=False))
-    legend = _key(0, TRAIN, "training (during the epoch)")
+    panels.append(_line_panel("learning rate", epochs, {TRAIN: (steps, rates)}, dots=False))
+    legend = {TRAIN: "training (during the epoch)"}
     if history[0].validation_loss is not None:
-        legend += _key(185, VALIDATION, "validation (after it)")
-    return svg.document(panels, legend, LEGEND)
+        legend[VALIDATION] = "validation (after the epoch)"
+    return _svg(panels, legend)
 
 
 def timing(history: Sequence[Epoch]) -> str:
-    """Seconds and images a second by epoch, of training alone.
+    """Draw the training seconds and images per second by epoch.
 
     Args:
         history: a row for each epoch, at least one.
@@ -59,18 +108,15 @@ def timing(history: Sequence[Epoch]) -> str:
     Returns:
         A document with the root <svg>.
     """
-    ends = np.arange(1, len(history) + 1)
-    measured = {"seconds": [row.seconds for row in history], "images/s": [row.images_per_second for row in history]}
-    return svg.document(
-        [
-            _curves(title, len(history), {TRAIN: (ends, np.array(values))}, size=(HALF, LOW))
-            for title, values in measured.items()
-        ]
+    columns = {"seconds": "seconds", "images/s": "images_per_second"}
+    size = 375, 150
+    return _svg(
+        [_line_panel(title, len(history), {TRAIN: _by_epoch(history, name)}, size) for title, name in columns.items()]
     )
 
 
-def reliability(calibration: dict[str, Any]) -> str:
-    """Accuracy against confidence; the area of a circle grows with the images in its bin.
+def reliability(calibration: Mapping[str, Any]) -> str:
+    """Draw accuracy against confidence: a circle for each bin, its area growing with the images in it.
 
     Args:
         calibration: from `evaluation.calibration`.
@@ -78,57 +124,44 @@ def reliability(calibration: dict[str, Any]) -> str:
     Returns:
         A document with the root <svg>.
     """
-    filled = [bin_ for bin_ in calibration["bins"] if bin_["n"]]
-    total = sum(bin_["n"] for bin_ in filled)
-    panel = Panel(SIDE, SIDE, Scale("confidence", 1, 0.5), Scale("accuracy", 1, 0.5))
-    places = panel.place(*(np.array([bin_[axis] for bin_ in filled]) for axis in ("confidence", "accuracy")))
-    radii = [math.sqrt(10 + 150 * bin_["n"] / total) for bin_ in filled]
-    circles = "".join(svg.circle(*place, radius) for place, radius in zip(places, radii, strict=True))
-    diagonal = f'<path d="M0,{SIDE}L{SIDE},0" stroke="currentColor" stroke-opacity=".5" stroke-dasharray="5 4"/>'
-    meaning = svg.text(0.03 * SIDE, 0.95 * SIDE - 2, "perfect calibration", turned=-45)
-    return svg.document([(panel, f'{diagonal}{meaning}<g fill="{TRAIN}" fill-opacity=".75">{circles}</g>')])
+    bins = [entry for entry in calibration["bins"] if entry["n"]]
+    total = sum(entry["n"] for entry in bins)
+    panel = Panel(Axis("confidence", 1, 0.2), Axis("accuracy", 1, 0.2), 320, 320, diagonal="perfect calibration")
+    centers = panel.pixels(*(np.array([entry[name] for entry in bins]) for name in ("confidence", "accuracy")))
+    radii = [round(math.sqrt(10 + 150 * entry["n"] / total), 2) for entry in bins]
+    panel.dots[TRAIN] = [(*center, radius) for center, radius in zip(centers, radii, strict=True)]
+    return _svg([panel])
 
 
-def thinned(values: np.ndarray, most: int = MOST_POINTS) -> np.ndarray:
-    """The positions of so few values that their line still shows every peak: the least and the greatest of each stretch.
-
-    Args:
-        values: float (n,), n ≥ 1.
-        most: so many, at least 4.
-
-    Returns:
-        int64, ascending, with the first and the last; all of them, if there are few enough.
-    """
-    if len(values) <= most:
-        return np.arange(len(values))
-    kept = {0, len(values) - 1}
-    edges = np.linspace(0, len(values), most // 2).astype(int)
-    for low, high in pairwise(edges.tolist()):
-        stretch = values[low:high]
-        kept |= {low + int(stretch.argmin()), low + int(stretch.argmax())}
-    return np.array(sorted(kept))
+def _by_epoch(history: Sequence[Epoch], name: str) -> Points:
+    """A column of the history; NaN where it has no value."""
+    return np.arange(1, len(history) + 1), np.array([getattr(row, name) for row in history], np.float64)
 
 
-def _curves(
-    title: str,
-    epochs: int,
-    curves: dict[str, tuple[np.ndarray, np.ndarray]],
-    dots: bool = True,
-    size: tuple[int, int] = (WIDTH, HEIGHT),
-) -> tuple[Panel, str]:
-    """A panel with the curves that have values; NaN, of an epoch without validation, is none."""
-    known = {color: (x[np.isfinite(y)], y[np.isfinite(y)]) for color, (x, y) in curves.items() if np.isfinite(y).any()}
-    greatest = max((float(y.max()) for _, y in known.values()), default=0.0)
-    panel = Panel(*size, Scale.of("epoch", epochs, whole=True), Scale.of(title, greatest))
-    marks = []
-    for color, (x, y) in known.items():
-        chosen = thinned(y)
-        places = panel.place(x[chosen], y[chosen])
-        marks.append(svg.line(places, color))
+def _line_panel(
+    title: str, epochs: int, curves: Mapping[str, Points], size: tuple[int, int] = (240, 190), dots: bool = True
+) -> Panel:
+    """A panel with a line for each curve that has values, by colour; NaN is left out."""
+    finite = {color: (x[np.isfinite(y)], y[np.isfinite(y)]) for color, (x, y) in curves.items() if np.isfinite(y).any()}
+    greatest = max((float(y.max()) for _, y in finite.values()), default=0.0)
+    panel = Panel(Axis.fit("epoch", epochs, whole=True), Axis.fit(title, greatest), *size)
+    for color, (x, y) in finite.items():
+        shown = thin_out(y, MOST_POINTS)
+        panel.lines[color] = panel.pixels(x[shown], y[shown])
         if dots and epochs <= MOST_DOTS:
-            marks.append(f'<g fill="{color}">{"".join(MARKS[color](*place, 2.65) for place in places)}</g>')
-    return panel, "".join(marks)
+            panel.dots[color] = [(*point, DOT) for point in panel.lines[color]]
+    return panel
 
 
-def _key(x: int, color: str, meaning: str) -> str:
-    return f'<g fill="{color}">{MARKS[color](str(x + 6), "10", 5)}</g>{svg.text(x + 16, 14, meaning)}'
+def _svg(panels: Sequence[Panel], legend: Mapping[str, str] | None = None) -> str:
+    """Panels side by side under a legend: texts by colour."""
+    top = LEGEND if legend else EDGE
+    right, placed = 0, list[tuple[int, Panel]]()
+    for panel in panels:
+        left = right + panel.left_margin + (GAP if placed else 0)
+        placed.append((left, panel))
+        right = left + panel.width + EDGE
+    height = top + panels[0].height + BOTTOM
+    return page.render(
+        "chart.svg.j2", panels=placed, legend=legend or {}, top=top, width=right, height=height, square=VALIDATION
+    )

@@ -1,4 +1,4 @@
-"""The report of a run for the eye: its figures as files, and one self-contained HTML page."""
+"""The report of a run: its figures as files, and one self-contained HTML page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from mnist_exp.run.history import Epoch
 from mnist_exp.run.names import Run
 from mnist_exp.run.summary import Summary
 
-MOST_ROWS = 100  # of the table of epochs; history.csv has them all
+MOST_ROWS = 100  # of the table of epochs; history.csv contains all
 
 
 def write(
@@ -27,17 +27,17 @@ def write(
     probabilities: np.ndarray,
     member_table: Mapping[str, Any] | None = None,
 ) -> None:
-    """Draw the figures and write report.html, with the configuration and environment as they stand in the run directory.
+    """Draw the figures and write report.html.
 
     Args:
-        run: where to; config.yaml, or ensemble.yaml, and environment.json are there.
-        select: which epoch's weights the model has, "best" or "last".
-        summary: what summary.json will hold.
+        run: its directory contains config.yaml, or ensemble.yaml, and environment.json.
+        select: the epoch whose weights the model has, "best" or "last".
+        summary: of the run.
         errors: from `evaluation.error_report`.
         history: a row for each epoch.
-        learning_rates: of each step that was trained, float32 (steps_per_epoch * epochs,).
-        data: whose test images were looked at.
-        probabilities: of the classes of the test images, float32 (n, classes).
+        learning_rates: one for each trained step, float32 (steps_per_epoch * epochs,).
+        data: the data set.
+        probabilities: of its test images, float32 (n, classes).
         member_table: for an ensemble, which has no history: columns, rows and caption of its table of members.
 
     Raises:
@@ -53,14 +53,16 @@ def write(
         run.figures.mkdir(exist_ok=True)
     for name, svg in drawn.items():
         files.write(run.figures / f"{name}.svg", svg.encode())
-    mistakes = [_mistake(mistake, data.class_names) for mistake in errors["worst_mistakes"]]
+    mistakes, names = errors["worst_mistakes"], data.class_names
     worst = [mistake["index"] for mistake in mistakes]
     if mistakes:
-        titles = [f"{mistake['true']} as {mistake['predicted']}  {mistake['confidence']:.1%}" for mistake in mistakes]
+        pairs = [(mistake["label"], mistake["predicted"], max(mistake["probabilities"])) for mistake in mistakes]
+        titles = [f"{names[label]} as {names[predicted]}  {confidence:.1%}" for label, predicted, confidence in pairs]
         files.write(run.figures / "worst_mistakes.png", images.image_grid(data.test_images[worst], titles))
-    configuration = run.config if member_table is None else run.ensemble
+    config = run.config if member_table is None else run.ensemble
+    environment = read_json(run.environment)
     text = page.render(
-        "report.html.j2",
+        "run.html.j2",
         scripts=[page.script("confusion.js"), page.script("table.js")],
         run=run.directory.name,
         summary=summary,
@@ -68,42 +70,32 @@ def write(
         errors=errors,
         shades=shades(errors["confusion_matrix"]),
         mistakes=mistakes,
-        digits=sample_images.on_page(data, probabilities, worst),
-        raters=sample_images.raters(data),
+        digits=sample_images.template_values(data, probabilities, worst),
+        raters=sample_images.rater_answers(data),
         history=history,
-        rows=shown(history, summary.best_epoch),
-        class_names=data.class_names,
-        environment=read_json(run.environment),
+        rows=table_rows(history, summary.best_epoch),
+        class_names=names,
+        environment=environment,
+        version=environment["versions"]["mnist_exp"],
         member_table=member_table,
-        config=configuration.read_text(),
-        config_name=configuration.name,
+        config=config.read_text(),
+        config_name=config.name,
         charts=drawn,
     )
     files.write(run.report, text.encode())
 
 
 def shades(matrix: Sequence[Sequence[int]]) -> list[list[float]]:
-    """The colour of each cell of a confusion matrix, from 0 to 1, the most frequent mistake.
+    """Return the intensity of each cell of a confusion matrix, from 0 to 1 for the most frequent mistake.
 
-    What is right has none: nearly everything lies on the diagonal, and beside it no mistake would be seen.
+    The diagonal has none: it contains nearly all images, and no mistake would be visible next to it.
     """
     counts = np.array(matrix)
     np.fill_diagonal(counts, 0)
     return (counts / max(1, counts.max())).tolist()  # type: ignore[no-any-return]
 
 
-def shown(history: Sequence[Epoch], best: int | None) -> list[Epoch]:
-    """The rows of a table that stays short: every, every second, every third … epoch, and the first, best and last."""
+def table_rows(history: Sequence[Epoch], best: int | None) -> list[Epoch]:
+    """Return the rows of a short table: every n-th epoch, the first, the best and the last."""
     stride = -(-len(history) // MOST_ROWS)
     return [row for row in history if row.epoch % stride == 0 or row.epoch in {1, best, len(history)}]
-
-
-def _mistake(mistake: dict[str, Any], class_names: Sequence[str]) -> dict[str, Any]:
-    probabilities = mistake["probabilities"]
-    return {
-        "index": mistake["index"],
-        "true": class_names[mistake["label"]],
-        "predicted": class_names[mistake["predicted"]],
-        "confidence": probabilities[mistake["predicted"]],
-        "of_true": probabilities[mistake["label"]],
-    }

@@ -1,4 +1,4 @@
-"""The values of a setting as they stand along an axis: in which order, and in which words."""
+"""The values of a setting along an axis: their order and their labels."""
 
 import re
 from collections.abc import Iterable
@@ -6,23 +6,23 @@ from typing import Any
 
 from mnist_exp.config.problems import show as typed
 
-LARGEST = 1e300  # what YAML calls a number may be larger than any that can be drawn
+LARGEST = 1e300  # a larger number in YAML cannot be drawn
 
 Key = tuple[int, float, tuple[tuple[int, float, str], ...]]
 
 
 def is_number(value: Any) -> bool:
-    """Whether a setting is measured, rather than chosen; neither infinite nor NaN."""
+    """Whether a value is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
 def ordered(values: Iterable[Any]) -> list[Any]:
-    """Each value once: numbers by their size, then texts and lists as people would sort them, and null last."""
+    """Return each value once: numbers by size, then texts and lists in natural order (a9 before a10), null last."""
     return sorted({typed(value): value for value in values}.values(), key=_key)
 
 
 def short(value: Any, most: int | None = None) -> str:
-    """A value in few characters, `most` of them at most: a number to three digits."""
+    """Return a value in at most `most` characters: a number to three digits."""
     text = " ".join((f"{value:.3g}" if isinstance(value, float) else typed(value)).split())
     return text if most is None or len(text) <= most else f"{text[: most - 1]}…"
 

@@ -1,13 +1,13 @@
-"""Vega-Lite: the look of the charts of many runs, a chart as SVG, and the library for a page whose charts answer.
+"""Vega-Lite: the appearance of the charts of many runs, a chart as SVG, and the JavaScript library for interactive charts.
 
-Text and axes take the colour of the text around them, the data colours that stand out on white and on black; so the same
-chart serves a light page, a dark one, print, and as a file of its own.
+Text and axes have the colour of the surrounding text, the data have colours with enough contrast on white and on black: one
+chart serves a light page, a dark page and print.
 """
 
 import contextlib
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,13 +15,10 @@ from typing import Any
 
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import files
+from mnist_exp.report.encodings import TOUCH, Row, Spec
 
-Spec = dict[str, Any]
-Data = Mapping[str, Sequence[dict[str, Any]]]  # rows by the name of their table
-
-TOUCH = "touch"  # the name of a layer that is there for the pointer alone
-TICKS = 3  # of an axis, about: to measure and place a label takes half a millisecond
-LOOK: Spec = {
+FONT = {"labelColor": "currentColor", "labelFontSize": 11, "labelLimit": 0}  # with a limit each label is measured twice
+CONFIG: Spec = {
     "background": None,
     "aria": False,  # the page describes the chart as a whole; a label for each mark would double its size
     "font": "system-ui, sans-serif",
@@ -32,88 +29,73 @@ LOOK: Spec = {
         "grid": True,
         "gridColor": "currentColor",
         "gridOpacity": 0.12,
-        "labelColor": "currentColor",
-        "labelFontSize": 11,
-        "labelLimit": 0,  # with a limit each is measured twice
         "labelOpacity": 0.8,
-        "tickCount": TICKS,
+        "tickCount": 3,  # about; to measure and place a label takes half a millisecond
         "ticks": False,
         "titleColor": "currentColor",
         "titleFontSize": 11,
         "titleFontWeight": "normal",
         "titleLimit": 0,
         "titlePadding": 9,
+        **FONT,
     },
     "axisX": {"grid": False},
-    "legend": {
-        "columnPadding": 48,  # a reader's font may be wider than the one that Vega measures
-        "labelColor": "currentColor",
-        "labelFontSize": 11,
-        "labelLimit": 0,
-        "offset": 8,
-        "orient": "top",
-        "title": None,
-    },
     "text": {"color": "currentColor", "fontSize": 10, "opacity": 0.8},
 }
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of a page, apart from its data, which it shares with others."""
+    """A chart of a page."""
 
     name: str
     title: str
-    description: str  # for those who cannot see it
-    table: str  # the name of its data
+    description: str  # for readers who cannot see it
+    table: str  # the name of its rows; charts with the same name share them
+    rows: Sequence[Row]
     spec: Spec
     note: str = ""  # how to read it
-    broad: bool = False  # as wide as the page
-    least: int = 0  # pixels: on a narrower page it scrolls
+    wide: bool = False  # as wide as the page
+    min_width: int = 0  # pixels: on a narrower page it scrolls
 
 
-def svg(spec: Spec) -> str:
-    """A chart as a document with the root <svg>.
+def static_svg(chart: Chart) -> str:
+    """Draw a chart as a document with the root <svg>: how the page shows it without JavaScript.
 
-    The first one of a process starts a JavaScript engine and its threads: 0.4 s, and 200 MB that only the report of a sweep
+    The first one in a process starts a JavaScript engine and its threads: 0.4 s and 200 MB, which only the report of a sweep
     needs. A child forked after that must not draw: it would wait for threads that it does not have.
     """
     import vl_convert
 
-    return vl_convert.vegalite_to_svg(spec | {"config": LOOK})
+    layers = [layer for layer in chart.spec["layer"] if layer.get("name") != TOUCH]
+    return vl_convert.vegalite_to_svg(chart.spec | {"layer": layers, "data": {"values": chart.rows}, "config": CONFIG})
 
 
-def static_svg(chart: Chart, data: Data) -> str:
-    """A chart of a page as it looks without JavaScript; `on_page` is what takes its place."""
-    spec = chart.spec | {"data": {"values": data[chart.table]}}
-    if "layer" in spec:
-        spec["layer"] = [layer for layer in spec["layer"] if layer.get("name") != TOUCH]
-    return svg(spec)
-
-
-def on_page(charts: Sequence[Chart], data: Data) -> dict[str, Any]:
-    """What templates/charts.js makes the charts from."""
-    specs = {chart.name: {"table": chart.table, "spec": chart.spec} for chart in charts}
-    used = {chart.table for chart in charts}
-    return {"look": LOOK, "charts": specs, "data": {table: rows for table, rows in data.items() if table in used}}
+def page_data(charts: Sequence[Chart]) -> dict[str, Any]:
+    """Return what templates/charts.js draws the charts from."""
+    return {
+        "config": CONFIG,
+        "charts": {chart.name: {"table": chart.table, "spec": chart.spec} for chart in charts},
+        "data": {chart.table: chart.rows for chart in charts},
+    }
 
 
 def library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script; kept in the user's cache, since it takes seconds to make.
+    """Return Vega, Vega-Lite and Vega-Embed as one script.
 
-    Its checksum stands above it: two processes may have written it at once.
+    To build it takes seconds, so it is kept in the user's cache, under its checksum: two processes may write it at once.
     """
-    kept = _cache() / f"vega-{metadata.version('vl-convert-python')}.js"
+    cached = _cache() / f"vega-{metadata.version('vl-convert-python')}.js"
     with contextlib.suppress(OSError, ValueError):
-        checksum, _, script = kept.read_text(encoding="utf-8").partition("\n")
+        checksum, _, script = cached.read_text(encoding="utf-8").partition("\n")
         if checksum == _checksum(script):
             return script
     import vl_convert
 
-    script = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub knows no defaults
-    with contextlib.suppress(OSError, EnvironmentFailure):  # no place to keep it
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        files.write(kept, f"{_checksum(script)}\n{script}".encode())
+    script = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the defaults
+    with contextlib.suppress(OSError, EnvironmentFailure):  # the page needs no cache
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        files.write(cached, f"{_checksum(script)}\n{script}".encode())
     return script
 
 

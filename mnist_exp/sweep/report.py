@@ -1,7 +1,7 @@
 """report.html of a sweep: the comparison of its jobs and, beside it, its command, what was swept, and what a search did."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mnist_exp.comparison.ranking import Comparison
 from mnist_exp.comparison.rows import Row
@@ -30,14 +30,13 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, tot
         EnvironmentFailure: it cannot be written.
     """
     view = ComparisonView(sweep.directory.name, board)
-    study = _study(sweep, known, view.labels)
-    searched = list(search_charts.charts(study, view.marks)) if study else []
+    study = _study(sweep, known)
+    searched = list(search_charts.charts(study, view.styles)) if study else []
     text = comparison_page.render(
         sweep.report,
         view,
         "sweep.html.j2",
         more=searched,
-        tables=search_charts.tables(study, view.marks) if study else {},
         plan=known,
         command=shlex.join(["mnist-exp", *known.arguments]),
         swept=_swept(known, study),
@@ -49,13 +48,13 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, tot
     files.write(sweep.report, text.encode())
 
 
-def _study(sweep: Sweep, known: Plan, labels: Mapping[str, str]) -> SearchResult | None:
+def _study(sweep: Sweep, known: Plan) -> SearchResult | None:
     """Optuna is imported only for a search."""
     if not sweep.study.exists():
         return None
     from mnist_exp.sweep import study
 
-    return study.read_result(sweep, known, labels)
+    return study.read_result(sweep, known)
 
 
 def _swept(known: Plan, study: SearchResult | None) -> dict[str, str]:

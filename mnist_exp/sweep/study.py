@@ -76,26 +76,25 @@ def open_study(
     return study
 
 
-def read_result(sweep: Sweep, known: Plan, labels: Mapping[str, str]) -> SearchResult | None:
+def read_result(sweep: Sweep, known: Plan) -> SearchResult | None:
     """Read a search for its report, without writing to the journal.
 
     Args:
         sweep: a search.
         known: its jobs.
-        labels: of the configurations, by the name of a run's directory.
 
     Returns:
         None if the journal cannot be read.
     """
     try:
         study = optuna.load_study(study_name=NAME, storage=JournalStorage(JournalFileBackend(str(sweep.study))))
-        return _result(study, known, labels)
+        return _result(study, known)
     except Exception as error:  # noqa: BLE001  (an untrusted file may fail anywhere in Optuna; the report must not)
         log.warning("%s: cannot be read: %s", sweep.study, error or type(error).__name__)
         return None
 
 
-def _result(study: optuna.Study, known: Plan, labels: Mapping[str, str]) -> SearchResult:
+def _result(study: optuna.Study, known: Plan) -> SearchResult:
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
     space: dict[str, BaseDistribution] = {}
     for trial in trials:
@@ -120,8 +119,7 @@ def _result(study: optuna.Study, known: Plan, labels: Mapping[str, str]) -> Sear
                 state=STATES.get(trial.state, "unfinished"),
                 values=trial.values or (),
                 parameters=trial.params,
-                run=(run := runs.get(trial.user_attrs.get(JOB, 0))),
-                label=labels.get(run or ""),
+                run=runs.get(trial.user_attrs.get(JOB, 0)),
                 on_front=trial.number in best,
             )
             for trial in trials

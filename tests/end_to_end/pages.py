@@ -9,11 +9,12 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from tests.contrast import Color, contrast
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Without the sandbox it runs as root in a container; the other flags keep it from looking for its maker's servers.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
-Color = tuple[float, ...]
 COLORS = """
 selector => [...document.querySelectorAll(selector)].map(element => {
   const style = getComputedStyle(element)
@@ -31,17 +32,6 @@ def rgba(text: str) -> Color:
 def over(front: Color, back: Color) -> Color:
     """A translucent colour in front of an opaque one."""
     return *(front[3] * one + (1 - front[3]) * other for one, other in zip(front[:3], back[:3], strict=True)), 1.0
-
-
-def contrast(one: Color, other: Color) -> float:
-    """The ratio of WCAG 2.2, from 1 to 21."""
-
-    def luminance(color: Color) -> float:
-        red, green, blue = (c / 3294.6 if c <= 10.31475 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in color[:3])
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
 
 
 def opened(browser: Browser, report: Path, width: int, **options: Any) -> tuple[Page, list[str]]:

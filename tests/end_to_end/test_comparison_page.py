@@ -56,7 +56,7 @@ def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_a_thousand_runs_are_sorted_and_filtered(browser: Browser, large: Path) -> None:
     assert large.stat().st_size <= MOST_BYTES
     page, complaints = answering(browser, large)
-    assert page.locator(".live svg").count() == page.locator("figure").count() == 8
+    assert page.locator(".interactive svg").count() == page.locator("figure").count() == 8
     assert page.locator("td.seeds a").count() == 1000
     errors = [float(cell.split()[0]) for cell in column(page, "validation error")]
     assert errors == sorted(errors)

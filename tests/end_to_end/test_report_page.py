@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from mnist_exp.datasets.dataset import Dataset
-from tests.end_to_end.pages import CHROMIUM, COLORS, assert_accessible, assert_readable, contrast, opened, rgba
+from tests.contrast import contrast
+from tests.end_to_end.pages import CHROMIUM, COLORS, assert_accessible, assert_readable, opened, rgba
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
@@ -95,10 +96,10 @@ def assert_behind(page: Page, label: int, predicted: int, predictions: tuple[np.
     expect(page.get_by_role("status")).to_contain_text(
         re.compile(rf"^{words}: {len(inside):,} images?(, the \d+ most confident of them)?$")
     )
-    shown = indices(page.locator("#behind ul"))
+    shown = indices(page.locator("#cell-images ul"))
     assert 0 < len(shown) <= min(24, len(inside))
     assert shown == inside[np.argsort(-confidence[inside], kind="stable")][: len(shown)].tolist()
-    told = [float(words.split(" %")[0]) for words in page.locator("#behind figcaption").all_inner_texts()]
+    told = [float(words.split(" %")[0]) for words in page.locator("#cell-images figcaption").all_inner_texts()]
     assert told == pytest.approx((100 * confidence[shown]).tolist(), abs=0.051)
 
 
@@ -113,7 +114,7 @@ def test_a_cell_that_is_pointed_at_shows_its_digits(
     for label, predicted in [*np.argwhere(wrong)[::7].tolist(), *([one, one] for one in np.flatnonzero(np.diag(matrix)))]:
         cell(page, label, predicted).hover()
         assert_behind(page, label, predicted, predictions)
-    for list_ in (page.locator("#behind ul"), page.locator("#worst")):
+    for list_ in (page.locator("#cell-images ul"), page.locator("#worst")):
         for index, digit in zip(indices(list_), list_.locator(".digit").all(), strict=True):
             drawn = np.array(digit.evaluate(PIXELS)).reshape(28, 28)
             assert np.array_equal(255 - drawn, digits.test_images[index, :, :, 0])
@@ -202,14 +203,14 @@ def test_mislabelled_images_are_marked(
     assert errors["mislabelled"]["errors"] == len(missed) > 1
     sentence = f"{len(missed)} of the {len(wrong):,} mistakes are on images whose label human raters rejected"
     assert sentence in page.inner_text("body")
-    assert "the test images have 15 of this kind (Northcutt, Athalye and Mueller 2021" in page.inner_text("body")
+    assert "the test set has 15 such images (Northcutt, Athalye and Mueller 2021" in page.inner_text("body")
     worst = [mistake["index"] for mistake in errors["worst_mistakes"]]
     marked = [mistake["index"] for mistake in errors["worst_mistakes"] if mistake["mislabelled"]]
     assert indices(page.locator("#worst .mislabelled")) == marked == [index for index in worst if index in missed]
     shown = set(marked)
     for index in missed:
         cell(page, int(labels[index]), int(probabilities[index].argmax())).hover()
-        panel = page.locator("#behind")
+        panel = page.locator("#cell-images")
         found = indices(panel.locator(".mislabelled"))
         assert found == [one for one in indices(panel) if one in missed]
         assert panel.locator(".mislabelled small").count() == len(found)
@@ -219,7 +220,7 @@ def test_mislabelled_images_are_marked(
 
 def test_it_is_whole_without_a_script(browser: Browser, trained: Path, errors: dict[str, Any]) -> None:
     page, complaints = opened(browser, trained / "report.html", 1200, java_script_enabled=False)
-    assert [page.locator(place).is_visible() for place in ("#behind", ".pills")] == [False, False]
+    assert [page.locator(place).is_visible() for place in ("#cell-images", ".pills")] == [False, False]
     assert page.locator("table button").count() == 0
     assert page.locator("figure svg").count() == 3
     assert indices(page.locator("#worst")) == [mistake["index"] for mistake in errors["worst_mistakes"]]
@@ -237,8 +238,8 @@ def test_the_page_in_print(browser: Browser, trained: Path) -> None:
     assert by_class is not None
     assert matrix["x"] + matrix["width"] < by_class["x"]  # beside each other
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    visible = {place: page.locator(place).is_visible() for place in ("#behind", ".pills", ".confusion", "#worst")}
-    assert visible == {"#behind": False, ".pills": False, ".confusion": True, "#worst": True}
+    visible = {place: page.locator(place).is_visible() for place in ("#cell-images", ".pills", ".confusion", "#worst")}
+    assert visible == {"#cell-images": False, ".pills": False, ".confusion": True, "#worst": True}
     assert page.evaluate("getComputedStyle(document.querySelector('.digit')).printColorAdjust") == "exact"
     assert page.pdf(format="A4").startswith(b"%PDF")
     assert complaints == []

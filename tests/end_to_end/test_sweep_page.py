@@ -14,6 +14,7 @@ from mnist_exp.comparison.rows import read_rows
 from mnist_exp.sweep import plan, report
 from mnist_exp.sweep.plan import Sweep
 from tests.conftest import TINY
+from tests.contrast import contrast
 from tests.end_to_end.conftest import Once
 from tests.end_to_end.pages import (
     CHROMIUM,
@@ -21,7 +22,6 @@ from tests.end_to_end.pages import (
     assert_accessible,
     assert_readable,
     column,
-    contrast,
     opened,
 )
 from tests.end_to_end.sweeps import sweep_of
@@ -58,7 +58,7 @@ def test_everything_is_there_and_nothing_leaves_the_page(browser: Browser, searc
     assert column(page, "validation error") == [f"{line['validation']['mean']:.2f}" for line in lines]
     assert column(page, "parameters") == [f"{line['parameters']:,.0f}" for line in lines]
     assert set(column(page, "name")) == {"mlp"}
-    assert page.locator(".live svg").count() == page.locator("figure").count() >= 9
+    assert page.locator(".interactive svg").count() == page.locator("figure").count() >= 9
     links = page.locator("table[data-filter] a")
     assert [(search / unquote(str(link.get_attribute("href")))).exists() for link in links.all()] == [True] * len(lines)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -1,14 +1,13 @@
-// A table that sorts by its headers, and with it a list of the same things; and keeps the rows that hold all the words of a text field.
+// Sorts tables by their headers, with a list of the same items, and filters their rows by the words of a text field.
 (() => {
   'use strict'
   for (const table of document.querySelectorAll('table.sortable')) {
     const body = table.tBodies[0]
     const headers = [...table.tHead.rows[0].cells]
     const rows = [...body.rows]
-    const text = new Map(rows.map(row => [row, row.textContent.toLowerCase()]))
     const list = document.getElementById(table.dataset.list)
     const items = new Map(rows.map((row, place) => [row, list?.children[place]]))
-    const pills = document.querySelector(`[data-sorts="${table.id}"]`) // they do what the headers do
+    const pills = document.querySelector(`[data-sorts="${table.id}"]`) // buttons that sort like the headers
     const buttons = [...pills?.querySelectorAll('button') ?? []]
 
     const key = (row, column) => {
@@ -19,7 +18,7 @@
     }
     const compare = (one, other) => typeof one === 'number' && typeof other === 'number' ? one - other
       : String(one).localeCompare(String(other), 'en', { numeric: true })
-    const tell = () => {
+    const update = () => {
       for (const button of buttons) {
         button.dataset.sort = headers[button.value].getAttribute('aria-sort') ?? ''
         button.ariaPressed = String(button.dataset.sort !== '')
@@ -31,11 +30,10 @@
       headers[column].setAttribute('aria-sort', down ? 'descending' : 'ascending')
       const keyed = rows.map(row => [key(row, column), row])
       keyed.sort(([one], [other]) => one === null || other === null ? (one === null) - (other === null)
-        : down ? compare(other, one) : compare(one, other)) // what has no value comes last, either way
-      const sorted = keyed.map(([, row]) => row)
-      body.append(...sorted)
-      list?.append(...sorted.map(row => items.get(row)))
-      tell()
+        : down ? compare(other, one) : compare(one, other)) // rows without a value are last in both directions
+      body.append(...keyed.map(([, row]) => row))
+      list?.append(...keyed.map(([, row]) => items.get(row)))
+      update()
     }
     headers.forEach((header, column) => {
       if ('unsorted' in header.dataset) return
@@ -47,20 +45,17 @@
     })
     for (const button of buttons) button.addEventListener('click', () => sort(Number(button.value)))
     if (pills) pills.hidden = false
-    tell()
+    update()
 
     const field = document.getElementById(table.dataset.filter)
     if (!field) continue
-    const told = document.getElementById(`${table.dataset.filter}-told`)
+    const texts = rows.map(row => row.textContent.toLowerCase())
+    const status = document.getElementById(`${field.id}-status`)
     field.closest('[hidden]').hidden = false
     field.addEventListener('input', () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean)
-      let shown = 0
-      for (const row of rows) {
-        row.hidden = !words.every(word => text.get(row).includes(word))
-        shown += !row.hidden
-      }
-      told.textContent = words.length ? `${shown} of ${rows.length} shown` : ''
+      rows.forEach((row, place) => { row.hidden = !words.every(word => texts[place].includes(word)) })
+      status.textContent = words.length ? `${rows.filter(row => !row.hidden).length} of ${rows.length} shown` : ''
     })
   }
 })()

@@ -32,9 +32,9 @@ def test_all_its_charts_and_a_row_for_each_configuration(tmp_path: Path) -> None
     assert re.search(r"1\s+mlp\s+2\s+1.00 ± 0.00\s+1.00 – 1.00", texts(rows[0]))
     assert "comparison · 12 runs" in texts(page)
     assert page.count("against the best") == 1
-    assert len(re.findall(r'<td class="told">the best</td>', page)) == 1
-    assert len(re.findall(r'<td class="told">worse by \d.00 \(\d.00 – \d.00\), p &lt; 0.0001</td>', page)) == 5
-    assert 'id="apart"' not in page
+    assert len(re.findall(r'<td class="significance">the best</td>', page)) == 1
+    assert len(re.findall(r'<td class="significance">worse by \d.00 \(\d.00 – \d.00\), p &lt; 0.0001</td>', page)) == 5
+    assert 'id="unranked"' not in page
 
 
 @pytest.mark.parametrize("place", [".", "elsewhere/below", "runs/0001_s0", "a b#c"])
@@ -72,7 +72,7 @@ def test_what_has_no_rank_is_told_with_its_reason(tmp_path: Path) -> None:
     foreign = Row(rows[1].name, replace(rows[1].record, summary=other))
     later = boards.row(tmp_path / "later", {"model.name": "resnet"}, 10, seed=8)
     page = comparison_page.render(tmp_path / "page.html", boards.view([failed, foreign, rows[2], later]))
-    told, of_other_data = re.findall(r'<tr><th scope="row".*?</tr>', page.partition('id="apart"')[2], re.DOTALL)
+    told, of_other_data = re.findall(r'<tr><th scope="row".*?</tr>', page.partition('id="unranked"')[2], re.DOTALL)
     assert 'href="0000_s0/train.log"' in told
     assert "&lt;/script&gt;" in told
     assert "mend it" in told
@@ -80,12 +80,12 @@ def test_what_has_no_rank_is_told_with_its_reason(tmp_path: Path) -> None:
     assert "2.00" in of_other_data
     assert "href" not in of_other_data
     assert "<script>alert" not in page
-    assert [row["told"] for row in embedded(page)["data"]["runs"]] == ["failed, seed ?", "seed 0", "seed 8"]
+    assert [row["repetition"] for row in embedded(page)["data"]["runs"]] == ["failed, seed ?", "seed 8", "seed 0"]
 
 
 def test_nothing_to_compare_is_a_page_too(tmp_path: Path) -> None:
     page = comparison_page.render(tmp_path / "page.html", boards.view([]))
-    assert "Nothing has a result." in page
+    assert "No run has a result." in page
     assert embedded(page)["charts"] == {}
 
 

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mnist_exp.report import run_charts
-from mnist_exp.report.svg import Scale
+from mnist_exp.report.chart_numbers import thin_out
+from mnist_exp.report.run_charts import Axis
 from mnist_exp.run import evaluation
 from mnist_exp.run.history import Epoch
 
@@ -73,7 +74,7 @@ def test_every_epoch_and_step_is_where_it_belongs() -> None:
 def test_validation_is_drawn_if_there_is_one() -> None:
     with_it, without = (run_charts.learning_curves(epochs(3, validation), CONSTANT) for validation in (True, False))
     assert len(lines(with_it, run_charts.VALIDATION)) == 2
-    assert {"training (during the epoch)", "validation (after it)"} <= set(texts(with_it))
+    assert {"training (during the epoch)", "validation (after the epoch)"} <= set(texts(with_it))
     assert run_charts.VALIDATION not in without
     assert "training (during the epoch)" in texts(without)
     assert not any("validation" in text for text in texts(without))
@@ -97,9 +98,9 @@ def test_epochs_are_counted_in_whole_numbers(count: int) -> None:
 
 def test_the_quantities_begin_at_0_and_have_round_ticks() -> None:
     loss, error, rate = (tick_labels(panel)[1] for panel in panels(run_charts.learning_curves(epochs(4), CONSTANT)))
-    assert loss == ["0.0", "0.2", "0.4"]
-    assert error == ["0", "5", "10"]
-    assert rate == ["0.0000", "0.0005", "0.0010"]
+    assert loss == ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]
+    assert error == ["0", "2", "4", "6", "8", "10"]
+    assert rate == ["0", "0.0002", "0.0004", "0.0006", "0.0008", "0.001"]
 
 
 @given(st.floats(0, allow_infinity=False))
@@ -107,7 +108,7 @@ def test_the_quantities_begin_at_0_and_have_round_ticks() -> None:
 @example(1e-7)
 @example(2.5e9)
 def test_ticks_of_any_quantity_are_few_and_tell_their_value(greatest: float) -> None:
-    scale = Scale.of("loss", greatest)
+    scale = Axis.fit("loss", greatest)
     parts, labels = zip(*scale.ticks(), strict=True)
     assert 3 <= len(labels) == len(set(labels)) <= 6
     assert max(map(len, labels)) <= 8
@@ -162,7 +163,7 @@ def test_a_long_training_is_a_small_file_that_keeps_its_peaks() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=1000))
 def test_thinning_keeps_the_ends_and_the_extremes(values: list[float]) -> None:
     array = np.array(values)
-    kept = run_charts.thinned(array)
+    kept = thin_out(array, run_charts.MOST_POINTS)
     assert len(kept) <= run_charts.MOST_POINTS
     assert len(kept) == len(values) or len(values) > run_charts.MOST_POINTS
     assert (kept[0], kept[-1]) == (0, len(values) - 1)
@@ -189,7 +190,7 @@ def test_a_bin_lies_at_its_confidence_and_accuracy_and_grows_with_its_images() -
     assert circles[:, :2] == pytest.approx(320 * np.array([[0.6, 1 - 0.5], [0.9, 1 - 0.75]]), abs=0.006)
     assert (2 * circles[:, 2]) ** 2 == pytest.approx([40 + 600 * 0.2, 40 + 600 * 0.8], rel=0.01)
     (plane,) = panels(svg)
-    assert tick_labels(plane) == (["0.0", "0.5", "1.0"], ["0.0", "0.5", "1.0"])
+    assert tick_labels(plane) == (["0", "0.2", "0.4", "0.6", "0.8", "1"],) * 2
     (diagonal,) = (path for path in elements(svg, "path") if path.get("stroke-dasharray"))
     assert diagonal.get("d") == "M0,320L320,0"
 

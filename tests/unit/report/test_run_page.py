@@ -215,7 +215,7 @@ def test_mislabelled_images_are_marked_with_what_the_raters_said(
     assert {int(index): html.unescape(said) for index, said in table} == votes
     sentence = f"2 of the {errors['overall']['errors']} mistakes are on images whose label human raters rejected"
     assert sentence in page
-    assert "the test images have 3 of this kind (&lt;i&gt;somebody)" in page
+    assert "the test set has 3 such images (&lt;i&gt;somebody)" in page
 
 
 def test_where_nobody_has_asked_nothing_is_said_of_raters(run: Run, scores: tuple[np.ndarray, np.ndarray]) -> None:
@@ -263,7 +263,7 @@ def test_no_request_leaves_the_page(page: str) -> None:
 def test_a_model_without_mistakes_has_a_page(run: Run) -> None:
     text = of_one_epoch(run, data_set(np.arange(10), tuple("0123456789"), None), np.eye(10, dtype=np.float32))
     assert "most confident mistakes" not in text
-    assert "Can its confidence be believed?" in text
+    assert "Reliability of the confidence" in text
     assert {path.name for path in run.figures.iterdir()} == {"learning_curves.svg", "reliability.svg", "timing.svg"}
 
 
@@ -277,7 +277,7 @@ def test_images_that_are_not_square_keep_their_shape(run: Run) -> None:
 def test_the_table_of_epochs_stays_short(epochs: int) -> None:
     history = [Epoch(epoch, 1e-3, 0.5, 10.0, 0.4, 9.0, 1.5, 100.0) for epoch in range(1, epochs + 1)]
     best = (epochs + 1) // 2
-    rows = run_page.shown(history, best)
+    rows = run_page.table_rows(history, best)
     assert len(rows) == epochs if epochs <= 100 else len(rows) <= 103
     assert {rows[0].epoch, rows[-1].epoch} == {1, epochs}
     assert best in {row.epoch for row in rows}

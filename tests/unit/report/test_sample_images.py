@@ -24,7 +24,7 @@ def predictions(n: int, classes: int, sharpness: float, seed: int) -> tuple[np.n
 def test_of_every_cell_the_most_confident(n: int, classes: int, sharpness: float, seed: int) -> None:
     probabilities, labels = predictions(n, classes, sharpness, seed)
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    found = sample_images.chosen(probabilities, labels, [])
+    found = sample_images.select(probabilities, labels, [])
     cells = list(zip(labels[found].tolist(), predicted[found].tolist(), strict=True))
     assert cells == sorted(cells)
     assert len(set(found.tolist())) == len(found) <= sample_images.MOST
@@ -47,5 +47,5 @@ def test_of_every_cell_the_most_confident(n: int, classes: int, sharpness: float
 @given(arrays(np.int64, st.integers(0, 50), elements=st.integers(0, 1999)), SHARPNESS)
 def test_what_is_wanted_is_there(wanted: np.ndarray, sharpness: float) -> None:
     probabilities, labels = predictions(2000, 10, sharpness, 0)
-    found = sample_images.chosen(probabilities, labels, wanted.tolist())
-    assert set(found.tolist()) == set(sample_images.chosen(probabilities, labels, []).tolist()) | set(wanted.tolist())
+    found = sample_images.select(probabilities, labels, wanted.tolist())
+    assert set(found.tolist()) == set(sample_images.select(probabilities, labels, []).tolist()) | set(wanted.tolist())

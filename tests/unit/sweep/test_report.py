@@ -105,7 +105,7 @@ def test_a_row_for_each_configuration_with_links_to_its_runs(sweep: Sweep) -> No
     assert "optimizer.<wbr>learning_rate</th>" in page
     charts = embedded(page)["charts"]
     assert set(charts) == {"learning_curves", "intervals", "parallel"}  # all have the same size, and took the same time
-    assert [row["of"] for row in embedded(page)["data"]["runs"]] == ["2 · learning_rate=0.001"] * 2 + [
+    assert [row["group"] for row in embedded(page)["data"]["runs"]] == ["2 · learning_rate=0.001"] * 2 + [
         "1 · learning_rate=0.01"
     ] * 2
 
@@ -116,15 +116,15 @@ def test_what_has_no_result_is_counted_shown_and_explained(sweep: Sweep) -> None
     ended(sweep, 3, "pruned", "is behind")
     ended(sweep, 4, "interrupted", "by the user")
     page = written(sweep, total=6)
-    for told in ("1 of 6 completed", "1 pruned", "1 failed", "3 left"):
+    for told in ("1 of 6 completed", "1 pruned", "1 failed", "3 remaining"):
         assert told in " ".join(texts(page).split())
-    rows = re.findall(r'<tr><th scope="row.*?</tr>', page.split('id="apart"')[1], re.DOTALL)
+    rows = re.findall(r'<tr><th scope="row.*?</tr>', page.split('id="unranked"')[1], re.DOTALL)
     failed, pruned, interrupted = rows
     assert "out of memory &lt;/script&gt;" in failed
     assert 'href="002_mlp/train.log"' in failed
     assert "is behind" in pruned
     assert "by the user" in interrupted
-    assert sorted(row["of"] for row in embedded(page)["data"]["runs"]) == ["1 · mlp", *[UNFINISHED] * 3]
+    assert sorted(row["group"] for row in embedded(page)["data"]["runs"]) == ["1 · mlp", *[UNFINISHED.label] * 3]
 
 
 def test_what_users_supply_is_inert(sweep: Sweep) -> None:
@@ -159,7 +159,7 @@ def test_only_the_scripts_of_the_page_run_and_nothing_is_fetched(sweep: Sweep) -
 
 def test_a_sweep_of_which_nothing_came_has_a_page(sweep: Sweep) -> None:
     page = written(sweep, total=3)
-    assert "Nothing has a result." in page
+    assert "No run has a result." in page
     assert "<svg" not in page
     assert embedded(page)["charts"] == {}
 
@@ -186,7 +186,7 @@ def test_a_history_that_cannot_be_read_has_no_curve(sweep: Sweep, content: str) 
 def test_epochs_are_counted_in_whole_numbers(sweep: Sweep, last: int, ticks: list[int]) -> None:
     completed(sweep, 1, 300, epochs=last)
     spec = embedded(written(sweep))["charts"]["learning_curves"]["spec"]
-    assert spec["encoding"]["x"]["axis"]["values"] == ticks
+    assert spec["layer"][0]["encoding"]["x"]["axis"]["values"] == ticks
 
 
 def test_many_long_curves_are_thinned(sweep: Sweep) -> None:
@@ -221,10 +221,10 @@ def test_a_search_is_told_trial_by_trial(sweep: Sweep) -> None:
     searched(sweep, [[5.0], [3.0], [4.0], [2.0], [6.0]], ["validation.error_percent"])
     page = written(sweep)
     content = embedded(page)
-    assert set(content["charts"]) >= {"history0", "importance0", "slice0", "slice1"}
-    assert [row["best0"] for row in content["data"]["trials"]] == [5, 3, 3, 2, 2]
+    assert set(content["charts"]) >= {"history0", "importance0", "parameter0", "parameter1"}
+    assert [row["lowest0"] for row in content["data"]["trials"]] == [5, 3, 3, 2, 2]
     assert [row["run"] for row in content["data"]["trials"]] == [f"{number:03d}_mlp" for number in range(1, 6)]
-    assert sum(row["share"] for row in content["data"]["importances0"]) == pytest.approx(1, abs=1e-3)
+    assert sum(row["share"] for row in content["data"]["importance0"]) == pytest.approx(1, abs=1e-3)
     assert "0.0001 to 0.1, logarithmic" in page
     assert "6 trials as a table" in page
     assert "<script>alert" not in page
@@ -232,23 +232,22 @@ def test_a_search_is_told_trial_by_trial(sweep: Sweep) -> None:
 
 def test_the_front_of_several_objectives(sweep: Sweep) -> None:
     searched(sweep, [[5.0, 10], [3.0, 20], [4.0, 30], [2.0, 40]], ["validation.error_percent", "model.parameters"])
-    found = study.read_result(sweep, plan_of(sweep), {})
+    found = study.read_result(sweep, plan_of(sweep))
     assert found is not None
     assert [trial.on_front for trial in found.trials] == [True, True, False, True, False]
-    drawn = {chart.name: chart for chart in search_charts.charts(found, [])}
+    drawn = {chart.name: chart for chart in search_charts.charts(found, {})}
     assert {"front01", "history0", "history1"} <= set(drawn)
     assert "importance1" not in drawn  # parameters are counted, and nothing is to be learnt of them
-    tables = search_charts.tables(found, [])
-    assert all(vega.static_svg(chart, tables).startswith("<svg") for chart in drawn.values())
+    assert all(vega.static_svg(chart).startswith("<svg") for chart in drawn.values())
 
 
 @pytest.mark.parametrize("values", [[], [[1.0], [2.0], [3.0]], [[1.0]] * 6])
 def test_nothing_is_said_of_what_mattered_where_nothing_can_be(sweep: Sweep, values: list[list[float]]) -> None:
     searched(sweep, values, ["validation.error_percent"])
-    found = study.read_result(sweep, plan_of(sweep), {})
+    found = study.read_result(sweep, plan_of(sweep))
     assert found is not None
     assert list(found.importances) == [{}]
-    assert bool(list(search_charts.charts(found, []))) == bool(values)
+    assert bool(list(search_charts.charts(found, {}))) == bool(values)
 
 
 @pytest.mark.parametrize("content", [b"", b"not JSON\n", b'{"op_code": 99}\n', b'{"op_code": 0}\n', b"\xff\n"])
