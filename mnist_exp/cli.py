@@ -1,4 +1,4 @@
-"""argv → a sub-command, or Hydra; the exit code; the one place where an error is printed."""
+"""The command line → a sub-command or a training; the exit code; the only place where errors are printed."""
 
 import difflib
 import importlib
@@ -21,19 +21,19 @@ from mnist_exp.errors import (
     UserError,
 )
 
-# Sub-command → what it does; each is a module of mnist_exp.commands with a `main(arguments) -> exit code`.
+# Sub-command → its purpose; each is a module of mnist_exp.commands with a `main(arguments) -> exit code`.
 COMMANDS = {
     "show": "print the result of a run",
-    "compare": "print runs side by side, best first, with the settings in which they differ",
-    "diff": "print in what two runs differ, and draw the images on which they disagree",
-    "ensemble": "average runs, as a run of its own, and compare it with each of them",
-    "watch": "watch runs and sweeps that are running",
-    "resume": "continue an interrupted run or sweep, or add points to a sweep",
+    "compare": "compare runs: errors, differing settings, and which differences are significant",
+    "diff": "show how two runs differ, and draw the images on which they disagree",
+    "ensemble": "average the predictions of runs into a new run, and compare it with each member",
+    "watch": "show the progress of running runs and sweeps",
+    "resume": "continue an interrupted run or sweep, or add jobs to a sweep",
     "track": "upload existing runs to a tracker: TensorBoard, MLflow or Weights & Biases",
     "data": "show a data set: counts, hashes and the first images",
     "help": "list the topics of the manual, or print one of them",
 }
-SETTING = re.compile(r"[+~=]")  # what makes a word an override rather than a sub-command
+SETTING = re.compile(r"[+~=]")  # an argument with one of these is an override, not a sub-command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,11 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_SIGNAL_BASE + signal.SIGINT
     except Interrupted as interruption:
         return interruption.exit_code
-    except BrokenPipeError:  # the reader of a pipe has seen enough
+    except BrokenPipeError:  # the reader of a pipe has closed it
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  (or Python complains when it closes the pipe)
         return EXIT_SIGNAL_BASE + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001  (the last resort: two lines in place of a traceback)
-        return _explain(error, debug)
+        return _print_error(error, debug)
     finally:
         signal.signal(signal.SIGTERM, terminate)
 
@@ -74,7 +74,7 @@ def _dispatch(arguments: list[str]) -> int:
         close = difflib.get_close_matches(first, COMMANDS, n=1)
         suggestion = f"did you mean {close[0]}? " if close else ""
         raise InputError(
-            f"{first}: neither a sub-command nor a setting (key=value)",
+            f"{first}: not a sub-command and not a setting (key=value)",
             f"{suggestion}sub-commands: {', '.join(COMMANDS)}; see mnist-exp --help",
         )
     from mnist_exp.commands import train
@@ -86,8 +86,8 @@ def _interrupt(signal_number: int, _: FrameType | None) -> None:
     raise Interrupted(signal_number)
 
 
-def _explain(error: Exception, debug: bool) -> int:
-    """Print what went wrong, in two lines each; the exit code."""
+def _print_error(error: Exception, debug: bool) -> int:
+    """Print an error, its cause and its remedy on a line each; return the exit code."""
     from mnist_exp.terminal import messages
 
     if debug:
@@ -98,7 +98,7 @@ def _explain(error: Exception, debug: bool) -> int:
     elif isinstance(error, UserError):
         messages.error(error.cause, error.remedy)
     elif isinstance(error, OSError):
-        messages.error(f"{error.filename or ''}: {error.strerror or error}", "mend the file or the place it is in")
+        messages.error(f"{error.filename or ''}: {error.strerror or error}", "check the file and its permissions")
         return EnvironmentFailure.exit_code
     else:
         messages.error(f"{type(error).__name__}: {error}", "this is a defect of mnist-exp; --debug shows where")

@@ -1,4 +1,4 @@
-"""What the sub-commands' command lines have in common."""
+"""Shared by the command lines of the sub-commands: parsers, and the runs that a user names."""
 
 import argparse
 import difflib
@@ -15,7 +15,7 @@ from mnist_exp.run.names import Run
 
 
 def parser(name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
-    """An argument parser whose help ends with examples."""
+    """Return an argument parser whose help ends with examples."""
     return argparse.ArgumentParser(
         prog=f"mnist-exp {name}",
         description=purpose,
@@ -24,27 +24,27 @@ def parser(name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
     )
 
 
-def listed(text: str) -> list[str]:
-    """The words between commas; an argument's type."""
+def comma_separated(text: str) -> list[str]:
+    """Split a comma-separated argument; for `type=`."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def primary_config() -> dict[str, Any]:
-    """conf/config.yaml, for commands that compose no configuration."""
+    """Return the content of conf/config.yaml, for commands that do not compose a configuration."""
     return dict(yaml.safe_load((files("mnist_exp.conf") / "config.yaml").read_text(encoding="utf-8")))
 
 
 def add_runs_dir(to: argparse.ArgumentParser) -> None:
-    """The option that says where runs lie."""
+    """Add the option `--runs-dir`."""
     default = primary_config()["runs_dir"]
-    to.add_argument("--runs-dir", default=default, metavar="DIR", help="where runs lie (default: %(default)s)")
+    to.add_argument("--runs-dir", default=default, metavar="DIR", help="the directory of the runs (default: %(default)s)")
 
 
-def directory_of(name: str, runs_dir: str) -> Path:
-    """The directory that a user names: `latest` run, a path, or a name below `runs_dir`.
+def find_directory(name: str, runs_dir: str) -> Path:
+    """Return the directory that a user names: `latest` (run), a path, or a name below `runs_dir`.
 
     Raises:
-        InputError: there is none; the nearest name is suggested.
+        InputError: it does not exist; the nearest name is suggested.
     """
     if name == "latest":
         return _latest(Path(runs_dir))
@@ -54,42 +54,44 @@ def directory_of(name: str, runs_dir: str) -> Path:
     known = [str(found.relative_to(runs_dir)) for found in find_runs(Path(runs_dir))] if Path(runs_dir).is_dir() else []
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
     suggestion = f"did you mean {close[0]}?" if close else "name a run directory, or latest"
-    raise InputError(f"{name}: there is no such run", suggestion)
+    raise InputError(f"{name}: run not found", suggestion)
 
 
-def places(name: str, runs_dir: str) -> list[Path]:
-    """The directories that a user's word stands for: one or, of a pattern, all that match.
+def find_directories(name: str, runs_dir: str) -> list[Path]:
+    """Return the directories that a user names: one, or all that match a pattern.
 
     Raises:
-        InputError: there is none.
+        InputError: there are none.
     """
     if not glob.has_magic(name) or Path(name).exists():
-        return [directory_of(name, runs_dir)]
-    # Path.glob takes no pattern that begins at the root.
+        return [find_directory(name, runs_dir)]
+    # Path.glob accepts no absolute pattern.
     found = sorted(glob.glob(name)) or sorted(glob.glob(str(Path(runs_dir) / name)))  # noqa: PTH207
     directories = [Path(path) for path in found if Path(path).is_dir()]
     if not directories:
-        raise InputError(f"{name}: matches no directory, here or in {runs_dir}", "see what there is: mnist-exp compare")
+        raise InputError(f"{name}: no matching directory, here or in {runs_dir}", "list the runs: mnist-exp compare")
     return directories
 
 
-def run_of(name: str, runs_dir: str) -> Run:
-    """The single run that a user names.
+def find_run(name: str, runs_dir: str) -> Run:
+    """Return the single run that a user names.
 
     Raises:
-        InputError: there is none, or the directory is not one.
+        InputError: it does not exist, or the directory is not a run.
     """
-    directory = directory_of(name, runs_dir)
+    directory = find_directory(name, runs_dir)
     if is_run(directory):
         return Run(directory)
     below = [found for found in find_runs(directory) if is_run(found)]
     if below:
-        raise InputError(f"{directory}: is no run but holds {len(below)}", f"name one of them, as {below[0]}")
-    raise InputError(f"{directory}: is no run", "name a run directory, or latest")
+        raise InputError(f"{directory}: contains {len(below)} runs; choose one", f"for example: {below[0]}")
+    raise InputError(f"{directory}: not a run", "name a run directory, or latest")
 
 
 def _latest(runs_dir: Path) -> Path:
     found = [directory for directory in find_runs(runs_dir) if is_run(directory)] if runs_dir.is_dir() else []
     if not found:
-        raise InputError(f"{runs_dir}: holds no run", "train one with mnist-exp, or name the place with --runs-dir DIR")
+        raise InputError(
+            f"{runs_dir}: contains no run", "train one with mnist-exp, or name another directory with --runs-dir DIR"
+        )
     return max(found, key=lambda directory: (last_change(Run(directory)), directory.name))

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "runs", nargs="*", metavar="RUN|SWEEP|GLOB", help="runs, sweeps or directories of them (default: all of --runs-dir)"
     )
-    listed = command_line.listed
+    listed = command_line.comma_separated
     parser.add_argument("--by", type=listed, metavar="KEY,…", help="group by these fields; run: each run by itself")
     parser.add_argument("--where", metavar="CONDITION", help="only runs for which it holds: and or not = != < <= > >= ~")
     parser.add_argument("--metric", metavar="KEY", help=f"rank by: {', '.join(fields.METRICS)} (default: validation error)")
@@ -106,7 +106,7 @@ def _rows(parsed: argparse.Namespace) -> list[Row]:
     Raises:
         InputError: there is none, or the condition cannot be used.
     """
-    places = [place for name in parsed.runs for place in command_line.places(name, parsed.runs_dir)] or [
+    places = [place for name in parsed.runs for place in command_line.find_directories(name, parsed.runs_dir)] or [
         Path(parsed.runs_dir)
     ]
     rows = [row for row in read_rows(places) if row.record.status != NOT_A_RUN]
@@ -129,7 +129,7 @@ def _rows(parsed: argparse.Namespace) -> list[Row]:
 def _baseline(parsed: argparse.Namespace, rows: list[Row]) -> Row | None:
     if parsed.baseline is None:
         return None
-    directory = command_line.run_of(parsed.baseline, parsed.runs_dir).directory.resolve()
+    directory = command_line.find_run(parsed.baseline, parsed.runs_dir).directory.resolve()
     for row in rows:
         if row.record.directory.resolve() == directory:
             return row

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     parsed = parser.parse_args(arguments)
     if parsed.output not in {None, NO_PLATE} and not parsed.output.endswith(".png"):
         raise InputError(f"--output {parsed.output}: not allowed", f"allowed: a file name that ends in .png, or {NO_PLATE}")
-    found = difference.read(*(command_line.run_of(name, parsed.runs_dir) for name in (parsed.a, parsed.b)))
+    found = difference.read(*(command_line.find_run(name, parsed.runs_dir) for name in (parsed.a, parsed.b)))
     pictures: tuple[np.ndarray, list[str]] | None = None
     reason, plate = None, None
     if found.images is not None and (parsed.format == "table" or parsed.output != NO_PLATE):

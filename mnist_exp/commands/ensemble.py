@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     except ValidationError:
         allowed = TypeAdapter(Label).json_schema()["description"]
         raise InputError(f"--name {parsed.name}: not allowed", f"allowed: {allowed}") from None
-    places = [place for word in parsed.runs for place in command_line.places(word, parsed.runs_dir)]
+    places = [place for word in parsed.runs for place in command_line.find_directories(word, parsed.runs_dir)]
     ensemble = members.read_ensemble(name, places)
     run = Run(create_directory(Path(parsed.runs_dir).expanduser(), name))
     content = ensemble.content(run.directory)

@@ -29,14 +29,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--retry-failed", action="store_true", help="of a sweep: train the jobs that failed once more")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_intermixed_args(arguments)
-    place = command_line.directory_of(parsed.place, parsed.runs_dir)
+    place = command_line.find_directory(parsed.place, parsed.runs_dir)
     if parsed.place == "latest" and plan.is_sweep(place.parent):
         place = place.parent
     if plan.is_sweep(place):
         return sweep.resume(place, parsed.overrides, parsed.retry_failed)
     if parsed.overrides or parsed.retry_failed:
         raise InputError(f"{place}: is no sweep", "a run goes on as it began: mnist-exp resume RUN")
-    return _resume(command_line.run_of(parsed.place, parsed.runs_dir))
+    return _resume(command_line.find_run(parsed.place, parsed.runs_dir))
 
 
 def _resume(run: Run) -> int:

@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="a directory, its name, or latest")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
-    record = read_record(command_line.run_of(parsed.run, parsed.runs_dir).directory)
+    record = read_record(command_line.find_run(parsed.run, parsed.runs_dir).directory)
     if record.summary is not None:
         messages.output().print(results.summary_table(record.directory, record.summary))
         return EXIT_DONE

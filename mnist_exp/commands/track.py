@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     command_line.add_runs_dir(parser)
     parsed = parser.parse_intermixed_args(arguments)
     typed = [word for word in parsed.words if SETTING.match(word) and not Path(word).exists()]
-    places = [command_line.directory_of(word, parsed.runs_dir) for word in parsed.words if word not in typed]
+    places = [command_line.find_directory(word, parsed.runs_dir) for word in parsed.words if word not in typed]
     settings = _settings(typed, parsed.config_dir)
     if not places:
         raise InputError("no run is named", "name a run, a sweep, or latest: mnist-exp track latest tracker=mlflow")

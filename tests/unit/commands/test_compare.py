@@ -81,7 +81,7 @@ def test_a_name_a_sweep_and_a_pattern_name_runs(compare: Compare, place: Path) -
         assert (line["name"], line["n"]) == ("cnn_large", 3)
     done = compare("nothing*")
     assert done.returncode == 2
-    assert "nothing*: matches no directory, here or in runs" in done.stderr
+    assert "nothing*: no matching directory, here or in runs" in done.stderr
 
 
 @pytest.mark.usefixtures("place")
@@ -120,7 +120,7 @@ def test_where_by_sort_top_columns_metric_and_baseline(compare: Compare) -> None
         (["--columns", "x"], "--columns x: there is no such column"),
         (["--metric", "accuracy"], "--metric accuracy: there is no such number"),
         (["--top", "0"], "--top 0: not allowed"),
-        (["--baseline", "nobody"], "nobody: there is no such run"),
+        (["--baseline", "nobody"], "nobody: run not found"),
         (["s", "--baseline", "one"], "--baseline one: is not among the runs that are compared"),
         (["--runs-dir", "nowhere"], "nowhere: there is no such directory"),
     ],

@@ -276,7 +276,7 @@ def test_everything_fits_the_terminal(
 @pytest.mark.parametrize(
     ("arguments", "cause"),
     [
-        (["a", "nothing"], "nothing: there is no such run"),
+        (["a", "nothing"], "nothing: run not found"),
         (["a", "runs/a"], "runs/a and runs/a are the same run"),
         (["a", "b", "--output", "x.jpg"], "--output x.jpg: not allowed"),
     ],

@@ -282,8 +282,8 @@ def test_what_became_of_one_that_has_no_result(place: Path, capfd: pytest.Captur
     ("arguments", "code", "cause"),
     [
         (["a"], 2, "a: contains 1 completed run; an ensemble needs two"),
-        (["a", "nothing"], 2, "nothing: there is no such run"),
-        (["a", "x*"], 2, "x*: matches no directory, here or in runs"),
+        (["a", "nothing"], 2, "nothing: run not found"),
+        (["a", "x*"], 2, "x*: no matching directory, here or in runs"),
         (["a", "b", "--name", "../x"], 2, "--name ../x: not allowed"),
         (["a", "b", "--name", "x" * 61], 2, f"--name {'x' * 61}: not allowed"),
         (["a", "damaged"], 3, "damaged/predictions.npz: is damaged"),

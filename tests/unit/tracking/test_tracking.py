@@ -400,7 +400,7 @@ def test_a_missing_package_is_told_before_anything_is_written(
         (["a", "tracker=mlflow", "tracker.timout=5"], 2, "did you mean tracker.timeout?"),
         (["a", "tracker=mlflow", "seed=8"], 2, "seed=8: is no setting of a tracker"),
         (["tracker=mlflow"], 2, "mnist-exp track latest tracker=mlflow"),
-        (["nothing", "tracker=mlflow"], 2, "there is no such run"),
+        (["nothing", "tracker=mlflow"], 2, "run not found"),
         (["empty", "tracker=mlflow"], 2, "empty: holds no run"),
         (["a", "tracker=mlflow", URI], 5, "http://127.0.0.1:1: Connection refused"),
     ],

@@ -397,7 +397,7 @@ def test_ctrl_c_ends_it_in_silence(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     ("arguments", "cause"),
     [
         ([], "runs: no such directory"),
-        (["nothing"], "nothing: there is no such run"),
+        (["nothing"], "nothing: run not found"),
         (["--interval", "nan"], "--interval nan: not allowed"),
         (["--interval", "0"], "--interval 0: not allowed"),
     ],
