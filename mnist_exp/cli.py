@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has closed it
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  (or Python complains when it closes the pipe)
         return EXIT_SIGNAL_BASE + signal.SIGPIPE
-    except Exception as error:  # noqa: BLE001  (the last resort: two lines in place of a traceback)
+    except Exception as error:  # noqa: BLE001  (the last resort: two lines instead of a traceback)
         return _print_error(error, debug)
     finally:
         signal.signal(signal.SIGTERM, terminate)
