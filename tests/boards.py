@@ -1,4 +1,4 @@
-"""Boards of runs that nobody trained: as many as a test wants, each a directory with what a page reads of it."""
+"""Comparisons of runs that were not trained: each is a directory with the files that a page reads."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ IMAGES = 10_000
 def row(
     directory: Path, settings: Mapping[str, Any], errors: int, seed: int = 0, parameters: int = 1000, seconds: float = 10.0
 ) -> Row:
-    """A completed run that got so many of 10,000 validation images wrong, and as many test images."""
+    """A completed run with this number of errors on 10,000 validation images and on 10,000 test images."""
     directory.mkdir(parents=True)
     run = Run(directory)
     run.report.touch()
@@ -63,12 +63,12 @@ def row(
 
 
 def view(rows: Sequence[Row]) -> ComparisonView:
-    """What `compare` makes of these runs."""
+    """The comparison of these runs."""
     return ComparisonView("runs", compare(rows))
 
 
 def many(place: Path, configurations: int, seeds: int) -> ComparisonView:
-    """A board of so many configurations over so many seeds, which differ in eight settings."""
+    """A comparison of configurations that differ in eight settings, each with several seeds."""
     generator = np.random.default_rng(0)
     rows = []
     for number in range(configurations):
@@ -93,7 +93,7 @@ def many(place: Path, configurations: int, seeds: int) -> ComparisonView:
 
 
 def grid(place: Path, settings: Mapping[str, Sequence[Any]], seeds: int = 1, missing: Sequence[int] = ()) -> ComparisonView:
-    """A board of every combination but the missing ones; the n-th has an error of n + 1 %, the same for each seed."""
+    """A comparison of all combinations but the missing ones; the n-th has an error of n + 1 % for each seed."""
     points = [dict(zip(settings, values, strict=True)) for values in itertools.product(*settings.values())]
     return view(
         [

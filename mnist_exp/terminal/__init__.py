@@ -1,1 +1,1 @@
-"""What the user sees in a terminal: messages, tables, images and curves made of characters."""
+"""Output to a terminal: messages, tables, images and curves made of characters."""

@@ -1,4 +1,4 @@
-"""Pictures made of characters, for terminals: images in half-blocks, curves in braille."""
+"""Graphics made of characters: images of half-block characters, curves of braille characters."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,17 @@ from rich.text import Text
 
 from mnist_exp.terminal import messages
 
-BRAILLE = 0x2800  # the character without a dot; a bit for each of its eight, in four rows of two
+BRAILLE = 0x2800  # the character without dots; each of its eight dots, in four rows of two, is a bit
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 
 def draw_images(images: np.ndarray, titles: Sequence[str], width: int) -> Text:
-    """Images under their titles, each character the upper pixel in its foreground and the lower one in its background.
+    """Return images under their titles: a character shows the upper pixel as foreground and the lower one as background.
 
     Args:
-        images: uint8 (n, height, width, channels); 1 channel is a grey that grows with the ink, 3 are red, green and blue.
-        titles: n of them; what is longer than an image is wide is cut off.
+        images: uint8 (n, height, width, channels); 1 channel is grey, from 0 for paper to
+            255 for ink, 3 channels are red, green and blue.
+        titles: n of them, cut off at the width of an image.
         width: of the terminal, in characters.
     """
     pixels = np.broadcast_to(255 - images if images.shape[-1] == 1 else images, (*images.shape[:3], 3))
@@ -39,11 +40,11 @@ def draw_images(images: np.ndarray, titles: Sequence[str], width: int) -> Text:
 
 
 def draw_curve(values: np.ndarray, length: int, span: tuple[float, float], width: int, height: int) -> list[str]:
-    """A line through equidistant values, as `height` rows of `width` characters.
+    """Return a line through equidistant values, as `height` rows of `width` characters.
 
     Args:
         values: float64 (n,), n ≥ 1, finite.
-        length: so many values would fill the width; the same for curves that are to be compared.
+        length: the number of values that fill the width; the same for curves that are compared.
         span: the values at the bottom and at the top.
         width: in characters of two dots.
         height: in characters of four dots.
@@ -56,7 +57,7 @@ def draw_curve(values: np.ndarray, length: int, span: tuple[float, float], width
     levels = np.clip(np.rint(share * (rows - 1)).astype(int), 0, rows - 1)
     dots = np.zeros((rows, columns), bool)
     for column, before, level in zip(drawn, [levels[0], *levels[:-1]], levels, strict=True):
-        dots[min(before + 1, level) : max(before, level + 1), column] = True  # from beside the one before it
+        dots[min(before + 1, level) : max(before, level + 1), column] = True  # connected to the column before
     codes = (dots.reshape(height, 4, width, 2) * DOTS[:, np.newaxis, :]).sum(axis=(1, 3))
     return ["".join(chr(BRAILLE + code) if code else " " for code in row) for row in codes]
 

@@ -1,4 +1,4 @@
-"""The terminal: results to standard output, everything else to standard error; stored text made harmless."""
+"""Output to a terminal: results to standard output, all else to standard error; control characters are replaced."""
 
 import contextlib
 import logging
@@ -16,21 +16,21 @@ from rich.text import Text
 
 log = logging.getLogger(__name__)
 
-STANDARD_ERROR = 2
+STANDARD_ERROR = 2  # file descriptor
 MISSING = "–"  # a cell without a value
-PIPE_WIDTH = 1000  # a pipe or file has no width; no table is that wide
-# The control characters of ASCII and Latin-1, by which a name could move the cursor, change colours or break a table; those
-# of Unicode that break a line or turn its direction; and bytes of a file's name that are no character at all.
+PIPE_WIDTH = 1000  # characters, for a pipe or file: wider than any table
+# Control characters of ASCII and Latin-1, with which a name could move the cursor, change colours or break a table; those of
+# Unicode that break a line or change its direction; and surrogates, which stand for undecodable bytes of a file name.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def sanitize(text: object) -> str:
-    """Text on one line, its control characters replaced: names come from files that anyone may have written."""
+    """Replace control characters, so that text stays on one line: it may come from an untrusted file."""
     return CONTROL.sub("�", str(text))
 
 
 def cell(text: object, style: str = "") -> Text:
-    """Stored text for a table, its control characters and Rich's markup inert."""
+    """Return untrusted text for a table, without control characters and without Rich's markup."""
     return Text(sanitize(text), style=style)
 
 
@@ -40,12 +40,17 @@ def pluralize(count: int, noun: str) -> str:
 
 
 def output() -> Console:
-    """Standard output, as wide as the terminal, or wide enough where there is none."""
+    """Return a console for standard output, as wide as the terminal; wide enough for any table without one."""
     return Console(emoji=False, width=None if sys.stdout.isatty() else max(PIPE_WIDTH, shutil.get_terminal_size().columns))
 
 
 def error(cause: str, *more: str) -> None:
-    """Print an error: a line of cause, and a line each of what to do and where to look."""
+    """Print an error to standard error.
+
+    Args:
+        cause: the subject and what is wrong.
+        more: further lines: what is allowed, what to do.
+    """
     lines = [f"[bold red]error:[/] {escape(sanitize(cause))}", *(f"  {escape(sanitize(line))}" for line in more)]
     _standard_error().print("\n".join(lines))
 
@@ -57,7 +62,7 @@ def warning(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line about what is going on; above a live display if there is one, which a console of its own would tear."""
+    """Print a line to standard error; above a live display, which another console would break."""
     print(sanitize(text), file=sys.stderr, flush=True)
 
 
@@ -67,7 +72,7 @@ def _standard_error() -> Console:
 
 @contextlib.contextmanager
 def spinner(text: str) -> Iterator[None]:
-    """A sign of life in a terminal during a wait; nothing elsewhere."""
+    """Show a spinner with a text while the block runs, in a terminal only."""
     console = Console(stderr=True)
     with console.status(escape(text)) if console.is_terminal else contextlib.nullcontext():
         yield
@@ -75,9 +80,9 @@ def spinner(text: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def redirect_native_stderr(path: Path) -> Iterator[None]:
-    """Send to a file what libraries in C++ write to standard error; Python's own standard error stays where it is.
+    """Redirect what C++ libraries write to standard error to a file, but not Python's own standard error.
 
-    TensorFlow greets every user with a dozen lines that no setting silences, and they would tear a live display apart.
+    TensorFlow prints a dozen lines at its start that no setting silences and that would break a live display.
     """
     before = sys.stderr
     if _descriptor(before) != STANDARD_ERROR:  # closed, or replaced by a test or a notebook

@@ -1,4 +1,4 @@
-"""Pages in a real browser, and what can be seen on them."""
+"""Pages in a real browser, and assertions about them."""
 
 import re
 import shutil
@@ -35,7 +35,7 @@ def over(front: Color, back: Color) -> Color:
 
 
 def opened(browser: Browser, report: Path, width: int, **options: Any) -> tuple[Page, list[str]]:
-    """The page at that width, and everything that went wrong or left it."""
+    """The page at that width, and its errors, messages and requests."""
     page = browser.new_page(viewport={"width": width, "height": 900}, **options)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
@@ -46,15 +46,17 @@ def opened(browser: Browser, report: Path, width: int, **options: Any) -> tuple[
 
 
 def assert_accessible(page: Page) -> None:
-    """axe-core finds nothing that is against WCAG or its own good practice in what the page shows at present."""
+    """axe-core finds no violation of WCAG or of its best practices on the page."""
     found = Axe().run(page).response
-    assert len(found["passes"]) > 20, "axe-core has looked at next to nothing"
-    told = [f"{rule['id']} ({rule['impact']}): {node['html']}" for rule in found["violations"] for node in rule["nodes"]]
-    assert told == []
+    assert len(found["passes"]) > 20, "axe-core checked almost nothing"
+    violations = [
+        f"{rule['id']} ({rule['impact']}): {node['html']}" for rule in found["violations"] for node in rule["nodes"]
+    ]
+    assert violations == []
 
 
 def answering(browser: Browser, report: Path, width: int = 1200) -> tuple[Page, list[str]]:
-    """The page of many runs once its charts answer, and everything that went wrong or left it."""
+    """The page of many runs with interactive charts, and its errors, messages and requests."""
     page, complaints = opened(browser, report, width)
     page.wait_for_selector("html[data-charts=ready]", timeout=120_000)
     return page, complaints
@@ -73,7 +75,7 @@ def column(page: Page, heading: str) -> list[str]:
 
 
 def assert_readable(page: Page, scheme: str, selectors: Mapping[str, int]) -> Color:
-    """Every text on the page's cards stands out by 4.5 : 1, as WCAG 2.2 asks (1.4.3); the colour of a card.
+    """Every text on the page's cards has a contrast of 4.5 : 1, as WCAG 2.2 requires (1.4.3); return the colour of a card.
 
     Args:
         page: in that colour scheme.

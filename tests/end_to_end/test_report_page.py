@@ -16,7 +16,7 @@ from tests.end_to_end.pages import CHROMIUM, COLORS, assert_accessible, assert_r
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
-# What is drawn of the image behind an element, at the size it has in the file: one number for each pixel.
+# What is drawn of the background image of an element, at the size it has in the file: one number for each pixel.
 PIXELS = """
 async element => {
   const style = getComputedStyle(element)
@@ -87,7 +87,7 @@ def cell(page: Page, label: int, predicted: int) -> Locator:
     return page.locator(".confusion tbody tr").nth(label).locator("td").nth(predicted)
 
 
-def assert_behind(page: Page, label: int, predicted: int, predictions: tuple[np.ndarray, np.ndarray]) -> None:
+def assert_cell_images(page: Page, label: int, predicted: int, predictions: tuple[np.ndarray, np.ndarray]) -> None:
     """The panel shows the most confident test images of a cell, with their confidence and their number."""
     probabilities, labels = predictions
     confidence = probabilities.max(axis=1)
@@ -99,8 +99,8 @@ def assert_behind(page: Page, label: int, predicted: int, predictions: tuple[np.
     shown = indices(page.locator("#cell-images ul"))
     assert 0 < len(shown) <= min(24, len(inside))
     assert shown == inside[np.argsort(-confidence[inside], kind="stable")][: len(shown)].tolist()
-    told = [float(words.split(" %")[0]) for words in page.locator("#cell-images figcaption").all_inner_texts()]
-    assert told == pytest.approx((100 * confidence[shown]).tolist(), abs=0.051)
+    shown_percent = [float(words.split(" %")[0]) for words in page.locator("#cell-images figcaption").all_inner_texts()]
+    assert shown_percent == pytest.approx((100 * confidence[shown]).tolist(), abs=0.051)
 
 
 def test_a_cell_that_is_pointed_at_shows_its_digits(
@@ -110,10 +110,10 @@ def test_a_cell_that_is_pointed_at_shows_its_digits(
     matrix = np.array(errors["confusion_matrix"])
     wrong = matrix - np.diag(np.diag(matrix))
     most_frequent = np.unravel_index(wrong.argmax(), wrong.shape)
-    assert_behind(page, *map(int, most_frequent), predictions)
+    assert_cell_images(page, *map(int, most_frequent), predictions)
     for label, predicted in [*np.argwhere(wrong)[::7].tolist(), *([one, one] for one in np.flatnonzero(np.diag(matrix)))]:
         cell(page, label, predicted).hover()
-        assert_behind(page, label, predicted, predictions)
+        assert_cell_images(page, label, predicted, predictions)
     for list_ in (page.locator("#cell-images ul"), page.locator("#worst")):
         for index, digit in zip(indices(list_), list_.locator(".digit").all(), strict=True):
             drawn = np.array(digit.evaluate(PIXELS)).reshape(28, 28)
@@ -121,7 +121,7 @@ def test_a_cell_that_is_pointed_at_shows_its_digits(
     assert complaints == []
 
 
-def test_a_cell_is_reached_by_keyboard_kept_and_let_go(
+def test_a_cell_is_reached_by_keyboard_pinned_and_released(
     browser: Browser, trained: Path, errors: dict[str, Any], predictions: tuple[np.ndarray, np.ndarray]
 ) -> None:
     page, complaints = opened(browser, trained / "report.html", 1200)
@@ -132,21 +132,21 @@ def test_a_cell_is_reached_by_keyboard_kept_and_let_go(
     label, predicted = (int(stop.get_attribute(f"data-{name}") or "") for name in ("label", "predicted"))
     along = np.flatnonzero(matrix[label])
     ahead = along[along > predicted] if (along > predicted).any() else along[along < predicted][::-1]
-    for expected in ahead:  # empty cells are passed over
+    for expected in ahead:  # empty cells are skipped
         page.keyboard.press("ArrowRight" if expected > predicted else "ArrowLeft")
-        assert_behind(page, label, int(expected), predictions)
+        assert_cell_images(page, label, int(expected), predictions)
     last = int(ahead[-1])
     page.keyboard.press("ArrowRight" if last > predicted else "ArrowLeft")  # there is no further
-    assert_behind(page, label, last, predictions)
+    assert_cell_images(page, label, last, predictions)
     page.keyboard.press("Enter")
     assert page.locator(".confusion [aria-pressed=true]").count() == 1
     other = next(one for one in np.argwhere(matrix).tolist() if one != [label, last])
     cell(page, *other).hover()
-    assert_behind(page, label, last, predictions)
+    assert_cell_images(page, label, last, predictions)
     page.keyboard.press("Escape")
     page.locator("h1").hover()
     cell(page, *other).hover()
-    assert_behind(page, *other, predictions)
+    assert_cell_images(page, *other, predictions)
     assert complaints == []
 
 
@@ -156,7 +156,7 @@ def test_a_cell_is_tapped(
     page, complaints = opened(browser, trained / "report.html", 390, has_touch=True)
     for label, predicted in np.argwhere(errors["confusion_matrix"])[::13].tolist():
         cell(page, label, predicted).tap()
-        assert_behind(page, label, predicted, predictions)
+        assert_cell_images(page, label, predicted, predictions)
     assert complaints == []
 
 
@@ -218,7 +218,7 @@ def test_mislabelled_images_are_marked(
     assert shown
 
 
-def test_it_is_whole_without_a_script(browser: Browser, trained: Path, errors: dict[str, Any]) -> None:
+def test_it_is_complete_without_a_script(browser: Browser, trained: Path, errors: dict[str, Any]) -> None:
     page, complaints = opened(browser, trained / "report.html", 1200, java_script_enabled=False)
     assert [page.locator(place).is_visible() for place in ("#cell-images", ".pills")] == [False, False]
     assert page.locator("table button").count() == 0
@@ -246,7 +246,7 @@ def test_the_page_in_print(browser: Browser, trained: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everything_on_a_card_can_be_read(browser: Browser, trained: Path, scheme: Literal["light", "dark"]) -> None:
+def test_every_text_on_a_card_is_readable(browser: Browser, trained: Path, scheme: Literal["light", "dark"]) -> None:
     page, _ = opened(browser, trained / "report.html", 800)
     page.emulate_media(color_scheme=scheme)
     selectors = {

@@ -1,4 +1,4 @@
-"""The report of a sweep in a real browser: it sorts, filters and answers, and is whole without a script."""
+"""The report of a sweep in a real browser: it sorts, filters, has interactive charts, and is complete without a script."""
 
 import json
 import shutil
@@ -47,7 +47,7 @@ def search(once: Once, forks: Forks) -> Path:
 
 
 def ready(browser: Browser, sweep: Path, width: int = 1200) -> tuple[Page, list[str]]:
-    """Its report once its charts answer."""
+    """Its report with interactive charts."""
     return answering(browser, sweep / "report.html", width)
 
 
@@ -91,7 +91,7 @@ def test_the_leaderboard_sorts_by_keyboard_and_filters(browser: Browser, search:
     assert complaints == []
 
 
-def test_charts_tell_what_is_pointed_at_and_fade_what_is_not_picked(browser: Browser, search: Path) -> None:
+def test_charts_have_tooltips_and_fade_what_is_not_selected(browser: Browser, search: Path) -> None:
     page, complaints = ready(browser, search)
     button = page.locator(".legend button").first
     label = button.inner_text().partition(" ")[2].strip()
@@ -127,7 +127,7 @@ def test_charts_tell_what_is_pointed_at_and_fade_what_is_not_picked(browser: Bro
     assert complaints == []
 
 
-def test_what_files_hold_is_shown_and_nothing_more(browser: Browser, search: Path, tmp_path: Path) -> None:
+def test_the_content_of_files_is_escaped(browser: Browser, search: Path, tmp_path: Path) -> None:
     hostile = "<img src=x onerror=console.log(1)></script><script>console.log(2)</script>"
     sweep = Sweep(Path(shutil.copytree(search, tmp_path / "sweep")))
     for path in sweep.directory.glob("*/summary.json"):
@@ -142,7 +142,7 @@ def test_what_files_hold_is_shown_and_nothing_more(browser: Browser, search: Pat
     assert complaints == []
 
 
-def test_it_is_whole_without_a_script(browser: Browser, search: Path) -> None:
+def test_it_is_complete_without_a_script(browser: Browser, search: Path) -> None:
     page, complaints = opened(browser, search / "report.html", 1200, java_script_enabled=False)
     assert page.locator("figure svg").count() == page.locator("figure").count() >= 9
     assert not page.get_by_label("Filter").is_visible()
@@ -160,7 +160,7 @@ def test_it_prints(browser: Browser, search: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everything_on_a_card_can_be_read(browser: Browser, search: Path, scheme: Literal["light", "dark"]) -> None:
+def test_every_text_on_a_card_is_readable(browser: Browser, search: Path, scheme: Literal["light", "dark"]) -> None:
     page, _ = ready(browser, search)
     page.emulate_media(color_scheme=scheme)
     selectors = {"svg text": 60, "td, th": 60, "td a": 6, "dd, dt": 4, ".legend button": 6}

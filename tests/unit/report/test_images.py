@@ -1,4 +1,4 @@
-"""Images as PNG: the very pixels, in colour or not, and plates whose titles have room."""
+"""Images as PNG: exact pixels, grey and in colour, and grids with room for their titles."""
 
 import io
 
@@ -19,7 +19,7 @@ def noise(count: int, height: int = 28, width: int = 28, channels: int = 1) -> n
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_sheet_has_every_image_pixel_for_pixel(channels: int) -> None:
+def test_a_sprite_sheet_has_every_image_pixel_for_pixel(channels: int) -> None:
     shown = noise(5, 16, 28, channels)
     found = opened(images.sprite_sheet(shown, columns=3))
     assert found.shape[:2] == (2 * 16, 3 * 28)
@@ -32,12 +32,12 @@ def test_a_sheet_has_every_image_pixel_for_pixel(channels: int) -> None:
 
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (10, 10, 1), (11, 10, 2), (50, 10, 5)])
-def test_a_plate_is_as_large_as_it_must_be(count: int, columns: int, rows: int) -> None:
+def test_an_image_grid_has_the_size_of_its_content(count: int, columns: int, rows: int) -> None:
     found = opened(images.image_grid(noise(count), ["5"] * count))
     assert found.shape == (rows * (18 + 84 + 10) + 10, columns * (84 + 10) + 10)
 
 
-def test_a_plate_shows_every_image_where_it_belongs() -> None:
+def test_an_image_grid_shows_every_image_at_its_place() -> None:
     shown = noise(5)
     found = opened(images.image_grid(shown, list("abcde"), columns=3))
     for index, image in enumerate(shown):

@@ -1,4 +1,4 @@
-"""The charts as SVG: every number where it belongs, at any length of training, in colours for the light and the dark."""
+"""The charts of a run: every number at its place, for any number of epochs, in colours for light and dark pages."""
 
 import re
 import subprocess
@@ -59,7 +59,7 @@ def tick_labels(panel: ET.Element) -> tuple[list[str], list[str]]:
     return [text.text or "" for text in words if text.get("text-anchor") == "middle"][:-2], up
 
 
-def test_every_epoch_and_step_is_where_it_belongs() -> None:
+def test_every_epoch_and_step_is_at_its_place() -> None:
     rates = np.linspace(0.1, 0, 20, dtype=np.float32)
     loss, error, rate = lines(run_charts.learning_curves(epochs(4), rates), run_charts.TRAIN)
     assert loss[:, 0] == pytest.approx([60, 120, 180, 240])
@@ -107,7 +107,7 @@ def test_the_quantities_begin_at_0_and_have_round_ticks() -> None:
 @example(0.0)
 @example(1e-7)
 @example(2.5e9)
-def test_ticks_of_any_quantity_are_few_and_tell_their_value(greatest: float) -> None:
+def test_any_axis_has_a_few_ticks_labelled_with_their_value(greatest: float) -> None:
     scale = Axis.fit("loss", greatest)
     parts, labels = zip(*scale.ticks(), strict=True)
     assert 3 <= len(labels) == len(set(labels)) <= 6
@@ -130,7 +130,7 @@ def test_few_epochs_have_dots_that_differ_in_shape_and_many_have_none() -> None:
     assert np.array(dots_of_both) == pytest.approx(np.concatenate(lines(svg, run_charts.TRAIN)[:2]))
 
 
-def test_what_is_no_number_is_left_out() -> None:
+def test_nan_is_left_out() -> None:
     history = epochs(4)
     history[2] = Epoch(3, 1e-3, float("nan"), 5.0, None, None, 1.5, 100.0)
     svg = run_charts.learning_curves(history, CONSTANT)
@@ -139,7 +139,7 @@ def test_what_is_no_number_is_left_out() -> None:
     assert [line[:, 0].tolist() for line in lines(svg, run_charts.VALIDATION)] == [[60, 120, 240]] * 2
 
 
-def test_one_epoch_of_one_step_can_be_seen() -> None:
+def test_one_epoch_of_one_step_is_visible() -> None:
     svg = run_charts.learning_curves(epochs(1), np.array([1e-3], np.float32))
     assert (filled(svg, run_charts.TRAIN, "circle", "cx")[1:] == 240).all()
     *_, rate = lines(svg, run_charts.TRAIN)
@@ -171,7 +171,7 @@ def test_thinning_keeps_the_ends_and_the_extremes(values: list[float]) -> None:
     assert (array[kept].min(), array[kept].max()) == (array.min(), array.max())
 
 
-def test_the_time_of_every_epoch_is_where_it_belongs() -> None:
+def test_the_time_of_every_epoch_is_at_its_place() -> None:
     history = [Epoch(epoch, 1e-3, 0.5, 5.0, None, None, 2.0 / epoch, 1e4 * epoch) for epoch in range(1, 5)]
     svg = run_charts.timing(history)
     seconds, speed = lines(svg, run_charts.TRAIN)
@@ -182,7 +182,7 @@ def test_the_time_of_every_epoch_is_where_it_belongs() -> None:
     assert {"seconds", "images/s"} <= set(texts(svg))
 
 
-def test_a_bin_lies_at_its_confidence_and_accuracy_and_grows_with_its_images() -> None:
+def test_a_bin_is_at_its_confidence_and_accuracy_and_its_area_grows_with_its_images() -> None:
     probabilities = np.array([[0.9, 0.1]] * 8 + [[0.4, 0.6]] * 2, np.float32)
     labels = np.array([0] * 6 + [1] * 2 + [1, 0])
     svg = run_charts.reliability(evaluation.calibration(probabilities, labels))
@@ -195,7 +195,7 @@ def test_a_bin_lies_at_its_confidence_and_accuracy_and_grows_with_its_images() -
     assert diagonal.get("d") == "M0,320L320,0"
 
 
-def test_colours_are_the_pages_or_stand_out_on_both() -> None:
+def test_colours_are_those_of_the_page_or_of_the_data() -> None:
     for svg in (
         run_charts.learning_curves(epochs(3), CONSTANT),
         run_charts.timing(epochs(3)),
@@ -218,7 +218,7 @@ def test_colours_are_the_pages_or_stand_out_on_both() -> None:
         assert size == [float(ET.fromstring(svg).get(name) or "") for name in ("width", "height")]
 
 
-def test_a_run_is_drawn_without_the_engine_of_a_sweep() -> None:
+def test_the_charts_of_a_run_do_not_import_vl_convert() -> None:
     code = """
 import sys
 import numpy as np

@@ -1,4 +1,4 @@
-"""The report without a browser: complete, self-contained, inert."""
+"""The page of a run without a browser: complete, self-contained, escaped."""
 
 import base64
 import hashlib
@@ -27,12 +27,12 @@ NAMES = (HOSTILE, *"123456789")
 
 
 def images(count: int) -> np.ndarray:
-    """As many, each another."""
+    """Different images."""
     return np.random.default_rng(1).integers(0, 256, (count, 28, 28, 1)).astype(np.uint8)
 
 
 def data_set(labels: np.ndarray, names: tuple[str, ...], mislabelled: Mislabelled | None) -> Dataset:
-    """A data set of which only the test images matter."""
+    """A data set with test images only."""
     test = images(len(labels))
     return Dataset("any", "ab" * 32, {}, test[:0], labels[:0], test, labels, names, mislabelled)
 
@@ -139,13 +139,13 @@ def page(run: Run, scores: tuple[np.ndarray, np.ndarray], data: Dataset) -> str:
     return written(run, summary, data, probabilities, history, environment)
 
 
-def test_the_figures_are_there(page: str, run: Run) -> None:
+def test_the_figures_are_files_and_on_the_page(page: str, run: Run) -> None:
     drawn = {path.name: path for path in run.figures.iterdir()}
     assert set(drawn) == {"learning_curves.svg", "reliability.svg", "timing.svg", "worst_mistakes.png"}
     for name in ("learning_curves.svg", "reliability.svg", "timing.svg"):
         assert drawn[name].read_text() in page
-    with Image.open(drawn["worst_mistakes.png"]) as plate:
-        assert plate.width > 10 * 84
+    with Image.open(drawn["worst_mistakes.png"]) as grid:
+        assert grid.width > 10 * 84
 
 
 def test_the_confusion_matrix_is_a_table(page: str, errors: dict[str, Any]) -> None:
@@ -174,7 +174,7 @@ def part(whole: np.ndarray, row: int, column: int) -> np.ndarray:
     return whole[28 * row : 28 * row + 28, 28 * column : 28 * column + 28]
 
 
-def test_every_mistake_has_its_image_and_its_words(page: str, errors: dict[str, Any]) -> None:
+def test_every_mistake_has_its_image_and_caption(page: str, errors: dict[str, Any]) -> None:
     figure = (
         r'aria-label="test image (\d+)" style="--row: (\d+); --column: (\d+)"></span>'
         r"<figcaption><b>(.*?) → (.*?)</b> ([\d.]+) %"
@@ -187,18 +187,18 @@ def test_every_mistake_has_its_image_and_its_words(page: str, errors: dict[str, 
         assert float(confidence) == pytest.approx(100 * max(mistake["probabilities"]), abs=0.0501)
 
 
-def test_what_the_script_is_told_of_the_images_is_so(page: str, scores: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_data_of_the_script_are_right(page: str, scores: tuple[np.ndarray, np.ndarray]) -> None:
     probabilities, labels = scores
-    (content,) = re.findall(r'<script type="application/json" id="digits">(.*?)</script>', page)
-    told = json.loads(content)
-    assert len(told["images"]) > 100
-    for place, (index, label, predicted, percent) in enumerate(told["images"]):
+    (text,) = re.findall(r'<script type="application/json" id="digits">(.*?)</script>', page)
+    content = json.loads(text)
+    assert len(content["images"]) > 100
+    for place, (index, label, predicted, percent) in enumerate(content["images"]):
         assert (label, predicted) == (labels[index], probabilities[index].argmax())
         assert percent == pytest.approx(100 * probabilities[index].max(), abs=0.0501)
-        assert np.array_equal(part(sheet(page), *divmod(place, told["columns"])), images(400)[index, :, :, 0])
+        assert np.array_equal(part(sheet(page), *divmod(place, content["columns"])), images(400)[index, :, :, 0])
 
 
-def test_mislabelled_images_are_marked_with_what_the_raters_said(
+def test_mislabelled_images_are_marked_with_the_answer_of_the_raters(
     page: str, errors: dict[str, Any], mislabelled: Mislabelled
 ) -> None:
     wrong = [mistake["index"] for mistake in errors["worst_mistakes"]]
@@ -207,8 +207,8 @@ def test_mislabelled_images_are_marked_with_what_the_raters_said(
     assert {one, other} <= set(wrong)
     marked = re.findall(r'<li class="mislabelled">.*?test image (\d+)".*?<small>raters: (.*?)</small>', page)
     assert {int(index): html.unescape(said) for index, said in marked} == {one: f"{HOSTILE} or 9", other: "neither"}
-    (content,) = re.findall(r'<script type="application/json" id="digits">(.*?)</script>', page)
-    answers = json.loads(content)["raters"]
+    (text,) = re.findall(r'<script type="application/json" id="digits">(.*?)</script>', page)
+    answers = json.loads(text)["raters"]
     assert answers == {str(one): f"{HOSTILE} or 9", str(other): "neither", str(right): "7"}
     table = re.findall(r'<tr><th scope="row" data-value="(\d+)".*?class="left">(\d say.*?)</tr>', page)
     votes = {one: f"2 say {HOSTILE}, 2 say 9, 1 says neither", other: "4 say neither, 1 says 3"}
@@ -218,7 +218,7 @@ def test_mislabelled_images_are_marked_with_what_the_raters_said(
     assert "the test set has 3 such images (&lt;i&gt;somebody)" in page
 
 
-def test_where_nobody_has_asked_nothing_is_said_of_raters(run: Run, scores: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_data_set_without_ratings_has_no_raters_on_the_page(run: Run, scores: tuple[np.ndarray, np.ndarray]) -> None:
     text = of_one_epoch(run, data_set(scores[1], tuple("0123456789"), None), scores[0])
     content, _, scripts = text.partition('<script type="application/json"')
     assert "The most confident mistakes" in content
@@ -226,14 +226,14 @@ def test_where_nobody_has_asked_nothing_is_said_of_raters(run: Run, scores: tupl
     assert '"raters":{}' in scripts
 
 
-def test_the_numbers_are_there(page: str, scores: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_numbers_are_on_the_page(page: str, scores: tuple[np.ndarray, np.ndarray]) -> None:
     score = evaluation.score(*scores)
     assert f"{score['error_percent']:.2f} %" in page
     assert f"{score['ci95'][0]:.2f} – {score['ci95'][1]:.2f} %" in page
     assert "623,290" in page
 
 
-def test_what_users_supply_is_inert(page: str) -> None:
+def test_user_input_is_escaped(page: str) -> None:
     assert HOSTILE not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
     ours = [run_page.page.script(name) for name in ("confusion.js", "table.js")]

@@ -1,4 +1,4 @@
-"""Which test images a page shows: the most confident of every cell, as many as there is room for, each cell its share."""
+"""The selection of the test images on a page: the most confident of every cell, a limited number in total."""
 
 import numpy as np
 from hypothesis import given
@@ -11,7 +11,7 @@ SHARPNESS = st.floats(0, 8)
 
 
 def predictions(n: int, classes: int, sharpness: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and labels of a model that is the more often right and sure, the sharper it is."""
+    """Probabilities and labels of a model that is more often right and confident with a higher sharpness."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, classes, n)
     logits = generator.normal(0, 1, (n, classes))
@@ -21,7 +21,7 @@ def predictions(n: int, classes: int, sharpness: float, seed: int) -> tuple[np.n
 
 
 @given(st.integers(1, 3000), st.integers(2, 12), SHARPNESS, st.integers(0, 2**32))
-def test_of_every_cell_the_most_confident(n: int, classes: int, sharpness: float, seed: int) -> None:
+def test_the_most_confident_of_every_cell_are_selected(n: int, classes: int, sharpness: float, seed: int) -> None:
     probabilities, labels = predictions(n, classes, sharpness, seed)
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     found = sample_images.select(probabilities, labels, [])
@@ -41,11 +41,11 @@ def test_of_every_cell_the_most_confident(n: int, classes: int, sharpness: float
     if len(found) < sample_images.MOST:
         assert all(shown == most for shown, most in full)
     least = min((shown for shown, most in full if shown < most), default=None)
-    assert least is None or max(shown for shown, _ in full) <= least + 1  # nobody's third before everybody's second
+    assert least is None or max(shown for shown, _ in full) <= least + 1  # no third image before every cell has a second
 
 
 @given(arrays(np.int64, st.integers(0, 50), elements=st.integers(0, 1999)), SHARPNESS)
-def test_what_is_wanted_is_there(wanted: np.ndarray, sharpness: float) -> None:
+def test_required_images_are_selected(wanted: np.ndarray, sharpness: float) -> None:
     probabilities, labels = predictions(2000, 10, sharpness, 0)
     found = sample_images.select(probabilities, labels, wanted.tolist())
     assert set(found.tolist()) == set(sample_images.select(probabilities, labels, []).tolist()) | set(wanted.tolist())

@@ -1,4 +1,4 @@
-"""Pictures made of characters."""
+"""Graphics made of characters."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.terminal.characters import BRAILLE, draw_curve, draw_images
 
 
-def test_half_blocks_draw_two_pixels_a_character(digits: Dataset) -> None:
+def test_a_character_shows_two_pixels(digits: Dataset) -> None:
     text = draw_images(digits.train_images[:3], ["5", "0", "4"], width=60)
     lines = text.plain.splitlines()
     assert lines[0].split() == ["5", "0"]
@@ -20,7 +20,7 @@ def test_half_blocks_draw_two_pixels_a_character(digits: Dataset) -> None:
     assert len(colors) > 50
 
 
-def test_half_blocks_keep_colours_and_cut_titles_off() -> None:
+def test_images_keep_their_colours_and_long_titles_are_cut_off() -> None:
     red = np.zeros((1, 2, 4, 3), np.uint8)
     red[..., 0] = 200
     text = draw_images(red, ["\x1b[31m7: 2 | 1"], width=80)
@@ -29,7 +29,7 @@ def test_half_blocks_keep_colours_and_cut_titles_off() -> None:
 
 
 def dots(rows: list[str]) -> np.ndarray:
-    """What is drawn, bool (4 * height, 2 * width)."""
+    """The drawn dots, bool (4 * height, 2 * width)."""
     codes = np.array([[ord(character) - BRAILLE if character != " " else 0 for character in row] for row in rows])
     bits = [[0, 3], [1, 4], [2, 5], [6, 7]]
     return np.block(
@@ -51,7 +51,7 @@ def test_curves_of_one_length_have_their_values_at_the_same_places() -> None:
 
 
 @pytest.mark.parametrize("values", [[1.0], [1.0, 1.0]])
-def test_what_does_not_change_is_in_the_middle(values: list[float]) -> None:
+def test_a_constant_curve_is_in_the_middle(values: list[float]) -> None:
     assert np.flatnonzero(dots(draw_curve(np.array(values), 2, (1.0, 1.0), 4, 3)).any(axis=1)).tolist() == [6]
 
 
