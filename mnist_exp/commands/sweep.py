@@ -9,7 +9,7 @@ from mnist_exp import __version__, tracking
 from mnist_exp.commands import results
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition, Space
-from mnist_exp.config.execution import BasicSweeperConfig, Choices, OptunaSweeperConfig
+from mnist_exp.config.execution import BasicSweeperConfig, OptunaSweeperConfig
 from mnist_exp.config.identity import config_hash, not_identity
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, ConfigError, InputError, Interrupted
@@ -84,9 +84,7 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
     sweep = Sweep(directory)
     with plan.locked(sweep):
         known = plan.read(sweep)
-        flags = [f"--config-dir={known.config_dir}"] if known.config_dir else []
-        flags += [f"--config-name={known.config_name}"] if known.config_name else []
-        parsed = parse_arguments(["-m", *flags, *known.overrides, *overrides])
+        parsed = parse_arguments([*known.arguments, *overrides])
         composition = Composition(parsed)
         settings = _sweeper(composition)
         if isinstance(settings, OptunaSweeperConfig):
@@ -230,12 +228,9 @@ def _print_jobs(jobs: Sequence[Job]) -> int:
 
 def _print_space(space: Space, settings: OptunaSweeperConfig) -> int:
     """Print the search space of a dry run."""
-    for each in space.parameters:
-        if isinstance(each, Choices):
-            text = ", ".join(each.values)
-        else:
-            step = "" if each.step is None else f" in steps of {each.step:g}"
-            text = " to ".join(each.ends) + step + (", logarithmic" if each.log else "")
-        print(messages.sanitize(f"{each.key}: {text}"))
+    from mnist_exp.sweep.sampling import distribution, domain
+
+    for parameter in space.parameters:
+        print(messages.sanitize(f"{parameter.key}: {domain(distribution(parameter))}"))
     print(f"{pluralize(settings.n_trials, 'trial')}, sampler {settings.sampler}, pruner {settings.pruner}")
     return EXIT_DONE

@@ -1,92 +1,44 @@
-"""The name of every file in a run directory."""
+"""The names of the files in a run directory."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 STATUS, SUMMARY = "status.json", "summary.json"  # a directory with one of them is a run
 
 
+class FileIn:
+    """A read-only attribute: the path of a file in the `directory` of its object."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, owner: Any, kind: type) -> Path:
+        return Path(owner.directory / self._name)
+
+
 @dataclass(frozen=True)
 class Run:
-    """The files of one run."""
+    """One run directory."""
 
     directory: Path
 
-    @property
-    def config(self) -> Path:
-        return self.directory / "config.yaml"
-
-    @property
-    def ensemble(self) -> Path:
-        """In place of a config.yaml: which runs it averages."""
-        return self.directory / "ensemble.yaml"
-
-    @property
-    def overrides(self) -> Path:
-        return self.directory / "overrides.yaml"
-
-    @property
-    def environment(self) -> Path:
-        return self.directory / "environment.json"
-
-    @property
-    def log(self) -> Path:
-        return self.directory / "train.log"
-
-    @property
-    def history(self) -> Path:
-        return self.directory / "history.csv"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.directory / "checkpoints"
-
-    @property
-    def model(self) -> Path:
-        return self.directory / "model.keras"
-
-    @property
-    def predictions(self) -> Path:
-        return self.directory / "predictions.npz"
-
-    @property
-    def errors(self) -> Path:
-        return self.directory / "errors.json"
-
-    @property
-    def report(self) -> Path:
-        return self.directory / "report.html"
-
-    @property
-    def figures(self) -> Path:
-        return self.directory / "figures"
-
-    @property
-    def status(self) -> Path:
-        return self.directory / STATUS
-
-    @property
-    def prune_request(self) -> Path:
-        """Written by the driver of a search that wants the run to stop early."""
-        return self.directory / "pruned.json"
-
-    @property
-    def tracking(self) -> Path:
-        """Under which name trackers know the run, and which of them have all of it."""
-        return self.directory / "tracking.json"
-
-    @property
-    def tracking_lock(self) -> Path:
-        return self.directory / "tracking.lock"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.directory / "tensorboard"
-
-    @property
-    def wandb(self) -> Path:
-        return self.directory / "wandb"
-
-    @property
-    def summary(self) -> Path:
-        return self.directory / SUMMARY
+    config = FileIn("config.yaml")
+    ensemble = FileIn("ensemble.yaml")  # the runs that an ensemble averages; it has no config.yaml
+    overrides = FileIn("overrides.yaml")
+    environment = FileIn("environment.json")
+    log = FileIn("train.log")
+    history = FileIn("history.csv")
+    checkpoints = FileIn("checkpoints")
+    model = FileIn("model.keras")
+    predictions = FileIn("predictions.npz")
+    errors = FileIn("errors.json")
+    report = FileIn("report.html")
+    figures = FileIn("figures")
+    status = FileIn(STATUS)
+    prune_request = FileIn("pruned.json")  # written by the driver of a search that wants the run to stop early
+    tracking = FileIn("tracking.json")  # the run's identifiers in trackers, and which of them have all of it
+    tracking_lock = FileIn("tracking.lock")
+    tensorboard = FileIn("tensorboard")
+    wandb = FileIn("wandb")
+    summary = FileIn(SUMMARY)

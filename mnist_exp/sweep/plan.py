@@ -19,7 +19,7 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import UNREADABLE, load_yaml
-from mnist_exp.run.names import Run
+from mnist_exp.run.names import FileIn, Run
 from mnist_exp.run.status import now
 
 SLUG_BYTES = 100
@@ -71,40 +71,17 @@ class Plan(Stored):
 
 @dataclass(frozen=True)
 class Sweep:
-    """The names of the files in a sweep's directory."""
+    """One sweep directory."""
 
     directory: Path
 
-    @property
-    def plan(self) -> Path:
-        return self.directory / "sweep.yaml"
-
-    @property
-    def log(self) -> Path:
-        return self.directory / "sweep.log"
-
-    @property
-    def study(self) -> Path:
-        """The journal of a search."""
-        return self.directory / "study.journal"
-
-    @property
-    def leaderboard(self) -> Path:
-        """The leaderboard as JSON; .csv and .md are next to it."""
-        return self.directory / "leaderboard.json"
-
-    @property
-    def report(self) -> Path:
-        return self.directory / "report.html"
-
-    @property
-    def tracking(self) -> Path:
-        """The identifiers of the sweep in trackers."""
-        return self.directory / "tracking.json"
-
-    @property
-    def tracking_lock(self) -> Path:
-        return self.directory / "tracking.lock"
+    plan = FileIn("sweep.yaml")
+    log = FileIn("sweep.log")
+    study = FileIn("study.journal")  # of a search
+    leaderboard = FileIn("leaderboard.json")  # .csv and .md are next to it
+    report = FileIn("report.html")
+    tracking = FileIn("tracking.json")  # the sweep's identifiers in trackers
+    tracking_lock = FileIn("tracking.lock")
 
     def run(self, job: Job) -> Run:
         """The run of a job, which may not exist yet."""
