@@ -1,4 +1,4 @@
-"""What a sweep came to: its configurations, each over its seeds, as JSON, CSV and Markdown."""
+"""The leaderboard of a sweep: its configurations, ranked over their seeds, as JSON, CSV and Markdown."""
 
 from mnist_exp.comparison import columns, export, tables
 from mnist_exp.comparison.ranking import Comparison
@@ -10,8 +10,8 @@ def write(sweep: Sweep, board: Comparison) -> None:
     """Write leaderboard.json, .csv and .md.
 
     Args:
-        sweep: where to.
-        board: of its runs.
+        sweep: the sweep.
+        board: the comparison of its runs.
 
     Raises:
         EnvironmentFailure: a file cannot be written.

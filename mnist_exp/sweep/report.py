@@ -1,4 +1,4 @@
-"""report.html of a sweep: the comparison of its jobs and, beside it, its command, what was swept, and what a search did."""
+"""report.html of a sweep: its command, the swept settings, the comparison of its jobs, and the charts of a search."""
 
 import shlex
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from mnist_exp.run.names import Run
 from mnist_exp.sweep.plan import Plan, Sweep
 
 FAILED = frozenset({"failed", "diverged", "unreadable"})
-MOST_VALUES = 8  # of a setting, that the header lists
+MAX_VALUES = 8  # of a setting, listed in the header
 
 
 def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, total: int) -> None:
     """Write report.html.
 
     Args:
-        sweep: where to.
-        known: its jobs.
+        sweep: the sweep.
+        known: its plan.
         rows: its runs.
-        board: of them.
-        total: how many jobs it has or, if it is a search, may have.
+        board: the comparison of the runs.
+        total: the number of jobs; for a search, with the trials not drawn yet.
 
     Raises:
-        EnvironmentFailure: it cannot be written.
+        EnvironmentFailure: the file cannot be written.
     """
     view = ComparisonView(sweep.directory.name, board)
     study = _study(sweep, known)
@@ -49,7 +49,7 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, tot
 
 
 def _study(sweep: Sweep, known: Plan) -> SearchResult | None:
-    """Optuna is imported only for a search."""
+    """Read the journal of a search; Optuna is imported only here."""
     if not sweep.study.exists():
         return None
     from mnist_exp.sweep import study
@@ -58,7 +58,7 @@ def _study(sweep: Sweep, known: Plan) -> SearchResult | None:
 
 
 def _swept(known: Plan, study: SearchResult | None) -> dict[str, str]:
-    """What the jobs differ in, and the values that were tried; of a search, what it chose from."""
+    """The swept settings and their values; for a search, its parameters and their domains."""
     if study is not None:
         return {parameter.key: parameter.domain for parameter in study.parameters}
     values: dict[str, dict[str, None]] = {}
@@ -66,13 +66,13 @@ def _swept(known: Plan, study: SearchResult | None) -> dict[str, str]:
         for line in job.overrides:
             key, _, value = line.lstrip("+~").partition("=")
             values.setdefault(key, {})[value] = None
-    told = {}
+    swept = {}
     for key, tried in values.items():
         if len(tried) > 1:
-            some = list(tried)[: MOST_VALUES if len(tried) > MOST_VALUES + 1 else None]
+            some = list(tried)[: MAX_VALUES if len(tried) > MAX_VALUES + 1 else None]
             more = len(tried) - len(some)
-            told[key] = ", ".join(some) + (f" and {more:,} more" if more else "")
-    return told
+            swept[key] = ", ".join(some) + (f" and {more:,} more" if more else "")
+    return swept
 
 
 def _counts(rows: Sequence[Row], total: int) -> dict[str, int]:

@@ -1,1 +1,1 @@
-"""Runs and sweeps that are in progress, read from their files."""
+"""The command `watch`: runs and sweeps in progress, read from their files."""

@@ -1,7 +1,7 @@
-"""Does a search find more than chance? The same trials by TPE and by random search, on a small subset, for several seeds.
+"""Does a search find more than chance? TPE and random search with the same number of trials, on a small subset.
 
 Run with `make benchmark-searches`; arguments: studies of each sampler (5), trials of a study (30), and --manual to write the
-table into the manual. The seed of a study decides what it draws; every trial trains with the same seed.
+table into the manual. The seed of a study determines its draws; every trial trains with the same seed.
 """
 
 import argparse
@@ -18,7 +18,11 @@ from mnist_exp.comparison.statistics import mean_interval
 from tests.benchmarks.manual import TABLES, replace_between
 
 SAMPLERS = ("tpe", "random")
-SUBSET = ("dataset.limit=4000", "dataset.validation=30000", "training.epochs=3")  # half of 4,000 images are held out
+SUBSET = (
+    "dataset.limit=4000",
+    "dataset.validation=30000",
+    "training.epochs=3",
+)  # half of 4,000 images are validation images
 SPACE = (
     "optimizer.learning_rate=tag(log, interval(1e-5,1))",
     "model.units.0=tag(log, int(interval(8,256)))",
@@ -42,7 +46,7 @@ def best_of(place: Path, sampler: str, seed: int, trials: int) -> tuple[float, f
 
 
 def main() -> int:
-    """Search, print, and say whether the search found more than chance."""
+    """Run the studies, print a table, and return 1 if TPE is not better than random search."""
     parser = argparse.ArgumentParser()
     parser.add_argument("studies", nargs="?", type=int, default=5)
     parser.add_argument("trials", nargs="?", type=int, default=30)

@@ -1,7 +1,7 @@
-"""A sweep whose plug is pulled half-way: 3 models × 2 learning rates × 2 seeds on the real digits, killed and resumed.
+"""A sweep that is killed half-way and resumed: 3 models × 2 learning rates × 2 seeds on MNIST.
 
 Run with `make sweep-demo`; arguments are overrides, such as dataset.limit=6000. Fails if a finished job was trained again or
-the leaderboard is not that of the runs.
+the leaderboard does not match the runs.
 """
 
 import json
@@ -19,19 +19,19 @@ SWEEP = ("model=mlp,cnn_simple,cnn_large", "optimizer.learning_rate=1e-3,3e-3", 
 
 
 def say(text: str) -> None:
-    """Print what is going on."""
+    """Print a message."""
     print(f"\n--- {text}", flush=True)
 
 
 def main(overrides: list[str]) -> int:
-    """Pull the plug, resume, and look at what is there."""
+    """Kill the sweep, resume it, and check the result."""
     place = Path("runs") / time.strftime("sweep-demo-%Y-%m-%dT%H-%M-%S")
     command = [sys.executable, "-m", "mnist_exp"]
     say(f"{JOBS} jobs; the process is killed (SIGKILL) when {HALF} of them are done")
     process = subprocess.Popen([*command, "-m", *SWEEP, f"runs_dir={place}", *overrides])
     while len(finished := results(place)) < HALF:
         if process.poll() is not None:
-            print(f"the sweep ended by itself, with {process.returncode}", file=sys.stderr)
+            print(f"the sweep exited before it was killed, with {process.returncode}", file=sys.stderr)
             return 1
         time.sleep(0.05)
     process.kill()
@@ -49,12 +49,12 @@ def main(overrides: list[str]) -> int:
 
 
 def results(place: Path) -> dict[Path, int]:
-    """When each job that is done wrote its result, which is the last thing that it writes."""
+    """The time of each finished job's summary.json, the last file it writes."""
     return {path: path.stat().st_mtime_ns for path in place.glob("*/*/summary.json")}
 
 
 def is_right(sweep: Path) -> bool:
-    """Whether the leaderboard has the means of the runs, computed here from their files alone, best first."""
+    """Whether the leaderboard has the means of the runs, computed here from their files, best first."""
     errors: dict[str, list[float]] = {}
     for job in yaml.safe_load((sweep / "sweep.yaml").read_text())["jobs"]:
         summary = json.loads((sweep / job["directory"] / "summary.json").read_text())

@@ -1,4 +1,4 @@
-"""What sweeps promise about speed and memory: against a shell loop over the tutorial's script, and the overhead of a job.
+"""Speed and memory of sweeps: compared with a shell loop over the tutorial's script, and the overhead of a job.
 
 Run with `make benchmark-sweeps`; arguments: repetitions of the first part (3), --manual to write the tables into the manual.
 """
@@ -21,14 +21,14 @@ HERE = Path(__file__).parent
 JOBS, EPOCHS = 8, 2
 MANY = 200
 SHARE_BAR = 0.45  # of the shell loop's time, in the best mode of one machine
-OVERHEAD_BAR = 0.25  # seconds a job beyond its training
+OVERHEAD_BAR = 0.25  # seconds of a job in addition to its training
 GROWTH_BAR = 1.10  # of the memory from the 20th job to the last
 TINY = ("model.units=[16]", "dataset.limit=600", "training.epochs=2", "training.batch_size=64")
 TUTORIAL = ("experiment=tutorial_mlp", f"training.epochs={EPOCHS}")
 
 
 def sweep(place: Path, *overrides: str) -> tuple[float, Path]:
-    """Run a sweep in an empty directory; its seconds from cold start to leaderboard, and its own directory."""
+    """Run a sweep in an empty directory; return its seconds from cold start to leaderboard, and its directory."""
     place.mkdir()
     command = [sys.executable, "-m", "mnist_exp", "-m", *overrides, "progress=quiet"]
     began = time.perf_counter()
@@ -39,7 +39,7 @@ def sweep(place: Path, *overrides: str) -> tuple[float, Path]:
 
 
 def loop() -> float:
-    """The tutorial's script, once for each job, as a shell loop runs it; its seconds."""
+    """Run the tutorial's script once for each job, as a shell loop does; return the seconds."""
     began = time.perf_counter()
     for _ in range(JOBS):
         subprocess.run([sys.executable, str(HERE / "tutorial.py"), "mlp", str(EPOCHS)], check=True, capture_output=True)
@@ -47,7 +47,7 @@ def loop() -> float:
 
 
 def against_a_loop(place: Path, repetitions: int) -> tuple[list[str], bool]:
-    """Both modes of one machine and the loop, in turn; a table and whether the bar is met."""
+    """Run the loop and both launchers of one machine in turn; return a table, and whether the bar is met."""
     seeds = f"seed=range({JOBS})"
     seen: dict[str, list[float]] = {"shell loop over the plain Keras script": [], "one process": [], "joblib": []}
     for repetition in range(repetitions):
@@ -63,7 +63,7 @@ def against_a_loop(place: Path, repetitions: int) -> tuple[list[str], bool]:
 
 
 def overhead(place: Path) -> tuple[list[str], bool]:
-    """Many jobs of a tiny model in one process: what each takes beyond its training, and how memory grows."""
+    """Train many jobs of a tiny model in one process: the time in addition to training, and the growth of memory."""
     seconds, directory = sweep(place / "many", *TINY, f"seed=range({MANY})")
     began = [job_log(run)[0] for run in sorted(directory.glob("*/train.log"))]
     steps = [later - earlier for earlier, later in itertools.pairwise(began)]
@@ -83,7 +83,7 @@ def overhead(place: Path) -> tuple[list[str], bool]:
 
 
 def job_log(log: Path) -> tuple[float, float]:
-    """When a job was begun, in seconds, and the memory of its process when it had ended, in MB."""
+    """The start of a job in seconds, and the memory of its process at the end, in MB."""
     text = log.read_text()
     when, milliseconds = re.findall(r"^([\d-]+ [\d:]+),(\d+) ", text, re.MULTILINE)[0]
     megabytes = re.findall(r"this process has (\d+) MB", text)[-1]
@@ -96,7 +96,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def main() -> int:
-    """Measure, print, and say whether a bar was missed."""
+    """Measure, print the tables, and return 1 if a bar was missed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("repetitions", nargs="?", type=int, default=3)
     parser.add_argument("--manual", action="store_true")

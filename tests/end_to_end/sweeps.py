@@ -1,13 +1,24 @@
-"""What tests of sweeps look at."""
+"""Helpers of the tests of sweeps."""
 
 import contextlib
 import json
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.conftest import ROOT
 
 SABOTEUR = str(ROOT / "tests" / "faults" / "saboteur")
+PATIENCE = 120  # seconds
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def sweep_of(place: Path) -> Path:
@@ -17,20 +28,20 @@ def sweep_of(place: Path) -> Path:
 
 
 def statuses(sweep: Path) -> dict[str, str]:
-    """What every job that has begun says of itself, by its directory."""
+    """The status of every job that has a directory, by the name of the directory."""
     return {path.parent.name: json.loads(path.read_text())["status"] for path in sorted(sweep.glob("*/status.json"))}
 
 
 def workers(place: Path) -> list[str]:
-    """The processes that train for the sweeps started in a directory."""
+    """The workers of the sweeps started in a directory."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
+        with contextlib.suppress(OSError):  # it has just ended
             if (process / "cwd").readlink() == place and b"mnist_exp.sweep.worker" in (process / "cmdline").read_bytes():
                 found.append(process.name)
     return found
 
 
 def sabotage(faults: str) -> dict[str, str]:
-    """An environment in which these seeds meet these faults."""
+    """An environment in which jobs fail: a fault for each seed, as in "1=exit,2=kill"."""
     return os.environ | {"PYTHONPATH": SABOTEUR, "SABOTAGE": faults}

@@ -1,29 +1,28 @@
-"""Sweeps on real engines, which these tests start and stop: Slurm and Ray on one node."""
+"""Sweeps on real clusters of one node, which these tests start and stop: Slurm and Ray."""
 
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import TINY, Command
-from tests.end_to_end.sweeps import statuses, sweep_of, workers
+from tests.end_to_end.sweeps import statuses, sweep_of, until, workers
 from tests.engines import ray, slurm
 from tests.faults.result import result_of
 
-# What decides the bits of the weights, the same for every launcher.
+# The same number of towers and threads for every launcher, so that the weights are the same bit for bit.
 JOBS = (*TINY, "seed=range(3)", "threads.towers=1", "threads.intra_op=1")
 
-Engine = tuple[list[str], dict[str, str]]  # overrides, environment
+Cluster = tuple[list[str], dict[str, str]]  # overrides, environment
 
 
 @pytest.fixture(scope="module", params=["submitit_slurm", "ray"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """One that is running."""
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A running cluster."""
     module = {"submitit_slurm": slurm, "ray": ray}[request.param]
     if missing := module.missing():
         pytest.skip(f"hydra/launcher={request.param} is not tested: {missing}")
@@ -36,8 +35,10 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
             yield [launcher, "hydra.launcher.cpus_per_task=1"], os.environ | variables
 
 
-def test_the_weights_are_those_of_one_process(engine: Engine, command: Command, tmp_path: Path, one_process: Path) -> None:
-    overrides, environment = engine
+def test_weights_equal_those_of_a_single_process(
+    cluster: Cluster, command: Command, tmp_path: Path, one_process: Path
+) -> None:
+    overrides, environment = cluster
     done = command("-m", *JOBS, *overrides, env=environment)
     assert done.returncode == 0, done.stderr
     assert "3 of 3 jobs completed" in done.stdout
@@ -47,17 +48,15 @@ def test_the_weights_are_those_of_one_process(engine: Engine, command: Command, 
     assert workers(tmp_path) == []
 
 
-def test_a_lost_worker_costs_nothing(engine: Engine, tmp_path: Path) -> None:
-    overrides, environment = engine
+def test_a_job_that_lost_its_supervisor_is_retried(cluster: Cluster, tmp_path: Path) -> None:
+    overrides, environment = cluster
     arguments = [*TINY, "training.epochs=60", "seed=1,2", *overrides]
     process = subprocess.Popen(
         [sys.executable, "-m", "mnist_exp", "-m", *arguments],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not (histories := list(tmp_path.glob("runs/*/*/history.csv"))) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    (victim,) = _watching(histories[0].parent)
+    until(lambda: list(tmp_path.glob("runs/*/*/history.csv")))
+    (victim,) = _supervisors(next(tmp_path.glob("runs/*/*/history.csv")).parent)
     os.kill(victim, signal.SIGKILL)
     output, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
@@ -66,15 +65,13 @@ def test_a_lost_worker_costs_nothing(engine: Engine, tmp_path: Path) -> None:
     assert set(statuses(sweep_of(tmp_path)).values()) == {"completed"}
 
 
-def test_a_lost_driver_is_followed_by_resume(engine: Engine, command: Command, tmp_path: Path) -> None:
-    overrides, environment = engine
+def test_resume_takes_over_from_a_killed_driver(cluster: Cluster, command: Command, tmp_path: Path) -> None:
+    overrides, environment = cluster
     arguments = [*TINY, "training.epochs=60", "seed=1,2", *overrides]
     process = subprocess.Popen(
         [sys.executable, "-m", "mnist_exp", "-m", *arguments], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/*/*/history.csv")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: list(tmp_path.glob("runs/*/*/history.csv")))
     process.kill()
     process.wait()
     done = command("resume", str(sweep_of(tmp_path)), env=environment)
@@ -82,7 +79,7 @@ def test_a_lost_driver_is_followed_by_resume(engine: Engine, command: Command, t
     assert "2 of 2 jobs completed" in done.stdout
 
 
-def test_an_engine_that_is_not_there_is_told(command: Command, tmp_path: Path) -> None:
+def test_a_missing_cluster_is_an_error(command: Command, tmp_path: Path) -> None:
     nowhere = os.environ | {"PATH": str(tmp_path)}
     refused = command("-m", *TINY, "hydra/launcher=submitit_slurm", env=nowhere)
     assert (refused.returncode, "sbatch is not on the PATH" in refused.stderr) == (5, True)
@@ -91,8 +88,8 @@ def test_an_engine_that_is_not_there_is_told(command: Command, tmp_path: Path) -
         assert (refused.returncode, "hydra.launcher.address=127.0.0.1:1" in refused.stderr) == (5, True)
 
 
-def _watching(run: Path) -> list[int]:
-    """The processes of the engine that watch over a run: parents of what trains it."""
+def _supervisors(run: Path) -> list[int]:
+    """The processes of the cluster that supervise a run: the parents of its worker."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,10 +1,9 @@
-"""Searches with Optuna through the real command."""
+"""Searches with Optuna with the real command."""
 
 import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import optuna
@@ -16,7 +15,7 @@ from optuna.trial import TrialState
 
 from tests.conftest import TINY, Command
 from tests.end_to_end.conftest import Once
-from tests.end_to_end.sweeps import sabotage, statuses, sweep_of, workers
+from tests.end_to_end.sweeps import sabotage, statuses, sweep_of, until, workers
 from tests.forks import Forks
 
 RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
@@ -29,14 +28,14 @@ def study_of(sweep: Path) -> optuna.Study:
 
 
 def errors_of(sweep: Path) -> dict[str, float]:
-    """The validation error of every job that completed."""
+    """The validation error of every completed job."""
     return {
         path.parent.name: json.loads(path.read_text())["validation"]["error_percent"]
         for path in sorted(sweep.glob("*/summary.json"))
     }
 
 
-def test_a_search_asks_trains_and_tells(command: Command, tmp_path: Path) -> None:
+def test_trials_have_the_results_of_their_jobs(command: Command, tmp_path: Path) -> None:
     more = (
         "hydra.sweeper.n_trials=6",
         "hydra.sweeper.n_startup_trials=2",
@@ -59,14 +58,12 @@ def test_a_search_asks_trains_and_tells(command: Command, tmp_path: Path) -> Non
     assert (refused.returncode, "the search has other parameters or objectives" in refused.stderr) == (2, True)
 
 
-def test_a_killed_search_goes_on(command: Command, tmp_path: Path) -> None:
+def test_resume_continues_a_killed_search(command: Command, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "mnist_exp", *SEARCH, "hydra.sweeper.n_trials=4", "hydra/launcher=joblib"],
         cwd=tmp_path, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/*/*/summary.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: list(tmp_path.glob("runs/*/*/summary.json")))
     process.kill()
     process.wait()
     sweep = sweep_of(tmp_path)
@@ -82,7 +79,7 @@ def test_a_killed_search_goes_on(command: Command, tmp_path: Path) -> None:
     assert workers(tmp_path) == []
 
 
-def test_a_grid_tries_everything_once(command: Command, tmp_path: Path) -> None:
+def test_a_grid_trains_every_combination_once(command: Command, tmp_path: Path) -> None:
     choices = ("optimizer.learning_rate=choice(1e-3,1e-2)", "training.batch_size=range(32,65,32)")
     done = command(
         "-m", "hydra/sweeper=optuna", "hydra.sweeper.sampler=grid", *TINY[:3], *choices, "hydra.sweeper.n_trials=9"
@@ -92,8 +89,8 @@ def test_a_grid_tries_everything_once(command: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
-def test_trials_that_are_behind_are_pruned(pruner: str, command: Command, tmp_path: Path) -> None:
-    """Learning rates so small that nothing is learnt, among two that learn."""
+def test_bad_trials_are_pruned(pruner: str, command: Command, tmp_path: Path) -> None:
+    """A learning rate with which nothing is learnt, and one that works."""
     choices = "optimizer.learning_rate=choice(1e-2,1e-7)"
     sampling = ("hydra.sweeper.sampler=grid", f"hydra.sweeper.pruner={pruner}", "hydra.sweeper.n_startup_trials=2")
     length = ("training.epochs=60", "dataset.limit=2000")
@@ -110,21 +107,21 @@ def test_trials_that_are_behind_are_pruned(pruner: str, command: Command, tmp_pa
     assert sum("1e-07" in name for name in pruned) >= len(pruned) / 2
 
 
-def test_a_dry_run_tells_what_would_be_searched(command: Command, tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_search_space(command: Command, tmp_path: Path) -> None:
     done = command(*SEARCH, "sweep.dry_run=true")
     assert done.returncode == 0, done.stderr
     assert "optimizer.learning_rate: 0.0001 to 0.1, logarithmic" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failed_trials_are_asked_for_again_once(command: Command, tmp_path: Path) -> None:
+def test_failed_trials_are_retried_once(command: Command, tmp_path: Path) -> None:
     arguments = (*SEARCH, "hydra.sweeper.n_trials=2", "training.epochs=1")
     failed = command(*arguments, env=sabotage("7=vanish"))
     assert failed.returncode == 1
     sweep = sweep_of(tmp_path)
     assert set(statuses(sweep).values()) == {"failed"}
-    mended = command("resume", str(sweep), "--retry-failed")
-    assert mended.returncode == 0, mended.stderr
+    resumed = command("resume", str(sweep), "--retry-failed")
+    assert resumed.returncode == 0, resumed.stderr
     finished = {path: path.stat().st_mtime_ns for path in sweep.glob("*/summary.json")}
     again = command("resume", str(sweep), "--retry-failed")
     assert again.returncode == 0, again.stderr
@@ -140,7 +137,7 @@ def searched(once: Once, forks: Forks) -> Path:
 
 
 @pytest.mark.parametrize("damage", ["not JSON", ""])
-def test_a_damaged_study_is_told(damage: str, command: Command, tmp_path: Path, searched: Path) -> None:
+def test_a_damaged_journal_is_an_error(damage: str, command: Command, tmp_path: Path, searched: Path) -> None:
     sweep = shutil.copytree(searched, tmp_path / searched.name)
     journal = sweep / "study.journal"
     if damage:

@@ -1,4 +1,4 @@
-"""`-m` through the real command: every combination a run of its own, whatever happens to the others."""
+"""Sweeps with the real command: every combination is trained, also if other jobs fail."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ import yaml
 
 from tests.conftest import TINY, Command
 from tests.end_to_end.conftest import Once
-from tests.end_to_end.sweeps import sabotage, statuses, sweep_of, workers
+from tests.end_to_end.sweeps import sabotage, statuses, sweep_of, until, workers
 from tests.end_to_end.test_run import weights
 from tests.faults.result import result_of
 from tests.forks import Forks
@@ -30,7 +30,7 @@ def test_a_sweep_trains_every_combination(command: Command, tmp_path: Path, trai
     names = [f"{number:03d}_mlp_learning_rate={rate}_s{seed}" for number, (seed, rate) in enumerate(
         [(6, "0.001"), (6, "0.01"), (7, "0.001"), (7, "0.01")], 1)]  # fmt: skip
     assert statuses(sweep) == dict.fromkeys(names, "completed")
-    # A job's weights do not depend on the jobs before it, nor on being one of a sweep.
+    # A job's weights do not depend on other jobs, nor on the sweep.
     assert weights(sweep / names[2]) == weights(trained)
 
     plan = yaml.safe_load((sweep / "sweep.yaml").read_text())
@@ -50,7 +50,7 @@ def test_a_sweep_trains_every_combination(command: Command, tmp_path: Path, trai
         assert set(line["settings"]) == {"optimizer.learning_rate"}
     with (sweep / "leaderboard.csv").open() as file:
         assert [float(row["validation_mean"]) for row in csv.DictReader(file)] == pytest.approx(means)
-    assert (sweep / "leaderboard.md").read_text().count("\n| ") == 3  # the line below the heading, and two configurations
+    assert (sweep / "leaderboard.md").read_text().count("\n| ") == 3  # the separator and two configurations
     assert "optimizer.learning_rate" in done.stdout
 
     again = command("resume", str(sweep))
@@ -58,7 +58,7 @@ def test_a_sweep_trains_every_combination(command: Command, tmp_path: Path, trai
     assert "4 of 4 jobs completed" in again.stdout
 
 
-def test_one_bad_point_stops_a_sweep_before_it_starts(command: Command, tmp_path: Path) -> None:
+def test_an_invalid_job_stops_a_sweep_before_it_starts(command: Command, tmp_path: Path) -> None:
     done = command("-m", "training.epochs=1,0", "seed=1,-1")
     assert done.returncode == 2
     assert "training.epochs=0" in done.stderr
@@ -66,7 +66,7 @@ def test_one_bad_point_stops_a_sweep_before_it_starts(command: Command, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_lists_the_points(command: Command, tmp_path: Path) -> None:
+def test_a_dry_run_lists_the_jobs(command: Command, tmp_path: Path) -> None:
     done = command("-m", "model=mlp,cnn_large", "seed=range(2)", "sweep.dry_run=true")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -75,7 +75,7 @@ def test_a_dry_run_lists_the_points(command: Command, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_whatever_happens_to_a_job_the_others_are_trained(command: Command, tmp_path: Path) -> None:
+def test_failed_jobs_do_not_stop_the_others(command: Command, tmp_path: Path) -> None:
     faults = "1=exit,2=vanish,3=kill,4=crash,5=memory,6=kill_once"
     done = command("-m", *TINY, "seed=range(8)", "sweep.retries=1", "hydra/launcher=joblib", env=sabotage(faults))
     assert done.returncode == 1
@@ -85,21 +85,21 @@ def test_whatever_happens_to_a_job_the_others_are_trained(command: Command, tmp_
     for status, cause in zip(failed.values(), causes, strict=True):
         assert status["status"] == "failed"
         assert cause in status["cause"]
-        assert done.stderr.count(cause) >= 2  # when it was tried again, and at the end
+        assert done.stderr.count(cause) >= 2  # at the retry and at the end
     assert [statuses(sweep)[f"{seed + 1:03d}_mlp_s{seed}"] for seed in (0, 6, 7)] == ["completed"] * 3
     assert done.stderr.count("its log: ") == 5
     assert "3 of 8 jobs completed" in done.stdout
     (left_out,) = json.loads((sweep / "leaderboard.json").read_text())["not_ranked"]
     assert (left_out["reason"], len(left_out["runs"])) == ("failed", 5)
 
-    mended = command("resume", str(sweep))
-    assert (mended.returncode, "to train" in mended.stderr) == (1, False)  # failures are run again only if asked
-    mended = command("resume", str(sweep), "--retry-failed", "sweep.retries=0", "hydra/launcher=joblib")
-    assert mended.returncode == 0, mended.stderr
+    resumed = command("resume", str(sweep))
+    assert (resumed.returncode, "to train" in resumed.stderr) == (1, False)  # failed jobs need --retry-failed
+    resumed = command("resume", str(sweep), "--retry-failed", "sweep.retries=0", "hydra/launcher=joblib")
+    assert resumed.returncode == 0, resumed.stderr
     assert set(statuses(sweep).values()) == {"completed"}
 
 
-def test_a_job_that_hangs_is_ended(command: Command, tmp_path: Path) -> None:
+def test_a_job_that_hangs_fails_after_its_timeout(command: Command, tmp_path: Path) -> None:
     done = command(
         "-m", *TINY, "seed=1,2", "sweep.job_timeout=4", "hydra/launcher=joblib", env=sabotage("1=hang,2=deaf")
     )  # fmt: skip
@@ -109,7 +109,7 @@ def test_a_job_that_hangs_is_ended(command: Command, tmp_path: Path) -> None:
     assert workers(tmp_path) == []
 
 
-def test_the_first_failure_stops_a_sweep_if_asked(command: Command, tmp_path: Path) -> None:
+def test_the_first_failure_stops_a_sweep_with_on_failure_stop(command: Command, tmp_path: Path) -> None:
     done = command("-m", *TINY, "seed=range(4)", "sweep.on_failure=stop", env=sabotage("0=vanish"))
     assert done.returncode == 1
     sweep = sweep_of(tmp_path)
@@ -118,7 +118,7 @@ def test_the_first_failure_stops_a_sweep_if_asked(command: Command, tmp_path: Pa
     assert "3 jobs left: mnist-exp resume" in done.stdout
 
 
-def test_a_job_that_diverged_is_told(command: Command, tmp_path: Path) -> None:
+def test_a_diverged_job_fails_without_a_retry(command: Command, tmp_path: Path) -> None:
     done = command(
         "-m", *TINY, "optimizer=sgd", "model.units=[16,16]", "model.activation=leaky_relu",
         "optimizer.learning_rate=100,0.01", "training.epochs=20", "sweep.retries=3",
@@ -133,46 +133,42 @@ EIGHT_EPOCHS = (*TINY, "training.epochs=8", "threads.towers=1", "threads.intra_o
 
 
 @pytest.fixture(scope="module")
-def plugged_in(once: Once, forks: Forks) -> Path:
-    """What a sweep must come to whose plug is pulled, whichever launcher it has."""
+def uninterrupted_sweep(once: Once, forks: Forks) -> Path:
+    """The expected result of an interrupted sweep with any launcher."""
     arguments = ("-m", *EIGHT_EPOCHS, "seed=range(4)")
-    return sweep_of(once("plugged_in", lambda place: forks.run(*arguments, cwd=place).check_returncode()))
+    return sweep_of(once("uninterrupted_sweep", lambda place: forks.run(*arguments, cwd=place).check_returncode()))
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_pull_the_plug_and_resume(launcher: str, command: Command, tmp_path: Path, plugged_in: Path) -> None:
+def test_resume_continues_a_killed_sweep(launcher: str, command: Command, tmp_path: Path, uninterrupted_sweep: Path) -> None:
     arguments = (*EIGHT_EPOCHS, f"hydra/launcher={launcher}", "seed=range(3)")
     process = subprocess.Popen(
         [sys.executable, "-m", "mnist_exp", "-m", *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/*/*/summary.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: list(tmp_path.glob("runs/*/*/summary.json")))
     assert workers(tmp_path)
     process.kill()
     process.wait()
     sweep = sweep_of(tmp_path)
     finished = {path: path.stat().st_mtime_ns for path in sweep.glob("*/summary.json")}
     assert 1 <= len(finished) <= 3
-    done = command("resume", str(sweep), "seed=range(4)")  # a point more than before
+    done = command("resume", str(sweep), "seed=range(4)")  # one job more
     assert done.returncode == 0, done.stderr
     assert "4 of 4 jobs completed" in done.stdout
     assert workers(tmp_path) == []
-    assert {path: path.stat().st_mtime_ns for path in finished} == finished  # not run again
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished  # not trained again
     plan = yaml.safe_load((sweep / "sweep.yaml").read_text())
     assert [job["seed"] for job in plan["jobs"]] == [0, 1, 2, 3]
     for job in plan["jobs"]:
-        assert result_of(sweep / job["directory"]) == result_of(plugged_in / job["directory"])
+        assert result_of(sweep / job["directory"]) == result_of(uninterrupted_sweep / job["directory"])
 
 
-def test_two_processes_cannot_run_one_sweep(command: Command, tmp_path: Path) -> None:
+def test_a_sweep_has_one_driver(command: Command, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "mnist_exp", "-m", *TINY, "seed=1,2", "training.epochs=50", "progress=quiet"],
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/*/*/status.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: list(tmp_path.glob("runs/*/*/status.json")))
     refused = command("resume", str(sweep_of(tmp_path)))
     assert refused.returncode == 2
     assert f"is being run by process {process.pid} on {socket.gethostname()}\n" in refused.stderr
@@ -182,8 +178,8 @@ def test_two_processes_cannot_run_one_sweep(command: Command, tmp_path: Path) ->
     assert "failed" not in statuses(sweep_of(tmp_path)).values()
 
 
-def test_settings_for_other_thread_pools_share_a_sweep(command: Command, tmp_path: Path) -> None:
-    """TensorFlow takes the sizes of its pools once a process; a model with batch norm has one tower, unasked."""
+def test_jobs_with_different_thread_pools_share_a_sweep(command: Command, tmp_path: Path) -> None:
+    """A process creates its thread pools once, and a model with batch norm has one tower: the jobs need two workers."""
     few = ("dataset.limit=200", "training.epochs=1", "training.batch_size=64")
     done = command("-m", "model=mlp,cnn_tiny", *few)
     assert done.returncode == 0, done.stderr
@@ -200,28 +196,26 @@ def test_a_dry_run_of_resume_trains_nothing(command: Command, tmp_path: Path) ->
     assert (sweep / "sweep.yaml").read_text() == before
 
 
-def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
+def test_a_second_ctrl_c_kills_the_workers(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "mnist_exp", "-m", *TINY, "seed=range(3)", "progress=quiet"],
         cwd=tmp_path, env=sabotage("0=deaf"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,  # noqa: PLW1509
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while "running" not in statuses_in(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(1)  # it is deaf by now
+    until(lambda: "running" in statuses_in(tmp_path))
+    time.sleep(1)  # now it blocks SIGTERM
     process.send_signal(signal.SIGINT)
     time.sleep(1)
-    began = time.monotonic()
+    start = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
-    assert time.monotonic() - began < 8  # it waits for ten seconds if asked once
+    assert time.monotonic() - start < 8  # after one Ctrl-C it waits for ten seconds
     assert workers(tmp_path) == []
     assert "failed" not in statuses_in(tmp_path)
 
 
 def statuses_in(place: Path) -> list[str]:
-    """What the jobs of the only sweep say, if there is one yet."""
+    """The statuses of the jobs of the only sweep, if it exists."""
     return [json.loads(path.read_text())["status"] for path in place.glob("runs/*/*/status.json")]
 
 
@@ -236,7 +230,7 @@ def test_nothing_in_the_current_directory_is_imported(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def half_done(once: Once) -> Path:
-    """A sweep the second of whose two jobs has failed."""
+    """A sweep of two jobs, of which the second has failed."""
     arguments = [sys.executable, "-m", "mnist_exp", "-m", *TINY, "seed=1,2", "training.epochs=1"]
 
     def train(place: Path) -> None:
@@ -247,7 +241,7 @@ def half_done(once: Once) -> Path:
 
 
 @pytest.mark.parametrize("override", ["hydra.searchpath=[pkg://this]", "+hydra.callbacks.x._target_=os.getcwd", "--version"])
-def test_a_hostile_plan_runs_no_code(override: str, command: Command, tmp_path: Path, half_done: Path) -> None:
+def test_an_untrusted_plan_runs_no_code(override: str, command: Command, tmp_path: Path, half_done: Path) -> None:
     sweep = shutil.copytree(half_done, tmp_path / half_done.name)
     plan = yaml.safe_load((sweep / "sweep.yaml").read_text())
     plan["jobs"][1]["overrides"].append(override)
@@ -258,7 +252,7 @@ def test_a_hostile_plan_runs_no_code(override: str, command: Command, tmp_path: 
     assert refused.stderr.startswith("error: ")
 
 
-def test_a_changed_config_is_one_failed_job_and_a_damaged_one_is_written_anew(command: Command, tmp_path: Path) -> None:
+def test_a_job_with_a_changed_config_fails_and_a_damaged_config_is_replaced(command: Command, tmp_path: Path) -> None:
     faults = sabotage("1=vanish,2=vanish")
     assert command("-m", *TINY, "seed=range(3)", "training.epochs=1", env=faults).returncode == 1
     sweep = sweep_of(tmp_path)

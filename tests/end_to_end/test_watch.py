@@ -1,4 +1,4 @@
-"""Runs and sweeps that really train, watched; two of them compared image by image."""
+"""`watch` on runs and sweeps in training, and `diff` of two runs."""
 
 import json
 import os
@@ -7,74 +7,64 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.conftest import TINY, Command
+from tests.end_to_end.sweeps import PATIENCE, until
 
 PROGRAM = [sys.executable, "-m", "mnist_exp"]
-PATIENCE = 120  # seconds until what is waited for must have come
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until something has come about."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def in_a_terminal(*arguments: str, cwd: Path, interrupt_at: str | None = None) -> tuple[int, str]:
-    """Run a command in a terminal of 80 columns: its exit code and all it drew; Ctrl-C once a text has come."""
+    """Run a command in a terminal of 80 columns; return its exit code and output. `interrupt_at` is a text for Ctrl-C."""
     environment = os.environ | {"COLUMNS": "80", "LINES": "40", "TERM": "xterm-256color"}
-    us, them = pty.openpty()
+    ours, theirs = pty.openpty()
     running = subprocess.Popen(
-        [*PROGRAM, *arguments], cwd=cwd, stdin=them, stdout=them, stderr=them, env=environment, start_new_session=True
+        [*PROGRAM, *arguments], cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
     )
-    os.close(them)
+    os.close(theirs)
     drawn = b""
     try:
-        while chunk := os.read(us, 65_536):
+        while chunk := os.read(ours, 65_536):
             drawn += chunk
             if interrupt_at is not None and interrupt_at in drawn.decode(errors="replace"):
                 running.send_signal(signal.SIGINT)
                 interrupt_at = None
     except OSError:  # the terminal's other end is closed
         pass
-    os.close(us)
+    os.close(ours)
     return running.wait(timeout=PATIENCE), drawn.decode(errors="replace")
 
 
-def test_a_run_is_watched_until_it_is_killed(tmp_path: Path, command: Command) -> None:
+def test_watch_shows_a_run_in_training_and_after_it_is_killed(tmp_path: Path, command: Command) -> None:
     training = subprocess.Popen(
         [*PROGRAM, *TINY, "training.epochs=20000", "progress=quiet"], cwd=tmp_path, stdout=subprocess.DEVNULL
     )
-    until(lambda: bool(list(tmp_path.glob("runs/*/history.csv"))))
+    until(lambda: list(tmp_path.glob("runs/*/history.csv")))
     (run,) = (tmp_path / "runs").iterdir()
-    looked = command("watch", "--once")
-    assert (looked.returncode, looked.stderr) == (0, "")
+    watched = command("watch", "--once")
+    assert (watched.returncode, watched.stderr) == (0, "")
     assert re.search(
-        rf"{run.name} +running +[━╸]* +[1-9]\d*/20,000 +\d\.\d{{4}} +\d+\.\d\d +\d+\.\d\d +[\d,]+ +\d+ ", looked.stdout
+        rf"{run.name} +running +[━╸]* +[1-9]\d*/20,000 +\d\.\d{{4}} +\d+\.\d\d +\d+\.\d\d +[\d,]+ +\d+ ", watched.stdout
     )
     code, drawn = in_a_terminal("watch", "--interval", "0.1", cwd=tmp_path, interrupt_at="/20,000")
     assert code == 130
     assert "Traceback" not in drawn
-    assert training.poll() is None  # it has not noticed
+    assert training.poll() is None  # it is not affected
     training.kill()
     training.wait()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    looked = command("watch")
+    watched = command("watch")
     expected = f"{run.name}: its process exited without recording a status; continue: mnist-exp resume runs/{run.name}"
-    assert expected in looked.stdout
-    assert "nothing is running in runs" in looked.stdout
+    assert expected in watched.stdout
+    assert "nothing is running in runs" in watched.stdout
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_a_sweep_is_watched_to_its_end_and_its_runs_compared(tmp_path: Path, command: Command) -> None:
+def test_watch_shows_a_sweep_until_it_completes(tmp_path: Path, command: Command) -> None:
     arguments = [*PROGRAM, "-m", *TINY, "seed=range(3)", "progress=quiet"]
     with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL) as training:
-        until(lambda: bool(list(tmp_path.glob("runs/*/sweep.yaml"))))
+        until(lambda: list(tmp_path.glob("runs/*/sweep.yaml")))
         (sweep,) = (tmp_path / "runs").iterdir()
         code, drawn = in_a_terminal("watch", "--interval", "0.1", cwd=tmp_path)
         assert training.wait(timeout=PATIENCE) == 0

@@ -1,1 +1,1 @@
-"""Real engines that tests start and stop: Slurm, Ray and MLflow."""
+"""Servers that tests start and stop: Slurm, Ray and MLflow."""

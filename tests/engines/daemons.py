@@ -1,4 +1,4 @@
-"""Programs that serve while a test lasts: children of ours, which with all that they started are gone when it ends."""
+"""Servers that run during a test, and are killed with all their children when it ends."""
 
 import contextlib
 import os
@@ -15,9 +15,9 @@ PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "
 
 
 class Daemons:
-    """Programs in the foreground, which need no pid files: each is a child, and leads a session that no Ctrl-C reaches.
+    """Programs in the foreground, without pid files: each is a child process with a session of its own.
 
-    What they start is known by that session or, where it leaves that, by `mark`: a variable that names their own place.
+    Their children are recognized by the session, or by `mark`, an environment variable that contains their directory.
     """
 
     def __init__(self, place: Path, variable: str, value: Path) -> None:
@@ -27,7 +27,7 @@ class Daemons:
         self.started: list[subprocess.Popen[bytes]] = []
 
     def start(self, *command: str) -> None:
-        """Start this one; what it prints goes to a file beside the others'."""
+        """Start a program; its output goes to a file in `place`."""
         program = shutil.which(command[0], path=PATH)
         assert program is not None, f"no {command[0]}"
         with (self.place / f"{len(self.started)}-{Path(program).name}.out").open("wb") as out:
@@ -43,7 +43,7 @@ class Daemons:
         self.started.append(process)
 
     def wait(self, ready: Callable[[], bool]) -> None:
-        """Until ready; an error with all that they wrote if one of them ends before or it takes too long."""
+        """Wait until `ready`; if a program ends or it takes too long, raise an error with all their output."""
         deadline = time.monotonic() + LIMIT
         while not ready():
             if time.monotonic() > deadline or any(process.poll() is not None for process in self.started):
@@ -51,8 +51,8 @@ class Daemons:
                 raise RuntimeError("\n".join(f"{file.name}:\n{file.read_text(errors='replace')}" for file in files))
             time.sleep(0.1)
 
-    def told(self, *command: str) -> str:
-        """What this command prints in their environment; nothing if it fails or hangs, as it may until they serve."""
+    def output(self, *command: str) -> str:
+        """The output of a command in their environment; empty if it hangs, as it may until they are ready."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             run = subprocess.run(
                 command, env=self.environment, capture_output=True, text=True, timeout=LIMIT / 4, check=False
@@ -61,7 +61,7 @@ class Daemons:
         return ""
 
     def stop(self) -> None:
-        """Kill them and what they started: they have nothing to save, and end in an orderly way only slowly."""
+        """Kill them and their children; an orderly shutdown would be slow."""
         deadline = time.monotonic() + LIMIT
         while left := self._alive():
             assert time.monotonic() < deadline, f"processes {left} do not die"
@@ -73,7 +73,7 @@ class Daemons:
             process.wait()
 
     def _alive(self) -> list[int]:
-        """All their processes."""
+        """The IDs of all their processes."""
         sessions = {str(process.pid) for process in self.started}
         alive = []
         for process in Path("/proc").glob("[0-9]*"):
@@ -86,7 +86,7 @@ class Daemons:
 
 @contextlib.contextmanager
 def daemons(variable: str, file: str = "") -> Iterator[Daemons]:
-    """None yet, in a new directory with a short name, as sockets need; `variable` names it, or this file in it."""
+    """Create `Daemons` in a new directory; the environment variable `variable` contains its path, or that of `file` in it."""
     with tempfile.TemporaryDirectory(prefix="tests-", dir="/tmp") as name:
         started = Daemons(Path(name), variable, Path(name) / file)
         try:

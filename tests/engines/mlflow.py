@@ -1,4 +1,4 @@
-"""A real MLflow server on this machine, of our own and for as long as a test lasts."""
+"""An MLflow server on this machine, for the duration of a test."""
 
 import contextlib
 import importlib.util
@@ -14,13 +14,13 @@ HOST = "127.0.0.1"
 
 
 def missing() -> str | None:
-    """What is not installed, and how to install it; None if nothing is."""
+    """The missing package, and how to install it; None if it is installed."""
     return None if importlib.util.find_spec("mlflow.server") else "no MLflow server: pip install mlflow"
 
 
 @contextlib.contextmanager
 def running() -> Iterator[str]:
-    """A server with an SQLite database; its address."""
+    """Start a server with an SQLite database; yield its address."""
     with daemons.daemons("MLFLOW_TESTS_PLACE") as mlflow:
         mlflow.environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
         port = free_port()
@@ -35,7 +35,7 @@ def running() -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A free port."""
     with socket.socket() as found:
         found.bind((HOST, 0))
         return int(found.getsockname()[1])

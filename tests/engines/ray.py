@@ -1,6 +1,6 @@
-"""A real Ray of one node on this machine, of our own and for as long as a test lasts.
+"""A Ray cluster of one node on this machine, for the duration of a test.
 
-`ray stop` would end every Ray of this machine, so the head stays in the foreground, where its end takes its own along.
+`ray stop` would stop every cluster of this machine, so the head runs in the foreground and is killed.
 """
 
 import contextlib
@@ -10,18 +10,18 @@ from collections.abc import Iterator
 
 from tests.engines import daemons
 
-HOST = "127.0.0.2"  # for 127.0.0.1 Ray would take the address of a network card
-OBJECTS = 100 * 2**20  # bytes of shared memory, of which Ray would take 30% of the machine's
+HOST = "127.0.0.2"  # Ray would replace 127.0.0.1 by the address of a network card
+OBJECTS = 100 * 2**20  # bytes of shared memory; the default is 30 % of the machine's
 
 
 def missing() -> str | None:
-    """What is not installed, and how to install it; None if nothing is."""
+    """The missing package, and how to install it; None if it is installed."""
     return None if importlib.util.find_spec("ray") else "no ray: pip install ray"
 
 
 @contextlib.contextmanager
 def running(cpus: int = 2) -> Iterator[str]:
-    """A Ray of as many CPUs, which may be more than the machine has; its address, for `ray.init`."""
+    """Start Ray with that many CPUs, which may be more than the machine has; yield its address for `ray.init`."""
     with daemons.daemons("RAY_TMPDIR") as ray:
         ray.environment |= {"RAY_USAGE_STATS_ENABLED": "0"}
         head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--include-dashboard=false"]

@@ -1,7 +1,7 @@
-"""A real Slurm of one node on this machine, of our own and for as long as a test lasts.
+"""A Slurm cluster of one node on this machine, for the duration of a test.
 
-Everything runs as the current user, who needs no other rights: munged, slurmctld and slurmd have their keys, sockets,
-ports, states and logs in a temporary directory, so that several can run side by side, and beside an installed one.
+Everything runs as the current user, without other rights: munged, slurmctld and slurmd have their keys, sockets,
+ports, states and logs in a temporary directory, so that several clusters can run at once.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo", "sbatch", "srun", "squeue"
 
 
 def missing() -> str | None:
-    """What is not installed, and how to install it; None if nothing is."""
+    """Missing programs, and how to install them; None if all are installed."""
     names = [name for name in PROGRAMS if shutil.which(name, path=daemons.PATH) is None]
     return f"no {', '.join(names)}: apt-get install slurm-wlm munge" if names else None
 
 
 @contextlib.contextmanager
 def running(cpus: int | None = None, **settings: str) -> Iterator[dict[str, str]]:
-    """A Slurm with one idle node of as many CPUs; the variables with which its commands find it.
+    """Start Slurm with one idle node; yield the environment variables for its commands.
 
-    `cpus` may be more than the machine has; `settings` go to slurm.conf, such as MinJobAge="2". At the end jobs are killed,
-    and so is whatever else was started with these variables.
+    `cpus` may be more than the machine has; `settings` are written to slurm.conf, such as MinJobAge="2". At the end all
+    processes with these variables are killed.
     """
     with daemons.daemons("SLURM_CONF", "slurm.conf") as slurm:
         place = slurm.place
@@ -38,12 +38,12 @@ def running(cpus: int | None = None, **settings: str) -> Iterator[dict[str, str]
         slurm.wait((place / "munge.socket").exists)
         slurm.start("slurmctld", "-D")
         slurm.start("slurmd", "-D")
-        slurm.wait(lambda: slurm.told("sinfo", "--noheader", "--format=%T") == "idle")
+        slurm.wait(lambda: slurm.output("sinfo", "--noheader", "--format=%T") == "idle")
         yield {"SLURM_CONF": f"{place}/slurm.conf"}
 
 
 def _munge(place: Path) -> list[str]:
-    """A new key, and the options that keep all of munged's files here."""
+    """Create a key; return the options of munged for files in `place`."""
     (place / "munge.key").touch(mode=0o600)
     (place / "munge.key").write_bytes(os.urandom(128))
     files = {"key-file": "key", "log-file": "log", "pid-file": "pid", "seed-file": "seed", "socket": "socket"}
@@ -51,7 +51,7 @@ def _munge(place: Path) -> list[str]:
 
 
 def _configuration(place: Path, cpus: int, settings: dict[str, str]) -> str:
-    """slurm.conf, with which jobs start and end within a second or two."""
+    """The content of slurm.conf; jobs start and end within two seconds."""
     user, host = pwd.getpwuid(os.geteuid()).pw_name, socket.gethostname().split(".")[0]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     controller, node = _free_ports(2)
@@ -75,7 +75,7 @@ def _configuration(place: Path, cpus: int, settings: dict[str, str]) -> str:
         "MailProg": "/bin/true",
         "SelectType": "select/cons_tres",
         "SelectTypeParameters": "CR_Core",
-        "SlurmdParameters": "config_overrides",  # as many CPUs as named here, however many there are
+        "SlurmdParameters": "config_overrides",  # as many CPUs as configured, not as many as exist
         "SchedulerParameters": "sched_interval=1,batch_sched_delay=0,bf_interval=1",
         "ReturnToService": 2,
         "KillWait": 5,
@@ -88,7 +88,7 @@ def _configuration(place: Path, cpus: int, settings: dict[str, str]) -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, all different."""
+    """Different free ports."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

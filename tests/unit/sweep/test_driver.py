@@ -1,4 +1,4 @@
-"""Jobs that fail, are lost or are stopped, with a launcher that does as it is told."""
+"""The driver, with a launcher whose jobs complete, fail or are lost as a test wants."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,18 +17,18 @@ from tests.conftest import compose
 from tests.unit.run_directories import complete_run
 from tests.unit.sweep.test_plan import points
 
-Behaviour = Callable[[Run, int], str | None]  # what becomes of a run when it is tried for the nth time
+Behaviour = Callable[[Run, int], str | None]  # the end of a run at its nth attempt: None, or why it was lost
 
 
-class Obedient:
-    """A launcher with room for two, which ends one job at a time in the way that is asked of it."""
+class FakeLauncher:
+    """A launcher for two jobs at once, which ends one at a time."""
 
     parallel_jobs = 2
     queue_limit = 2
     peak_memory = None
 
     def __init__(self, behaviour: Behaviour) -> None:
-        self.tried: list[str] = []
+        self.attempts: list[str] = []
         self.closed = self.recalled = False
         self._behaviour = behaviour
         self._runs: list[Run] = []
@@ -41,8 +41,8 @@ class Obedient:
         run = self._runs.pop(0)
         if self.recalled:
             return {run: None}
-        self.tried.append(run.directory.name)
-        return {run: self._behaviour(run, self.tried.count(run.directory.name))}
+        self.attempts.append(run.directory.name)
+        return {run: self._behaviour(run, self.attempts.count(run.directory.name))}
 
     def cancel_waiting(self) -> None:
         self.recalled = True
@@ -51,12 +51,12 @@ class Obedient:
         self.closed = True
 
 
-def conducted(place: Path, behaviour: Behaviour, *overrides: str) -> tuple[Obedient, Progress]:
-    """A sweep over four seeds."""
+def run_sweep(place: Path, behaviour: Behaviour, *overrides: str) -> tuple[FakeLauncher, Progress]:
+    """Run a sweep over four seeds."""
     sweep = Sweep(place)
     jobs, experiments = plan.extended([], points("seed=range(4)"))
     settings: SweepConfig = compose(*overrides).sweep
-    launcher = Obedient(behaviour)
+    launcher = FakeLauncher(behaviour)
     progress = Progress(len(jobs), launcher.parallel_jobs, {})
     source = PlannedJobs([(job, experiments[job.number]) for job in jobs], len(jobs))
     Driver(sweep, settings, launcher, Plain()).run(source, progress)
@@ -64,12 +64,12 @@ def conducted(place: Path, behaviour: Behaviour, *overrides: str) -> tuple[Obedi
     return launcher, progress
 
 
-def completing(but: Iterable[str] = ()) -> Behaviour:
-    """Every run completes but those."""
+def complete_except(but: Iterable[str] = ()) -> Behaviour:
+    """Every run completes, except those in `but`, which fail."""
 
     def behave(run: Run, _: int) -> str | None:
         if run.directory.name in but:
-            write_status(run, "failed", 1, "it was told to", "tell it otherwise")
+            write_status(run, "failed", 1, "cause", "remedy")
         else:
             complete_run(run)
         return None
@@ -78,8 +78,8 @@ def completing(but: Iterable[str] = ()) -> Behaviour:
 
 
 def test_every_job_is_trained_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    launcher, progress = conducted(tmp_path, completing())
-    assert launcher.tried == ["001_mlp_s0", "002_mlp_s1", "003_mlp_s2", "004_mlp_s3"]
+    launcher, progress = run_sweep(tmp_path, complete_except())
+    assert launcher.attempts == ["001_mlp_s0", "002_mlp_s1", "003_mlp_s2", "004_mlp_s3"]
     assert progress.states == dict.fromkeys(range(1, 5), "completed")
     lines = capsys.readouterr().err.splitlines()
     assert [line.rpartition("; ")[0].rpartition("; ")[2] for line in lines[:3]] == [f"{n} of 4 done" for n in (1, 2, 3)]
@@ -87,40 +87,40 @@ def test_every_job_is_trained_once(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("retries", [0, 2])
-def test_a_failed_job_is_tried_again_so_often(retries: int, tmp_path: Path) -> None:
-    launcher, progress = conducted(tmp_path, completing({"002_mlp_s1"}), f"sweep.retries={retries}")
-    assert launcher.tried.count("002_mlp_s1") == 1 + retries
+def test_a_failed_job_is_retried(retries: int, tmp_path: Path) -> None:
+    launcher, progress = run_sweep(tmp_path, complete_except({"002_mlp_s1"}), f"sweep.retries={retries}")
+    assert launcher.attempts.count("002_mlp_s1") == 1 + retries
     assert progress.states == {1: "completed", 2: "failed", 3: "completed", 4: "completed"}
 
 
-def test_a_failure_stops_what_waits_if_asked(tmp_path: Path) -> None:
-    launcher, progress = conducted(tmp_path, completing({"001_mlp_s0"}), "sweep.on_failure=stop")
-    assert launcher.tried == ["001_mlp_s0"]
+def test_a_failure_stops_waiting_jobs_with_on_failure_stop(tmp_path: Path) -> None:
+    launcher, progress = run_sweep(tmp_path, complete_except({"001_mlp_s0"}), "sweep.on_failure=stop")
+    assert launcher.attempts == ["001_mlp_s0"]
     assert progress.states == {1: "failed"}
     assert progress.running == {}
 
 
-def test_a_lost_job_is_handed_out_again_but_not_for_ever(tmp_path: Path) -> None:
-    def behave(run: Run, tries: int) -> str | None:
-        if run.directory.name == "001_mlp_s0" or (run.directory.name == "003_mlp_s2" and tries < 3):
-            return "its machine went away"
+def test_a_lost_job_is_retried_a_limited_number_of_times(tmp_path: Path) -> None:
+    def behave(run: Run, attempt: int) -> str | None:
+        if run.directory.name == "001_mlp_s0" or (run.directory.name == "003_mlp_s2" and attempt < 3):
+            return "its node is lost"
         complete_run(run)
         return None
 
-    launcher, progress = conducted(tmp_path, behave)
-    assert launcher.tried.count("001_mlp_s0") == 1 + driver.MAX_LOSSES
-    assert launcher.tried.count("003_mlp_s2") == 3
+    launcher, progress = run_sweep(tmp_path, behave)
+    assert launcher.attempts.count("001_mlp_s0") == 1 + driver.MAX_LOSSES
+    assert launcher.attempts.count("003_mlp_s2") == 3
     assert progress.states == {1: "failed", 2: "completed", 3: "completed", 4: "completed"}
-    assert read_record(tmp_path / "001_mlp_s0").cause == "its machine went away"
+    assert read_record(tmp_path / "001_mlp_s0").cause == "its node is lost"
 
 
-def test_a_job_that_diverged_is_not_tried_again(tmp_path: Path) -> None:
+def test_a_diverged_job_is_not_retried(tmp_path: Path) -> None:
     def behave(run: Run, _: int) -> str | None:
         write_status(run, "diverged", 4, "loss is NaN", "lower the learning rate")
         return None
 
-    launcher, progress = conducted(tmp_path, behave, "sweep.retries=5")
-    assert len(launcher.tried) == 4
+    launcher, progress = run_sweep(tmp_path, behave, "sweep.retries=5")
+    assert len(launcher.attempts) == 4
     assert set(progress.states.values()) == {"failed"}
 
 
@@ -128,5 +128,5 @@ def test_a_job_that_diverged_is_not_tried_again(tmp_path: Path) -> None:
     ("seconds", "text"),
     [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3540, "59 min"), (3600, "1 h 00 min"), (11_100, "3 h 05 min")],
 )
-def test_times_are_for_people(seconds: float, text: str) -> None:
+def test_durations_are_readable(seconds: float, text: str) -> None:
     assert duration(seconds) == text

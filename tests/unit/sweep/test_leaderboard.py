@@ -1,4 +1,4 @@
-"""What a sweep came to, in three formats."""
+"""The leaderboard of a sweep in three formats."""
 
 import csv
 import json
@@ -21,12 +21,12 @@ def written(place: Path) -> Sweep:
     return sweep
 
 
-def test_configurations_over_their_seeds_best_validation_first(tmp_path: Path) -> None:
+def test_configurations_are_ranked_by_mean_validation_error(tmp_path: Path) -> None:
     for seed in range(3):
         make_run(tmp_path / f"a{seed}", 180 + seed, f"seed={seed}", validation_errors=150)
         make_run(tmp_path / f"b{seed}", 200, f"seed={seed}", "optimizer.learning_rate=0.01", validation_errors=100 + seed)
     (tmp_path / "c").mkdir()
-    write_status(Run(tmp_path / "c"), "failed", 1, "=cmd()", "mend it")
+    write_status(Run(tmp_path / "c"), "failed", 1, "=cmd()", "remedy")
     sweep = written(tmp_path)
     board = json.loads(sweep.leaderboard.read_text())
     assert (board["sweep"], board["ranked_by"]) == (tmp_path.name, "validation.error_percent")
@@ -47,7 +47,7 @@ def test_configurations_over_their_seeds_best_validation_first(tmp_path: Path) -
     assert sweep.leaderboard.with_suffix(".md").read_text().splitlines()[2].startswith("| 1 | mlp | 3 | 1.01 ± 0.01 |")
 
 
-def test_a_sweep_without_a_result_has_a_leaderboard_too(tmp_path: Path) -> None:
+def test_a_sweep_without_results_has_an_empty_leaderboard(tmp_path: Path) -> None:
     sweep = written(tmp_path)
     assert json.loads(sweep.leaderboard.read_text())["configurations"] == []
     assert sweep.leaderboard.with_suffix(".csv").read_text() == "rank\n"

@@ -1,4 +1,4 @@
-"""How this machine is divided among processes."""
+"""The cores, GPUs and memory of this machine are divided among workers."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def workers(n_jobs: int | None, *overrides: str) -> list[tuple[set[int], str]]:
-    """The cores and the GPU of each process."""
+    """The cores and the GPU of each worker."""
     launcher = local.build(JoblibLauncherConfig(name="joblib", n_jobs=n_jobs), compose(*overrides))
     return [(set(one._cores), one._environment.get("CUDA_VISIBLE_DEVICES", "")) for one in launcher._supervisors]
 
@@ -32,11 +32,11 @@ def workers(n_jobs: int | None, *overrides: str) -> list[tuple[set[int], str]]:
 @pytest.mark.usefixtures("machine")
 def test_cores_are_divided_evenly() -> None:
     assert [cores for cores, _ in workers(None)] == [{core} for core in range(8)]
-    assert [cores for cores, _ in workers(3)] == [{0, 1}, {2, 3}, {4, 5}]  # all compute alike
+    assert [cores for cores, _ in workers(3)] == [{0, 1}, {2, 3}, {4, 5}]  # the same number each
     assert [len(cores) for cores, _ in workers(16)] == [1] * 16
 
 
-def test_memory_limits_the_processes_unless_their_number_is_given(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_memory_limits_the_workers_unless_n_jobs_is_set(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     machine.write_text("MemAvailable: 3000000 kB\n")
     assert len(workers(None)) == 2
     assert "memory for 2 of 8 processes" in capsys.readouterr().err
@@ -44,7 +44,7 @@ def test_memory_limits_the_processes_unless_their_number_is_given(machine: Path,
 
 
 @pytest.mark.usefixtures("machine")
-def test_gpus_are_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_worker_has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "gpu_count", lambda: 2)
     assert [gpu for _, gpu in workers(None)] == ["0", "1"]
     assert [gpu for _, gpu in workers(None, "sweep.jobs_per_gpu=2")] == ["0", "0", "1", "1"]

@@ -1,4 +1,4 @@
-"""What a sweep writes of its jobs: numbers and directories that stay, whatever the overrides are."""
+"""sweep.yaml: job numbers, directories and validation."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def planned(*overrides: str) -> Plan:
     return Plan(layout=1, overrides=overrides, extensions=(), jobs=tuple(jobs), **texts)  # type: ignore[arg-type]
 
 
-def test_directories_say_what_the_sweep_chose() -> None:
+def test_directories_contain_the_swept_values() -> None:
     names = [job.directory for job in planned("model=mlp,cnn_simple", "optimizer.learning_rate=1e-4,1e-3", "seed=3").jobs]
     assert names == [
         "001_mlp_learning_rate=0.0001_s3",
@@ -42,26 +42,26 @@ def test_directories_say_what_the_sweep_chose() -> None:
 
 
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=40), st.text(max_size=200)), max_size=12))
-def test_any_slug_is_a_short_safe_name(swept: list[tuple[str, str]]) -> None:
+def test_every_slug_is_a_short_safe_name(swept: list[tuple[str, str]]) -> None:
     lines = tuple(f"a.{key}={value}" for key, value in swept)
     (job,), _ = plan.extended([], [Point(lines, lines, EXPERIMENT)])
     assert len(job.directory.encode()) <= 100
     assert re.fullmatch(r"001_[A-Za-z0-9._=,+-]*", job.directory)
 
 
-def test_a_point_is_found_again_by_what_it_is() -> None:
+def test_a_known_configuration_and_seed_keep_their_job() -> None:
     first = planned("seed=0,1").jobs
-    jobs, experiments = plan.extended(first, points("seed=range(4)", "training.batch_size=200"))  # as the default is
+    jobs, experiments = plan.extended(first, points("seed=range(4)", "training.batch_size=200"))  # the default
     assert jobs[:2] == list(first)
     assert [(job.number, job.seed) for job in jobs] == [(1, 0), (2, 1), (3, 2), (4, 3)]
     assert sorted(experiments) == [1, 2, 3, 4]
 
 
-def test_points_that_are_the_same_share_a_job() -> None:
+def test_equal_points_share_a_job() -> None:
     assert len(planned("training.epochs=2", "optimizer.learning_rate=1e-3,0.001").jobs) == 1
 
 
-def test_it_reads_what_it_wrote(tmp_path: Path) -> None:
+def test_a_written_plan_can_be_read(tmp_path: Path) -> None:
     written = planned("seed=range(3)")
     plan.write(Sweep(tmp_path), written)
     assert plan.read(Sweep(tmp_path)) == written
@@ -81,7 +81,7 @@ def test_it_reads_what_it_wrote(tmp_path: Path) -> None:
         lambda content: content.update(jobs="none"),
     ],
 )
-def test_a_plan_that_is_not_what_a_sweep_writes_is_refused(damage, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_an_invalid_plan_is_refused(damage, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     sweep = Sweep(tmp_path)
     plan.write(sweep, planned("seed=0,1"))
     content = yaml.safe_load(sweep.plan.read_text())
@@ -92,7 +92,7 @@ def test_a_plan_that_is_not_what_a_sweep_writes_is_refused(damage, tmp_path: Pat
 
 
 @pytest.mark.parametrize("text", ["", "[", "a: !!python/object/apply:os.getcwd []", "- 1", "[" * 100_000])
-def test_a_plan_that_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None:
+def test_a_plan_that_is_not_a_mapping_is_refused(text: str, tmp_path: Path) -> None:
     Sweep(tmp_path).plan.write_text(text)
     with pytest.raises(IntegrityError):
         plan.read(Sweep(tmp_path))

@@ -1,4 +1,4 @@
-"""The report of a sweep without a browser: complete, self-contained, inert, whatever became of the jobs."""
+"""The report of a sweep, without a browser: complete, self-contained, and safe with untrusted text."""
 
 import base64
 import hashlib
@@ -39,11 +39,13 @@ def sweep(tmp_path: Path) -> Sweep:
 
 
 def completed(sweep: Sweep, number: int, errors: int, *overrides: str, epochs: int = 3, validation: bool = True) -> Path:
-    """A run with a result; its validation error falls to `errors` of 10,000."""
+    """A completed run whose validation error falls to `errors` of 10,000."""
     directory = make_run(
         sweep.directory / f"{number:03d}_mlp", errors, *overrides, validation_errors=errors if validation else None
     )
-    learnt(directory, [errors / 100 + epochs - epoch for epoch in range(1, epochs + 1)] if validation else [None] * epochs)
+    write_history(
+        directory, [errors / 100 + epochs - epoch for epoch in range(1, epochs + 1)] if validation else [None] * epochs
+    )
     (directory / "report.html").touch()
     return directory
 
@@ -53,18 +55,18 @@ def ended(sweep: Sweep, number: int, status: Status, cause: str) -> Path:
     directory = sweep.directory / f"{number:03d}_mlp"
     directory.mkdir()
     write_status(Run(directory), status, 1, cause)
-    learnt(directory, [50.0, 40.0])
+    write_history(directory, [50.0, 40.0])
     Run(directory).log.touch()
     return directory
 
 
-def learnt(directory: Path, errors: list[Any]) -> None:
+def write_history(directory: Path, errors: list[Any]) -> None:
     rows = [Epoch(epoch, 0.001, 0.5, 9.0, error, error, 1.0, 1000.0) for epoch, error in enumerate(errors, 1)]
     files.write_table(Run(directory).history, rows, Epoch)
 
 
 def plan_of(sweep: Sweep, *overrides: str) -> Plan:
-    """The plan of the jobs that are there."""
+    """The plan of the existing jobs."""
     jobs = [
         Job(number=number, directory=path.name, overrides=(f"seed={number}",), config_hash="0", seed=number)
         for number, path in enumerate(sorted(path for path in sweep.directory.iterdir() if path.is_dir()), 1)
@@ -81,7 +83,7 @@ def written(sweep: Sweep, *overrides: str, total: int | None = None) -> str:
 
 
 def embedded(page: str) -> dict[str, Any]:
-    """What the charts are made from."""
+    """The data of the charts."""
     (text,) = re.findall(r'<script type="application/json" id="charts">(.*?)</script>', page, re.DOTALL)
     content: dict[str, Any] = json.loads(text)
     return content
@@ -110,14 +112,14 @@ def test_a_row_for_each_configuration_with_links_to_its_runs(sweep: Sweep) -> No
     ] * 2
 
 
-def test_what_has_no_result_is_counted_shown_and_explained(sweep: Sweep) -> None:
+def test_runs_without_a_result_are_counted_and_explained(sweep: Sweep) -> None:
     completed(sweep, 1, 300)
     ended(sweep, 2, "failed", f"out of memory {HOSTILE}")
     ended(sweep, 3, "pruned", "is behind")
     ended(sweep, 4, "interrupted", "by the user")
     page = written(sweep, total=6)
-    for told in ("1 of 6 completed", "1 pruned", "1 failed", "3 remaining"):
-        assert told in " ".join(texts(page).split())
+    for text in ("1 of 6 completed", "1 pruned", "1 failed", "3 remaining"):
+        assert text in " ".join(texts(page).split())
     rows = re.findall(r'<tr><th scope="row.*?</tr>', page.split('id="unranked"')[1], re.DOTALL)
     failed, pruned, interrupted = rows
     assert "out of memory &lt;/script&gt;" in failed
@@ -127,7 +129,7 @@ def test_what_has_no_result_is_counted_shown_and_explained(sweep: Sweep) -> None
     assert sorted(row["group"] for row in embedded(page)["data"]["runs"]) == ["1 · mlp", *[UNFINISHED.label] * 3]
 
 
-def test_what_users_supply_is_inert(sweep: Sweep) -> None:
+def test_untrusted_text_is_escaped(sweep: Sweep) -> None:
     for number, rate in enumerate(("1e-3", "1e-2"), 1):
         directory = completed(sweep, number, 100 * number, f"optimizer.learning_rate={rate}")
         change_settings(directory, **{"optimizer.name": f"{HOSTILE}{number}"})
@@ -142,7 +144,7 @@ def test_what_users_supply_is_inert(sweep: Sweep) -> None:
     assert labels == [f"{rank} · {HOSTILE}{rank}" for rank in (1, 2)]
 
 
-def test_only_the_scripts_of_the_page_run_and_nothing_is_fetched(sweep: Sweep) -> None:
+def test_only_the_scripts_of_the_page_run_and_nothing_is_loaded(sweep: Sweep) -> None:
     completed(sweep, 1, 300)
     page = written(sweep)
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
@@ -157,14 +159,14 @@ def test_only_the_scripts_of_the_page_run_and_nothing_is_fetched(sweep: Sweep) -
     assert "url(" not in page
 
 
-def test_a_sweep_of_which_nothing_came_has_a_page(sweep: Sweep) -> None:
+def test_a_sweep_without_results_has_a_page(sweep: Sweep) -> None:
     page = written(sweep, total=3)
     assert "No run has a result." in page
     assert "<svg" not in page
     assert embedded(page)["charts"] == {}
 
 
-def test_without_validation_images_the_test_error_ranks_and_that_is_said(sweep: Sweep) -> None:
+def test_without_validation_images_the_page_warns_of_the_ranking_by_test_error(sweep: Sweep) -> None:
     completed(sweep, 1, 300, "optimizer.learning_rate=1e-3", validation=False)
     completed(sweep, 2, 200, "optimizer.learning_rate=1e-2", validation=False)
     page = written(sweep)
@@ -176,14 +178,14 @@ def test_without_validation_images_the_test_error_ranks_and_that_is_said(sweep: 
 @pytest.mark.parametrize(
     "content", ["", "epoch\n1\n", "epoch,validation_error_percent\nx,y\n", "\0", "epoch,validation_error_percent\n1,nan\n"]
 )
-def test_a_history_that_cannot_be_read_has_no_curve(sweep: Sweep, content: str) -> None:
+def test_an_unreadable_history_has_no_curve(sweep: Sweep, content: str) -> None:
     directory = completed(sweep, 1, 300)
     (directory / "history.csv").write_text(content)
     assert "learning_curves" not in embedded(written(sweep))["charts"]
 
 
 @pytest.mark.parametrize(("last", "ticks"), [(1, [1]), (3, [1, 2, 3]), (10, [2, 4, 6, 8, 10]), (100, [20, 40, 60, 80, 100])])
-def test_epochs_are_counted_in_whole_numbers(sweep: Sweep, last: int, ticks: list[int]) -> None:
+def test_epoch_ticks_are_whole_numbers(sweep: Sweep, last: int, ticks: list[int]) -> None:
     completed(sweep, 1, 300, epochs=last)
     spec = embedded(written(sweep))["charts"]["learning_curves"]["spec"]
     assert spec["layer"][0]["encoding"]["x"]["axis"]["values"] == ticks
@@ -197,8 +199,8 @@ def test_many_long_curves_are_thinned(sweep: Sweep) -> None:
     assert (row["epoch"][0], row["epoch"][-1]) == (1, 1000)
 
 
-def searched(sweep: Sweep, values: list[list[float]], objectives: list[str]) -> None:
-    """A journal as a search leaves it, its jobs in the order of its trials."""
+def write_journal(sweep: Sweep, values: list[list[float]], objectives: list[str]) -> None:
+    """Write the journal of a search whose jobs are in the order of its trials."""
     storage = JournalStorage(JournalFileBackend(str(sweep.study)))
     made = optuna.create_study(storage=storage, study_name=study.NAME, directions=["minimize"] * len(objectives))
     made.set_user_attr(study.SPACE, {"objectives": objectives})
@@ -215,10 +217,10 @@ def searched(sweep: Sweep, values: list[list[float]], objectives: list[str]) -> 
     made.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED))
 
 
-def test_a_search_is_told_trial_by_trial(sweep: Sweep) -> None:
+def test_the_page_of_a_search_shows_its_trials(sweep: Sweep) -> None:
     for number in range(1, 6):
         completed(sweep, number, 100 * number, f"optimizer.learning_rate={number}e-3")
-    searched(sweep, [[5.0], [3.0], [4.0], [2.0], [6.0]], ["validation.error_percent"])
+    write_journal(sweep, [[5.0], [3.0], [4.0], [2.0], [6.0]], ["validation.error_percent"])
     page = written(sweep)
     content = embedded(page)
     assert set(content["charts"]) >= {"history0", "importance0", "parameter0", "parameter1"}
@@ -251,13 +253,13 @@ def test_nothing_is_said_of_what_mattered_where_nothing_can_be(sweep: Sweep, val
 
 
 @pytest.mark.parametrize("content", [b"", b"not JSON\n", b'{"op_code": 99}\n', b'{"op_code": 0}\n', b"\xff\n"])
-def test_a_journal_that_cannot_be_read_is_left_out(sweep: Sweep, content: bytes) -> None:
+def test_an_unreadable_journal_is_left_out(sweep: Sweep, content: bytes) -> None:
     completed(sweep, 1, 300)
     sweep.study.write_bytes(content)
     assert "search with Optuna" not in written(sweep)
 
 
-def test_the_library_is_kept_and_made_anew_if_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cached_library_is_replaced_if_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert vega.library() == "let vega = 'é';"
     (kept,) = (tmp_path / "cache" / "mnist-exp").iterdir()
     monkeypatch.setattr("vl_convert.javascript_bundle", lambda: "new")
@@ -267,7 +269,7 @@ def test_the_library_is_kept_and_made_anew_if_damaged(tmp_path: Path, monkeypatc
     assert vega.library() == "new"
 
 
-def test_without_a_place_for_it_the_library_is_made_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_cache_directory_the_library_is_built_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert vega.library() == "let vega = 'é';"

@@ -1,4 +1,4 @@
-"""What a search chooses from, as Hydra's grammar says it, and what it refuses."""
+"""The search space in Hydra's grammar, and what a search refuses."""
 
 from collections.abc import Sequence
 
@@ -40,14 +40,14 @@ def causes(*overrides: str) -> list[str]:
         ("model=mlp,cnn_simple", CategoricalDistribution(("mlp", "cnn_simple")), None),
     ],
 )
-def test_hydras_grammar_says_what_to_choose_from(override: str, expected: object, ends: tuple[str, str] | None) -> None:
+def test_overrides_define_the_search_space(override: str, expected: object, ends: tuple[str, str] | None) -> None:
     (parameter,) = space(override)[0].parameters
     assert sampling.distribution(parameter) == expected
     if ends is not None:
         assert parameter.ends == ends  # type: ignore[union-attr]
 
 
-def test_the_other_overrides_are_the_same_for_all_trials() -> None:
+def test_other_overrides_are_the_same_for_all_trials() -> None:
     found, _ = space(RATE, "seed=3", "model=cnn_simple")
     point = found.point(["0.01"])
     assert (point.experiment.seed, point.experiment.model.name, point.experiment.optimizer.learning_rate) == (
@@ -70,19 +70,19 @@ def test_the_other_overrides_are_the_same_for_all_trials() -> None:
         ([RATE, "hydra.sweeper.pruner=median", "hydra.sweeper.objectives=[model.parameters]"], "pruning goes by"),
     ],
 )
-def test_what_cannot_be_searched_is_told_before_it_starts(overrides: Sequence[str], expected: str) -> None:
+def test_invalid_searches_are_refused_before_they_start(overrides: Sequence[str], expected: str) -> None:
     assert any(expected in cause for cause in causes(*overrides))
 
 
 @pytest.mark.parametrize("name", ["tpe", "random", "gp", "cmaes", "grid", "qmc"])
-def test_every_sampler_is_one_of_optunas(name: str) -> None:
+def test_every_sampler_exists_in_optuna(name: str) -> None:
     if name == "gp":
-        pytest.importorskip("torch", reason="Optuna computes Gaussian processes with PyTorch")
+        pytest.importorskip("torch", reason="sampler=gp is not tested: torch is not installed")
     _, settings = space("model.units=choice([16],[32])", f"hydra.sweeper.sampler={name}")
     sampler = type(sampling.sampler(settings, 0)).__name__
-    assert sampler.lower().startswith("random" if name == "grid" else name)  # a grid's points wait in the study
+    assert sampler.lower().startswith("random" if name == "grid" else name)  # the trials of a grid wait in the study
 
 
-def test_an_interval_is_for_a_search_alone() -> None:
+def test_an_interval_needs_a_search() -> None:
     with pytest.raises(ConfigError, match="hydra/sweeper=optuna"):
         Composition(parse_arguments(["-m", RATE])).points()

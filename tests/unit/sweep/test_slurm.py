@@ -1,4 +1,4 @@
-"""The launcher for Slurm against commands that stand for its own: how many jobs run at once, and what is taken back."""
+"""The Slurm launcher with simulated commands: jobs at once, and cancellation."""
 
 import itertools
 import re
@@ -20,7 +20,7 @@ SETTINGS = {
 
 
 class Queue:
-    """A queue that starts what each array's own limit allows, as Slurm does."""
+    """A simulated queue with a limit of running jobs for each array, as in Slurm."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -30,7 +30,7 @@ class Queue:
         self.arrays: list[int] = []  # their sizes
 
     def output(self, *command: str, stdin: str = "") -> str:
-        """What a command prints."""
+        """The output of a command."""
         if command[0] == "sbatch":
             number = str(next(self._numbers))
             last, limit = re.findall(r"--array=0-(\d+)%(\d+)", " ".join(command))[0]
@@ -76,9 +76,9 @@ def jobs(place: Path, *numbers: int) -> list[Run]:
     return made
 
 
-def test_array_parallelism_holds_over_all_arrays(queue: Queue, launcher: slurm.Slurm, tmp_path: Path) -> None:
+def test_array_parallelism_limits_all_arrays_together(queue: Queue, launcher: slurm.Slurm, tmp_path: Path) -> None:
     launcher.submit(jobs(tmp_path, 1, 2, 3, 4, 5))
-    launcher.submit(jobs(tmp_path, 6, 7))  # such as those that are tried again
+    launcher.submit(jobs(tmp_path, 6, 7))  # such as retries
     assert queue.arrays == [5]
     most, ended = 0, []
     for _ in range(20):
@@ -94,7 +94,7 @@ def test_array_parallelism_holds_over_all_arrays(queue: Queue, launcher: slurm.S
     assert sum(queue.arrays) == 7
 
 
-def test_what_is_held_back_is_recalled_too(queue: Queue, launcher: slurm.Slurm, tmp_path: Path) -> None:
+def test_cancelled_jobs_include_those_not_submitted(queue: Queue, launcher: slurm.Slurm, tmp_path: Path) -> None:
     launcher.submit(jobs(tmp_path, 1, 2, 3))
     launcher.submit(jobs(tmp_path, 4))
     queue.start()

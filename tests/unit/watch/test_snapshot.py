@@ -1,4 +1,4 @@
-"""What is running, from files alone: cheaply, whatever state they are in, and as wide as the terminal."""
+"""Snapshots of runs and sweeps in every state, their table, and the command `watch`."""
 
 import io
 import os
@@ -39,7 +39,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def gone() -> int:
-    """The number of a process that has ended."""
+    """The ID of a process that has ended."""
     done = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
@@ -51,10 +51,10 @@ def four_jobs() -> plan.Plan:
     return planned("seed=range(4)")
 
 
-def begun(
+def started(
     directory: str, epochs: int = 0, status: Status = "running", pid: int | None = None, patience: int | None = None
 ) -> Run:
-    """A run that has told of so many epochs, the last of them long ago."""
+    """A run with that many epochs, the last of them long ago."""
     run = Run(Path(directory))
     run.directory.mkdir(parents=True, exist_ok=True)
     run.config.write_text(yaml.safe_dump(CONFIG | {"training": CONFIG["training"] | {"early_stopping_patience": patience}}))
@@ -69,32 +69,32 @@ def begun(
 
 
 def completed(directory: Path) -> None:
-    """A run that has completed long ago, in 30 seconds; its configuration is whatever config.yaml says."""
+    """A run that completed long ago, in 30 seconds, with the configuration in config.yaml."""
     directory.mkdir(parents=True, exist_ok=True)
     complete_run(Run(directory), validation_errors=200)
     settled(directory)
 
 
 def settled(directory: Path) -> None:
-    """As if nothing had happened there for long."""
+    """Set all times of a directory to the past."""
     for path in directory.rglob("*"):
         os.utime(path, (1, 1))
 
 
-def swept(known: plan.Plan, states: Iterable[Status | None], directory: str = "runs/sweep") -> Sweep:
-    """A sweep whose jobs are in these states; None is a job whose turn has not come."""
+def make_sweep(known: plan.Plan, states: Iterable[Status | None], directory: str = "runs/sweep") -> Sweep:
+    """A sweep whose jobs have these states; None is a job without a directory."""
     sweep = Sweep(Path(directory))
     sweep.directory.mkdir(parents=True)
     plan.write(sweep, known)
     for job, status in zip(known.jobs, states, strict=True):
         if status is not None:
-            begun(f"{directory}/{job.directory}", 3, status)
+            started(f"{directory}/{job.directory}", 3, status)
     settled(sweep.directory)
     return sweep
 
 
 def finish(sweep: Sweep, job: plan.Job, experiment: dict[str, object]) -> None:
-    """The job completes, as its run writes it."""
+    """Complete a job."""
     sweep.run(job).directory.mkdir(exist_ok=True)
     sweep.run(job).config.write_text(yaml.safe_dump(experiment))
     completed(sweep.run(job).directory)
@@ -107,7 +107,7 @@ def experiment() -> dict[str, object]:
     return compose().model_dump(mode="json")
 
 
-def look(*places: str) -> list[Snapshot]:
+def snapshots(*places: str) -> list[Snapshot]:
     return Watcher([Path(place) for place in places or ["runs"]], named=bool(places)).snapshots()
 
 
@@ -117,12 +117,12 @@ def text_of(lines: list[Snapshot], width: int = 200, max_rows: int | None = None
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_a_run_in_training_is_told_with_its_numbers() -> None:
-    begun("runs/a", 4)
-    begun("runs/b", 0)
-    begun("runs/c", 4, "failed")
-    begun("runs/d", 4, patience=3)
-    a, b, d = look()
+def test_a_run_in_training_has_its_numbers() -> None:
+    started("runs/a", 4)
+    started("runs/b", 0)
+    started("runs/c", 4, "failed")
+    started("runs/d", 4, patience=3)
+    a, b, d = snapshots()
     assert (a.name, a.status, a.running, a.done, a.total) == ("a", "running", True, 4, 10)
     assert (a.loss, a.error, a.best_error, a.images_per_second) == (0.25, 2.0, 2.0, 1234.5)
     assert (a.seconds_left, a.may_stop_early) == (pytest.approx(2.0 * (10 - 4) - 2.0), False)  # the fifth began long ago
@@ -132,40 +132,40 @@ def test_a_run_in_training_is_told_with_its_numbers() -> None:
     assert "≤ 10 s" in text_of([d])
 
 
-def test_the_present_epoch_is_counted_from_when_the_last_was_told() -> None:
-    run = begun("runs/a", 4)
+def test_time_left_with_a_clock_ahead_of_ours() -> None:
+    run = started("runs/a", 4)
     os.utime(run.history, (time.time() + 1000, time.time() + 1000))  # another machine's clock
-    assert look()[0].seconds_left == pytest.approx(12.0)
+    assert snapshots()[0].seconds_left == pytest.approx(12.0)
 
 
-def test_an_epoch_takes_what_it_was_seen_to_take() -> None:
-    run = begun("runs/a", 4)
+def test_time_left_uses_the_observed_seconds_of_an_epoch() -> None:
+    run = started("runs/a", 4)
     watch = Watcher([Path("runs")], named=False)
     assert watch.snapshots()[0].seconds_left == pytest.approx(10.0)
-    begun("runs/a", 6)
+    started("runs/a", 6)
     os.utime(run.history, (21, 21))  # two epochs in 20 seconds
     assert watch.snapshots()[0].seconds_left == pytest.approx(10.0 * (10 - 6) - 10.0)
 
 
-def test_a_run_that_has_told_all_epochs_is_soon_done() -> None:
-    begun("runs/a", 10)
-    (line,) = look()
+def test_a_run_after_its_last_epoch_is_done_soon() -> None:
+    started("runs/a", 10)
+    (line,) = snapshots()
     assert line.seconds_left == 0
     assert "soon" in text_of([line])
 
 
-def test_a_run_that_lost_its_process_is_interrupted_and_said_how_to_go_on(gone: int) -> None:
-    begun("runs/a", 4, pid=gone)
-    (line,) = look()
+def test_a_run_that_lost_its_process_is_interrupted_and_can_be_resumed(gone: int) -> None:
+    started("runs/a", 4, pid=gone)
+    (line,) = snapshots()
     assert (line.status, line.running, line.seconds_left, line.images_per_second) == ("interrupted", False, None, None)
     assert "a: its process exited without recording a status; continue: mnist-exp resume runs/a" in text_of([line])
 
 
-def test_what_was_running_is_told_to_its_end(experiment: dict[str, object]) -> None:
-    run = begun("runs/a", 4)
+def test_a_run_is_shown_until_it_ends(experiment: dict[str, object]) -> None:
+    run = started("runs/a", 4)
     watch = Watcher([Path("runs")], named=False)
     assert [line.status for line in watch.snapshots()] == ["running"]
-    begun("runs/b", 1)
+    started("runs/b", 1)
     assert [line.name for line in watch.snapshots()] == ["a", "b"]
     run.config.write_text(yaml.safe_dump(experiment))
     complete_run(run)
@@ -175,21 +175,22 @@ def test_what_was_running_is_told_to_its_end(experiment: dict[str, object]) -> N
     assert "b: loss is NaN; lower the learning rate" in text_of(lines)
 
 
-def test_what_is_named_is_told_whatever_became_of_it(experiment: dict[str, object]) -> None:
-    run = begun("runs/a", 4)
+def test_named_runs_are_always_shown(experiment: dict[str, object]) -> None:
+    run = started("runs/a", 4)
     run.config.write_text(yaml.safe_dump(experiment))
     completed(run.directory)
-    begun("runs/b", 4, "failed")
-    assert look() == []
-    assert [(line.name, line.status) for line in look("runs/a", "runs/b", "runs")] == [("a", "completed"), ("b", "failed")]
+    started("runs/b", 4, "failed")
+    assert snapshots() == []
+    assert [(line.name, line.status) for line in snapshots("runs/a", "runs/b", "runs")] == [
+        ("a", "completed"),
+        ("b", "failed"),
+    ]
 
 
-def test_a_sweep_is_told_with_its_counts_and_its_jobs_in_training(
-    four_jobs: plan.Plan, experiment: dict[str, object]
-) -> None:
-    sweep = swept(four_jobs, [None, "failed", "running", None])
+def test_a_sweep_has_counts_and_its_jobs_in_training(four_jobs: plan.Plan, experiment: dict[str, object]) -> None:
+    sweep = make_sweep(four_jobs, [None, "failed", "running", None])
     finish(sweep, four_jobs.jobs[0], experiment)
-    line, job = look()
+    line, job = snapshots()
     assert (line.name, line.status, line.unit, line.done, line.total) == ("sweep", "running", "jobs", 2, 4)
     assert line.best_error == 2.0
     assert line.seconds_left == pytest.approx(30.0 * (2 - 3 / 10))  # of two jobs one has trained 3 of 10 epochs
@@ -209,56 +210,56 @@ def test_a_sweep_is_told_with_its_counts_and_its_jobs_in_training(
         (["pruned", "pruned", "pruned", "pruned"], "completed", "4 pruned"),
     ],
 )
-def test_a_sweep_says_what_became_of_it(four_jobs: plan.Plan, states: list[Status | None], status: str, note: str) -> None:
-    swept(four_jobs, ["pruned" if state == "completed" else state for state in states])
-    (line,) = look("runs/sweep")
+def test_the_status_of_a_sweep(four_jobs: plan.Plan, states: list[Status | None], status: str, note: str) -> None:
+    make_sweep(four_jobs, ["pruned" if state == "completed" else state for state in states])
+    (line,) = snapshots("runs/sweep")
     assert (line.status, line.running) == (status, status == "running")
     assert note in str(line.note)
-    assert bool(look()) == (status == "running")
+    assert bool(snapshots()) == (status == "running")
 
 
-def test_a_sweep_whose_process_is_gone_does_not_wait_for_ever(four_jobs: plan.Plan, gone: int) -> None:
-    sweep = swept(four_jobs, ["failed", None, None, None])
-    begun(str(sweep.run(four_jobs.jobs[1]).directory), status="waiting", pid=gone)
-    assert look() == []
-    begun(str(sweep.run(four_jobs.jobs[2]).directory), pid=gone)
-    (line,) = look()
+def test_a_sweep_without_a_driver_is_not_running(four_jobs: plan.Plan, gone: int) -> None:
+    sweep = make_sweep(four_jobs, ["failed", None, None, None])
+    started(str(sweep.run(four_jobs.jobs[1]).directory), status="waiting", pid=gone)
+    assert snapshots() == []
+    started(str(sweep.run(four_jobs.jobs[2]).directory), pid=gone)
+    (line,) = snapshots()
     assert (line.status, line.running) == ("interrupted", False)
 
 
 def test_a_sweep_between_two_jobs_is_running(four_jobs: plan.Plan) -> None:
-    sweep = swept(four_jobs, ["failed", None, None, None])
-    assert look() == []
+    sweep = make_sweep(four_jobs, ["failed", None, None, None])
+    assert snapshots() == []
     os.utime(sweep.run(four_jobs.jobs[0]).status)
-    assert [line.status for line in look()] == ["running"]
+    assert [line.status for line in snapshots()] == ["running"]
     sweep.leaderboard.touch()
-    assert look() == []
+    assert snapshots() == []
 
 
-def test_of_a_search_nobody_knows_how_many_jobs_it_will_have(four_jobs: plan.Plan) -> None:
-    sweep = swept(four_jobs, ["pruned", "pruned", "pruned", "running"])
+def test_the_total_of_a_search_is_unknown(four_jobs: plan.Plan) -> None:
+    sweep = make_sweep(four_jobs, ["pruned", "pruned", "pruned", "running"])
     sweep.study.touch()
-    line, _ = look()
+    line, _ = snapshots()
     assert (line.done, line.total, line.seconds_left) == (3, None, None)
     assert "3 jobs" in text_of([line])
 
 
-def test_a_sweep_that_cannot_be_read_is_a_directory_of_runs(four_jobs: plan.Plan) -> None:
-    sweep = swept(four_jobs, ["running", None, None, None])
+def test_a_sweep_with_an_unreadable_plan_is_a_directory_of_runs(four_jobs: plan.Plan) -> None:
+    sweep = make_sweep(four_jobs, ["running", None, None, None])
     sweep.plan.write_text("- hostile")
-    assert [(line.name, line.job) for line in look()] == [(f"sweep/{four_jobs.jobs[0].directory}", False)]
+    assert [(line.name, line.job) for line in snapshots()] == [(f"sweep/{four_jobs.jobs[0].directory}", False)]
 
 
-def test_a_second_look_reads_nothing_of_what_has_completed(
+def test_completed_runs_are_not_read_again(
     four_jobs: plan.Plan, experiment: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep = swept(four_jobs, [None] * 4)
+    sweep = make_sweep(four_jobs, [None] * 4)
     for job in four_jobs.jobs:
         finish(sweep, job, experiment)
     for number in range(50):
         Path(f"runs/{number}").mkdir()
         Path(f"runs/{number}/summary.json").touch()
-    begun("runs/live", 2)
+    started("runs/live", 2)
     watch = Watcher([Path("runs")], named=False)
     assert [line.name for line in watch.snapshots()] == ["live"]
     read: list[Path] = []
@@ -266,7 +267,7 @@ def test_a_second_look_reads_nothing_of_what_has_completed(
     reading, stating = read_record, Path.stat
     monkeypatch.setattr(snapshot, "read_record", lambda directory: (read.append(directory), reading(directory))[1])
     monkeypatch.setattr(Path, "stat", lambda path, **options: (stated.append(path), stating(path, **options))[1])
-    begun("runs/new", 1)
+    started("runs/new", 1)
     assert [line.name for line in watch.snapshots()] == ["live", "new"]
     assert set(read) == {Path("runs/live"), Path("runs/new")}
     assert {path for path in stated if path.parent.name not in {"live", "new"}} == {
@@ -275,8 +276,8 @@ def test_a_second_look_reads_nothing_of_what_has_completed(
     }  # fmt: skip
 
 
-def test_a_run_that_is_resumed_is_told_again() -> None:
-    run = begun("runs/a", 4, "interrupted")
+def test_a_resumed_run_is_shown() -> None:
+    run = started("runs/a", 4, "interrupted")
     watch = Watcher([Path("runs")], named=False)
     assert watch.snapshots() == []
     write_status(run, "running")
@@ -284,11 +285,11 @@ def test_a_run_that_is_resumed_is_told_again() -> None:
 
 
 def test_nothing_is_written_and_links_are_not_followed(four_jobs: plan.Plan) -> None:
-    swept(four_jobs, ["running", "waiting", None, None])
-    begun("runs/a", 3)
+    make_sweep(four_jobs, ["running", "waiting", None, None])
+    started("runs/a", 3)
     Path("runs/circle").symlink_to(Path("runs").resolve())
     before = {path: path.lstat().st_mtime_ns for path in Path().rglob("*")}
-    assert [line.name for line in look()] == ["a", "sweep", four_jobs.jobs[0].directory]
+    assert [line.name for line in snapshots()] == ["a", "sweep", four_jobs.jobs[0].directory]
     assert {path: path.lstat().st_mtime_ns for path in Path().rglob("*")} == before
 
 
@@ -304,26 +305,26 @@ HALF = [
 
 
 @given(st.sampled_from(HALF) | st.binary(max_size=40), st.sampled_from(["config.yaml", "status.json", "history.csv"]))
-def test_a_half_written_or_hostile_file_breaks_nothing(content: bytes, name: str) -> None:
-    run = begun("runs/a", 2)
+def test_damaged_and_untrusted_files_are_harmless(content: bytes, name: str) -> None:
+    run = started("runs/a", 2)
     (run.directory / name).write_bytes(content)
-    assert "\x1b" not in text_of(look("runs/a")).replace("\x1b[0m", "")
+    assert "\x1b" not in text_of(snapshots("runs/a")).replace("\x1b[0m", "")
 
 
 @pytest.mark.parametrize("epochs", [0, -1, "x", [1], None, 10**30, 1.5])
-def test_epochs_that_make_no_sense_are_not_known(epochs: object) -> None:
-    run = begun("runs/a", 2)
+def test_invalid_epochs_are_unknown(epochs: object) -> None:
+    run = started("runs/a", 2)
     run.config.write_text(yaml.safe_dump({"training": {"epochs": epochs}}))
-    (line,) = look()
+    (line,) = snapshots()
     assert (line.done, line.total, line.seconds_left) == (2, None, None)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
-def test_it_fits_the_terminal(four_jobs: plan.Plan, width: int) -> None:
-    swept(four_jobs, ["running", "running", "failed", None], "runs/2026-11-22T07-35-03_sweep")
-    begun("runs/2026-11-22T07-35-03_cnn_large_s7", 4, patience=2)
-    begun("runs/[red]\x1b[31m" + "x" * 150, 1)
-    table = text_of(look(), width)
+def test_the_table_fits_the_terminal(four_jobs: plan.Plan, width: int) -> None:
+    make_sweep(four_jobs, ["running", "running", "failed", None], "runs/2026-11-22T07-35-03_sweep")
+    started("runs/2026-11-22T07-35-03_cnn_large_s7", 4, patience=2)
+    started("runs/[red]\x1b[31m" + "x" * 150, 1)
+    table = text_of(snapshots(), width)
     assert max(map(len, table.splitlines())) <= width
     assert "\x1b" not in table
     assert "[red]�[31mxx" in table
@@ -335,7 +336,7 @@ def test_it_fits_the_terminal(four_jobs: plan.Plan, width: int) -> None:
     assert ("images/s" in table) == (width >= 120)
 
 
-def test_jobs_without_room_are_counted() -> None:
+def test_jobs_beyond_the_limit_are_counted() -> None:
     sweep = Snapshot("sweep", "running", True, "jobs", 0, 40)
     jobs = [Snapshot(str(number), "running", True, "epochs", 0, 10, job=True) for number in range(30)]
     for most, kept in ((20, 8), (5, 4)):
@@ -345,8 +346,8 @@ def test_jobs_without_room_are_counted() -> None:
     assert len(text_of([sweep, *jobs]).splitlines()) == 1 + 1 + 30
 
 
-def test_the_command_looks_once_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    begun("runs/a", 3)
+def test_the_command_prints_once_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    started("runs/a", 3)
     assert cli.main(["watch"]) == 0
     text = capsys.readouterr().out
     assert "3/10" in text
@@ -358,12 +359,12 @@ def test_the_command_looks_once_where_there_is_no_terminal(capsys: pytest.Captur
     assert "a: cause; remedy\n" in capsys.readouterr().out
 
 
-def test_in_a_terminal_it_looks_until_nothing_is_running(
+def test_the_command_runs_in_a_terminal_until_nothing_is_running(
     monkeypatch: pytest.MonkeyPatch, experiment: dict[str, object]
 ) -> None:
     out = Console(file=io.StringIO(), width=100, height=30, force_terminal=True)
     monkeypatch.setattr(messages, "output", lambda: out)
-    run = begun("runs/a", 3)
+    run = started("runs/a", 3)
     waited: list[float] = []
 
     def wait(seconds: float) -> None:
@@ -380,7 +381,7 @@ def test_in_a_terminal_it_looks_until_nothing_is_running(
     assert shown.endswith("nothing is running in runs\n")
 
 
-def test_ctrl_c_ends_it_in_silence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_ends_the_command_silently(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     out = Console(file=io.StringIO(), width=100, height=30, force_terminal=True)
     monkeypatch.setattr(messages, "output", lambda: out)
 
@@ -402,6 +403,6 @@ def test_ctrl_c_ends_it_in_silence(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         (["--interval", "0"], "--interval 0: not allowed"),
     ],
 )
-def test_mistakes_are_told(arguments: list[str], cause: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_are_errors(arguments: list[str], cause: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["watch", *arguments]) == 2
     assert cause in capsys.readouterr().err
