@@ -205,16 +205,7 @@ class Watcher:
 def _sweep_snapshot(
     sweep: Sweep, name: str, running: bool, total: int, records: Sequence[Record], training: Sequence[Snapshot]
 ) -> Snapshot:
-    """The snapshot of a sweep itself.
-
-    Args:
-        sweep: the sweep.
-        name: shown for it.
-        running: whether its driver seems to be at work.
-        total: the number of its jobs.
-        records: of the jobs that have a directory.
-        training: the snapshots of the jobs in training.
-    """
+    """The snapshot of a sweep, from the records of the jobs that have a directory and the snapshots of those in training."""
     states = Counter({"waiting": total - len(records)}) + Counter(record.status for record in records)
     left = total - sum(states[state] for state in FINISHED)
     failed = states["failed"] + states["diverged"]

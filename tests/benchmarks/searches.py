@@ -22,7 +22,7 @@ SUBSET = (
     "dataset.limit=4000",
     "dataset.validation=30000",
     "training.epochs=3",
-)  # half of 4,000 images are validation images
+)  # 2,000 validation images
 SPACE = (
     "optimizer.learning_rate=tag(log, interval(1e-5,1))",
     "model.units.0=tag(log, int(interval(8,256)))",

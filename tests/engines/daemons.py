@@ -86,7 +86,7 @@ class Daemons:
 
 @contextlib.contextmanager
 def daemons(variable: str, file: str = "") -> Iterator[Daemons]:
-    """Create `Daemons` in a new directory; the environment variable `variable` contains its path, or that of `file` in it."""
+    """Create `Daemons` in a new directory; the environment variable contains its path, or that of `file` in it."""
     with tempfile.TemporaryDirectory(prefix="tests-", dir="/tmp") as name:
         started = Daemons(Path(name), variable, Path(name) / file)
         try:
