@@ -232,8 +232,8 @@ def test_the_page_of_a_search_shows_its_trials(sweep: Sweep) -> None:
     assert "<script>alert" not in page
 
 
-def test_the_front_of_several_objectives(sweep: Sweep) -> None:
-    searched(sweep, [[5.0, 10], [3.0, 20], [4.0, 30], [2.0, 40]], ["validation.error_percent", "model.parameters"])
+def test_trials_on_the_pareto_front(sweep: Sweep) -> None:
+    write_journal(sweep, [[5.0, 10], [3.0, 20], [4.0, 30], [2.0, 40]], ["validation.error_percent", "model.parameters"])
     found = study.read_result(sweep, plan_of(sweep))
     assert found is not None
     assert [trial.on_front for trial in found.trials] == [True, True, False, True, False]
@@ -244,8 +244,8 @@ def test_the_front_of_several_objectives(sweep: Sweep) -> None:
 
 
 @pytest.mark.parametrize("values", [[], [[1.0], [2.0], [3.0]], [[1.0]] * 6])
-def test_nothing_is_said_of_what_mattered_where_nothing_can_be(sweep: Sweep, values: list[list[float]]) -> None:
-    searched(sweep, values, ["validation.error_percent"])
+def test_importances_need_enough_different_trials(sweep: Sweep, values: list[list[float]]) -> None:
+    write_journal(sweep, values, ["validation.error_percent"])
     found = study.read_result(sweep, plan_of(sweep))
     assert found is not None
     assert list(found.importances) == [{}]
