@@ -1,19 +1,24 @@
 """Runs of the real command that several tests look at."""
 
+from __future__ import annotations
+
 import fcntl
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from tests.conftest import TINY
 from tests.end_to_end.pages import CHROMIUM, FLAGS
 from tests.faults import kills
 from tests.forks import Forks
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Once = Callable[[str, Callable[[Path], None]], Path]
 
@@ -40,7 +45,8 @@ def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield running
         running.close()

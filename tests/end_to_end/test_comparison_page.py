@@ -1,15 +1,21 @@
 """The page of a comparison in a real browser: of a thousand runs, and of a grid, by pointer, by keyboard and in print."""
 
+from __future__ import annotations
+
 import itertools
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
 
 from mnist_exp.report import comparison_page
 from tests import boards
 from tests.end_to_end.pages import CHROMIUM, answering, assert_accessible, assert_readable, column, opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 

@@ -1,5 +1,7 @@
 """Average two trained runs with the real command: its output, its files and its page."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import signal
@@ -7,15 +9,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import yaml
-from playwright.sync_api import Browser
 
 from tests.conftest import TINY, Command
 from tests.end_to_end.pages import CHROMIUM, assert_accessible, opened
 from tests.forks import Forks
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 FILES = {
     "ensemble.yaml", "environment.json", "train.log", "model.keras", "predictions.npz", "errors.json", "report.html",

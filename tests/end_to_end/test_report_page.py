@@ -1,18 +1,24 @@
 """The report in a real browser: its numbers are there, it answers, nothing fails, nothing leaves it, it fits a phone."""
 
+from __future__ import annotations
+
 import itertools
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
 
 from mnist_exp.datasets.dataset import Dataset
 from tests.contrast import contrast
 from tests.end_to_end.pages import CHROMIUM, COLORS, assert_accessible, assert_readable, opened, rgba
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 

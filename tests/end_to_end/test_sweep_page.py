@@ -1,13 +1,14 @@
 """The report of a sweep in a real browser: it sorts, filters, has interactive charts, and is complete without a script."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
 
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import read_rows
@@ -27,6 +28,11 @@ from tests.end_to_end.pages import (
 from tests.end_to_end.sweeps import sweep_of
 from tests.forks import Forks
 from tests.unit.run_directories import change_settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
