@@ -48,7 +48,7 @@ def render(path: Path, view: ComparisonView, template: str = TEMPLATE, more: Seq
         caption="; ".join(caption(view.board, with_significance=True)),
         ranked={configuration.rank: configuration for configuration in view.configurations},
         reports=[_reports(path, line.group) for line in view.board.lines],
-        logs=[relative_url(path, Run(one.row.record.directory).log) for one in view.unranked],
+        logs=[relative_url(path, Run(row.record.directory).log) for row, _ in view.unranked],
         charts=charts,
         svgs={chart.name: vega.static_svg(chart) for chart in drawn},
         chart_data=page.json_script(vega.page_data(drawn)),

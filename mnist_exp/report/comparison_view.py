@@ -27,6 +27,7 @@ class Configuration:
 
     rank: int
     name: str  # the settings in which it differs, in short
+    label: str  # rank and name: no other configuration has the same
     settings: Mapping[str, Any]  # in which the configurations differ
     errors: Sequence[float]  # of each run
     mean: float
@@ -34,11 +35,6 @@ class Configuration:
     parameters: int
     seconds: float
     style: Style
-
-    @property
-    def label(self) -> str:
-        """Its rank and name; no other configuration has the same."""
-        return label_of(self.rank, self.name)
 
     @property
     def overrides(self) -> str:
@@ -56,14 +52,6 @@ class Curve:
     epochs: np.ndarray  # int64 (n,), n ≥ 1
     errors: np.ndarray  # in percent, float64 (n,)
     style: Style
-
-
-@dataclass(frozen=True)
-class UnrankedRun:
-    """A run that is not ranked, and why."""
-
-    row: Row
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -116,16 +104,16 @@ class ComparisonView:
             for line in self.board.lines
             for row, summary in zip(line.group.rows, line.group.summaries, strict=True)
         ]
-        unfinished = [one.row for one in self.unranked if one.row.record.summary is None]
+        unfinished = [row for row, _ in self.unranked if row.record.summary is None]
         curves += [
             _curve(row, "–", f"{row.record.status}, seed {row.settings.get('seed', '?')}", UNFINISHED) for row in unfinished
         ]
         return [curve for curve in curves if curve is not None]
 
     @cached_property
-    def unranked(self) -> list[UnrankedRun]:
-        """The runs that are not ranked."""
-        return [UnrankedRun(row, apart.reason) for apart in self.board.not_ranked for row in apart.rows]
+    def unranked(self) -> list[tuple[Row, str]]:
+        """The runs that are not ranked, each with the reason."""
+        return [(row, group.reason) for group in self.board.not_ranked for row in group.rows]
 
     @property
     def legend(self) -> list[Style]:
@@ -133,24 +121,21 @@ class ComparisonView:
         return list(dict.fromkeys([*(one.style for one in self.configurations), *(curve.style for curve in self.curves)]))
 
 
-def label_of(rank: int, name: str) -> str:
-    """Return the label of a configuration."""
-    return f"{rank} · {name}"
-
-
 def _configuration(line: Line, record: Mapping[str, Any], metric: Metric, place: int) -> Configuration:
     values = line.group.values(metric)
     name = _short_name(record, line.group.rows[0].settings)
+    label = f"{line.rank} · {name}"
     return Configuration(
         rank=line.rank,
         name=name,
+        label=label,
         settings=record["settings"],
         errors=[] if values is None else values.tolist(),
         mean=record["ranked_by"]["mean"],
         interval=record["ranked_by"]["ci95"],
         parameters=round(record["parameters"]),
         seconds=record["train_seconds"],
-        style=style_of(place, label_of(line.rank, name)),
+        style=style_of(place, label),
     )
 
 

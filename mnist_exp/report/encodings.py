@@ -122,12 +122,11 @@ def layer(
     """A layer of a chart.
 
     Args:
-        mark: the type of its marks.
+        mark, properties: the type and the properties of its marks.
         encoding: channels and their columns.
         transforms: of the table.
         name: a CSS class of its marks, with "_marks".
         rows: a table of its own; None for the chart's.
-        properties: of the marks.
     """
     spec: Spec = {"mark": {"type": mark, **properties}, "encoding": encoding}
     spec |= {"transform": [*transforms]} if transforms else {}
@@ -151,10 +150,8 @@ def lines(encoding: Spec, count: int, tooltip_: list[Spec], *transforms: Spec, *
 
     Args:
         encoding: x, y and detail.
-        count: of lines; many of them are drawn fainter.
-        tooltip_: of a line.
-        transforms: of the table.
-        properties: of the visible lines.
+        count: of lines; many are drawn fainter.
+        tooltip_, transforms, properties: of the lines.
     """
     faint = 0.9 if count <= MANY_LINES else max(0.35 * MANY_LINES / count, 0.06)
     look = {"color": COLOR, "strokeDash": DASH, "opacity": opacity(0.9, others=faint)}
@@ -175,12 +172,10 @@ def pareto_front(x: Spec, y: Spec, column: str, tooltip_: list[Spec], join: bool
     """Layers of points, larger on the Pareto front and joined in steps.
 
     Args:
-        x: an axis.
-        y: an axis.
+        x, y: axes.
         column: true for the rows on the front.
-        tooltip_: of a point.
         join: whether to draw the line.
-        encoding: more of the points.
+        tooltip_, encoding: of the points.
     """
     size = {"condition": {"test": f"datum.{column}", "value": 110}, "value": 45}
     front = [steps(x, y, {"filter": f"datum.{column}"})] if join else []

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from mnist_exp.config.problems import show as typed
 from mnist_exp.report import encodings as vl
 from mnist_exp.report.chart_numbers import needs_log_scale
 from mnist_exp.report.comparison_view import Configuration
-from mnist_exp.report.encodings import Row, Spec
+from mnist_exp.report.encodings import Row
 from mnist_exp.report.setting_values import ordered
 from mnist_exp.report.vega import Chart
 
@@ -108,8 +107,9 @@ def _rows(grid: Grid) -> list[Row]:
 def _chart(name: str, grid: Grid, error: str) -> Chart:
     log = needs_log_scale(grid.lowest, grid.highest)
     look = {"labelLimit": int(MOST_CHARACTERS * CHARACTER), "grid": False, "domain": False}
-    x = _side("column", grid.x, grid.columns, look | {"labelAngle": 0, "labelOverlap": False})
-    y = _side("row", grid.y, grid.rows, look)
+    across = look | {"labelAngle": 0, "labelOverlap": False}
+    x = vl.nominal("column", grid.x, scale={"domain": [*grid.columns], "paddingInner": 0.03}, axis=across)
+    y = vl.nominal("row", grid.y, scale={"domain": [*grid.rows], "paddingInner": 0.03}, axis=look)
     # Cividis looks the same to readers who see few colours (Nuñez, Anderton & Renslow 2018, PLOS ONE 13:7).
     scale = {"scheme": "cividis", "reverse": True, "type": "log" if log else "linear"}
     bright = f"luminance(scale('color', datum.mean)) > {MIDDLE_LUMINANCE}"
@@ -133,13 +133,8 @@ def _chart(name: str, grid: Grid, error: str) -> Chart:
     )
     over_others = " over all other settings" if max(map(len, grid.errors.values())) > 1 else ""
     note = f"Mean {error}{over_others}; brighter is lower{', on a logarithmic scale' if log else ''}. ★ is the lowest."
-    cell = max(MIN_CELL_WIDTH, min(max(map(len, grid.columns)), MOST_CHARACTERS) * CHARACTER + 10)
-    margin = min(max(map(len, grid.rows)), MOST_CHARACTERS) * CHARACTER + 40
-    width = int(cell * len(grid.columns) + margin)
+    characters = [min(max(map(len, texts)), MOST_CHARACTERS) for texts in (grid.columns, grid.rows)]
+    width = int(max(MIN_CELL_WIDTH, characters[0] * CHARACTER + 10) * len(grid.columns) + characters[1] * CHARACTER + 40)
     spec = vl.chart(height, *layers, encoding={"x": x, "y": y})
     title = f"{grid.y} and {grid.x}"
     return Chart(name, title, description, name, _rows(grid), spec, note, wide=width > HALF_PAGE, min_width=width)
-
-
-def _side(field: str, title: str, values: Sequence[str], look: dict[str, Any]) -> Spec:
-    return vl.nominal(field, title, scale={"domain": [*values], "paddingInner": 0.03}, axis=look)

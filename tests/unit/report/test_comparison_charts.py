@@ -23,7 +23,7 @@ def configuration(
     rank: int, mean: float = 2.0, parameters: int = 100, seconds: float = 1.0, settings: Mapping[str, Any] | None = None
 ) -> Configuration:
     style = encodings.style_of(rank - 1, f"{rank} · x")
-    return Configuration(rank, "x", settings or {"x": 1}, [mean], mean, None, parameters, seconds, style)
+    return Configuration(rank, "x", f"{rank} · x", settings or {"x": 1}, [mean], mean, None, parameters, seconds, style)
 
 
 def configurations(*points: tuple[Any, ...], means: list[float] | None = None) -> list[Configuration]:
