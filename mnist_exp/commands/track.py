@@ -1,4 +1,4 @@
-"""`mnist-exp track RUN|SWEEP… tracker=…`: tell a tracker of what is there, from the directories alone."""
+"""`mnist-exp track RUN|SWEEP… tracker=…`: upload existing runs to a tracker."""
 
 import re
 from collections.abc import Sequence
@@ -21,63 +21,53 @@ EXAMPLES = """\
   mnist-exp track latest tracker=tensorboard
   mnist-exp track latest tracker=mlflow
   mnist-exp track runs/2026-11-22T07-40-12_sweep tracker=mlflow tracker.tracking_uri=http://10.0.0.7:5000
-  mnist-exp track runs tracker=wandb tracker.project=digits          everything below runs/
+  mnist-exp track runs tracker=wandb tracker.project=digits          all runs below runs/
 """
-SETTING = re.compile(r"[+~]*[A-Za-z_][\w./]*=")
+OVERRIDE = re.compile(r"[+~]*[A-Za-z_][\w./]*=")
 
 
 def main(arguments: list[str]) -> int:
-    """Send what the tracker does not have; what it has is not sent twice."""
-    parser = command_line.parser("track", "Tell a tracker of runs and sweeps that are there.", EXAMPLES)
+    """Upload what the tracker lacks of runs and sweeps."""
+    parser = command_line.parser("track", "Upload existing runs to a tracker.", EXAMPLES)
     parser.add_argument("words", nargs="+", metavar="RUN|SWEEP|tracker=...", help="directories, their names, or latest")
-    parser.add_argument("--config-dir", metavar="DIR", help="a directory with options of your own, as tracker/NAME.yaml")
+    parser.add_argument("--config-dir", metavar="DIR", help="a directory with your own options, such as tracker/NAME.yaml")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_intermixed_args(arguments)
-    typed = [word for word in parsed.words if SETTING.match(word) and not Path(word).exists()]
-    places = [command_line.find_directory(word, parsed.runs_dir) for word in parsed.words if word not in typed]
-    settings = _settings(typed, parsed.config_dir)
+    overrides = [word for word in parsed.words if OVERRIDE.match(word) and not Path(word).exists()]
+    places = [command_line.find_directory(word, parsed.runs_dir) for word in parsed.words if word not in overrides]
+    settings = _tracker_settings(overrides, parsed.config_dir)
     if not places:
-        raise InputError("no run is named", "name a run, a sweep, or latest: mnist-exp track latest tracker=mlflow")
-    found = {run.resolve(): Run(run) for place in places for run in find_runs(place) if is_run(run)}
-    if not found:
-        raise InputError(f"{', '.join(map(str, places))}: holds no run", "train one with mnist-exp")
-    return _send(list(found.values()), _whole_sweeps(list(found.values()), places), settings)
+        raise InputError("no run is given", "name a run, a sweep, or latest: mnist-exp track latest tracker=mlflow")
+    runs = list({path.resolve(): Run(path) for place in places for path in find_runs(place) if is_run(path)}.values())
+    if not runs:
+        raise InputError(f"{', '.join(map(str, places))}: contains no run", "train one with mnist-exp")
+    return _upload(runs, _complete_sweeps(runs, places), settings)
 
 
-def _settings(typed: Sequence[str], config_dir: str | None) -> AnyTracker:
-    """The tracker of these overrides.
-
-    Raises:
-        ConfigError: everything that is wrong with them.
-        InputError: they set something else, or no tracker.
-    """
+def _tracker_settings(overrides: Sequence[str], config_dir: str | None) -> AnyTracker:
     from mnist_exp.config.command_line import parse_arguments
     from mnist_exp.config.composition import Composition
 
     flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
-    settings = Composition(parse_arguments([*flags, *typed])).points()[0].experiment.tracker
-    for line in typed:
-        if line.lstrip("+~").partition("=")[0].partition(".")[0] != "tracker":
-            raise InputError(f"{line}: is no setting of a tracker", "a run that is there keeps its configuration")
+    settings = Composition(parse_arguments([*flags, *overrides])).points()[0].experiment.tracker
+    for override in overrides:
+        if override.lstrip("+~").partition("=")[0].partition(".")[0] != "tracker":
+            raise InputError(f"{override}: not a setting of a tracker", "an existing run keeps its configuration")
     return settings
 
 
-def _whole_sweeps(found: Sequence[Run], places: Sequence[Path]) -> list[Sweep]:
-    """The sweeps at or below the places; one that only some of its jobs stand for is not told of."""
-    sweeps = {run.directory.resolve().parent: run.directory.parent for run in found}
-    named = {place.resolve() for place in places}
-    return [Sweep(told) for sweep, told in sweeps.items() if plan.is_sweep(sweep) and named & {sweep, *sweep.parents}]
+def _complete_sweeps(runs: Sequence[Run], places: Sequence[Path]) -> list[Sweep]:
+    """The sweeps at or below the given places, without sweeps of which only some jobs are given."""
+    parents = {run.directory.resolve().parent: run.directory.parent for run in runs}
+    given = {place.resolve() for place in places}
+    return [Sweep(parent) for path, parent in parents.items() if plan.is_sweep(path) and given & {path, *path.parents}]
 
 
-def _send(found: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) -> int:
-    """Send them, telling of each; 1 if one could not be.
-
-    Raises:
-        EnvironmentFailure: the tracker cannot be reached.
-    """
-    out, failed = messages.output(), 0
-    begun = [run for run in found if read_record(run.directory).status != "waiting"]
-    places: list[Run | Sweep] = [*begun, *sweeps]
+def _upload(runs: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) -> int:
+    """Upload runs and sweeps and print the result of each; raise EnvironmentFailure if the tracker cannot be reached."""
+    output, failed = messages.output(), 0
+    started = [run for run in runs if read_record(run.directory).status != "waiting"]
+    places: list[Run | Sweep] = [*started, *sweeps]
     with messages.spinner(f"starting {settings.name}"):
         tracker = tracking.build_tracker(settings)
     with Uploads(tracker) as uploads:
@@ -90,7 +80,8 @@ def _send(found: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) -
                 failed += 1
                 messages.error(error.cause, error.remedy)
             else:
-                out.print(messages.cell(f"{number:,}/{len(places):,}  {place.directory}: {address}"))
-    parts = [pluralize(len(begun), "run"), *([pluralize(len(sweeps), "sweep")] if sweeps else [])]
-    out.print(messages.cell(f"{settings.name}: {' and '.join(parts)}" + (f", {failed:,} of them failed" if failed else "")))
+                output.print(messages.cell(f"{number:,}/{len(places):,}  {place.directory}: {address}"))
+    parts = [pluralize(len(started), "run"), *([pluralize(len(sweeps), "sweep")] if sweeps else [])]
+    total = f"{settings.name}: {' and '.join(parts)}" + (f", {failed:,} of them failed" if failed else "")
+    output.print(messages.cell(total))
     return EXIT_FAILED if failed else EXIT_DONE

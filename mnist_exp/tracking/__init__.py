@@ -1,8 +1,7 @@
-"""Trackers: what is told of runs elsewhere, and how it gets there.
+"""Upload runs and sweeps to trackers. All data is read from run directories, and only what a tracker lacks is sent.
 
-The run directory is the truth. Whether a run is being trained or ended a year ago, a tracker is told what stands there, and
-only what it does not have yet, so that telling it twice changes nothing. It is told by a process beside the one that trains
-(`uploader_process`), or by `mnist-exp track` (`uploads`): no tracker's library is ever imported where a model is trained.
+A process of its own uploads while a run trains (`uploader_process`); `mnist-exp track` uploads existing runs (`uploads`).
+No tracker's library is imported in a process that trains.
 """
 
 import contextlib
@@ -14,50 +13,40 @@ from mnist_exp.config.schema import AnyTracker, MlflowTrackerConfig, NoTrackerCo
 from mnist_exp.errors import EnvironmentFailure, InputError, UserError
 from mnist_exp.tracking.snapshot import Identity, RunSnapshot
 
-MOST_SAID = 300  # characters of what a library said
+MAX_MESSAGE = 300  # characters of a library's error message
 
 
-class Session(Protocol):
+class TrackedRun(Protocol):
     """One run at a tracker."""
 
-    address: str  # where to look at it
+    address: str  # where the user finds it
 
     def send(self, snapshot: RunSnapshot) -> None:
-        """Send all that the tracker does not have; of a run that ended also its results and files, and how it ended.
-
-        Raises:
-            EnvironmentFailure: the tracker cannot be reached, or refuses it.
-        """
+        """Send what the tracker lacks; for a run that ended also its results, files and status."""
 
     def close(self) -> None:
-        """Let go of the run, which may go on."""
+        """Release the run, which may continue later."""
 
 
 class Tracker(Protocol):
-    """Where runs are told of."""
+    """A tracker with its settings; calls raise the exceptions of its library (see `library_errors`)."""
 
-    target: str  # it, and the place in it: "mlflow http://127.0.0.1:5000 mnist-exp"
+    target: str  # the tracker and the location in it: "mlflow http://127.0.0.1:5000 mnist-exp"
+    location: str  # the subject of error messages
+    remedy: str  # of errors
 
-    def begin(self, snapshot: RunSnapshot, parent: Identity | None) -> Session:
-        """Find a run, or make it; a job belongs to its parent, the sweep, which is found or made too.
+    def open_run(self, snapshot: RunSnapshot, parent: Identity | None) -> TrackedRun:
+        """Find or create a run; a job of a sweep has the sweep as parent, which is found or created too."""
 
-        Raises:
-            EnvironmentFailure: the tracker cannot be reached, or refuses it.
-        """
-
-    def sweep(self, snapshot: RunSnapshot) -> str:
-        """Tell of a sweep what is not told by its jobs; where to look at it.
-
-        Raises:
-            EnvironmentFailure: the tracker cannot be reached, or refuses it.
-        """
+    def send_sweep(self, snapshot: RunSnapshot) -> str:
+        """Send the data of a sweep that is not in its jobs and return its address."""
 
 
 def check_installed(settings: AnyTracker) -> None:
-    """See that a tracker's package is installed, before anything is written.
+    """Check that a tracker's package is installed.
 
     Raises:
-        InputError: it is not.
+        InputError: it is not installed.
     """
     name = settings.name
     if name != "none" and importlib.util.find_spec(name) is None:
@@ -65,15 +54,15 @@ def check_installed(settings: AnyTracker) -> None:
 
 
 def build_tracker(settings: AnyTracker) -> Tracker:
-    """The tracker that is asked for; this is where its library is imported.
+    """Import a tracker's library and return the tracker.
 
     Raises:
-        InputError: none is asked for, or it is not installed.
+        InputError: the settings name no tracker, or its package is not installed.
     """
     check_installed(settings)
     match settings:
         case NoTrackerConfig():
-            raise InputError("no tracker is named", "name one: tracker=tensorboard, tracker=mlflow or tracker=wandb")
+            raise InputError("tracker=none: cannot upload", "choose tracker=tensorboard, tracker=mlflow or tracker=wandb")
         case TensorboardTrackerConfig():
             from mnist_exp.tracking.tensorboard import Tensorboard
 
@@ -88,20 +77,20 @@ def build_tracker(settings: AnyTracker) -> Tracker:
 
 
 @contextlib.contextmanager
-def reaching(place: str, remedy: str) -> Iterator[None]:
-    """Turn whatever a tracker's library raises into one line that says what lay at the bottom of it.
+def library_errors(tracker: Tracker) -> Iterator[None]:
+    """Replace any exception of a tracker's library by one line with its root cause.
 
     Raises:
-        EnvironmentFailure: in place of any other exception.
+        EnvironmentFailure: instead of the exception.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        said = type(error).__name__
-        below: BaseException | None = error
-        while below is not None:
-            said = getattr(below, "strerror", None) or " ".join(str(below).split()) or said
-            below = below.__cause__ or below.__context__
-        raise EnvironmentFailure(f"{place}: {said[:MOST_SAID]}", remedy) from error
+        message = type(error).__name__
+        cause: BaseException | None = error
+        while cause is not None:
+            message = getattr(cause, "strerror", None) or " ".join(str(cause).split()) or message
+            cause = cause.__cause__ or cause.__context__
+        raise EnvironmentFailure(f"{tracker.location}: {message[:MAX_MESSAGE]}", tracker.remedy) from error

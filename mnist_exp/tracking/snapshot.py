@@ -1,13 +1,9 @@
-"""What a tracker is told of a run or a sweep: read from its directory, and from nowhere else.
+"""Snapshots of runs and sweeps for trackers, read from their directories alone, and the contents of tracking.json."""
 
-So a run that is being trained, one that ended long ago and one that was copied from another machine are told in one way.
-"""
-
-import csv
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +12,8 @@ from mnist_exp import config
 from mnist_exp.config.identity import config_hash, flat, layered
 from mnist_exp.errors import IntegrityError, UserError
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import UNREADABLE, read_json
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run import history
 from mnist_exp.run.directory import last_change, read_config
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import Record, read_record
@@ -26,14 +23,14 @@ from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal import messages
 
 ID = re.compile(r"[0-9a-f]{32}")
-SCORES = ("error_percent", "loss")  # of the test and validation images
+REMEDY = "repair the file, or train the run again"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A run or a sweep, as trackers know it."""
+    """How trackers identify a run or a sweep."""
 
-    id: str  # 32 hexadecimal digits, drawn once and kept in its tracking.json
+    id: str  # 32 random hexadecimal digits, stored in tracking.json
     name: str
     started: float  # seconds since 1970
 
@@ -43,22 +40,22 @@ class Epoch:
     """One row of history.csv."""
 
     epoch: int
-    time: float  # seconds since 1970 when it ended, had the run never waited
+    time: float  # of its end in seconds since 1970, without interruptions of the run
     metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class RunSnapshot:
-    """All that is told."""
+    """All data of a run or a sweep for a tracker, at one moment."""
 
     directory: Path
     identity: Identity
-    status: str  # see runs.Record
-    ended: float | None  # seconds since 1970; None while it may go on
-    parameters: Mapping[str, Any]  # the flattened configuration
+    status: str  # as in run.status.Record
+    ended: float | None  # seconds since 1970; None while it is running
+    parameters: Mapping[str, Any]  # settings by dotted key
     tags: Mapping[str, str]
     epochs: Sequence[Epoch]
-    results: Mapping[str, float]  # by the keys of summary.json; none unless it completed
+    results: Mapping[str, float]  # by key of summary.json; empty unless the run is completed
     files: Sequence[Path]
 
 
@@ -66,126 +63,109 @@ def read_run(run: Run) -> RunSnapshot:
     """Read a run.
 
     Raises:
-        IntegrityError: one of its files is not what a run writes.
+        IntegrityError: one of its files is damaged.
         EnvironmentFailure: its tracking.json cannot be written.
     """
     record = read_record(run.directory)
     if record.status in {"unreadable", "not a run"}:
-        raise IntegrityError(f"{run.directory}: {record.cause}", "it cannot be uploaded; mend it, or train it again")
-    environment, told = read_json(run.environment), read_json(run.status)
+        raise IntegrityError(f"{run.directory}: cannot be uploaded: {record.cause}", REMEDY)
+    environment, status = read_json(run.environment), read_json(run.status)
     changed = last_change(run) / 1e9
-    ended = changed if told.get("status") == "running" else _seconds(told.get("time"), changed)  # its process may be gone
     started = _seconds(environment.get("started"), changed)
+    # The process of a run with status "running" may have been killed long ago.
+    ended = changed if status.get("status") == "running" else _seconds(status.get("time"), changed)
     try:
         tree = read_config(run)
-        every = layered(flat(tree) if record.ensemble_settings is None else record.ensemble_settings)
-        settings = {key: value for key, value in every.items() if key.partition(".")[0] != "tracker"}
-        epochs = _epochs(run, started)
+        settings = layered(flat(tree) if record.ensemble_settings is None else record.ensemble_settings)
+        epochs = _read_epochs(run, started)
     except (ValueError, RecursionError) as error:
         cause = " ".join(str(error).split())
-        raise IntegrityError(f"{run.directory}: {cause}", "it cannot be uploaded; mend it, or train it again") from None
+        raise IntegrityError(f"{run.directory}: cannot be uploaded: {cause}", REMEDY) from None
     return RunSnapshot(
         directory=run.directory,
-        identity=Identity(identify(run.tracking), run.directory.resolve().name, started),
+        identity=_identity(run.tracking, started),
         status=record.status,
         ended=None if record.status == "running" else ended,
-        parameters={str(key): value for key, value in settings.items()},
+        parameters={str(key): value for key, value in settings.items() if key.partition(".")[0] != "tracker"},
         tags=_tags(record, tree, environment),
         epochs=epochs,
         results={} if record.summary is None else _results(record.summary, read_json(run.errors)),
-        files=_own(run.directory, run.config, run.ensemble, run.history, run.errors, run.report, run.summary, run.model),
+        files=_existing(run.config, run.ensemble, run.history, run.errors, run.report, run.summary, run.model),
     )
 
 
 def read_sweep(sweep: Sweep) -> RunSnapshot:
-    """Read a sweep, apart from its jobs.
+    """Read a sweep without its jobs.
 
     Raises:
-        IntegrityError: its sweep.yaml is not what a sweep writes.
+        IntegrityError: its sweep.yaml is damaged.
         EnvironmentFailure: its tracking.json cannot be written.
     """
-    known = plan.read(sweep)
-    states = {read_record(sweep.run(job).directory).status for job in known.jobs}
-    if states & {"running"}:
+    content, board = plan.read(sweep), sweep.leaderboard
+    changed = max(path.stat().st_mtime for path in (sweep.plan, sweep.log, board) if path.exists())
+    states = {read_record(sweep.run(job).directory).status for job in content.jobs}
+    if "running" in states:
         status = "running"
     elif states <= {"completed", "pruned"}:
         status = "completed"
     else:
         status = "failed" if states & {"failed", "diverged", "unreadable", "incomplete"} else "interrupted"
-    started, board = _seconds(known.created, _changed(sweep)), sweep.leaderboard
-    boards = (board, board.with_suffix(".csv"), board.with_suffix(".md"))
     return RunSnapshot(
         directory=sweep.directory,
-        identity=Identity(identify(sweep.tracking), sweep.directory.resolve().name, started),
+        identity=_identity(sweep.tracking, _seconds(content.created, changed)),
         status=status,
-        ended=None if status == "running" else _changed(sweep),
-        parameters={"overrides": list(known.overrides), "jobs": len(known.jobs)},
+        ended=None if status == "running" else changed,
+        parameters={"overrides": list(content.overrides), "jobs": len(content.jobs)},
         tags={"status": status},
         epochs=(),
         results={},
-        files=_own(sweep.directory, sweep.plan, *boards, sweep.report),
+        files=_existing(sweep.plan, board, board.with_suffix(".csv"), board.with_suffix(".md"), sweep.report),
     )
 
 
-def identify(path: Path) -> str:
-    """The identity in a tracking.json, drawn and written if there is none; whoever calls it holds its lock.
-
-    Raises:
-        IntegrityError: there is something else in it.
-        EnvironmentFailure: it cannot be written.
-    """
-    if not path.exists():
-        files.write_json(path, {"schema": 1, "id": secrets.token_hex(16), "uploaded": {}})
-    known = read_json(path)
-    if not ID.fullmatch(str(known.get("id"))) or not isinstance(known.get("uploaded"), dict):
-        raise IntegrityError(f"{path}: is not what a run writes", "remove it: trackers then see another run")
-    return str(known["id"])
-
-
 def is_uploaded(run: Run, target: str) -> bool:
-    """Whether a tracker was given all of a run as it stands now; to spare work, not to be relied on."""
-    receipts = read_json(run.tracking).get("uploaded")
-    return isinstance(receipts, dict) and receipts.get(target) == last_change(run)
+    """Whether tracking.json records that a tracker has all of a run in its present state; only to avoid work."""
+    uploaded = read_json(run.tracking).get("uploaded")
+    return isinstance(uploaded, dict) and uploaded.get(target) == last_change(run)
 
 
 def record_upload(run: Run, target: str) -> None:
-    """Keep that a tracker was given all of a run.
+    """Record in tracking.json that a tracker has all of a run.
 
     Raises:
         EnvironmentFailure: it cannot be written.
     """
-    known = read_json(run.tracking)
-    files.write_json(run.tracking, known | {"uploaded": known["uploaded"] | {target: last_change(run)}})
+    content = read_json(run.tracking)
+    files.write_json(run.tracking, content | {"uploaded": content["uploaded"] | {target: last_change(run)}})
 
 
-def _changed(sweep: Sweep) -> float:
-    return max(path.stat().st_mtime for path in (sweep.plan, sweep.log, sweep.leaderboard) if path.exists())
+def _identity(tracking: Path, started: float) -> Identity:
+    """Read the id in a tracking.json, or create it; the caller holds the lock of the file."""
+    if not tracking.exists():
+        files.write_json(tracking, {"schema": 1, "id": secrets.token_hex(16), "uploaded": {}})
+    content = read_json(tracking)
+    if not ID.fullmatch(str(content.get("id"))) or not isinstance(content.get("uploaded"), dict):
+        raise IntegrityError(f"{tracking}: is damaged", "remove it; trackers then create a new run")
+    return Identity(str(content["id"]), tracking.parent.resolve().name, started)
 
 
-def _epochs(run: Run, started: float) -> list[Epoch]:
-    """The rows of history.csv; none if there is no such file.
-
-    Raises:
-        ValueError: it is not what a run writes.
-    """
-    if not run.history.exists():
-        return []
-    found, time = [], started
-    try:
-        with run.history.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                metrics = {name: float(value) for name, value in row.items() if name != "epoch" and value != ""}
-                time += metrics["seconds"]
-                found.append(Epoch(int(row["epoch"]), time, metrics))
-    except (*UNREADABLE, csv.Error) as error:
-        raise ValueError(f"history.csv: {error}") from None
-    return found
+def _read_epochs(run: Run, started: float) -> list[Epoch]:
+    """Read history.csv; raise ValueError if it has a row that `history.read` does not accept."""
+    epochs, time = [], started
+    lines = run.history.read_bytes().splitlines() if run.history.exists() else []
+    rows = history.read(run.history)
+    if lines and not (lines[0].startswith(b"epoch,") and len(rows) >= len(lines) - 1):
+        raise ValueError(f"history.csv: is damaged after epoch {len(rows)}")
+    for row in rows:
+        time += row.seconds
+        metrics = {name: value for name, value in asdict(row).items() if name != "epoch" and value is not None}
+        epochs.append(Epoch(row.epoch, time, metrics))
+    return epochs
 
 
 def _tags(record: Record, tree: Mapping[Any, Any], environment: Mapping[str, Any]) -> dict[str, str]:
-    """What runs are found by."""
     git = environment.get("git")
-    known = {
+    tags = {
         "status": record.status,
         "cause": record.cause,
         "seed": tree.get("seed"),
@@ -193,35 +173,38 @@ def _tags(record: Record, tree: Mapping[Any, Any], environment: Mapping[str, Any
         "dataset_sha256": record.summary.dataset.sha256 if record.summary else None,
         "git_commit": git.get("commit") if isinstance(git, dict) else None,
     }
-    return {name: messages.sanitize(value) for name, value in known.items() if value is not None}
+    return {name: messages.sanitize(value) for name, value in tags.items() if value is not None}
 
 
 def _config_hash(tree: Any) -> str | None:
     try:
         return config_hash(config.validate(tree))
-    except UserError:  # of another version of the program
+    except UserError:  # a configuration of another version of mnist-exp
         return None
 
 
 def _results(summary: Summary, errors: Mapping[str, Any]) -> dict[str, float]:
-    scores = {"test": summary.test, "validation": summary.validation}
-    found = {f"{part}.{key}": float(getattr(score, key)) for part, score in scores.items() if score for key in SCORES}
+    results = {"model.parameters": float(summary.model.parameters), "epochs": float(summary.epochs)}
+    for images, score in (("test", summary.test), ("validation", summary.validation)):
+        if score is not None:
+            results |= {f"{images}.error_percent": score.error_percent, f"{images}.loss": score.loss}
     calibration = errors.get("calibration")
     ece = calibration.get("ece") if isinstance(calibration, dict) else None
-    found |= {"test.ece": float(ece)} if isinstance(ece, float) else {}
-    found |= {"model.parameters": float(summary.model.parameters), "epochs": float(summary.epochs)}
-    found |= {} if summary.best_epoch is None else {"best_epoch": float(summary.best_epoch)}
-    return found | {"train_seconds": summary.train_seconds, "wall_seconds": summary.wall_seconds}
+    if isinstance(ece, float):
+        results["test.ece"] = ece
+    if summary.best_epoch is not None:
+        results["best_epoch"] = float(summary.best_epoch)
+    return results | {"train_seconds": summary.train_seconds, "wall_seconds": summary.wall_seconds}
 
 
-def _own(directory: Path, *paths: Path) -> list[Path]:
-    """Those that are there and lie there: a link could lead to any file of whoever uploads the run."""
-    return [path for path in paths if path.is_file() and path.resolve() == directory.resolve() / path.name]
+def _existing(*paths: Path) -> list[Path]:
+    """The files that exist and are not links, which could lead to any file of the user who uploads the run."""
+    return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
-def _seconds(text: Any, otherwise: float) -> float:
-    """A time as `runs.now` writes it, in seconds since 1970."""
+def _seconds(text: Any, default: float) -> float:
+    """Convert a time as `run.status.now` writes it to seconds since 1970."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (TypeError, ValueError, OverflowError):
-        return otherwise
+        return default

@@ -1,8 +1,8 @@
-"""`python -m mnist_exp.tracking.uploader`: tells a tracker of a run, or of a sweep and all its jobs, while they are trained.
+"""`python -m mnist_exp.tracking.uploader`: upload a run, or a sweep and its jobs, while they train.
 
-Its first line of standard input says what to follow and how, as JSON; each line of standard output is a sign of life: what
-was sent, or what failed. When standard input ends, whoever started this process is at the end too, or gone: what is there is
-sent once more, and the process ends. It looks at files only, so it follows jobs on whatever machine they run.
+The first line of standard input is the order as JSON. Each line of standard output is a reply: `sent` with an address, or
+`failed` with a cause. When standard input ends, the uploader sends the rest and exits. It reads only files, so the jobs may
+train on any machine.
 """
 
 import contextlib
@@ -27,105 +27,86 @@ from mnist_exp.sweep.plan import Sweep
 from mnist_exp.tracking.uploads import Uploads
 
 POLL_SECONDS = 1.0
-AGAIN_SECONDS = 10.0  # after a failure
-NICENESS = 10  # training goes first
-LEFT_ALONE_SECONDS = 120.0  # to send the rest when whoever started this process, and would end it, is gone
+RETRY_SECONDS = 10.0  # after a failure
+NICENESS = 10  # training has priority
+ORPHAN_SECONDS = 120.0  # to send the rest after the parent process was killed
 
-Tell = Callable[[dict[str, Any]], None]
+Reply = Callable[[dict[str, Any]], None]
 
 
 def main() -> int:
-    """Follow what standard input names, to its end."""
+    """Upload what standard input orders, until it ends."""
     os.nice(NICENESS)
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no reply
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library's output is not a reply
     order = json.loads(sys.stdin.buffer.readline())
     adapter: TypeAdapter[AnyTracker] = TypeAdapter(TrackerConfig)
-    ended = threading.Event()
-    threading.Thread(target=_wait_for_end, args=(ended, os.getppid()), daemon=True).start()
+    stop = threading.Event()
+    threading.Thread(target=_wait_for_end_of_input, args=(stop, os.getppid()), daemon=True).start()
 
-    def tell(reply: dict[str, Any]) -> None:
-        with contextlib.suppress(BrokenPipeError):  # nobody is left to hear it
-            replies.write(json.dumps(reply) + "\n")
+    def reply(content: dict[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the parent process was killed
+            replies.write(json.dumps(content) + "\n")
 
     try:
         tracker = tracking.build_tracker(adapter.validate_python(order["tracker"]))
     except UserError as error:
-        tell({"failed": error.cause})
+        reply({"failed": error.cause})
         return EXIT_FAILED
     with Uploads(tracker) as uploads:
-        return follow(Path(order["place"]), uploads, ended, tell)
+        return upload_until(stop, Path(order["directory"]), uploads, reply)
 
 
-def follow(place: Path, uploads: Uploads, ended: threading.Event, tell: Tell) -> int:
-    """Send what is new, again and again, and once more after the end.
-
-    Args:
-        place: a run, or a sweep.
-        uploads: to the tracker.
-        ended: set when nothing new will come.
-        tell: of what was sent and what failed.
-    """
-    again = 0.0
+def upload_until(stop: threading.Event, directory: Path, uploads: Uploads, reply: Reply) -> int:
+    """Send everything new of a run or a sweep repeatedly, and once more after `stop` is set; return the exit code."""
+    retry_time = 0.0
     while True:
-        last = ended.is_set()
-        if last or time.monotonic() >= again:
+        is_last = stop.is_set()
+        if is_last or time.monotonic() >= retry_time:
             try:
-                _send(place, uploads, last, tell)
+                _send_all(directory, uploads, is_last, reply)
             except EnvironmentFailure as error:
-                tell({"failed": error.cause})
-                again = time.monotonic() + AGAIN_SECONDS
+                reply({"failed": error.cause})
+                retry_time = time.monotonic() + RETRY_SECONDS
                 with contextlib.suppress(UserError):
-                    uploads.let_go()
-                if last:
+                    uploads.release_all()
+                if is_last:
                     return EXIT_FAILED
-        if last:
+        if is_last:
             return EXIT_DONE
-        ended.wait(POLL_SECONDS)
+        stop.wait(POLL_SECONDS)
 
 
-def _send(place: Path, uploads: Uploads, last: bool, tell: Tell) -> None:
-    """Send what is new of every run.
+def _send_all(directory: Path, uploads: Uploads, is_last: bool, reply: Reply) -> None:
+    """Send every run that has something new; raise EnvironmentFailure if the tracker cannot be reached."""
 
-    Raises:
-        EnvironmentFailure: the tracker cannot be reached.
-    """
-    for run in _runs(place):
+    def send(upload: Callable[[], str]) -> None:
+        try:
+            reply({"sent": upload()})
+        except EnvironmentFailure:
+            raise
+        except UserError as error:  # of one run: the others continue, and the next poll may succeed
+            if is_last:
+                reply({"failed": error.cause})
+
+    for run in _runs(directory):
         if uploads.is_due(run):
-            with _one_of_many(last, tell):
-                tell({"sent": uploads.send(run)})
-    if last and plan.is_sweep(place):
-        with _one_of_many(last, tell):
-            tell({"sent": uploads.send_sweep(Sweep(place))})
+            send(lambda run=run: uploads.send(run))  # type: ignore[misc]
+    if is_last and plan.is_sweep(directory):
+        send(lambda: uploads.send_sweep(Sweep(directory)))
 
 
-@contextlib.contextmanager
-def _one_of_many(last: bool, tell: Tell) -> Iterator[None]:
-    """What is wrong with one run does not hold up the others; it may be right at the next look."""
-    try:
-        yield
-    except EnvironmentFailure:
-        raise
-    except UserError as error:
-        if last:
-            tell({"failed": error.cause})
+def _runs(directory: Path) -> Iterator[Run]:
+    paths = [directory] if is_run(directory) else sorted(Path(entry.path) for entry in os.scandir(directory))
+    return (Run(path) for path in paths if is_run(path))
 
 
-def _runs(place: Path) -> Iterator[Run]:
-    if is_run(place):
-        yield Run(place)
-        return
-    for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
-        if entry.is_dir() and is_run(Path(entry.path)):
-            yield Run(Path(entry.path))
-
-
-def _wait_for_end(ended: threading.Event, parent: int) -> None:
+def _wait_for_end_of_input(stop: threading.Event, parent: int) -> None:
     sys.stdin.buffer.read()
-    ended.set()
+    stop.set()
     while os.getppid() == parent:
         time.sleep(POLL_SECONDS)
-    time.sleep(LEFT_ALONE_SECONDS)
+    time.sleep(ORPHAN_SECONDS)
     os._exit(EXIT_FAILED)
 
 

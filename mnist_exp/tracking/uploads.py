@@ -1,4 +1,4 @@
-"""From run directories to a tracker: each run held by one process at a time, and sent as often as there is something new."""
+"""Upload run directories to a tracker: one process at a time uploads a run, whenever the run has something new."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,111 +11,110 @@ from mnist_exp.run.directory import last_change
 from mnist_exp.run.names import Run
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
-from mnist_exp.tracking import Session, Tracker, snapshot
-from mnist_exp.tracking.snapshot import Identity
+from mnist_exp.tracking import TrackedRun, Tracker, library_errors
+from mnist_exp.tracking.snapshot import Identity, RunSnapshot, is_uploaded, read_run, read_sweep, record_upload
 
-LOCK_SECONDS = 60.0  # for another process to find or make the run of the same sweep
+LOCK_SECONDS = 60.0  # to wait while another process creates the parent run of the same sweep
 
 
 class Uploads:
-    """The runs that are on their way to one tracker; a context, at whose end it lets go of them all."""
+    """The runs that are being uploaded to one tracker; a context manager that releases them at its end."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
-        self._open: dict[Path, tuple[Session, contextlib.ExitStack]] = {}
-        self._seen: dict[Path, tuple[int, int]] = {}  # when history and status of a run that was sent had changed
-        self._parents: dict[Path, Identity] = {}
+        self._open: dict[Path, tuple[TrackedRun, contextlib.ExitStack]] = {}
+        self._sent: dict[Path, tuple[int, int]] = {}  # the version of each run that was sent
+        self._parents: dict[Path, Identity] = {}  # by directory of the sweep
 
     def __enter__(self) -> "Uploads":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.let_go()
+        self.release_all()
 
-    def let_go(self) -> None:
-        """Let go of every run; those that are sent again are found or made anew.
+    def release_all(self) -> None:
+        """Release every run; a later `send` finds it at the tracker again.
 
         Raises:
-            EnvironmentFailure: of one of them the tracker could not be told.
+            EnvironmentFailure: the tracker cannot be reached.
         """
-        with contextlib.ExitStack() as all_of_them:
-            for _, held in self._open.values():
-                all_of_them.push(held)
+        with library_errors(self._tracker), contextlib.ExitStack() as stack:
+            for _, run_stack in self._open.values():
+                stack.push(run_stack)
             self._open.clear()
-            self._seen.clear()
+            self._sent.clear()
 
     def is_due(self, run: Run) -> bool:
-        """Whether a run has begun, and has something that the tracker was not given."""
-        if read_json(run.status).get("status") == "waiting" or self._seen.get(run.directory) == _state(run):
+        """Whether a run has started and has something that the tracker lacks."""
+        if read_json(run.status).get("status") == "waiting" or self._sent.get(run.directory) == _version(run):
             return False
-        return run.directory in self._open or not snapshot.is_uploaded(run, self._tracker.target)
+        return run.directory in self._open or not is_uploaded(run, self._tracker.target)
 
     def send(self, run: Run) -> str:
-        """Send what is new of a run; where to look at it.
+        """Send what the tracker lacks of a run and return the run's address.
 
         Raises:
-            InputError: another process sends it.
-            IntegrityError: one of its files is not what a run writes.
-            EnvironmentFailure: the tracker cannot be reached or refuses it, or the directory cannot be written.
+            InputError: another process uploads it.
+            IntegrityError: one of its files is damaged.
+            EnvironmentFailure: the tracker cannot be reached or refuses the data, or the directory cannot be written.
         """
-        state = _state(run)
+        version = _version(run)
         if run.directory not in self._open:
-            self._begin(run)
-        session, held = self._open[run.directory]
-        told = snapshot.read_run(run)
-        session.send(told)
-        self._seen[run.directory] = state
-        if told.ended is not None:
-            del self._open[run.directory]
-            held.close()
-            snapshot.record_upload(run, self._tracker.target)
-        return session.address
+            self._open_run(run)
+        tracked, stack = self._open[run.directory]
+        snapshot = read_run(run)
+        with library_errors(self._tracker):
+            tracked.send(snapshot)
+            if snapshot.ended is not None:
+                del self._open[run.directory]
+                stack.close()
+        self._sent[run.directory] = version
+        if snapshot.ended is not None:
+            record_upload(run, self._tracker.target)
+        return tracked.address
 
     def send_sweep(self, sweep: Sweep) -> str:
-        """Send what is told of a sweep beside its jobs; where to look at it.
+        """Send the data of a sweep that is not in its jobs and return its address; raise errors as `send`."""
+        with _locked(sweep.tracking_lock, LOCK_SECONDS):
+            snapshot = read_sweep(sweep)
+            with library_errors(self._tracker):
+                return self._tracker.send_sweep(snapshot)
 
-        Raises:
-            InputError, IntegrityError, EnvironmentFailure: as of a run.
-        """
-        with _held(sweep.tracking_lock, LOCK_SECONDS):
-            return self._tracker.sweep(snapshot.read_sweep(sweep))
-
-    def _begin(self, run: Run) -> None:
-        """Take hold of a run, and find or make it at the tracker."""
-        sweep = Sweep(run.directory.resolve().parent)
+    def _open_run(self, run: Run) -> None:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_held(run.tracking_lock, 0))
-            told = snapshot.read_run(run)
-            if plan.is_sweep(sweep.directory):
-                with _held(sweep.tracking_lock, LOCK_SECONDS):  # or two processes would each make it
-                    if sweep.directory not in self._parents:
-                        self._parents[sweep.directory] = snapshot.read_sweep(sweep).identity
-                    session = self._tracker.begin(told, self._parents[sweep.directory])
-            else:
-                session = self._tracker.begin(told, None)
-            stack.callback(session.close)
-            self._open[run.directory] = session, stack.pop_all()
+            stack.enter_context(_locked(run.tracking_lock, 0))
+            snapshot = read_run(run)
+            with library_errors(self._tracker):
+                tracked = self._find_or_create(snapshot)
+            stack.callback(tracked.close)
+            self._open[run.directory] = tracked, stack.pop_all()
+
+    def _find_or_create(self, snapshot: RunSnapshot) -> TrackedRun:
+        sweep = Sweep(snapshot.directory.resolve().parent)
+        if not plan.is_sweep(sweep.directory):
+            return self._tracker.open_run(snapshot, None)
+        with _locked(sweep.tracking_lock, LOCK_SECONDS):  # or two processes could both create the parent run
+            if sweep.directory not in self._parents:
+                self._parents[sweep.directory] = read_sweep(sweep).identity
+            return self._tracker.open_run(snapshot, self._parents[sweep.directory])
 
 
 @contextlib.contextmanager
-def _held(lock: Path, patience: float) -> Iterator[None]:
-    """Hold what is told of a run or a sweep for this process alone.
+def _locked(lock: Path, timeout: float) -> Iterator[None]:
+    """Lock the upload of a run or a sweep.
 
     Raises:
-        InputError: another process holds it.
-        EnvironmentFailure: the lock cannot be opened.
+        InputError: another process has the lock after `timeout` seconds.
+        EnvironmentFailure: the lock file cannot be opened.
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(files.locked(lock, patience))
+            stack.enter_context(files.locked(lock, timeout))
         except BlockingIOError:
-            cause = f"{lock.parent}: is being uploaded by another process"
-            raise InputError(cause, "wait for it, or end it first") from None
+            raise InputError(f"{lock.parent}: another process is uploading it", "wait until it has finished") from None
         yield
 
 
-def _state(run: Run) -> tuple[int, int]:
-    try:
-        return run.history.stat().st_mtime_ns, last_change(run)
-    except FileNotFoundError:
-        return 0, last_change(run)
+def _version(run: Run) -> tuple[int, int]:
+    """The times of the last change of history and status."""
+    return run.history.stat().st_mtime_ns if run.history.exists() else 0, last_change(run)

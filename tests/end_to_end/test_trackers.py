@@ -1,4 +1,4 @@
-"""Trackers as they are: a real MLflow server, TensorBoard's files, W&B's offline ones, each read back by its own reader."""
+"""Real trackers: an MLflow server, TensorBoard's files and W&B's offline files, each read back by its own library."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tests.engines import mlflow
 
 FILES = {"config.yaml", "errors.json", "history.csv", "model.keras", "report.html", "summary.json"}
 HOSTILE = "<script>alert(1)<script>[red]\x1b[31m"
-WAIT = 120.0  # seconds, far more than it takes
+WAIT = 120.0  # seconds
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
@@ -41,7 +41,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def client(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Reads back what is on the server."""
+    """A client of the server."""
     for name, value in QUIET.items():
         monkeypatch.setenv(name, value)
     from mlflow import MlflowClient
@@ -53,8 +53,8 @@ def tracker(server: str, experiment: str) -> list[str]:
     return ["tracker=mlflow", f"tracker.tracking_uri={server}", f"tracker.experiment='{experiment}'"]
 
 
-def known(client: Any, experiment: str) -> list[Any]:
-    """The runs of an experiment of MLflow's."""
+def runs_of(client: Any, experiment: str) -> list[Any]:
+    """The runs of an MLflow experiment."""
     found = client.get_experiment_by_name(experiment)
     return [] if found is None else list(client.search_runs([found.experiment_id]))
 
@@ -63,19 +63,19 @@ def history(client: Any, run: Any, key: str = "train_loss") -> list[tuple[int, f
     return [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key)]
 
 
-def told(directory: Path, column: str = "train_loss") -> list[tuple[int, float]]:
-    """What history.csv says."""
+def history_rows(directory: Path, column: str = "train_loss") -> list[tuple[int, float]]:
+    """A column of history.csv, by epoch."""
     head, *lines = [line.split(",") for line in (directory / "history.csv").read_text().splitlines()]
     return [(int(line[0]), float(line[head.index(column)])) for line in lines]
 
 
-def is_whole(client: Any, run: Any, directory: Path) -> None:
-    """Everything of a completed run is on the server, once."""
+def assert_uploaded(client: Any, run: Any, directory: Path) -> None:
+    """Check that everything of a completed run is on the server, once."""
     summary = json.loads((directory / "summary.json").read_text())
     assert run.info.run_name == directory.name
     assert run.info.status == "FINISHED"
     for column in ("train_loss", "validation_error_percent", "seconds", "learning_rate"):
-        assert history(client, run, column) == told(directory, column)
+        assert history(client, run, column) == history_rows(directory, column)
     assert history(client, run, "test.error_percent") == [(summary["epochs"], summary["test"]["error_percent"])]
     assert run.data.metrics["validation.loss"] == summary["validation"]["loss"]
     assert run.data.metrics["model.parameters"] == summary["model"]["parameters"]
@@ -91,12 +91,12 @@ def is_whole(client: Any, run: Any, directory: Path) -> None:
     assert artifacts == {name: (directory / name).stat().st_size for name in FILES}
 
 
-def test_a_sweeps_jobs_are_children_of_one_run(server: str, client: Any, command: Command, tmp_path: Path) -> None:
+def test_the_jobs_of_a_sweep_are_children_of_one_run(server: str, client: Any, command: Command, tmp_path: Path) -> None:
     done = command("-m", *TINY, "seed=1,2", *tracker(server, "a sweep"))
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stderr
     sweep = sweep_of(tmp_path)
-    by_name = {run.info.run_name: run for run in known(client, "a sweep")}
+    by_name = {run.info.run_name: run for run in runs_of(client, "a sweep")}
     assert set(by_name) == {sweep.name, "001_mlp_s1", "002_mlp_s2"}
     parent = by_name.pop(sweep.name)
     assert parent.info.status == "FINISHED"
@@ -106,14 +106,14 @@ def test_a_sweeps_jobs_are_children_of_one_run(server: str, client: Any, command
     }  # fmt: skip
     for name, run in by_name.items():
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        is_whole(client, run, sweep / name)
+        assert_uploaded(client, run, sweep / name)
 
 
-def test_epochs_appear_while_a_run_trains_and_ctrl_c_is_told(server: str, client: Any, tmp_path: Path) -> None:
+def test_epochs_appear_while_a_run_trains_and_ctrl_c_ends_it(server: str, client: Any, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mnist_exp", *TINY, "training.epochs=100000", *tracker(server, "live")]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + WAIT
-    while not (found := known(client, "live")) or len(history(client, found[0])) < 3:
+    while not (found := runs_of(client, "live")) or len(history(client, found[0])) < 3:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -122,14 +122,14 @@ def test_epochs_appear_while_a_run_trains_and_ctrl_c_is_told(server: str, client
     out, err = process.communicate(timeout=WAIT)
     assert process.returncode == 130
     assert "warning" not in err
-    (run,) = known(client, "live")
+    (run,) = runs_of(client, "live")
     assert (run.info.status, run.data.tags["status"]) == ("KILLED", "interrupted")
     (directory,) = (tmp_path / "runs").iterdir()
-    assert history(client, run) == told(directory)
+    assert history(client, run) == history_rows(directory)
     assert run.info.run_id in out
 
 
-def test_a_server_that_is_down_harms_nothing_and_is_told_later(
+def test_a_run_without_a_server_is_uploaded_later(
     server: str, client: Any, command: Command, trained: Path, tmp_path: Path
 ) -> None:
     down = f"http://127.0.0.1:{mlflow.free_port()}"
@@ -141,17 +141,17 @@ def test_a_server_that_is_down_harms_nothing_and_is_told_later(
     assert weights(directory) == weights(trained)
     assert json.loads((directory / "status.json").read_text())["status"] == "completed"
     assert re.search("WARNING.*Connection refused", (directory / "train.log").read_text())
-    assert known(client, "later") == []
+    assert runs_of(client, "later") == []
     later = warning.partition("upload it later: mnist-exp ")[2].replace(down, server).replace("'", "").split()
     for _ in range(2):
         done = command(*later)
         assert done.returncode == 0, done.stderr
-        (run,) = known(client, "later")
+        (run,) = runs_of(client, "later")
         assert run.info.run_id in done.stdout
-        is_whole(client, run, directory)
+        assert_uploaded(client, run, directory)
 
 
-def test_a_server_that_never_answers_is_not_waited_for(command: Command, trained: Path, tmp_path: Path) -> None:
+def test_the_wait_for_a_silent_server_is_limited(command: Command, trained: Path, tmp_path: Path) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -165,7 +165,7 @@ def test_a_server_that_never_answers_is_not_waited_for(command: Command, trained
 
 @pytest.fixture
 def copy(trained: Path, tmp_path: Path) -> Path:
-    """A run with a name and settings that are meant to do harm, and a link to a file that is not its own."""
+    """A run with a hostile name, hostile settings and a link to a file outside."""
     directory = tmp_path / "runs" / HOSTILE
     shutil.copytree(trained, directory)
     text = (directory / "config.yaml").read_text()
@@ -175,22 +175,22 @@ def copy(trained: Path, tmp_path: Path) -> Path:
     return directory
 
 
-def test_hostile_runs_are_inert(server: str, client: Any, command: Command, copy: Path) -> None:
+def test_hostile_runs_are_uploaded_as_text(server: str, client: Any, command: Command, copy: Path) -> None:
     done = command("track", str(copy), *tracker(server, "<script>[red]"))
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     assert HOSTILE.replace("\x1b", "�") in done.stdout
-    (run,) = known(client, "<script>[red]")
+    (run,) = runs_of(client, "<script>[red]")
     assert run.info.run_name == HOSTILE.replace("\x1b", "�")
     assert {file.path for file in client.list_artifacts(run.info.run_id)} == FILES - {"model.keras"}
     assert run.data.params["_img src_x__red_.._"].startswith("</td>xxx")
     assert run.data.params["_..a_.._b"] == "1"
 
 
-def test_how_a_run_ended_and_that_it_went_on(
+def test_every_status_reaches_the_server(
     server: str, client: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "environ", os.environ.copy())  # where the tracker tells the library what it may do
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # changed by the tracker
     shutil.copytree(trained, tmp_path / "a")
     run, remote = Run(tmp_path / "a"), tracking.build_tracker(compose(*tracker(server, "states")).tracker)
     run.summary.unlink()
@@ -199,9 +199,9 @@ def test_how_a_run_ended_and_that_it_went_on(
         write_status(run, status, 1, "the cause", "the remedy")  # type: ignore[arg-type]
         with Uploads(remote) as uploads:
             uploads.send(run)
-        (found,) = known(client, "states")
+        (found,) = runs_of(client, "states")
         assert (found.info.status, found.data.tags["status"], found.data.tags["cause"]) == (state, status, "the cause")
-        assert history(client, found) == told(run.directory)
+        assert history(client, found) == history_rows(run.directory)
 
 
 def test_tensorboard_reads_its_files(command: Command, copy: Path) -> None:
@@ -231,7 +231,7 @@ print(json.dumps({
     )
     read = json.loads(done.stdout.splitlines()[-1])
     for column in ("train_loss", "validation_error_percent", "seconds"):
-        assert read["scalars"][column] == [[step, pytest.approx(value)] for step, value in told(copy, column)]
+        assert read["scalars"][column] == [[step, pytest.approx(value)] for step, value in history_rows(copy, column)]
     summary = json.loads((copy / "summary.json").read_text())
     assert read["scalars"]["test.error_percent"] == [[2, pytest.approx(summary["test"]["error_percent"])]]
     assert (read["parameters"]["model.units"], read["parameters"]["training.batch_size"]) == ("[16]", 64)
@@ -263,7 +263,7 @@ def test_wandb_offline_has_the_run(command: Command, copy: Path) -> None:
         for record in records
         if record.WhichOneof("record_type") == "history"
     ]
-    assert [(row["_step"], row["train_loss"]) for row in rows] == told(copy)
+    assert [(row["_step"], row["train_loss"]) for row in rows] == history_rows(copy)
     assert records[-1].exit.exit_code == 0
 
 

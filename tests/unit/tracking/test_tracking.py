@@ -1,4 +1,4 @@
-"""Trackers without a tracker: what is told, when, and that nothing a tracker does harms what is told of."""
+"""Uploads without a real tracker: what is sent and when, and that a failing tracker never harms a run."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from mnist_exp.commands import sweep as sweeps
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.schema import MlflowTrackerConfig
-from mnist_exp.errors import ConfigError, EnvironmentFailure, InputError, IntegrityError
+from mnist_exp.errors import ConfigError, InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.run.directory import find_runs
 from mnist_exp.run.names import Run
@@ -39,52 +39,53 @@ HOSTILE = "<script>alert(1)<script>[red]\x1b[31m"
 URI = "tracker.tracking_uri=http://127.0.0.1:1"
 
 
-def rows(count: int) -> str:
+def history(count: int) -> str:
     return HEAD + "".join(f"{number},0.001,{1 / number},50.0,,,2.0,1000.0\n" for number in range(1, count + 1))
 
 
-def begun(directory: Path, *overrides: str, epochs: int = 1) -> Run:
-    """A run that this process trains."""
+def running(directory: Path, *overrides: str, epochs: int = 1) -> Run:
+    """A run that this process trains, with this many epochs."""
     directory.mkdir(parents=True)
     run = Run(directory)
     run.config.write_text(yaml.safe_dump(compose(*overrides).model_dump(mode="json"), sort_keys=False))
-    run.history.write_text(rows(epochs))
+    run.history.write_text(history(epochs))
     files.write_json(run.environment, {"started": "2026-11-22T07:35:03+00:00", "git": {"commit": "c" * 40}})
     write_status(run, "running")
     return run
 
 
 class Fake:
-    """A tracker that remembers what it was told, and may be down."""
+    """A tracker that records what it receives, and may be down."""
 
-    target = "fake"
+    target = location = "fake"
+    remedy = "start it"
 
     def __init__(self) -> None:
-        self.told: list[RunSnapshot] = []
-        self.begun: list[tuple[str, Identity | None]] = []
+        self.received: list[RunSnapshot] = []
+        self.opened: list[tuple[str, Identity | None]] = []
         self.closed = 0
-        self.down = False
+        self.is_down = False
         self.address = "here"
 
-    def begin(self, told: RunSnapshot, parent: Identity | None) -> "Fake":
+    def open_run(self, snapshot: RunSnapshot, parent: Identity | None) -> "Fake":
         self._answer()
-        self.begun.append((told.identity.id, parent))
+        self.opened.append((snapshot.identity.id, parent))
         return self
 
-    def send(self, told: RunSnapshot) -> None:
+    def send(self, snapshot: RunSnapshot) -> None:
         self._answer()
-        self.told.append(told)
+        self.received.append(snapshot)
 
     def close(self) -> None:
         self.closed += 1
 
-    def sweep(self, told: RunSnapshot) -> str:
-        self.send(told)
+    def send_sweep(self, snapshot: RunSnapshot) -> str:
+        self.send(snapshot)
         return "the sweep"
 
     def _answer(self) -> None:
-        if self.down:
-            raise EnvironmentFailure("fake: Connection refused", "start it")
+        if self.is_down:
+            raise ConnectionRefusedError(111, "Connection refused")
 
 
 @pytest.mark.parametrize("uri", ["http://me:secret@host", "https://secret@host:5000/path", "http://me:sec ret@host"])
@@ -98,13 +99,13 @@ def test_a_secret_in_the_address_is_refused_and_not_repeated(uri: str) -> None:
 
 
 @pytest.mark.parametrize("uri", ["ftp://host", "host:5000", "http://host?token=x", "http://a b", "", "http://host/$HOME"])
-def test_what_is_no_servers_address_is_refused(uri: str) -> None:
+def test_other_texts_than_a_server_address_are_refused(uri: str) -> None:
     with pytest.raises(ConfigError, match=r"tracker\.tracking_uri=.*not allowed"):
         compose("tracker=mlflow", f"tracker.tracking_uri='{uri}'")
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:5000", "https://mlflow.example.org/team", "http://[::1]:5000/"])
-def test_servers_addresses(uri: str) -> None:
+def test_server_addresses_are_accepted(uri: str) -> None:
     tracker = compose("tracker=mlflow", f"tracker.tracking_uri='{uri}'").tracker
     assert isinstance(tracker, MlflowTrackerConfig)
     assert tracker.tracking_uri == uri
@@ -118,69 +119,67 @@ def test_the_tracker_does_not_change_the_experiment() -> None:
 
 
 @pytest.mark.parametrize("experiment", ["digits", "two words", "a='b' \"c\" [red]", "<script>"])
-def test_what_to_type_for_a_tracker_means_the_tracker(experiment: str) -> None:
+def test_the_overrides_in_the_warning_give_the_same_tracker(experiment: str) -> None:
     tracker = MlflowTrackerConfig(name="mlflow", tracking_uri="http://host:1", experiment=experiment, timeout=30)
     typed = shlex.split(uploader_process.overrides(tracker))
     assert compose(*typed).tracker == tracker
-    assert not any(line.startswith("tracker.timeout") for line in typed)  # which is as shipped
+    assert not any(line.startswith("tracker.timeout") for line in typed)  # the default
 
 
-def test_what_is_told_of_a_run(tmp_path: Path) -> None:
+def test_a_snapshot_has_all_data_of_a_run(tmp_path: Path) -> None:
     run = Run(make_run(tmp_path / "a", 123, "model.units=[16,8]", "tracker=mlflow", validation_errors=250))
-    run.history.write_text(rows(2))
+    run.history.write_text(history(2))
     files.write_json(run.environment, {"started": "2026-11-22T07:35:03+00:00", "git": {"commit": "c" * 40}})
     files.write_json(run.errors, {"calibration": {"ece": 0.25}})
-    told = snapshot.read_run(run)
-    assert (told.identity.name, told.status) == ("a", "completed")
-    assert told.parameters["model.units"] == [16, 8]
-    assert not any(key.startswith("tracker") for key in told.parameters)
-    assert told.tags["git_commit"] == "c" * 40
-    assert (told.tags["seed"], told.tags["status"], told.tags["dataset_sha256"]) == ("7", "completed", "a")
-    assert len(told.tags["config_hash"]) == 16
-    assert [(row.epoch, row.time - told.identity.started) for row in told.epochs] == [(1, 2.0), (2, 4.0)]
-    assert told.epochs[1].metrics["train_loss"] == 0.5
-    assert "validation_loss" not in told.epochs[0].metrics
-    assert told.results["test.error_percent"] == 1.23
-    assert told.results["validation.error_percent"] == 2.5
-    assert (told.results["test.ece"], told.results["model.parameters"]) == (0.25, 1000)
-    assert told.ended is not None
-    assert [path.name for path in told.files] == ["config.yaml", "history.csv", "errors.json", "summary.json"]
-    assert snapshot.read_run(run).identity == told.identity  # once and for all
+    read = snapshot.read_run(run)
+    assert (read.identity.name, read.status) == ("a", "completed")
+    assert read.parameters["model.units"] == [16, 8]
+    assert not any(key.startswith("tracker") for key in read.parameters)
+    assert read.tags["git_commit"] == "c" * 40
+    assert (read.tags["seed"], read.tags["status"], read.tags["dataset_sha256"]) == ("7", "completed", "a")
+    assert len(read.tags["config_hash"]) == 16
+    assert [(row.epoch, row.time - read.identity.started) for row in read.epochs] == [(1, 2.0), (2, 4.0)]
+    assert read.epochs[1].metrics["train_loss"] == 0.5
+    assert "validation_loss" not in read.epochs[0].metrics
+    assert read.results["test.error_percent"] == 1.23
+    assert read.results["validation.error_percent"] == 2.5
+    assert (read.results["test.ece"], read.results["model.parameters"]) == (0.25, 1000)
+    assert read.ended is not None
+    assert [path.name for path in read.files] == ["config.yaml", "history.csv", "errors.json", "summary.json"]
+    assert snapshot.read_run(run).identity == read.identity
 
 
-def test_a_link_is_not_followed_to_files_of_whoever_uploads(tmp_path: Path) -> None:
-    run = begun(tmp_path / "a")
+def test_links_are_not_uploaded(tmp_path: Path) -> None:
+    run = running(tmp_path / "a")
     (tmp_path / "secret").write_text("s")
     run.report.symlink_to(tmp_path / "secret")
     run.model.symlink_to("config.yaml")
     assert [path.name for path in snapshot.read_run(run).files] == ["config.yaml", "history.csv"]
 
 
-@pytest.mark.parametrize(
-    "history", ["epoch\nx\n", HEAD + "1,a,b,c,,,d,e\n", HEAD + "1\n", HEAD + "1,1,1,1,1,1,1,1,1\n", "\xff"]
-)
-def test_a_damaged_history_is_told_as_such(tmp_path: Path, history: str) -> None:
-    run = begun(tmp_path / "a")
+@pytest.mark.parametrize("history", ["epoch\nx\n", HEAD + "1,a,b,c,,,d,e\n", HEAD + "1\n", "\xff"])
+def test_a_damaged_history_is_refused(tmp_path: Path, history: str) -> None:
+    run = running(tmp_path / "a")
     run.history.write_text(history, encoding="latin-1")
     with pytest.raises(IntegrityError, match=r"history\.csv"):
         snapshot.read_run(run)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"id": "x", "uploaded": {}}', '{"id": "%s", "uploaded": 1}' % ("a" * 32)])
-def test_a_foreign_tracking_json_is_refused(tmp_path: Path, content: str) -> None:
-    run = begun(tmp_path / "a")
+def test_a_damaged_tracking_json_is_refused(tmp_path: Path, content: str) -> None:
+    run = running(tmp_path / "a")
     run.tracking.write_text(content)
     with pytest.raises(IntegrityError, match="remove it"):
         snapshot.read_run(run)
 
 
-def test_a_run_is_sent_as_often_as_there_is_something_new(tmp_path: Path) -> None:
-    fake, run = Fake(), begun(tmp_path / "a")
+def test_a_run_is_sent_whenever_it_has_something_new(tmp_path: Path) -> None:
+    fake, run = Fake(), running(tmp_path / "a")
     with Uploads(fake) as uploads:
         assert uploads.is_due(run)
         assert uploads.send(run) == "here"
         assert not uploads.is_due(run)
-        run.history.write_text(rows(2))
+        run.history.write_text(history(2))
         assert uploads.is_due(run)
         uploads.send(run)
         complete_run(run)
@@ -188,19 +187,19 @@ def test_a_run_is_sent_as_often_as_there_is_something_new(tmp_path: Path) -> Non
         uploads.send(run)
         assert not uploads.is_due(run)
         assert fake.closed == 1
-    assert [len(told.epochs) for told in fake.told] == [1, 2, 2]
-    assert [told.ended is None for told in fake.told] == [True, True, False]
-    assert len(fake.begun) == 1
+    assert [len(sent.epochs) for sent in fake.received] == [1, 2, 2]
+    assert [sent.ended is None for sent in fake.received] == [True, True, False]
+    assert len(fake.opened) == 1
     with Uploads(fake) as uploads:
-        assert not uploads.is_due(run)  # it has its receipt
-        uploads.send(run)  # but who asks for it is not refused
+        assert not uploads.is_due(run)  # tracking.json records the upload
+        uploads.send(run)  # an explicit upload is repeated
     with Uploads(other := Fake()) as uploads:
         other.target = "another"
         assert uploads.is_due(run)
 
 
-def test_a_resumed_run_is_the_same_to_the_tracker(tmp_path: Path) -> None:
-    fake, run = Fake(), begun(tmp_path / "a")
+def test_a_resumed_run_keeps_its_identity(tmp_path: Path) -> None:
+    fake, run = Fake(), running(tmp_path / "a")
     for status in ("interrupted", "running", "completed"):
         write_status(run, status)  # type: ignore[arg-type]
         if status == "completed":
@@ -208,37 +207,37 @@ def test_a_resumed_run_is_the_same_to_the_tracker(tmp_path: Path) -> None:
         with Uploads(fake) as uploads:
             assert uploads.is_due(run)
             uploads.send(run)
-    assert [told.status for told in fake.told] == ["interrupted", "running", "completed"]
-    assert len({identity for identity, _ in fake.begun}) == 1
+    assert [sent.status for sent in fake.received] == ["interrupted", "running", "completed"]
+    assert len({identity for identity, _ in fake.opened}) == 1
 
 
-def test_a_run_that_waits_is_not_told_of(tmp_path: Path) -> None:
-    run = begun(tmp_path / "a")
+def test_a_waiting_run_is_not_sent(tmp_path: Path) -> None:
+    run = running(tmp_path / "a")
     write_status(run, "waiting")
     with Uploads(Fake()) as uploads:
         assert not uploads.is_due(run)
 
 
-def test_two_do_not_tell_of_one_run(tmp_path: Path) -> None:
-    run = begun(tmp_path / "a")
+def test_only_one_process_uploads_a_run(tmp_path: Path) -> None:
+    run = running(tmp_path / "a")
     with Uploads(Fake()) as first, Uploads(Fake()) as second:
         first.send(run)
         with pytest.raises(InputError, match="another process"):
             second.send(run)
-        first.let_go()
+        first.release_all()
         second.send(run)
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
-    """Two jobs: one completed, one in training."""
+    """A sweep of a completed and a running job."""
     jobs, _ = plan.extended([], Composition(parse_arguments(["-m", "seed=1,2"])).points())
-    made = Sweep(tmp_path / "sweep")
-    make_run(made.run(jobs[0]).directory, 100, "seed=1")
-    begun(made.run(jobs[1]).directory, "seed=2")
+    sweep = Sweep(tmp_path / "sweep")
+    make_run(sweep.run(jobs[0]).directory, 100, "seed=1")
+    running(sweep.run(jobs[1]).directory, "seed=2")
     content = {"layout": 1, "created": now(), "version": "0", "config_dir": None, "config_name": None, "extensions": ()}
-    plan.write(made, plan.Plan(**content, overrides=("seed=1,2",), jobs=tuple(jobs)))
-    return made
+    plan.write(sweep, plan.Plan(**content, overrides=("seed=1,2",), jobs=tuple(jobs)))
+    return sweep
 
 
 def test_the_jobs_of_a_sweep_have_one_parent(sweep: Sweep) -> None:
@@ -247,81 +246,81 @@ def test_the_jobs_of_a_sweep_have_one_parent(sweep: Sweep) -> None:
         for directory in find_runs(sweep.directory):
             uploads.send(Run(directory))
         assert uploads.send_sweep(sweep) == "the sweep"
-    (first, second) = [parent for _, parent in fake.begun]
-    assert first == second == fake.told[-1].identity
+    (first, second) = [parent for _, parent in fake.opened]
+    assert first == second == fake.received[-1].identity
     assert first is not None
     assert first.name == "sweep"
-    assert fake.told[-1].status == "running"
-    assert [path.name for path in fake.told[-1].files] == ["sweep.yaml"]
+    assert fake.received[-1].status == "running"
+    assert [path.name for path in fake.received[-1].files] == ["sweep.yaml"]
 
 
 @pytest.mark.parametrize(
     ("status", "expected"), [("failed", "failed"), ("diverged", "failed"), ("pruned", "completed"), ("interrupted",) * 2]
 )
-def test_how_a_sweep_stands(sweep: Sweep, status: str, expected: str) -> None:
+def test_status_of_a_sweep(sweep: Sweep, status: str, expected: str) -> None:
     write_status(Run(sweep.directory / "002_mlp_s2"), status)  # type: ignore[arg-type]
     assert snapshot.read_sweep(sweep).status == expected
 
 
-def test_following_a_sweep_passes_over_what_cannot_be_told(sweep: Sweep) -> None:
-    fake, told, ended = Fake(), [], threading.Event()
+def test_a_damaged_job_does_not_stop_the_upload_of_a_sweep(sweep: Sweep) -> None:
+    fake, replies, stop = Fake(), [], threading.Event()
     (sweep.directory / "001_mlp_s1" / "config.yaml").write_text("[")
-    ended.set()
+    stop.set()
     with Uploads(fake) as uploads:
-        assert uploader.follow(sweep.directory, uploads, ended, told.append) == 0
-    assert [next(iter(reply)) for reply in told] == ["failed", "sent", "sent"]
-    assert "config.yaml" in told[0]["failed"]
-    assert [each.identity.name for each in fake.told] == ["002_mlp_s2", "sweep"]
+        assert uploader.upload_until(stop, sweep.directory, uploads, replies.append) == 0
+    assert [next(iter(reply)) for reply in replies] == ["failed", "sent", "sent"]
+    assert "config.yaml" in replies[0]["failed"]
+    assert [sent.identity.name for sent in fake.received] == ["002_mlp_s2", "sweep"]
 
 
-def test_a_tracker_that_comes_back_is_told_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_is_sent_when_a_tracker_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploader, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(uploader, "AGAIN_SECONDS", 0.0)
-    fake, told, ended = Fake(), [], threading.Event()
-    run = begun(tmp_path / "a")
-    fake.down = True
+    monkeypatch.setattr(uploader, "RETRY_SECONDS", 0.0)
+    fake, replies, stop = Fake(), [], threading.Event()
+    run = running(tmp_path / "a")
+    fake.is_down = True
 
-    def tell(reply: dict[str, Any]) -> None:
-        told.append(reply)
-        if fake.down and len(told) == 3:
-            fake.down = False
+    def reply(content: dict[str, Any]) -> None:
+        replies.append(content)
+        if fake.is_down and len(replies) == 3:
+            fake.is_down = False
             complete_run(run)
-        elif not fake.down:
-            ended.set()
+        elif not fake.is_down:
+            stop.set()
 
     with Uploads(fake) as uploads:
-        assert uploader.follow(run.directory, uploads, ended, tell) == 0
-    assert told[:3] == [{"failed": "fake: Connection refused"}] * 3
-    assert fake.told[-1].status == "completed"
+        assert uploader.upload_until(stop, run.directory, uploads, reply) == 0
+    assert replies[:3] == [{"failed": "fake: Connection refused"}] * 3
+    assert fake.received[-1].status == "completed"
 
 
-def test_a_tracker_that_stays_down_is_asked_a_last_time(tmp_path: Path) -> None:
-    fake, told, ended = Fake(), [], threading.Event()
-    run = begun(tmp_path / "a")
-    fake.down = True
-    ended.set()
+def test_a_tracker_that_stays_down_is_tried_once_more_at_the_end(tmp_path: Path) -> None:
+    fake, replies, stop = Fake(), [], threading.Event()
+    run = running(tmp_path / "a")
+    fake.is_down = True
+    stop.set()
     with Uploads(fake) as uploads:
-        assert uploader.follow(run.directory, uploads, ended, told.append) == 1
-    assert told == [{"failed": "fake: Connection refused"}]
+        assert uploader.upload_until(stop, run.directory, uploads, replies.append) == 1
+    assert replies == [{"failed": "fake: Connection refused"}]
     with Uploads(Fake()) as uploads:
         assert uploads.is_due(run)
-        uploads.send(run)  # nothing is held any more
+        uploads.send(run)  # the lock was released
 
 
-FOLLOWERS = {
+UPLOADERS = {
     "hangs": ("import time; time.sleep(1000)", "no answer for 1 s"),
-    "hangs behind an answer": ('import time; print(\'{"sent": "x"}\', flush=True); time.sleep(1000)', "no answer for 1 s"),
-    "crashes": ("import sys; print('boom', file=sys.stderr); sys.exit(7)", "exit code 7: boom"),
-    "fails again and again": ('import sys; [print(\'{"failed": "down"}\') for _ in range(9)]; sys.exit(1)', "down"),
-    "is killed": ("import os; os.kill(os.getpid(), 9)", "exit code -9"),
+    "hangs after a reply": ('import time; print(\'{"sent": "x"}\', flush=True); time.sleep(1000)', "no answer for 1 s"),
+    "crashes": ("import sys; print('boom', file=sys.stderr); sys.exit(7)", "exited with code 7: boom"),
+    "fails repeatedly": ('import sys; [print(\'{"failed": "down"}\') for _ in range(9)]; sys.exit(1)', "down"),
+    "is killed": ("import os; os.kill(os.getpid(), 9)", "exited with code -9"),
 }
 
 
-@pytest.mark.parametrize("how", FOLLOWERS)
-def test_whatever_becomes_of_the_process_costs_one_warning(
+@pytest.mark.parametrize("how", UPLOADERS)
+def test_a_failing_uploader_process_costs_one_warning(
     how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, expected = FOLLOWERS[how]
+    code, expected = UPLOADERS[how]
     monkeypatch.setattr(uploader_process, "COMMAND", (sys.executable, "-c", code))
     monkeypatch.setattr(uploader_process, "GRACE_SECONDS", 0.5 if "hangs" in how else 60.0)
     settings = compose("tracker=mlflow", URI, "tracker.timeout=1").tracker
@@ -334,7 +333,7 @@ def test_whatever_becomes_of_the_process_costs_one_warning(
     assert captured.out == ""
 
 
-def test_where_to_look_is_told_at_the_end(
+def test_the_address_is_printed_at_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = f"import json, sys; sys.stdin.read(); print(json.dumps({{'sent': {HOSTILE!r}}}))"
@@ -346,7 +345,7 @@ def test_where_to_look_is_told_at_the_end(
     assert captured.err == ""
 
 
-def test_who_does_not_wait_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_wait_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploader_process, "COMMAND", (sys.executable, "-c", "import time; time.sleep(1000)"))
 
     def interrupted(_: object, timeout: float | None = None) -> None:
@@ -358,11 +357,11 @@ def test_who_does_not_wait_leaves_no_process(tmp_path: Path, monkeypatch: pytest
     process = (started := uploader_process.UploaderProcess(tmp_path, settings))._process
     monkeypatch.setattr(uploader_process.threading.Thread, "join", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        started.end()
+        started.finish()
     assert process.returncode == -9
 
 
-def test_no_process_can_be_started(
+def test_training_continues_if_no_process_can_be_started(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploader_process, "COMMAND", ("/nowhere/python",))
@@ -381,7 +380,7 @@ def _not_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_not_installed")
 @pytest.mark.parametrize("arguments", [[], ["-m", "seed=1,2"], ["track", "a"]], ids=" ".join)
-def test_a_missing_package_is_told_before_anything_is_written(
+def test_a_missing_package_is_reported_before_anything_is_written(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -398,19 +397,19 @@ def test_a_missing_package_is_told_before_anything_is_written(
         (["a"], 2, "tracker=tensorboard, tracker=mlflow or tracker=wandb"),
         (["a", "tracker=mlflo"], 2, "did you mean mlflow?"),
         (["a", "tracker=mlflow", "tracker.timout=5"], 2, "did you mean tracker.timeout?"),
-        (["a", "tracker=mlflow", "seed=8"], 2, "seed=8: is no setting of a tracker"),
+        (["a", "tracker=mlflow", "seed=8"], 2, "seed=8: not a setting of a tracker"),
         (["tracker=mlflow"], 2, "mnist-exp track latest tracker=mlflow"),
         (["nothing", "tracker=mlflow"], 2, "run not found"),
-        (["empty", "tracker=mlflow"], 2, "empty: holds no run"),
+        (["empty", "tracker=mlflow"], 2, "empty: contains no run"),
         (["a", "tracker=mlflow", URI], 5, "http://127.0.0.1:1: Connection refused"),
     ],
 )
-def test_what_track_refuses(
+def test_track_reports_mistakes(
     arguments: list[str], code: int, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "environ", os.environ.copy())  # where libraries are told what they may do
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # changed by the library
     make_run(Path("a"), 100)
     Path("empty").mkdir()
     assert cli.main(["track", *arguments]) == code
@@ -420,7 +419,7 @@ def test_what_track_refuses(
     assert captured.out == ""
 
 
-def test_track_tells_of_every_run_and_goes_on_behind_a_damaged_one(
+def test_track_continues_after_a_damaged_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -435,7 +434,7 @@ def test_track_tells_of_every_run_and_goes_on_behind_a_damaged_one(
     lines = captured.out.splitlines()
     assert lines[0] == "1/3  runs/<script>alert(1)<script>[red]�[31m: here"
     assert lines[-1] == "mlflow: 3 runs, 1 of them failed"
-    assert len(fake.told) == 2
+    assert len(fake.received) == 2
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "mlflow", "wandb"])
