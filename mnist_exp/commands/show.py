@@ -7,14 +7,14 @@ from mnist_exp.run.status import read_record
 from mnist_exp.terminal import messages
 
 EXAMPLES = """\
-  mnist-exp show                      the latest run below runs/
+  mnist-exp show                      the latest run in runs/
   mnist-exp show 2026-11-22T07-35-03_cnn_large_s7
   mnist-exp show latest --runs-dir trials
 """
 
 
 def main(arguments: list[str]) -> int:
-    """Print a run's result, or how far it got and why."""
+    """Print the result of a run or, without a result, its status and the cause."""
     parser = command_line.parser("show", "Print the result of a run.", EXAMPLES)
     parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="a directory, its name, or latest")
     command_line.add_runs_dir(parser)
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
         messages.output().print(results.summary_table(record.directory, record.summary))
         return EXIT_DONE
     if record.status == "unreadable":
-        raise IntegrityError(f"{record.directory}: {record.cause}", f"write it anew: mnist-exp resume {record.directory}")
+        raise IntegrityError(f"{record.directory}: {record.cause}", f"write it again: mnist-exp resume {record.directory}")
     for line in (f"{record.directory}: {record.status}", record.cause, record.remedy):
         if line:
             messages.output().print(messages.cell(line))

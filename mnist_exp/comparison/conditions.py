@@ -1,171 +1,146 @@
-"""`--where`: which runs to compare, such as `model.name=cnn_large and test.error_percent<1`.
+"""The condition of `--where`, such as `model.name=cnn_large and test.error_percent<1`.
 
     condition  = term { "or" term }
     term       = factor { "and" factor }
     factor     = "not" factor | "(" condition ")" | field operator value
     operator   = "=" | "!=" | "<" | "<=" | ">" | ">=" | "~"
 
-A value is a word, a number, a list such as [512,128], or text in quotes; `~` is a pattern with * and ?.
+A value is a word, a number, a list such as [512,128], or quoted text; `~` matches a pattern with * and ?.
 """
 
 import fnmatch
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_exp.comparison.fields import value as field_of
+from mnist_exp.comparison.fields import field_value
 from mnist_exp.comparison.rows import Row
-from mnist_exp.config.problems import show as typed
+from mnist_exp.config.problems import show
 from mnist_exp.errors import InputError
 
-TOKEN = re.compile(
-    r"\s*(?:(?P<sign>[()]|<=|>=|!=|==|=|<|>|~)"
-    r"|(?P<quoted>\"[^\"]*\"|'[^']*')"
-    r"|(?P<word>\[[^\[\]]*\]|[^\s()=<>!~\"'\[\]]+))"
-)
+NAME = r"\"[^\"]*\"|'[^']*'|\[[^\[\]]*\]|[^\s()=<>!~\"'\[\]]+"
+COMPARISON = rf"(?P<field>{NAME})\s*(?:(?P<operator>[<>!=]=|[=<>~])\s*(?P<value>{NAME})?)?"
 ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-OPERATORS = frozenset({"=", "==", "!=", "~", *ORDER})
-EXAMPLE = "such as: --where 'model.name=cnn_large and test.error_percent<1'"
-DEEPEST = 50  # parentheses within each other
+EXAMPLE = "for example: --where 'model.name=cnn_large and test.error_percent<1'"
+MAX_DEPTH = 50  # nested parentheses
 
 Test = Callable[[Row], bool]
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Which rows to take."""
+    """A parsed condition: a test of one row, and the fields that it reads."""
 
-    holds: Test
+    matches: Test
     fields: frozenset[str]
 
 
-@dataclass(frozen=True)
-class _Token:
-    text: str
-    kind: str  # sign, quoted or word
-
-
 def parse(text: str) -> Condition:
-    """Read a condition.
+    """Parse a condition.
 
     Raises:
-        InputError: it is none; where it ends to be one.
+        InputError: the text does not follow the grammar; the message says where.
     """
-    parser = _Parser(text, _tokens(text))
-    holds = parser.condition(0)
-    if parser.rest:
-        raise parser.error(f"{parser.rest[0].text} is not expected there")
-    return Condition(holds, frozenset(parser.fields))
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens, place = [], 0
-    while text[place:].strip():
-        found = TOKEN.match(text, place)
-        if found is None:
-            raise InputError(f"--where {text}: {text[place:].strip()[0]} is not expected there", EXAMPLE)
-        kind = str(found.lastgroup)
-        tokens.append(_Token(found[kind][1:-1] if kind == "quoted" else found[kind], kind))
-        place = found.end()
-    return tokens
+    parser = _Parser(text)
+    test = parser.condition()
+    if parser.remaining:
+        raise parser.error(f"unexpected {parser.remaining}")
+    return Condition(test, frozenset(parser.fields))
 
 
 class _Parser:
-    """Tokens from left to right; each method takes what it reads."""
+    """A recursive-descent parser; each method parses one rule of the grammar and removes its text from `remaining`."""
 
-    def __init__(self, text: str, tokens: Sequence[_Token]) -> None:
-        self._text = text
-        self.rest = list(tokens)
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.remaining = text.strip()
         self.fields: set[str] = set()
 
-    def condition(self, depth: int) -> Test:
-        if depth > DEEPEST:
-            raise self.error("it is nested too deeply")
-        terms = [self._term(depth)]
-        while self._taken("or"):
-            terms.append(self._term(depth))
-        return lambda row: any(term(row) for term in terms)
+    def condition(self, depth: int = 0) -> Test:
+        return self._joined("or", any, lambda: self._joined("and", all, lambda: self._factor(depth)))
 
     def error(self, cause: str) -> InputError:
-        return InputError(f"--where {self._text}: {cause}", EXAMPLE)
+        return InputError(f"--where {self.text}: {cause}", EXAMPLE)
 
-    def _term(self, depth: int) -> Test:
-        factors = [self._factor(depth)]
-        while self._taken("and"):
-            factors.append(self._factor(depth))
-        return lambda row: all(factor(row) for factor in factors)
+    def _joined(self, keyword: str, combine: Callable[[Iterable[bool]], bool], operand: Callable[[], Test]) -> Test:
+        tests = [operand()]
+        while self._accept(rf"{keyword}(?![^\s()])"):
+            tests.append(operand())
+        return lambda row: combine(test(row) for test in tests)
 
     def _factor(self, depth: int) -> Test:
-        if depth > DEEPEST:
-            raise self.error("it is nested too deeply")
-        if self._taken("not"):
+        if depth > MAX_DEPTH:
+            raise self.error("nested too deeply")
+        if self._accept(r"not(?![^\s()])"):
             inner = self._factor(depth + 1)
             return lambda row: not inner(row)
-        if self._taken("("):
+        if self._accept(r"\("):
             condition = self.condition(depth + 1)
-            if not self._taken(")"):
-                raise self.error("a parenthesis is not closed")
+            if not self._accept(r"\)"):
+                raise self._expected(")")
             return condition
         return self._comparison()
 
     def _comparison(self) -> Test:
-        if not self.rest or self.rest[0].kind == "sign":
-            raise self.error(f"a field is expected {self._where()}")
-        key = self.rest.pop(0).text
-        if not self.rest or self.rest[0].text not in OPERATORS or self.rest[0].kind != "sign":
-            raise self.error(f"{key} is compared with nothing; one of {' '.join(sorted(OPERATORS))} is expected after it")
-        sign = self.rest.pop(0).text
-        if not self.rest or self.rest[0].kind == "sign":
-            raise self.error(f"a value is expected after {key}{sign}")
-        given = self.rest.pop(0)
+        match = self._accept(COMPARISON)
+        if match is None:
+            raise self._expected("a field")
+        key, symbol, given = _unquoted(match["field"]), match["operator"], match["value"]
+        if symbol is None:
+            raise self.error(f"expected an operator after {key}: = != < <= > >= ~")
+        if given is None:
+            raise self.error(f"expected a value after {key}{symbol}")
         self.fields.add(key)
-        if sign == "~":
-            return lambda row: fnmatch.fnmatchcase(typed(field_of(row, key)), given.text)
-        wanted = given.text if given.kind == "quoted" else literal(given.text)
-        if sign in ORDER:
-            if not _is_number(wanted):
-                raise self.error(f"{key}{sign}{given.text}: only numbers can be less or more")
-            return lambda row: _is_number(found := field_of(row, key)) and ORDER[sign](found, wanted)
-        same = sign != "!="
-        return lambda row: equal(field_of(row, key), wanted) == same
+        if symbol == "~":
+            return lambda row: fnmatch.fnmatchcase(show(field_value(row, key)), _unquoted(given))
+        value = parse_value(given) if given == _unquoted(given) else _unquoted(given)
+        if symbol in ORDER:
+            if not _is_number(value):
+                raise self.error(f"{key}{symbol}{given}: {symbol} needs a number")
+            return lambda row: _is_number(found := field_value(row, key)) and ORDER[symbol](found, value)
+        return lambda row: is_equal(field_value(row, key), value) != (symbol == "!=")
 
-    def _taken(self, word: str) -> bool:
-        if self.rest and self.rest[0].text.lower() == word and self.rest[0].kind != "quoted":
-            self.rest.pop(0)
-            return True
-        return False
+    def _accept(self, pattern: str) -> re.Match[str] | None:
+        match = re.match(pattern, self.remaining, re.IGNORECASE)
+        if match is not None:
+            self.remaining = self.remaining[match.end() :].lstrip()
+        return match
 
-    def _where(self) -> str:
-        return f"before {self.rest[0].text}" if self.rest else "at its end"
+    def _expected(self, what: str) -> InputError:
+        return self.error(f"expected {what} {f'before {self.remaining}' if self.remaining else 'at the end'}")
 
 
-def literal(text: str) -> Any:
-    """A value as it is typed on the command line: null, true, a number, a list, or a word."""
-    words: dict[str, Any] = {"null": None, "true": True, "false": False}
+def _unquoted(text: str) -> str:
+    return text[1:-1] if text.startswith(('"', "'")) else text
+
+
+def parse_value(text: str) -> Any:
+    """Parse a value as on the command line: null, true, false, a number, a list, or a word."""
     if text.startswith("[") and text.endswith("]"):
-        inner = text[1:-1].strip()
-        return [literal(part.strip()) for part in inner.split(",")] if inner else []
+        items = text[1:-1].strip()
+        return [parse_value(item.strip()) for item in items.split(",")] if items else []
+    words: dict[str, Any] = {"null": None, "true": True, "false": False}
     if text in words:
         return words[text]
-    for kind in (int, float):
+    for number in (int, float):
         try:
-            return kind(text)
+            return number(text)
         except ValueError:
             continue
     return text
 
 
-def equal(found: Any, wanted: Any) -> bool:
-    """Whether a setting is what was typed: 1e-3 is 0.001, but true is not 1."""
-    if isinstance(found, list) and isinstance(wanted, list):
-        return len(found) == len(wanted) and all(map(equal, found, wanted))
-    if _is_number(found) and _is_number(wanted):
-        return bool(found == wanted)
-    return type(found) is type(wanted) and bool(found == wanted)
+def is_equal(found: Any, value: Any) -> bool:
+    """Whether a setting equals a parsed value: 1e-3 equals 0.001, but true does not equal 1."""
+    if isinstance(found, list) and isinstance(value, list):
+        return len(found) == len(value) and all(map(is_equal, found, value))
+    if _is_number(found) and _is_number(value):
+        return bool(found == value)
+    return type(found) is type(value) and bool(found == value)
 
 
 def _is_number(value: Any) -> bool:

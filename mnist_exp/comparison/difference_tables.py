@@ -1,4 +1,4 @@
-"""The difference of two runs, in the terminal."""
+"""The differences between two runs, printed in the terminal."""
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -9,32 +9,37 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mnist_exp.comparison import difference
-from mnist_exp.comparison.difference import Difference, Images, Side
+from mnist_exp.comparison.difference import RunDifference, Side
+from mnist_exp.comparison.predictions import PairedErrors
 from mnist_exp.comparison.significance import format_p_value
 from mnist_exp.comparison.statistics import LEVEL
-from mnist_exp.config.problems import show as typed
+from mnist_exp.config.problems import show
 from mnist_exp.run.summary import Score
 from mnist_exp.terminal import characters, messages
 from mnist_exp.terminal.messages import MISSING, pluralize
 
-LONGEST = 300  # characters of a value
+MAX_CHARACTERS = 300  # of a value
 COMMIT_CHARACTERS = 12
-CURVE_ROWS, MOST_COLUMNS = 8, 60  # characters of a chart, which is less wide where the terminal is
-FEWEST_COLUMNS = 10
-MOST_EPOCHS = 8  # in the table below the curves
+CURVE_HEIGHT, MIN_CURVE_WIDTH, MAX_CURVE_WIDTH = 8, 10, 60  # characters
+MAX_EPOCHS = 8  # in the table below the curves
 
 
-def show(found: Difference, out: Console) -> None:
-    """Print everything but the images themselves."""
-    for part in (*_runs(found), *_settings(found), *_environment(found), *_curves(found, out.width), *_images(found)):
-        out.print(part)
+def print_difference(difference: RunDifference, console: Console) -> None:
+    """Print all differences but the images."""
+    for part in (
+        *_runs(difference),
+        *_settings(difference),
+        *_environment(difference),
+        *_curves(difference, console.width),
+        *_test_images(difference),
+    ):
+        console.print(part)
 
 
-def _runs(found: Difference) -> Iterator[RenderableType]:
-    sides = found.a, found.b
-    table = _table("")
+def _runs(difference: RunDifference) -> Iterator[RenderableType]:
+    sides = difference.sides
     summaries = [side.record.summary for side in sides]
+    table = _two_columns("", "bold")
     table.add_row("directory", *(messages.cell(side.run.directory) for side in sides))
     if not all(summaries):
         table.add_row("status", *(_cell(_status(side)) for side in sides))
@@ -48,146 +53,147 @@ def _runs(found: Difference) -> Iterator[RenderableType]:
     yield table
 
 
-def _settings(found: Difference) -> Iterator[RenderableType]:
-    if not (found.a.settings and found.b.settings):
-        yield _sentence("settings", "not known of both: a config.yaml cannot be read")
-    elif not found.settings:
-        yield _sentence("settings", "none differs: the same experiment with the same seed")
+def _settings(difference: RunDifference) -> Iterator[RenderableType]:
+    if not all(side.settings for side in difference.sides):
+        yield _sentence("settings", "not compared: a config.yaml is damaged or missing")
+    elif not difference.settings:
+        yield _sentence("settings", "no differences: the same configuration and seed")
     else:
         yield _title("settings that differ")
-        yield _differing(found.settings)
-        if set(found.settings) == {"seed"}:
-            yield _sentence("", "only the seed: two repetitions of one experiment")
+        yield _values(difference.settings)
+        if set(difference.settings) == {"seed"}:
+            yield _sentence("", "only the seed differs: two repetitions of one configuration")
 
 
-def _environment(found: Difference) -> Iterator[RenderableType]:
-    sides = found.a, found.b
+def _environment(difference: RunDifference) -> Iterator[RenderableType]:
+    sides = difference.sides
     if not all(side.environment for side in sides):
-        yield _sentence("environment", "not known of both: an environment.json cannot be read or is not there yet")
+        yield _sentence("environment", "not compared: an environment.json is damaged or missing")
         return
-    told = []
-    if found.environment:
+    if difference.environment:
         yield _title("environment that differs")
-        yield _differing(found.environment)
-    else:
-        told.append("nothing recorded of it differs")
-    told.append(_source(*(side.environment for side in sides)))
-    told += [
-        f"{name} was resumed {pluralize(side.resumed, 'time')}"
-        for name, side in zip("AB", sides, strict=True)
-        if side.resumed
-    ]
-    yield _sentence("environment", "; ".join(told))
+        yield _values(difference.environment)
+    notes = [] if difference.environment else ["no differences"]
+    notes.append(_source(*(side.environment for side in sides)))
+    for name, side in zip("AB", sides, strict=True):
+        notes += [f"{name} was resumed {pluralize(side.resumed, 'time')}"] if side.resumed else []
+    yield _sentence("environment", "; ".join(notes))
 
 
 def _source(a: dict[str, Any], b: dict[str, Any]) -> str:
-    """What git says of the program that trained them."""
+    """The commits of the program that trained the runs."""
     commits = [side.get("git.commit") for side in (a, b)]
     if None in commits:
-        return "which commit the program was of is not known of both"
-    told = f"both of commit {_commit(commits[0])}" if commits[0] == commits[1] else "the program is of different commits"
+        return "the commit of a run is unknown"
     dirty = [name for name, side in zip("AB", (a, b), strict=True) if side.get("git.dirty") is not False]
-    return told + (f", with changes that were not committed in {' and '.join(dirty)}" if dirty else "")
+    text = f"both from commit {_commit(commits[0])}" if commits[0] == commits[1] else "different commits of the program"
+    return text + (f", with uncommitted changes in {' and '.join(dirty)}" if dirty else "")
 
 
-def _curves(found: Difference, width: int) -> Iterator[RenderableType]:
-    """The error by epoch of both, side by side on one scale, and in numbers."""
-    which = difference.measure(found)
-    both = [difference.errors(side, which) for side in (found.a, found.b)]
-    everything = np.concatenate(both)
-    if not len(everything):
-        yield _sentence("learning curves", "none: no epoch is told in either history.csv")
-        return
-    low, high = float(everything.min()), float(everything.max())
+def _curves(difference: RunDifference, width: int) -> Iterator[RenderableType]:
+    """The errors of both runs by epoch: as curves with the same axes, and as numbers."""
+    measure = difference.measure
+    both = [side.errors(measure) for side in difference.sides]
     epochs = max(map(len, both))
-    labels = [f"{high:.2f}", *[""] * (CURVE_ROWS - 2), f"{low:.2f}"]
-    across = min(MOST_COLUMNS, max(FEWEST_COLUMNS, (width - len(labels[0]) - 10) // 2))
-    table = Table(show_footer=True)
-    table.add_column("", justify="right")
+    if not epochs:
+        yield _sentence("learning curves", "none: no history.csv contains an epoch")
+        return
+    low, high = float(np.concatenate(both).min()), float(np.concatenate(both).max())
+    labels = [f"{high:.2f}", *[""] * (CURVE_HEIGHT - 2), f"{low:.2f}"]
+    columns = min(MAX_CURVE_WIDTH, max(MIN_CURVE_WIDTH, (width - len(labels[0]) - 10) // 2))
+    curves, numbers = Table(show_footer=True), Table()
+    curves.add_column("", justify="right")
+    numbers.add_column("epoch", justify="right")
     cells = []
     for name, errors in zip("AB", both, strict=True):
-        table.add_column(name, footer=f"{1:<{across - len(str(epochs))}}{epochs}" if epochs > 1 else "1")
-        rows = characters.draw_curve(errors, epochs, (low, high), across, CURVE_ROWS) if len(errors) else ["no epoch"]
-        cells.append("\n".join(rows))
-    table.add_row("\n".join(labels), *cells)
-    yield _title(f"{which} error % by epoch")
-    yield table
-    yield _epochs(which, both)
+        curves.add_column(name, footer=f"{1:<{columns - len(str(epochs))}}{epochs}" if epochs > 1 else "1")
+        numbers.add_column(f"{name}: {measure} error %", justify="right")
+        curve = characters.draw_curve(errors, epochs, (low, high), columns, CURVE_HEIGHT) if len(errors) else ["no epoch"]
+        cells.append("\n".join(curve))
+    curves.add_row("\n".join(labels), *cells)
+    for epoch in _chosen_epochs(both):
+        numbers.add_row(str(epoch), *(f"{errors[epoch - 1]:.2f}" if epoch <= len(errors) else MISSING for errors in both))
+    yield _title(f"{measure} error % by epoch")
+    yield curves
+    yield numbers
 
 
-def _epochs(which: str, both: Sequence[np.ndarray]) -> Table:
-    table = Table()
-    for heading in ("epoch", f"A: {which} error %", f"B: {which} error %"):
-        table.add_column(heading, justify="right")
-    last = max(map(len, both))
-    chosen = {*np.linspace(1, last, MOST_EPOCHS).round().astype(int).tolist(), *(len(errors) for errors in both)} - {0}
-    for epoch in sorted(chosen):
-        table.add_row(str(epoch), *(f"{errors[epoch - 1]:.2f}" if epoch <= len(errors) else MISSING for errors in both))
-    return table
+def _chosen_epochs(both: Sequence[np.ndarray]) -> list[int]:
+    """Evenly spaced epochs, and the last of each run."""
+    lengths = [len(errors) for errors in both]
+    spaced = np.linspace(1, max(lengths), MAX_EPOCHS).round().astype(int).tolist()
+    return sorted({*spaced, *lengths} - {0})
 
 
-def _images(found: Difference) -> Iterator[RenderableType]:
-    images = found.images
-    if images is None:
-        yield _sentence("test images", f"not compared: {found.without_images}")
+def _test_images(difference: RunDifference) -> Iterator[RenderableType]:
+    errors = difference.errors
+    if errors is None:
+        yield _sentence("test images", f"not compared: {difference.without_errors}")
         return
     table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     for name, count in (
-        ("both right", images.both_right),
-        ("only A wrong", images.only_a),
-        ("only B wrong", images.only_b),
-        ("both wrong", images.both_wrong),
-        ("  with the same answer", images.same_answer),
+        ("both right", errors.both_right),
+        ("only A wrong", errors.only_a),
+        ("only B wrong", errors.only_b),
+        ("both wrong", errors.both_wrong),
+        ("  with the same prediction", errors.same_prediction),
     ):
         table.add_row(name, f"{count:,}")
-    yield _title(f"{images.n:,} test images")
+    yield _title(f"{errors.n:,} test images")
     yield table
-    yield _sentence("", verdict(images))
-    yield _sentence("", "this compares two networks; of networks from other seeds it says nothing")
+    yield _sentence("", describe_errors(errors))
+    yield _sentence("", "this compares two networks; it does not include the effect of other seeds")
 
 
-def verdict(images: Images) -> str:
-    """What may be said of two networks whose errors differ so on the same images."""
-    low, high = images.interval
-    better = "A" if images.only_a < images.only_b else "B"
-    told = f"a significant difference: {better} has fewer errors" if images.p < LEVEL else "no significant difference"
-    test = f"McNemar's exact test, p {format_p_value(images.p)}"
-    return f"{told} ({test}); A's error less B's: {images.points:+.2f} points (95 %: {low:+.2f} to {high:+.2f})"
+def describe_errors(errors: PairedErrors) -> str:
+    """The result of McNemar's test and the interval of the difference, in a sentence."""
+    low, high = errors.interval
+    better = "A" if errors.only_a < errors.only_b else "B"
+    result = f"significant difference: {better} has fewer errors" if errors.p < LEVEL else "no significant difference"
+    interval = f"error of A minus error of B: {errors.difference:+.2f} points (95 %: {low:+.2f} to {high:+.2f})"
+    return f"{result} (McNemar's exact test, p {format_p_value(errors.p)}); {interval}"
 
 
-def _differing(found: dict[str, dict[str, Any]]) -> Table:
-    table = _table("key")
-    for key, values in found.items():
-        table.add_row(_cell(key), *(_cell(_value(key, name, values)) for name in "ab"))
+def _values(differences: dict[str, dict[str, Any]]) -> Table:
+    table = _two_columns("key")
+    for key, values in differences.items():
+        table.add_row(_cell(key), _cell(_value(key, values, "a", "b")), _cell(_value(key, values, "b", "a")))
     return table
 
 
-def _value(key: str, name: str, values: dict[str, Any]) -> str:
-    """One side's value; of two lists only what the other one has not."""
+def _value(key: str, values: dict[str, Any], name: str, other: str) -> str:
+    """The value of one run; for a list of the processor's features, only what the other run lacks."""
     if name not in values:
         return MISSING
-    other = values.get("b" if name == "a" else "a")
-    value = values[name]
+    value, others = values[name], values.get(other)
     if key == "git.commit":
         return _commit(value)
-    if key.startswith("cpu.") and isinstance(value, list) and isinstance(other, list):
-        return ", ".join(typed(item) for item in value if item not in other) or "no other"
-    return typed(value)
+    if key.startswith("cpu.") and isinstance(value, list) and isinstance(others, list):
+        return ", ".join(show(item) for item in value if item not in others) or "no other"
+    return show(value)
 
 
-def _title(text: str) -> Text:
-    """A title by itself: that of a table would be no wider than the table."""
-    return Text(text, style="italic")
-
-
-def _table(first: str) -> Table:
+def _two_columns(first: str, style: str = "") -> Table:
     table = Table()
-    table.add_column(first, style="bold" if not first else "", overflow="fold")
+    table.add_column(first, style=style, overflow="fold")
     for name in "AB":
         table.add_column(name, overflow="fold")
     return table
+
+
+def _title(text: str) -> Text:
+    """A title outside its table, since a table's own title is no wider than the table."""
+    return Text(text, style="italic")
+
+
+def _sentence(subject: str, text: str) -> Text:
+    return Text.assemble((f"{subject}: " if subject else "", "bold"), messages.sanitize(text))
+
+
+def _cell(text: str) -> Text:
+    return messages.cell(text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…")
 
 
 def _status(side: Side) -> str:
@@ -204,11 +210,3 @@ def _score(score: Score | None) -> str:
 
 def _commit(commit: Any) -> str:
     return messages.sanitize(commit)[:COMMIT_CHARACTERS]
-
-
-def _sentence(head: str, text: str) -> Text:
-    return Text.assemble((f"{head}: " if head else "", "bold"), messages.sanitize(text))
-
-
-def _cell(text: str) -> Text:
-    return messages.cell(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")

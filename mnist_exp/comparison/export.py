@@ -1,112 +1,104 @@
-"""A board as data: JSON with every digit, and CSV that no spreadsheet takes for formulas."""
+"""Export of a comparison: JSON and CSV with every digit; a spreadsheet cannot take a CSV cell for a formula."""
 
 import csv
 import io
 from typing import Any
 
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
-from mnist_exp.comparison.ranking import Comparison, Line, spread
+from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.significance import Significance
-from mnist_exp.config.problems import show as typed
+from mnist_exp.config.problems import show
 
-# What a spreadsheet would compute; an apostrophe before it makes it text.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-ERRORS = {"validation": VALIDATION, "test": TEST}  # percent, of every line
+FORMULA_START = ("=", "+", "-", "@", "\t", "\r")  # an apostrophe before it makes the cell text
+ERRORS = {"validation": VALIDATION, "test": TEST}
 COSTS = {"parameters": "model.parameters", "train_seconds": "train_seconds", "images_per_second": "images_per_second"}
-SPREAD = ("mean", "std", "low", "high", "best")  # columns of a number in CSV
 
 
-def to_json(board: Comparison) -> dict[str, Any]:
-    """All of a board, as JSON knows it."""
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """The whole comparison, schema 2."""
+    reference = comparison.reference
     return {
         "schema": 2,
-        "ranked_by": board.metric.key,
-        "against": None if board.reference is None else _name(board.reference.rows[0].name, board.has_baseline),
-        "configurations": [line_to_json(board, one) for one in board.lines],
+        "ranked_by": comparison.metric.key,
+        "against": reference and {"run": reference.rows[0].name, "is": comparison.reference_name},
+        "configurations": [line_to_json(comparison, line) for line in comparison.lines],
         "not_ranked": [
             {
-                "reason": apart.reason,
+                "reason": group.reason,
                 "runs": [
                     {"run": row.name, "status": row.record.status, "cause": row.record.cause, "remedy": row.record.remedy}
-                    for row in apart.rows
+                    for row in group.rows
                 ],
             }
-            for apart in board.not_ranked
+            for group in comparison.not_ranked
         ],
     }
 
 
-def line_to_json(board: Comparison, one: Line) -> dict[str, Any]:
-    """One line of it."""
-    group = one.group
+def line_to_json(comparison: Comparison, line: Line) -> dict[str, Any]:
+    """One line of a comparison."""
+    group = line.group
     hashes = {summary.config_hash for summary in group.summaries}
     return {
-        "rank": one.rank,
+        "rank": line.rank,
         "name": group.label,
         "config_hash": hashes.pop() if len(hashes) == 1 else None,
         "settings": dict(group.settings),
         "n": group.n,
-        "ranked_by": spread(group, board.metric),
-        **{name: spread(group, METRICS[key]) for name, key in ERRORS.items()},
+        "ranked_by": group.statistics(comparison.metric),
+        **{name: group.statistics(METRICS[key]) for name, key in ERRORS.items()},
         **{name: group.mean(METRICS[key]) for name, key in COSTS.items()},
-        "significance": None if one.significance is None else _significance(one.significance),
+        "significance": line.significance and _significance(line.significance),
         "runs": [row.name for row in group.rows],
         "seeds": group.seeds,
     }
 
 
-def to_csv(board: Comparison) -> str:
-    """A row for each line, its nested parts flattened: test.error_percent.mean, settings as they are typed."""
-    rows = [_flat(line_to_json(board, one)) for one in board.lines]
+def to_csv(comparison: Comparison) -> str:
+    """A row for each line, with nested values in columns such as test_mean."""
+    rows = [_csv_row(line_to_json(comparison, line)) for line in comparison.lines]
     names = list(dict.fromkeys(name for row in rows for name in row)) or ["rank"]
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow([_inert(name) for name in names])
-    table.writerows([[row.get(name) for name in names] for row in rows])
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_harmless(name) for name in names])
+    writer.writerows([[_harmless(row.get(name)) for name in names] for row in rows])
     return text.getvalue()
 
 
-def _name(run: str, baseline: bool) -> dict[str, Any]:
-    return {"run": run, "is": "baseline" if baseline else "best"}
-
-
-def _significance(verdict: Significance) -> dict[str, Any]:
+def _significance(result: Significance) -> dict[str, Any]:
     return {
-        "metric": verdict.metric.key,
-        "test": verdict.test,
-        "difference": verdict.difference,
-        "ci95": verdict.interval,
-        "p": verdict.p,
-        "p_corrected": verdict.p_corrected,
-        "significant": verdict.significant,
-        "more_seeds": verdict.more_seeds,
-        "words": verdict.text,
+        "metric": result.metric.key,
+        "test": result.test,
+        "difference": result.difference,
+        "ci95": result.interval,
+        "p": result.p,
+        "p_corrected": result.p_corrected,
+        "significant": result.significant,
+        "more_seeds": result.more_seeds,
+        "words": result.text,
     }
 
 
-def _flat(one: dict[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {key: one[key] for key in ("rank", "name", "config_hash")}
-    row |= {key: typed(value) for key, value in one["settings"].items()}
-    row["n"] = one["n"]
+def _csv_row(line: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {key: line[key] for key in ("rank", "name", "config_hash")}
+    row |= {key: show(value) for key, value in line["settings"].items()}
+    row["n"] = line["n"]
     for name in ("ranked_by", *ERRORS):
-        numbers = one[name]
-        low, high = (numbers and numbers["ci95"]) or (None, None)
-        values = (numbers["mean"], numbers["std"], low, high, numbers["best"]) if numbers else (None,) * len(SPREAD)
-        row |= dict(zip((f"{name}_{part}" for part in SPREAD), values, strict=True))
-    row |= {name: one[name] for name in COSTS}
-    verdict = one["significance"] or {}
-    row |= {f"significance_{key}": verdict.get(key) for key in ("test", "difference", "p", "p_corrected", "words")}
-    row |= {key: " ".join(str(part) for part in one[key] if part is not None) for key in ("runs", "seeds")}
-    return {name: _inert(value) if isinstance(value, str) else value for name, value in row.items()}
+        values = line[name] or {}
+        low, high = values.get("ci95") or (None, None)
+        row |= {f"{name}_mean": values.get("mean"), f"{name}_std": values.get("std")}
+        row |= {f"{name}_low": low, f"{name}_high": high, f"{name}_best": values.get("best")}
+    row |= {name: line[name] for name in COSTS}
+    significance = line["significance"] or {}
+    row |= {f"significance_{key}": significance.get(key) for key in ("test", "difference", "p", "p_corrected", "words")}
+    return row | {key: " ".join(str(one) for one in line[key] if one is not None) for key in ("runs", "seeds")}
 
 
-def _inert(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
-
-
-def _is_number(text: str) -> bool:
+def _harmless(value: Any) -> Any:
+    if not isinstance(value, str) or not value.startswith(FORMULA_START):
+        return value
     try:
-        float(text)
+        float(value)
     except ValueError:
-        return False
-    return True
+        return f"'{value}"
+    return value

@@ -1,77 +1,67 @@
-"""What a run can be ranked, sorted and chosen by: its settings and the numbers of its summary, each under its dotted key."""
+"""The fields by which runs are ranked, sorted and selected: settings and the numbers of summary.json, by dotted key."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.problems import nearest_key, show
 from mnist_exp.errors import InputError
-from mnist_exp.run.summary import Score, Summary
+from mnist_exp.run.summary import Summary
+from mnist_exp.terminal.messages import MISSING
 
-MOST_VALUES = 8  # of a field that are told
+MAX_LISTED = 8  # values of a field in a message
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of a summary."""
+    """A number of summary.json, never below 0."""
 
-    key: str  # as in summary.json
+    key: str
     heading: str
-    form: str  # how it is told, as in format()
-    of: Callable[[Summary], float | None]
-    most: float = math.inf  # it is never below 0, nor above this
+    format_spec: str
+    maximum: float = math.inf
     lower_is_better: bool = True
 
     @property
     def images(self) -> str | None:
-        """Of which images it is a score: validation or test."""
+        """The images that a score is computed on: validation or test."""
         return self.key.partition(".")[0] if self.key.startswith(("validation.", "test.")) else None
 
+    def read(self, summary: Summary) -> float | None:
+        """The number of a run; None if it has no validation images."""
+        section, _, name = self.key.rpartition(".")
+        value: float | None = getattr(getattr(summary, section) if section else summary, name, None)
+        return value
+
     def format(self, value: float | None) -> str:
-        """The number for people."""
-        return "–" if value is None else format(value, self.form)
-
-
-def _score(of: Callable[[Score], float], images: str) -> Callable[[Summary], float | None]:
-    def value(summary: Summary) -> float | None:
-        score = summary.test if images == "test" else summary.validation
-        return None if score is None else of(score)
-
-    return value
-
-
-def _error_percent(score: Score) -> float:
-    return score.error_percent
-
-
-def _loss(score: Score) -> float:
-    return score.loss
+        """Format the number for a table."""
+        return MISSING if value is None else format(value, self.format_spec)
 
 
 VALIDATION, TEST = "validation.error_percent", "test.error_percent"
 METRICS = {
     metric.key: metric
     for metric in (
-        Metric(VALIDATION, "validation error %", ".2f", _score(_error_percent, "validation"), most=100),
-        Metric(TEST, "test error %", ".2f", _score(_error_percent, "test"), most=100),
-        Metric("validation.loss", "validation loss", ".4f", _score(_loss, "validation")),
-        Metric("test.loss", "test loss", ".4f", _score(_loss, "test")),
-        Metric("model.parameters", "parameters", ",.0f", lambda summary: summary.model.parameters),
-        Metric("epochs", "epochs", ".0f", lambda summary: summary.epochs),
-        Metric("train_seconds", "train s", ".1f", lambda summary: summary.train_seconds),
-        Metric("wall_seconds", "wall s", ".1f", lambda summary: summary.wall_seconds),
-        Metric("images_per_second", "images/s", ",.0f", lambda summary: summary.images_per_second, lower_is_better=False),
+        Metric(VALIDATION, "validation error %", ".2f", maximum=100),
+        Metric(TEST, "test error %", ".2f", maximum=100),
+        Metric("validation.loss", "validation loss", ".4f"),
+        Metric("test.loss", "test loss", ".4f"),
+        Metric("model.parameters", "parameters", ",.0f"),
+        Metric("epochs", "epochs", ".0f"),
+        Metric("train_seconds", "train s", ".1f"),
+        Metric("wall_seconds", "wall s", ".1f"),
+        Metric("images_per_second", "images/s", ",.0f", lower_is_better=False),
     )
 }
-RUN, STATUS = "run", "status"  # the other two fields
+RUN, STATUS = "run", "status"  # fields besides metrics and settings
 
 
-def value(row: Row, key: str) -> Any:
-    """A field of a run; None if the run has none of that name, or no result."""
+def field_value(row: Row, key: str) -> Any:
+    """The value of a field; None if the run does not have it."""
     if key in METRICS:
-        return None if row.record.summary is None else METRICS[key].of(row.record.summary)
+        return None if row.record.summary is None else METRICS[key].read(row.record.summary)
     if key == RUN:
         return row.name
     if key == STATUS:
@@ -79,49 +69,52 @@ def value(row: Row, key: str) -> Any:
     return row.settings.get(key)
 
 
-def check(keys: Iterable[str], rows: Iterable[Row], option: str) -> None:
-    """See that some run has each of these fields.
+def check_fields(keys: Iterable[str], rows: Iterable[Row], option: str) -> None:
+    """Check that each field exists in at least one run.
 
     Raises:
-        InputError: none has; the nearest name is suggested.
+        InputError: a field is unknown; the message suggests the nearest name.
     """
-    missing = [key for key in keys if key not in METRICS and key not in {RUN, STATUS}]
-    if not missing:
-        return
-    known = dict.fromkeys(key for row in rows for key in row.settings)
-    for key in missing:
-        if key not in known:
-            close = nearest_of(key, [*known, *METRICS, RUN, STATUS])
-            suggestion = f"did you mean {close}?" if close else f"such as {', '.join(METRICS)}, or a setting of the runs"
-            raise InputError(f"{option} {key}: no run has such a field", suggestion)
+    keys = [key for key in keys if key not in METRICS and key not in {RUN, STATUS}]
+    settings = dict.fromkeys(key for row in rows for key in row.settings) if keys else {}
+    for key in keys:
+        if key not in settings:
+            raise unknown_name(f"{option} {key}: unknown field", key, [*METRICS, RUN, STATUS], settings)
 
 
-def told_values(key: str, rows: Iterable[Row]) -> str:
-    """What runs have as a field: the values, or from where to where many numbers go."""
-    found = {show(one): one for row in rows if (one := value(row, key)) is not None}
-    if len(found) > MOST_VALUES and all(isinstance(one, (int, float)) for one in found.values()):
-        return f"{key} is from {show(min(found.values()))} to {show(max(found.values()))}"
-    words = sorted(found)[:MOST_VALUES]
-    more = f" and {len(found) - len(words):,} more" if len(found) > len(words) else ""
-    return f"{key} is {', '.join(words) or 'null'}{more}"
-
-
-def nearest_of(key: str, keys: Iterable[str]) -> str | None:
-    """The dotted key that was most likely meant."""
-    known = list(keys)
-    sections = {name.rpartition(".")[0] for name in known}
-    close = nearest_key(key, {*known, *sections} - {""})
-    return close if close in known else None
-
-
-def metric(key: str) -> Metric:
-    """The metric of that name.
+def find_metric(key: str) -> Metric:
+    """The metric with this key.
 
     Raises:
-        InputError: there is none.
+        InputError: the metric is unknown; the message suggests the nearest name.
     """
     if key not in METRICS:
-        close = nearest_of(key, METRICS)
-        suggestion = f"; did you mean {close}?" if close else ""
-        raise InputError(f"--metric {key}: there is no such number", f"allowed: {', '.join(METRICS)}{suggestion}")
+        raise unknown_name(f"--metric {key}: unknown metric", key, METRICS)
     return METRICS[key]
+
+
+def unknown_name(cause: str, key: str, names: Iterable[str], settings: Iterable[str] | None = None) -> InputError:
+    """The error for an unknown name, with the nearest name or else the allowed names.
+
+    Args:
+        cause: the first line.
+        key: what the user gave.
+        names: the allowed names.
+        settings: the allowed settings, if a setting is allowed; they are too many to list.
+    """
+    known = [*names, *(settings or ())]
+    sections = {name.rpartition(".")[0] for name in known}
+    nearest = nearest_key(key, {*known, *sections} - {""})
+    if nearest in known:
+        return InputError(cause, f"did you mean {nearest}?")
+    return InputError(cause, f"allowed: {', '.join(names)}" + (", or a setting of the runs" if settings is not None else ""))
+
+
+def describe_values(key: str, rows: Iterable[Row]) -> str:
+    """List the values of a field in some runs; if these are many numbers, the smallest and the largest."""
+    values = {show(value): value for row in rows if (value := field_value(row, key)) is not None}
+    if len(values) > MAX_LISTED and all(isinstance(value, (int, float)) for value in values.values()):
+        return f"{key} is from {show(min(values.values()))} to {show(max(values.values()))}"
+    listed = sorted(values)[:MAX_LISTED]
+    more = f" and {len(values) - len(listed):,} more" if len(values) > len(listed) else ""
+    return f"{key} is {', '.join(listed) or 'null'}{more}"

@@ -1,95 +1,139 @@
-"""Two networks on the same images: what each has wrong that the other has right, and whether that is more than chance."""
+"""The stored predictions of runs, read from untrusted files, and the errors of two networks on the same images."""
 
 import io
 import zipfile
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
+from mnist_exp.comparison.statistics import difference_interval, mcnemar_exact
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.run.names import Run
 from mnist_exp.run.summary import Score
 
-MOST_BYTES = 2**30  # of an array: a small file can unpack to any size
+MAX_BYTES = 2**30  # of an array: a small file can unpack to any size
 
 
 class Predictions(NamedTuple):
-    """What a run's network says of the test images."""
+    """The predictions of a network for n test images."""
 
-    answers: np.ndarray  # uint8 (n,), the most probable class
+    classes: np.ndarray  # uint8 (n,), the predicted class, which is the most probable one
     labels: np.ndarray  # uint8 (n,)
-    confidence: np.ndarray  # float32 (n,), the probability of the answer
+    confidence: np.ndarray  # float32 (n,), the probability of the predicted class
+
+
+@dataclass(frozen=True)
+class PairedErrors:
+    """The errors of two networks A and B on the same n test images."""
+
+    n: int
+    both_right: int
+    only_a: int  # only A is wrong
+    only_b: int
+    both_wrong: int
+    same_prediction: int  # of the images on which both are wrong
+    disagreements: np.ndarray  # int64, indices of images with different predictions, highest mean confidence first
+
+    @cached_property
+    def p(self) -> float:
+        """The p-value of McNemar's exact test."""
+        return mcnemar_exact(self.only_a, self.only_b)
+
+    @property
+    def difference(self) -> float:
+        """The error of A minus the error of B, in percentage points."""
+        return 100 * (self.only_a - self.only_b) / self.n
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the difference."""
+        return difference_interval(self.only_a, self.only_b, self.n)
+
+
+def pair_errors(a: Predictions, b: Predictions) -> PairedErrors:
+    """Count the errors of two networks on images with the same labels."""
+    wrong_a, wrong_b, differ = a.classes != a.labels, b.classes != b.labels, a.classes != b.classes
+    disagreements = np.flatnonzero(differ)
+    confidence = a.confidence[disagreements] + b.confidence[disagreements]
+    return PairedErrors(
+        n=len(a.labels),
+        both_right=int(np.count_nonzero(~wrong_a & ~wrong_b)),
+        only_a=int(np.count_nonzero(wrong_a & ~wrong_b)),
+        only_b=int(np.count_nonzero(wrong_b & ~wrong_a)),
+        both_wrong=int(np.count_nonzero(wrong_a & wrong_b)),
+        same_prediction=int(np.count_nonzero(wrong_a & ~differ)),
+        disagreements=disagreements[np.argsort(-confidence, kind="stable")],
+    )
 
 
 def read_predictions(run: Run) -> Predictions:
-    """What a run's network says of the test images.
+    """Read the predictions of a run for the test images.
 
     Raises:
-        InputError, IntegrityError: as `read_probabilities` does.
+        InputError: the run has no predictions.
+        IntegrityError: the file is damaged.
     """
     return to_predictions(*read_probabilities(run))
 
 
 def to_predictions(probabilities: np.ndarray, labels: np.ndarray) -> Predictions:
-    """The answers in probabilities, float32 (n, classes), of images with these labels, uint8 (n,)."""
+    """The predictions for images with probabilities, float32 (n, classes), and labels, uint8 (n,)."""
     return Predictions(probabilities.argmax(axis=1).astype(np.uint8), labels, probabilities.max(axis=1))
 
 
-def check_against_summary(run: Run, told: Score, predictions: Predictions) -> None:
-    """See that a run's predictions are those that its summary counts.
+def check_against_summary(run: Run, score: Score, predictions: Predictions) -> None:
+    """Check that predictions.npz has the number of errors that summary.json states.
 
     Raises:
-        IntegrityError: they are not.
+        IntegrityError: the numbers differ.
     """
-    wrong, n = int(np.count_nonzero(predictions.answers != predictions.labels)), len(predictions.labels)
-    if (told.errors, told.n) != (wrong, n):
-        cause = f"it has {wrong:,} wrong answers of {n:,}, summary.json {told.errors:,} of {told.n:,}"
+    wrong, n = int(np.count_nonzero(predictions.classes != predictions.labels)), len(predictions.labels)
+    if (score.errors, score.n) != (wrong, n):
+        cause = f"{wrong:,} of {n:,} predictions are wrong, but summary.json states {score.errors:,} of {score.n:,}"
         raise IntegrityError(f"{run.predictions}: is damaged: {cause}", "train the run again")
 
 
 def read_probabilities(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Read predictions.npz; of a file that anyone may have written nothing is unpickled.
+    """Read predictions.npz, an untrusted file, without unpickling.
 
     Returns:
         The probabilities, float32 (n, classes), and the labels, uint8 (n,).
 
     Raises:
-        InputError: the run has none.
-        IntegrityError: it is not what a run writes.
+        InputError: the run has no predictions.
+        IntegrityError: the file is damaged.
     """
     if not run.predictions.exists():
-        raise InputError(f"{run.directory}: has no predictions.npz", "only a run that completed has one")
+        raise InputError(f"{run.directory}: has no predictions.npz", "only a completed run has one")
     content = run.predictions.read_bytes()
     try:
-        probabilities, labels = _arrays(content, "probabilities", "labels")
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            probabilities, labels = (_read_array(archive, name) for name in ("probabilities", "labels"))
         _check(probabilities, labels)
-    except Exception as error:  # noqa: BLE001  (what zipfile, zlib and NumPy raise for a damaged archive is no short list)
+    except Exception as error:  # noqa: BLE001  (zipfile, zlib and NumPy raise many kinds of errors for a damaged archive)
         cause = " ".join(str(error).split()) or type(error).__name__
         raise IntegrityError(f"{run.predictions}: is damaged: {cause}", "train the run again") from None
     return probabilities, labels
 
 
-def _arrays(content: bytes, *names: str) -> list[np.ndarray]:
-    """The arrays of an .npz archive, as `files.write_arrays` writes it."""
-    arrays = []
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for name in names:
-            member = archive.getinfo(f"{name}.npy")
-            if member.file_size > MOST_BYTES:
-                raise ValueError(f"{name} would take {member.file_size:,} bytes")
-            with archive.open(member) as file:
-                arrays.append(np.lib.format.read_array(file, allow_pickle=False))
-    return arrays
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    member = archive.getinfo(f"{name}.npy")
+    if member.file_size > MAX_BYTES:
+        raise ValueError(f"{name} would take {member.file_size:,} bytes")
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _check(probabilities: np.ndarray, labels: np.ndarray) -> None:
-    """Raise ValueError unless these are probabilities of so many images, and labels among their classes."""
+    """Raise ValueError unless these are probabilities, float32 (n, classes), and labels, uint8 (n,)."""
     if probabilities.dtype != np.float32 or probabilities.ndim != 2 or not 2 <= probabilities.shape[1] <= 256:
         raise ValueError(f"probabilities are {probabilities.dtype} of shape {probabilities.shape}")
     n, classes = probabilities.shape
     if labels.dtype != np.uint8 or labels.shape != (n,) or not n:
         raise ValueError(f"labels of {n:,} images are {labels.dtype} of shape {labels.shape}")
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():  # nor is NaN
-        raise ValueError("a probability does not lie between 0 and 1")
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():  # also fails for NaN
+        raise ValueError("a probability is not between 0 and 1")
     if labels.max() >= classes:
-        raise ValueError(f"a label is {labels.max()}, and there are {classes} classes")
+        raise ValueError(f"a label is {labels.max()}, but there are {classes} classes")

@@ -1,7 +1,6 @@
-"""Runs → rows: what the runs at some places came to, and the settings in which they differ."""
+"""Runs as rows of a comparison: their results and the settings in which they differ."""
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,70 +11,102 @@ from mnist_exp.run.directory import find_runs, read_config
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import Record, read_record
 
-# The label, which stands in the name of the directory, and where and how a run was shown and told of.
-MOST_KINDS = 3  # of layers, told one by one where they differ
+MAX_LAYER_KINDS = 3  # kinds of layers that are listed one by one
+# The label of a run, where it is stored, and how it is displayed.
 NOT_SETTINGS = frozenset({"name", "runs_dir", "progress", "sweep", "tracker"})
+# Limits of an untrusted file: a YAML anchor can make it endless, and a number can be too long to print.
+MAX_VALUES, MAX_DEPTH, MAX_BITS = 10_000, 20, 1000
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run, and its name from where it was looked for."""
+    """One run and its name, relative to the directory in which it was found."""
 
     name: str
     record: Record
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """By dotted key, `layered`; none where the run has no result and its config.yaml cannot be read."""
-        if self.record.summary is not None:
-            return layered(self.record.summary.settings)
+        """The `layered` settings by dotted key; empty if the run has no result and its config.yaml is damaged."""
         try:
-            found = flat(read_config(Run(self.record.directory)))
-            json.dumps(found, default=str)  # an anchor that contains itself is valid YAML, and refused here
-            return layered(found)
-        except (ValueError, RecursionError, TypeError):
+            return layered(read_settings(self.record) if self.record.summary is None else self.record.summary.settings)
+        except ValueError:
             return {}
 
 
 def read_rows(places: Iterable[Path]) -> list[Row]:
-    """The runs at or below the places, each once, in the order of their names.
+    """Read the runs in some directories, each run once, in the order of their names.
 
     Raises:
-        InputError: a place is not there.
+        InputError: a directory does not exist.
     """
-    named: dict[Path, Row] = {}
+    rows: dict[Path, Row] = {}
     for place in places:
-        real = place.resolve()
+        resolved = place.resolve()
         for directory in find_runs(place):
-            below = directory.relative_to(place)
-            if (known := real / below) not in named:
-                named[known] = Row(real.name if directory == place else str(below), read_record(directory))
-    return list(named.values())
+            relative = directory.relative_to(place)
+            if (path := resolved / relative) not in rows:
+                rows[path] = Row(resolved.name if directory == place else str(relative), read_record(directory))
+    return list(rows.values())
 
 
-def differing_settings(rows: Sequence[Row], apart_from: frozenset[str] = frozenset()) -> list[str]:
-    """The keys in which the rows differ, in the order of the configuration.
+def read_settings(record: Record) -> dict[str, Any]:
+    """Read the settings of a run from its config.yaml, by dotted key; for an ensemble, those that its members share.
 
-    Where rows chose different options of a group, its `name` says so; a setting of that group is a difference only if it
-    differs between rows that chose the same option, and one of a layer only between lists of the same kinds of layers. Where
-    all lists have one length and a few layers of different kinds, these kinds are told in place of a word for the whole.
+    Raises:
+        ValueError: the file is damaged or does not contain settings.
     """
-    known = [row.settings for row in rows if row.settings]
-    hidden = NOT_SETTINGS | apart_from
-    keys = list(dict.fromkeys(key for settings in known for key in settings))
-    found = [key for key in keys if key.partition(".")[0] not in hidden and _differs(key, known)]
-    kinds = {key for key in found if is_kind(key)}
-    if len(kinds) > MOST_KINDS:
-        return [key for key in found if key not in kinds]
-    said = {listed for key in kinds if (listed := list_of(key)) and len({length(row, listed) for row in known} - {""}) == 1}
-    return [key for key in found if key not in said]
+    if record.ensemble_settings is not None:
+        return record.ensemble_settings
+    return flatten_untrusted(read_config(Run(record.directory)))
 
 
-def _differs(key: str, known: Sequence[dict[str, Any]]) -> bool:
-    option, listed = f"{key.partition('.')[0]}.name", list_of(key)
+def flatten_untrusted(tree: Mapping[Any, Any]) -> dict[str, Any]:
+    """Flatten nested mappings from an untrusted file to dotted keys.
+
+    Raises:
+        ValueError: the mapping exceeds a limit.
+    """
+    remaining: list[tuple[Any, int]] = [(tree, 0)]
+    count = 0
+    while remaining:
+        value, depth = remaining.pop()
+        count += 1
+        if count > MAX_VALUES or depth > MAX_DEPTH or (isinstance(value, int) and value.bit_length() > MAX_BITS):
+            raise ValueError("contains more than settings")
+        if isinstance(value, Mapping | list):
+            children = [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
+            remaining += [(child, depth + 1) for child in children]
+    return flat(dict(tree))
+
+
+def differing_settings(rows: Sequence[Row], ignored: frozenset[str] = frozenset()) -> list[str]:
+    """List the settings in which rows differ, in the order of the configuration.
+
+    If rows use different options of a group, the `name` of the group shows it. Its other settings are listed only if they
+    differ between rows with the same option, and settings of a layer only if they differ between rows with the same kinds
+    of layers. If all lists of layers have the same length and few kinds differ, the kinds are listed instead of the list.
+
+    Args:
+        rows: the runs.
+        ignored: sections and settings to leave out, besides NOT_SETTINGS.
+    """
+    settings = [row.settings for row in rows if row.settings]
+    ignored |= NOT_SETTINGS
+    keys = dict.fromkeys(key for one in settings for key in one if key.partition(".")[0] not in ignored)
+    differing = [key for key in keys if _differs(key, settings)]
+    kinds = {key for key in differing if is_kind(key)}
+    if len(kinds) > MAX_LAYER_KINDS:
+        return [key for key in differing if key not in kinds]
+    lists = {name for key in kinds if (name := list_of(key)) and len({length(one, name) for one in settings} - {""}) == 1}
+    return [key for key in differing if key not in lists]
+
+
+def _differs(key: str, settings: Sequence[dict[str, Any]]) -> bool:
+    option, layers = f"{key.partition('.')[0]}.name", list_of(key)
     values: dict[str, set[str]] = {}
-    for settings in known:
-        layers = listed and (length(settings, listed) if is_kind(key) else settings.get(listed))
-        chosen = "" if key == option else repr((settings.get(option), layers))
-        values.setdefault(chosen, set()).add(repr(settings.get(key)))
+    for one in settings:
+        same_layers = layers and (length(one, layers) if is_kind(key) else one.get(layers))
+        context = "" if key == option else repr((one.get(option), same_layers))
+        values.setdefault(context, set()).add(repr(one.get(key)))
     return any(len(different) > 1 for different in values.values())

@@ -1,10 +1,11 @@
-"""What repetitions say of a mean, and of the difference between two: Student's and Welch's tests, Holm's correction, power.
+"""Confidence intervals, Student's, Welch's and McNemar's tests, Holm's correction, and the power of a test.
 
-Of SciPy only its special functions are used: `scipy.stats` takes a second to import, and a table is to be there at once.
+Only the special functions of SciPy are used: importing `scipy.stats` takes a second, and a table should appear at once.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,42 +14,42 @@ from scipy.special import bdtr, nctdtr, stdtr, stdtrit
 
 from mnist_exp.run.evaluation import Z_95
 
-LEVEL = 0.05  # below it a difference is called significant
-POWER = 0.8  # the chance to find a difference that is there
-MOST_SEEDS = 10_000  # nobody trains more
+LEVEL = 0.05  # of significance
+POWER = 0.8  # probability of detecting a real difference
+MAX_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
-class Difference:
-    """What two sets of repetitions say of the difference of their means."""
+class MeanDifference:
+    """The difference between the means of two sets of repetitions, and its t-test."""
 
     test: Literal["paired t", "Welch"]
-    mean: float  # of the first minus that of the second
+    mean: float  # first minus second
     interval: tuple[float, float]  # 95 %
     p: float  # two-sided
-    standard_error: float  # for one repetition of each: that of n is this by √n
-    n: int  # repetitions of the smaller set
+    spread: float  # standard error of the difference with n repetitions, times √n
+    n: int  # repetitions in the smaller set
 
 
-def mean_interval(values: np.ndarray, least: float = -math.inf, most: float = math.inf) -> tuple[float, float] | None:
-    """The 95 % interval of a mean, by Student's t; None for a single value, which says nothing of the spread.
+def mean_interval(values: np.ndarray, minimum: float = -math.inf, maximum: float = math.inf) -> tuple[float, float] | None:
+    """The 95 % interval of a mean by Student's t; None for a single value.
 
     Student 1908, "The probable error of a mean", Biometrika 6:1.
 
     Args:
         values: of the repetitions, float64 (n,).
-        least: no value can be lower; where the interval is cut off.
-        most: no value can be higher.
+        minimum: the lowest possible value; the interval is cut off there.
+        maximum: the highest possible value.
     """
     n = len(values)
     if n < 2:
         return None
     half = float(stdtrit(n - 1, 0.975)) * float(values.std(ddof=1)) / math.sqrt(n)
-    return max(float(values.mean()) - half, least), min(float(values.mean()) + half, most)
+    return max(float(values.mean()) - half, minimum), min(float(values.mean()) + half, maximum)
 
 
-def paired(first: np.ndarray, second: np.ndarray) -> Difference:
-    """Student's test of pairs: repetitions that share a seed, and with it the order of the images.
+def paired(first: np.ndarray, second: np.ndarray) -> MeanDifference:
+    """Student's paired t-test, for repetitions with the same seeds and thus the same order of images.
 
     Args:
         first: float64 (n,), n ≥ 2.
@@ -56,11 +57,11 @@ def paired(first: np.ndarray, second: np.ndarray) -> Difference:
     """
     differences = first - second
     n = len(differences)
-    return _difference("paired t", float(differences.mean()), float(differences.std(ddof=1)), n, n - 1)
+    return _t_test("paired t", float(differences.mean()), float(differences.std(ddof=1)), n, n - 1)
 
 
-def welch(first: np.ndarray, second: np.ndarray) -> Difference:
-    """Welch's test of two independent sets, whose spreads may differ.
+def welch(first: np.ndarray, second: np.ndarray) -> MeanDifference:
+    """Welch's t-test of two independent sets with possibly different variances.
 
     Welch 1947, "The generalization of 'Student's' problem when several different population variances are involved",
     Biometrika 34:28.
@@ -73,41 +74,41 @@ def welch(first: np.ndarray, second: np.ndarray) -> Difference:
     parts = [float(values.var(ddof=1)) / len(values) for values in (first, second)]
     weights = [part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)]
     degrees = sum(parts) ** 2 / sum(weights) if sum(parts) else float(len(first) + len(second) - 2)
-    return _difference("Welch", float(first.mean() - second.mean()), math.sqrt(sum(parts) * n), n, degrees)
+    return _t_test("Welch", float(first.mean() - second.mean()), math.sqrt(sum(parts) * n), n, degrees)
 
 
-def _difference(test: Literal["paired t", "Welch"], mean: float, spread: float, n: int, degrees: float) -> Difference:
+def _t_test(test: Literal["paired t", "Welch"], mean: float, spread: float, n: int, degrees: float) -> MeanDifference:
     error = spread / math.sqrt(n)
     half = float(stdtrit(degrees, 0.975)) * error
-    # Repetitions that all came out the same differ for certain, or do not at all.
+    # Without any spread, the means differ for certain or not at all.
     p = 2 * float(stdtr(degrees, -abs(mean) / error)) if error else float(mean == 0)
-    return Difference(test, mean, (mean - half, mean + half), p, spread, n)
+    return MeanDifference(test, mean, (mean - half, mean + half), p, spread, n)
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
-    """The probability of a division of the disagreements at least as uneven as this one, if each fell either way by chance.
+    """The p-value of McNemar's exact two-sided test for two networks A and B on the same images.
 
-    The exact two-sided test of McNemar 1947, "Note on the sampling error of the difference between correlated proportions
-    or percentages", Psychometrika 12:153. It speaks of two networks, and not of others that other seeds would give.
+    McNemar 1947, "Note on the sampling error of the difference between correlated proportions or percentages",
+    Psychometrika 12:153. The test compares two trained networks; it does not include the effect of the seed.
 
     Args:
-        only_a: images that A alone has wrong.
-        only_b: images that B alone has wrong.
+        only_a: the number of images on which only A is wrong.
+        only_b: the number of images on which only B is wrong.
     """
     disagreements = only_a + only_b
     return min(1.0, 2 * float(bdtr(min(only_a, only_b), disagreements, 0.5))) if disagreements else 1.0
 
 
 def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of A's error less B's, in percentage points.
+    """The 95 % interval of the error of A minus the error of B, in percentage points.
 
     Bonett & Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
     Journal of Educational and Behavioral Statistics 37:479; cut off at −100 and 100.
 
     Args:
-        only_a: images that A alone has wrong.
-        only_b: images that B alone has wrong.
-        n: images that both have seen.
+        only_a: the number of images on which only A is wrong.
+        only_b: the number of images on which only B is wrong.
+        n: the number of images.
     """
     a, b = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
     half = Z_95 * math.sqrt((a + b - (a - b) ** 2) / (n + 2))
@@ -115,54 +116,47 @@ def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values such that those below a level are significant at it, all of them together.
+    """Correct p-values so that the probability of any false positive among them is at most the level.
 
     Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6:65.
     """
-    corrected = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, p_values[place] * (len(p_values) - rank)))
-        corrected[place] = largest
-    return corrected
+    order = np.argsort(p_values, kind="stable")
+    scaled = np.array(p_values, np.float64)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return [float(p) for p in corrected]
 
 
-def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
-    """Of how many repetitions each a test would find this difference with a power of 0.8; None if more than anybody trains.
+def seeds_needed(difference: MeanDifference, comparisons: int = 1) -> int | None:
+    """The number of repetitions per set with which a test would detect this difference with a power of 0.8.
 
-    By the noncentral t distribution, as if the difference and the spread were just what was seen (Cohen 1988, "Statistical
-    Power Analysis for the Behavioral Sciences", §2).
+    By the noncentral t distribution, with the observed difference and spread (Cohen 1988, "Statistical Power Analysis for
+    the Behavioral Sciences", §2).
 
     Args:
-        difference: that was seen.
-        comparisons: of the family, for which the level is divided.
+        difference: as observed.
+        comparisons: the number of tests, by which the level is divided.
+
+    Returns:
+        None if there is no difference or more than MAX_SEEDS are needed.
     """
     if not difference.mean:
         return None
-    if not difference.standard_error:
+    if not difference.spread:
         return 2
-    effect = abs(difference.mean) / difference.standard_error
-    groups = 1 if difference.test == "paired t" else 2
+    effect = abs(difference.mean) / difference.spread
+    sets = 1 if difference.test == "paired t" else 2
 
-    def enough(n: int) -> bool:
-        return power(effect * math.sqrt(n), groups * (n - 1), LEVEL / comparisons) >= POWER
+    def is_enough(n: int) -> bool:
+        return power(effect * math.sqrt(n), sets * (n - 1), LEVEL / comparisons) >= POWER
 
-    return _first(enough, 2, MOST_SEEDS)
+    n = bisect_left(range(MAX_SEEDS + 1), True, lo=2, key=is_enough)
+    return n if n <= MAX_SEEDS else None
 
 
 def power(noncentrality: float, degrees: float, level: float) -> float:
-    """The chance that a two-sided t-test at a level finds what shifts its statistic by so much."""
+    """The power of a two-sided t-test whose statistic has a noncentral t distribution."""
     critical = float(stdtrit(degrees, 1 - level / 2))
     low, high = (float(nctdtr(degrees, noncentrality, end)) for end in (-critical, critical))
-    # Far from zero the distribution cannot be computed, nor need it be.
+    # Far from zero SciPy cannot compute the distribution; there the result is certain.
     return 1 - high + low if math.isfinite(high) and math.isfinite(low) else float(noncentrality > critical)
-
-
-def _first(enough: Callable[[int], bool], low: int, high: int) -> int | None:
-    """The first number for which a condition holds that holds for all above; None if it is beyond `high`."""
-    if not enough(high):
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return low

@@ -9,7 +9,7 @@ import numpy as np
 
 from mnist_exp.comparison import export
 from mnist_exp.comparison.fields import Metric
-from mnist_exp.comparison.ranking import Comparison, Line, shown_metrics
+from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.identity import brief
 from mnist_exp.config.problems import show as typed
@@ -69,13 +69,13 @@ class ComparisonView:
     @property
     def metrics(self) -> list[tuple[str, Metric]]:
         """The metrics with a mean and an interval in each line, by their key in `lines`."""
-        ranked, *others = shown_metrics(self.board)
+        ranked, *others = self.board.shown_metrics
         return [("ranked_by", ranked), *(("test", other) for other in others)]
 
     @property
     def reference(self) -> str:
         """The configuration that the others are tested against."""
-        return "the baseline" if self.board.has_baseline else "the best"
+        return f"the {self.board.reference_name}"
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:

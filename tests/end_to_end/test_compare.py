@@ -14,7 +14,7 @@ def test_two_trained_runs_by_their_answers(command: Command, tmp_path: Path, tra
     write_predictions(other, range(10))
     done = command("compare", "--by", "run", "--metric", "test.error_percent", "--format", "json")
     assert done.returncode == 0, done.stderr
-    assert "predictions of other images" in json.loads(done.stdout)["configurations"][1]["significance"]["words"]
+    assert "predictions for different images" in json.loads(done.stdout)["configurations"][1]["significance"]["words"]
     shutil.copy(trained / "predictions.npz", other)
     done = command("compare", "--by", "run", "--metric", "test.error_percent", "--format", "json")
     verdict = json.loads(done.stdout)["configurations"][1]["significance"]

@@ -55,7 +55,7 @@ def test_the_directory_and_the_table(averaged: Path, trained: Path, command: Com
     assert summary["validation"]["n"] == 50
     printed = (averaged.parent.parent / "stdout").read_text()
     assert f"{summary['test']['error_percent']:.2f} %  (95 %:" in printed
-    assert "p by McNemar's exact test, corrected by Holm over 2 comparisons" in printed
+    assert "p: McNemar's exact test, Holm's correction for 2 comparisons" in printed
     assert printed.count("_s7") == printed.count("_s8") == 2  # in the table, and as a member
     done = command("compare", "--by", "run", "--format", "json", cwd=averaged.parent.parent)
     lines = json.loads(done.stdout)["configurations"]

@@ -72,7 +72,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["data", "show", "--output", "x"], 2, "ends in .png"),
         (["data", "show", "--count", "1", "--output", "nowhere/x.png"], 5, "nowhere/x.png: cannot be written"),
         (["show", "."], 2, "not a run"),
-        (["compare", "."], 2, ".: holds no run"),
+        (["compare", "."], 2, ".: contains no runs"),
         (["device=:x:"], 2, "device=:x:"),
         (["data", "show", "--count", "0"], 2, "an integer from 1 to 200"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from mnist_exp.comparison import fields
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
-from mnist_exp.comparison.ranking import Comparison, compare, spread
+from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import Row, differing_settings, read_rows
 from mnist_exp.comparison.tables import caption
 from mnist_exp.errors import InputError
@@ -81,9 +81,9 @@ def change_data(directory: Path, **changes: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason", "together_by_test"),
     [
-        ({"sha256": "c" * 64}, "other data: mnist with SHA-256 cccccccccccc", False),
-        ({"labels_sha256": "c"}, "other labels of the test images", False),
-        ({"split_sha256": "c"}, "other validation images: another split", True),
+        ({"sha256": "c" * 64}, "different data: mnist with SHA-256 cccccccccccc", False),
+        ({"labels_sha256": "c"}, "different labels of the test images", False),
+        ({"split_sha256": "c"}, "different validation images: different split", True),
     ],
 )
 def test_what_is_of_other_images_is_not_ranked(
@@ -107,7 +107,7 @@ def test_another_split_is_told_by_its_settings(tmp_path: Path, setting: str) -> 
         make_run(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
     make_run(tmp_path / "b", 10, setting, validation_errors=10)
     (reason,) = apart(board(tmp_path))
-    assert reason.startswith(f"other validation images: {setting};")
+    assert reason.startswith(f"different validation images: {setting};")
 
 
 def test_the_baseline_decides_which_runs_are_ranked(tmp_path: Path) -> None:
@@ -170,14 +170,14 @@ def test_groups_are_repetitions_by_seed(tmp_path: Path) -> None:
         os.utime(path, (0, 0))
     found = board(tmp_path)
     assert [(line.group.name, line.group.n) for line in found.lines] == [("cnn", 1), ("mlp", 3)]
-    assert "1 run not counted: a later one has the same configuration and seed" in caption(found, with_significance=False)
+    assert "1 run not counted: a later run has the same settings and seed" in caption(found, with_significance=False)
     assert board(tmp_path, by=["run"]).superseded == 0
-    told = spread(found.lines[1].group, METRICS[TEST])
+    told = found.lines[1].group.statistics(METRICS[TEST])
     assert told is not None
     assert told["mean"] == pytest.approx(np.mean(errors) / 100)
     assert told["std"] == pytest.approx(np.std(errors, ddof=1) / 100)
     assert told["best"] == 1.7
-    single = spread(found.lines[0].group, METRICS[TEST])
+    single = found.lines[0].group.statistics(METRICS[TEST])
     assert single is not None
     assert (single["std"], single["ci95"]) == (None, None)
 
@@ -194,7 +194,7 @@ def test_a_user_groups_by_other_fields(tmp_path: Path) -> None:
     ]
     assert [line.group.n for line in board(tmp_path, by=["run"]).lines] == [1] * 6
     assert board(tmp_path, by=["run"]).settings == ["seed", "model.name", "optimizer.learning_rate"]
-    with pytest.raises(InputError, match=r"--by model.nam: no run has such a field\ndid you mean model.name\?"):
+    with pytest.raises(InputError, match=r"--by model.nam: unknown field\ndid you mean model.name\?"):
         board(tmp_path, by=["model.nam"])
 
 
@@ -207,7 +207,7 @@ def test_lines_are_sorted_by_any_field_and_keep_their_rank(tmp_path: Path) -> No
     assert order(board(tmp_path, sort=["train_seconds", "run"])) == ["a", "b", "c"]
     assert order(board(tmp_path, sort=["-run"], top=2)) == ["c", "b"]
     assert board(tmp_path, sort=["-run"], top=2).total == 3
-    with pytest.raises(InputError, match="--sort runn: no run has such a field"):
+    with pytest.raises(InputError, match="--sort runn: unknown field"):
         board(tmp_path, sort=["runn"])
 
 
@@ -234,7 +234,7 @@ def test_a_baseline_must_have_a_result_that_counts(tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
     write_status(Run(tmp_path / "c"), "failed", 1, "x")
     rows = read_rows([tmp_path])
-    with pytest.raises(InputError, match=r"--baseline a: a later run of the same configuration and seed counts"):
+    with pytest.raises(InputError, match=r"--baseline a: a later run has the same configuration and seed"):
         compare(rows, baseline=rows[0])
     with pytest.raises(InputError, match="--baseline c: has no result: failed"):
         compare(rows, baseline=rows[2])
@@ -248,9 +248,9 @@ def test_every_metric_is_a_number_of_the_summary(tmp_path: Path) -> None:
         expected = content
         for part in key.split("."):
             expected = expected[part]
-        assert fields.value(row, key) == expected
-    with pytest.raises(InputError, match=r"--metric test\.eror_percent: there is no such number"):
-        fields.metric("test.eror_percent")
+        assert fields.field_value(row, key) == expected
+    with pytest.raises(InputError, match=r"--metric test\.eror_percent: unknown metric"):
+        fields.find_metric("test.eror_percent")
 
 
 @pytest.mark.parametrize(

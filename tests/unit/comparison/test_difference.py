@@ -14,8 +14,8 @@ from PIL import Image
 
 from mnist_exp import cli
 from mnist_exp.comparison import difference
-from mnist_exp.comparison.difference import Difference
-from mnist_exp.comparison.difference_tables import verdict
+from mnist_exp.comparison.difference import RunDifference
+from mnist_exp.comparison.difference_tables import describe_errors
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
@@ -70,29 +70,31 @@ def pair(made: Path) -> Pair:
     return Run(Path("runs/a")), Run(Path("runs/b"))
 
 
-def compared(pair: Pair) -> Difference:
-    return difference.read(*pair)
+def compared(pair: Pair) -> RunDifference:
+    return difference.compare_runs(*pair)
 
 
 def test_images_are_divided_among_right_and_wrong(pair: Pair) -> None:
-    images = compared(pair).images
-    assert images is not None
-    counts = images.n, images.both_right, images.only_a, images.only_b, images.both_wrong, images.same_answer
+    errors = compared(pair).errors
+    assert errors is not None
+    counts = errors.n, errors.both_right, errors.only_a, errors.only_b, errors.both_wrong, errors.same_prediction
     assert counts == (10_000, 9_992, 5, 1, 2, 1)
-    assert images.disagreements.tolist() == [10, 11, 12, 13, 14, 21, 30]
-    assert images.p == pytest.approx(2 * 7 / 2**6)
-    assert images.points == pytest.approx(0.04)
-    assert verdict(images).startswith(
-        "no significant difference (McNemar's exact test, p = 0.22); A's error less B's: +0.04"
+    assert errors.disagreements.tolist() == [10, 11, 12, 13, 14, 21, 30]
+    assert errors.p == pytest.approx(2 * 7 / 2**6)
+    assert errors.difference == pytest.approx(0.04)
+    assert describe_errors(errors).startswith(
+        "no significant difference (McNemar's exact test, p = 0.22); error of A minus error of B: +0.04"
     )
 
 
 def test_a_difference_larger_than_chance_is_said_to_be_one(digits: Dataset) -> None:
     labels = digits.test_labels
     pair = trained("a", labels, {}), trained("b", labels, {n: (labels[n] + 1) % 10 for n in range(20)})
-    images = compared(pair).images
-    assert images is not None
-    assert verdict(images).startswith("a significant difference: A has fewer errors (McNemar's exact test, p < 0.0001)")
+    errors = compared(pair).errors
+    assert errors is not None
+    assert describe_errors(errors).startswith(
+        "significant difference: A has fewer errors (McNemar's exact test, p < 0.0001)"
+    )
 
 
 @pytest.mark.usefixtures("pair")
@@ -100,11 +102,13 @@ def test_what_differs_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["diff", "a", "b"]) == 0
     text = capsys.readouterr().out
     for told in (
-        "│ seed │ 1 │ 2 │", "only the seed: two repetitions of one experiment", "nothing recorded of it differs",
-        "both of commit 0123456789ab\n", "│ both right             │ 9,992 │", "│ only A wrong           │     5 │",
-        "│ only B wrong           │     1 │", "│ both wrong             │     2 │", "│   with the same answer │     1 │",
-        "no significant difference", "of networks from other seeds it says nothing", "validation error % by epoch",
-        "│     3 │                  2.00 │                  2.00 │", "7 images with different answers, 7 of them",
+        "│ seed │ 1 │ 2 │", "only the seed differs: two repetitions of one configuration", "environment: no differences",
+        "both from commit 0123456789ab\n", "│ both right                 │ 9,992 │",
+        "│ only A wrong               │     5 │",
+        "│ only B wrong               │     1 │", "│ both wrong                 │     2 │",
+        "│   with the same prediction │     1 │",
+        "no significant difference", "it does not include the effect of other seeds", "validation error % by epoch",
+        "│     3 │                  2.00 │                  2.00 │", "7 images with different predictions, 7 of them",
         "0.07  (95 %: 0.03 – 0.14)",
     ):  # fmt: skip
         assert told in text
@@ -122,12 +126,12 @@ def test_the_machine_and_the_source_are_compared(digits: Dataset, capsys: pytest
     trained("b", digits.test_labels, {}, device="/GPU:0", cpu=cpu, git=dirty, resumed=[{}, {}])
     assert cli.main(["diff", "a", "b", "--output", "none"]) == 0
     text = capsys.readouterr().out
-    assert "none differs: the same experiment with the same seed" in text
+    assert "no differences: the same configuration and seed" in text
     assert re.search(r"│ device +│ /CPU:0 +│ /GPU:0 +│", text)
     assert re.search(r"│ cpu\.instructions +│ no other +│ sve2 +│", text)
     assert re.search(r"│ git\.commit +│ 0123456789ab +│ ffffffffffff +│", text)
-    assert "different commits, with changes that were not committed in B; B was resumed 2 times" in text
-    assert "no image has different answers" in text
+    assert "different commits of the program, with uncommitted changes in B; B was resumed 2 times" in text
+    assert "no image has different predictions" in text
 
 
 @pytest.mark.usefixtures("pair")
@@ -148,7 +152,7 @@ def test_json_has_everything_under_stable_keys(capsys: pytest.CaptureFixture[str
 def test_a_setting_that_only_one_has_and_one_that_is_null(digits: Dataset) -> None:
     a = trained("a", digits.test_labels, {}, "model=cnn_simple")
     b = trained("b", digits.test_labels, {}, "training.ema_decay=0.9", "name=other", "runs_dir=elsewhere", "progress=quiet")
-    found = difference.as_json(compared((a, b)), None)["settings"]
+    found = difference.to_json(compared((a, b)), None)["settings"]
     assert found["model.filters"] == {"a": [32]}
     assert found["training.ema_decay"] == {"a": None, "b": 0.9}
     assert not {"name", "runs_dir", "progress"} & set(found)
@@ -156,7 +160,7 @@ def test_a_setting_that_only_one_has_and_one_that_is_null(digits: Dataset) -> No
 
 def test_without_validation_of_both_the_training_error_is_compared(pair: Pair) -> None:
     learnt(pair[1], [None, None])
-    history = difference.as_json(compared(pair), None)["history"]
+    history = difference.to_json(compared(pair), None)["history"]
     assert history == {"error": "training", "a": [9.0] * 3, "b": [9.0] * 2}
 
 
@@ -171,7 +175,7 @@ def test_a_run_in_training_is_shown_as_far_as_it_came(pair: Pair, capsys: pytest
     assert re.search(r"│ status +│ completed +│ running +│", text)
     assert "not compared: no predictions of B" in text
     assert "runs/b: has no predictions.npz" in text
-    assert "environment: not known of both" in text
+    assert "environment: not compared" in text
     assert "│     3 │                  2.00 │                     – │" in text
     assert not list(Path().glob("*.png"))
 
@@ -180,10 +184,10 @@ def test_other_test_images_are_not_compared(pair: Pair, digits: Dataset, capsys:
     summary = read_json(pair[1].summary)
     files.write_json(pair[1].summary, summary | {"dataset": summary["dataset"] | {"sha256": "b"}})
     found = compared(pair)
-    assert (found.images, found.without_images) == (None, "the two were tested on different images")
+    assert (found.errors, found.without_errors) == (None, "the runs were evaluated on different test images")
     trained("c", digits.test_labels[::-1].copy(), {})
     assert cli.main(["diff", "a", "c"]) == 0
-    assert "not compared: the two were tested on different images" in capsys.readouterr().out
+    assert "not compared: the runs were evaluated on different test images" in capsys.readouterr().out
 
 
 def test_images_that_are_not_here_are_counted_but_not_drawn(digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,8 +195,8 @@ def test_images_that_are_not_here_are_counted_but_not_drawn(digits: Dataset, cap
     trained("a", labels, {5: 1 if labels[5] != 1 else 2}), trained("b", labels, {})
     assert cli.main(["diff", "a", "b"]) == 0
     text = capsys.readouterr().out
-    assert "│ only A wrong           │     1 │" in text
-    assert "the images cannot be shown: they are not those of the data set mnist, as it is here" in text
+    assert "│ only A wrong               │     1 │" in text
+    assert "the images cannot be shown: they are not in the installed version of the data set mnist" in text
     assert not list(Path().glob("*.png"))
 
 
@@ -208,7 +212,10 @@ def exchange_predictions(run: Run) -> None:
     ("damage", "cause"),
     [
         (damage_predictions, "predictions.npz: is damaged: File is not a zip file"),
-        (exchange_predictions, "predictions.npz: is damaged: it has 7 wrong answers of 10,000, summary.json 3 of 10,000"),
+        (
+            exchange_predictions,
+            "predictions.npz: is damaged: 7 of 10,000 predictions are wrong, but summary.json states 3 of 10,000",
+        ),
         (lambda run: run.summary.write_text("{"), "runs/b: summary.json: "),
     ],
 )
@@ -277,7 +284,7 @@ def test_everything_fits_the_terminal(
     ("arguments", "cause"),
     [
         (["a", "nothing"], "nothing: run not found"),
-        (["a", "runs/a"], "runs/a and runs/a are the same run"),
+        (["a", "runs/a"], "runs/a and runs/a: are the same run"),
         (["a", "b", "--output", "x.jpg"], "--output x.jpg: not allowed"),
     ],
 )

@@ -98,7 +98,7 @@ def test_what_a_run_writes_is_read(tmp_path: Path, scores: tuple[np.ndarray, np.
 
 
 def test_a_run_without_predictions_is_no_damage(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="only a run that completed has one"):
+    with pytest.raises(InputError, match="only a completed run has one"):
         read_predictions(Run(tmp_path))
 
 
@@ -122,9 +122,9 @@ LABELS = np.zeros(4, np.uint8)
         (archive(probabilities=GOOD[:0], labels=LABELS[:0]), "labels of 0 images"),
         (archive(probabilities=GOOD, labels=LABELS[:3]), r"labels of 4 images are uint8 of shape \(3,\)"),
         (archive(probabilities=GOOD, labels=LABELS.astype(int)), "labels of 4 images are int64"),
-        (archive(probabilities=GOOD, labels=LABELS + np.uint8(10)), "a label is 10, and there are 10 classes"),
-        (archive(probabilities=GOOD * np.nan, labels=LABELS), "does not lie between 0 and 1"),
-        (archive(probabilities=GOOD * 11, labels=LABELS), "does not lie between 0 and 1"),
+        (archive(probabilities=GOOD, labels=LABELS + np.uint8(10)), "a label is 10, but there are 10 classes"),
+        (archive(probabilities=GOOD * np.nan, labels=LABELS), "is not between 0 and 1"),
+        (archive(probabilities=GOOD * 11, labels=LABELS), "is not between 0 and 1"),
     ],
 )
 def test_a_damaged_or_hostile_archive_is_told(tmp_path: Path, content: bytes, cause: str) -> None:
@@ -135,7 +135,7 @@ def test_a_damaged_or_hostile_archive_is_told(tmp_path: Path, content: bytes, ca
 
 
 def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "MOST_BYTES", 1_000)
+    monkeypatch.setattr(predictions, "MAX_BYTES", 1_000)
     files.write_arrays(Run(tmp_path).predictions, {"probabilities": np.zeros((1_000, 10), np.float32), "labels": LABELS})
     with pytest.raises(IntegrityError, match=r"probabilities would take 40,128 bytes"):
         read_predictions(Run(tmp_path))

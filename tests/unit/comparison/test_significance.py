@@ -68,13 +68,15 @@ def test_what_is_not_significant_says_so_and_how_many_seeds_would_tell(tmp_path:
     assert not found.significant
     assert found.more_seeds is not None
     assert found.more_seeds > 10
-    assert found.text == f"no significant difference, p = {found.p:.2g}; {found.more_seeds:,} more seeds would tell"
+    assert found.text == f"no significant difference, p = {found.p:.2g}; {found.more_seeds:,} more seeds would detect it"
 
 
 def test_no_difference_is_told_by_no_number_of_seeds(tmp_path: Path) -> None:
     seeds(tmp_path, "a", [100, 120])
     seeds(tmp_path, "b", [120, 100], "model=cnn_large")
-    assert verdict(board(tmp_path).lines[1]).text == "no significant difference, p = 1; not even 10,000 seeds would tell"
+    assert (
+        verdict(board(tmp_path).lines[1]).text == "no significant difference, p = 1; not even 10,000 seeds would detect it"
+    )
 
 
 @pytest.mark.parametrize("several", [1, 2, 5])
@@ -84,9 +86,9 @@ def test_one_seed_is_never_better_on_a_mean(tmp_path: Path, several: int) -> Non
     found = verdict(board(tmp_path).lines[1])
     assert (found.test, found.p, found.significant) == (None, None, False)
     if several > 1:
-        assert found.text == "one seed says nothing of a mean"
+        assert found.text == "not tested: only one seed"
     else:
-        assert found.text.startswith("cannot be tested: ")  # there are no predictions
+        assert found.text.startswith("not tested: ")  # there are no predictions
         assert "predictions.npz" in found.text
 
 
@@ -123,7 +125,7 @@ def test_predictions_that_cannot_be_read_or_are_of_other_images_are_told(tmp_pat
     assert "predictions.npz: is damaged" in verdict(board(tmp_path).lines[1]).text
     arrays = {"probabilities": np.eye(10, dtype=np.float32), "labels": np.arange(10, dtype=np.uint8)}
     np.savez(Run(tmp_path / "b0").predictions, **arrays)  # type: ignore[arg-type]
-    assert verdict(board(tmp_path).lines[1]).text == "cannot be tested: predictions of other images"
+    assert verdict(board(tmp_path).lines[1]).text == "not tested: predictions for different images"
 
 
 def test_a_family_is_corrected_and_only_what_is_told_belongs_to_it(tmp_path: Path) -> None:
@@ -154,7 +156,7 @@ def test_any_number_can_be_tested_over_seeds_but_not_between_single_runs(tmp_pat
     found = verdict(board(tmp_path, metric=METRICS["images_per_second"]).lines[1])
     assert (found.metric.key, found.p) == ("images_per_second", 1.0)
     single = board(tmp_path, metric=METRICS["test.loss"], by=["run"])
-    assert {verdict(line).text for line in single.lines[1:]} == {"one seed says nothing of a mean"}
+    assert {verdict(line).text for line in single.lines[1:]} == {"not tested: only one seed"}
 
 
 @pytest.mark.parametrize(

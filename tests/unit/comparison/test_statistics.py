@@ -89,17 +89,17 @@ def test_nothing_is_corrected_to_nothing() -> None:
 @pytest.mark.parametrize("comparisons", [1, 5])
 def test_seeds_to_tell_are_those_of_statsmodels(effect: float, comparisons: int) -> None:
     level = statistics.LEVEL / comparisons
-    pairs = statistics.Difference("paired t", effect, (0, 0), 0.5, 1.0, 5)
+    pairs = statistics.MeanDifference("paired t", effect, (0, 0), 0.5, 1.0, 5)
     expected = math.ceil(TTestPower().solve_power(effect, alpha=level, power=statistics.POWER) - 1e-6)
     assert statistics.seeds_needed(pairs, comparisons) == max(expected, 2)
-    independent = statistics.Difference("Welch", effect, (0, 0), 0.5, math.sqrt(2), 5)
+    independent = statistics.MeanDifference("Welch", effect, (0, 0), 0.5, math.sqrt(2), 5)
     expected = math.ceil(TTestIndPower().solve_power(effect, alpha=level, power=statistics.POWER) - 1e-6)
     assert statistics.seeds_needed(independent, comparisons) == max(expected, 2)
 
 
 def test_a_difference_too_small_for_any_number_of_seeds() -> None:
-    assert statistics.seeds_needed(statistics.Difference("Welch", 1e-6, (0, 0), 0.9, 1.0, 5)) is None
-    assert statistics.seeds_needed(statistics.Difference("Welch", 0.0, (0, 0), 1.0, 1.0, 5)) is None
+    assert statistics.seeds_needed(statistics.MeanDifference("Welch", 1e-6, (0, 0), 0.9, 1.0, 5)) is None
+    assert statistics.seeds_needed(statistics.MeanDifference("Welch", 0.0, (0, 0), 1.0, 1.0, 5)) is None
 
 
 def test_power_far_from_zero_is_certain() -> None:
@@ -134,7 +134,7 @@ def test_of_a_family_without_differences_five_in_a_hundred_have_any_alarm() -> N
 
 def test_the_power_that_is_promised_is_had() -> None:
     generator = np.random.default_rng(4)
-    seen = statistics.Difference("Welch", 0.1, (0, 0), 0.5, 0.08 * math.sqrt(2), 3)
+    seen = statistics.MeanDifference("Welch", 0.1, (0, 0), 0.5, 0.08 * math.sqrt(2), 3)
     n = statistics.seeds_needed(seen)
     assert n is not None
     told = [statistics.welch(normal(generator, n, 1.1), normal(generator, n)).p < 0.05 for _ in range(SIMULATIONS)]

@@ -112,15 +112,15 @@ def test_diff_tells_the_layers_that_differ(capsys: pytest.CaptureFixture[str]) -
         make_run(Path("runs") / name, 100, *OWN, layers)
     make_run(Path("runs/deep"), 100, "model=cnn_deep", "model.dropout=0")
     a, b, c, deep = (Run(Path("runs") / name) for name in ("a", "b", "c", "deep"))
-    assert difference.read(a, b).settings == {"model.layers.1.units": {"a": 5, "b": 6}}
-    (key, values), *rest = difference.read(a, c).settings.items()
+    assert difference.compare_runs(a, b).settings == {"model.layers.1.units": {"a": 5, "b": 6}}
+    (key, values), *rest = difference.compare_runs(a, c).settings.items()
     assert (key, rest) == ("model.layers", [])
     assert values["a"].startswith("4 layers ")
-    assert "alone" not in values["a"]
-    assert values["b"].endswith(", alone: {name:batch_norm,momentum:0.5}")
+    assert "only here" not in values["a"]
+    assert values["b"].endswith(", only here: {name:batch_norm,momentum:0.5}")
     assert cli.main(["diff", "a", "deep"]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) < 220
-    assert "alone" not in difference.read(deep, a).settings["model.layers"]["a"]
+    assert "only here" not in difference.compare_runs(deep, a).settings["model.layers"]["a"]
 
 
 def test_a_sweep_names_its_directories_after_the_layer() -> None:

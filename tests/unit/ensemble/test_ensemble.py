@@ -97,10 +97,10 @@ def test_one_run_is_no_ensemble(place: Path) -> None:
 def test_runs_of_other_images_are_refused(place: Path) -> None:
     data = read_json(Run(place / "b").summary)["dataset"]
     change(place / "b", dataset=data | {"sha256": "f" * 64})
-    reason = f"other data: mnist with SHA-256 {'f' * 12}"
+    reason = f"different data: mnist with SHA-256 {'f' * 12}"
     assert refused(InputError, place) == f"b: cannot be averaged with the others: {reason}"
     change(place / "b", dataset=data | {"labels_sha256": "f"})
-    assert refused(InputError, place) == "b: cannot be averaged with the others: other labels of the test images"
+    assert refused(InputError, place) == "b: cannot be averaged with the others: different labels of the test images"
     for name in "abc":
         change(place / name, dataset=data | {"sha256": "f" * 64})
     assert f"was tested on mnist with SHA-256 {'f' * 12}, which this version does not have" in refused(InputError, place)
@@ -108,7 +108,7 @@ def test_runs_of_other_images_are_refused(place: Path) -> None:
 
 def test_predictions_must_be_what_the_run_says(place: Path) -> None:
     write_predictions(place / "b", range(7))
-    cause = "is damaged: it has 7 wrong answers of 10,000, summary.json 110 of 10,000"
+    cause = "is damaged: 7 of 10,000 predictions are wrong, but summary.json states 110 of 10,000"
     assert refused(IntegrityError, place) == f"{Run(place / 'b').predictions}: {cause}"
     Run(place / "b").predictions.write_bytes(b"x")
     assert "predictions.npz: is damaged: File is not a zip file" in refused(IntegrityError, place)

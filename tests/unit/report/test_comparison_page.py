@@ -76,7 +76,7 @@ def test_an_unranked_run_has_its_reason(tmp_path: Path) -> None:
     assert 'href="0000_s0/train.log"' in failed_row
     assert "&lt;/script&gt;" in failed_row
     assert "fix it" in failed_row
-    assert "other data: mnist with SHA-256 ffffffffffff" in foreign_row
+    assert "different data: mnist with SHA-256 ffffffffffff" in foreign_row
     assert "2.00" in foreign_row
     assert "href" not in foreign_row
     assert "<script>alert" not in page

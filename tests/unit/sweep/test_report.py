@@ -170,7 +170,7 @@ def test_without_validation_images_the_page_warns_of_the_ranking_by_test_error(s
     completed(sweep, 1, 300, "optimizer.learning_rate=1e-3", validation=False)
     completed(sweep, 2, 200, "optimizer.learning_rate=1e-2", validation=False)
     page = written(sweep)
-    assert "has chosen on the test images" in page
+    assert "selecting on the test data" in page
     assert "validation error" not in texts(page)
     assert set(embedded(page)["charts"]) == {"intervals", "parallel"}
 
