@@ -10,7 +10,7 @@ from mnist_exp.commands import results
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition, Space
 from mnist_exp.config.execution import BasicSweeperConfig, OptunaSweeperConfig
-from mnist_exp.config.identity import config_hash, not_identity
+from mnist_exp.config.identity import config_hashes, not_identity
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, ConfigError, InputError, Interrupted
 from mnist_exp.machine import logs
@@ -201,7 +201,7 @@ def _experiments(
     """
     experiments = composition.experiments([(*job.overrides, *execution_overrides) for job in jobs])
     for job, experiment in zip(jobs, experiments, strict=True):
-        if (config_hash(experiment), experiment.seed) != (job.config_hash, job.seed):
+        if job.seed != experiment.seed or job.config_hash not in config_hashes(experiment):
             cause = f"job {job.number} of {sweep.directory}: its overrides now mean another experiment"
             raise InputError(cause, "restore the options in conf/ and --config-dir, or start a new sweep")
     return {job.number: experiment for job, experiment in zip(jobs, experiments, strict=True)}

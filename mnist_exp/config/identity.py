@@ -1,11 +1,14 @@
 """What an experiment is, apart from its label, its place and how it is shown: what a checkpoint must be of, and a hash."""
 
+import copy
 import difflib
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, TypeGuard
 
+from mnist_exp.config import additions
 from mnist_exp.config.schema import Experiment
 
 # What does not define the experiment: its label, the place, and what is kept, shown and told meanwhile.
@@ -35,8 +38,26 @@ def not_identity(key: str) -> bool:
 
 
 def config_hash(experiment: Experiment) -> str:
-    """Of all that defines the experiment, the first 16 hexadecimal digits of SHA-256; its repetitions by seed share it."""
-    settings = experiment.model_dump(mode="json", exclude=NOT_IDENTITY | {"seed": True})
+    """Return a hash of the settings that define the experiment, without the seed: 16 hexadecimal digits of SHA-256.
+
+    A setting that was added later counts only if it trains differently from the versions without it; see `additions`.
+    """
+    return next(config_hashes(experiment))
+
+
+def config_hashes(experiment: Experiment) -> Iterator[str]:
+    """Yield the `config_hash` of an experiment, then those that earlier versions computed."""
+    for generation in (None, 4, 3, 2, 1):
+        yield _hash(experiment.model_dump(mode="json", exclude=NOT_IDENTITY | {"seed": True}), generation)
+
+
+def hash_of_settings(settings: dict[str, Any]) -> str:
+    """Return the `config_hash` of the settings of an experiment by dotted key."""
+    return _hash(nested({key: value for key, value in settings.items() if key != "seed" and not not_identity(key)}))
+
+
+def _hash(tree: dict[str, Any], generation: int | None = None) -> str:
+    settings = additions.without_additions(tree, generation)
     canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -44,10 +65,27 @@ def config_hash(experiment: Experiment) -> str:
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """The keys in which two identities differ, each with both values: "seed: 7 → 8"."""
     absent = object()
-    before, now = layered(before), layered(now)
+    before, now = layered(complete(before)), layered(complete(now))
     keys = [key for key in dict.fromkeys([*before, *now]) if matched(key, before, now)]
     differing = [key for key in keys if before.get(key, absent) != now.get(key, absent)]
     return [f"{key}: {before.get(key, 'absent')} → {now.get(key, 'absent')}" for key in differing]
+
+
+def complete(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings by dotted key, with those that the version that stored them did not have; see `additions`."""
+    return flat(additions.complete(nested(settings))) if additions.may_lack_additions(settings) else settings
+
+
+def nested(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of settings by dotted key as nested sections: the inverse of `flat`."""
+    tree: dict[str, Any] = {}
+    for key, value in copy.deepcopy(settings).items():
+        *sections, name = key.split(".")
+        section = tree
+        for part in sections:
+            section = section.setdefault(part, {})
+        section[name] = value
+    return tree
 
 
 def flat(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mnist_exp.config import additions
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import UNREADABLE, load_yaml, read_json
@@ -95,14 +96,18 @@ def _scan(directory: str) -> tuple[bool, list[str]]:
 
 
 def read_config(run: Run) -> dict[str, Any]:
-    """The configuration as it stands in config.yaml or, of an ensemble, in ensemble.yaml, unchecked.
+    """Return the configuration in config.yaml or, for an ensemble, the content of ensemble.yaml, unchecked.
+
+    A setting that the version of the run did not have is added; see `additions`.
 
     Raises:
-        ValueError: it cannot be read, or is no mapping.
+        ValueError: the file cannot be read, or is not a mapping.
     """
     path = run.ensemble if run.ensemble.exists() else run.config
     try:
         tree = load_yaml(path.read_bytes())
+        if isinstance(tree, dict) and path == run.config:
+            additions.complete(tree)
     except UNREADABLE as error:
         raise ValueError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}") from None
     if not isinstance(tree, dict):

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from mnist_exp.errors import UserError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run.directory import read_config
 from mnist_exp.run.names import Run
 from mnist_exp.run.summary import Summary
 
@@ -58,12 +60,25 @@ def read_record(directory: Path) -> Record:
     except FileNotFoundError:
         return _without_summary(run)
     except ValidationError as error:
+        if (schema_1 := read_json(run.summary)).get("schema") == 1:
+            return _of_schema_1(run, schema_1)
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         return Record(directory, "unreadable", f"summary.json: {where}: {first['msg']}", None, None)
     except OSError as error:
         return Record(directory, "unreadable", f"summary.json: {error.strerror}", None, None)
     return Record(directory, summary.status, None, None, summary)
+
+
+def _of_schema_1(run: Run, content: dict[str, Any]) -> Record:
+    from mnist_exp.run import summary_schema_1  # loads the data set, which other summaries do not need
+
+    try:
+        summary = summary_schema_1.upgrade(content, read_config(run))
+    except (ValueError, TypeError, UserError) as error:
+        cause = f"summary.json: schema 1: {' '.join(str(error).split())}"
+        return Record(run.directory, "unreadable", cause, None, None)
+    return Record(run.directory, summary.status, None, None, summary)
 
 
 def _without_summary(run: Run) -> Record:

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from mnist_exp.config.identity import config_hash, flat
+from mnist_exp.config.additions import may_lack_additions
+from mnist_exp.config.identity import complete, config_hash, flat, hash_of_settings
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.run.evaluation import score, sha256
@@ -84,10 +85,22 @@ class Summary(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_before_ensembles(cls, content: Any) -> Any:
-        """Schema 2 is schema 3 without members."""
-        if isinstance(content, dict) and content.get("schema") == 2 and "members" not in content:
-            return content | {"schema": 3, "members": None}
+    def _of_earlier_versions(cls, content: Any) -> Any:
+        """Add what earlier versions did not have: members (schema 2), and settings.
+
+        An ensemble has only the settings in which its members agree, so none is added.
+        """
+        if not isinstance(content, dict):
+            return content
+        if content.get("schema") == 2 and "members" not in content:
+            content = content | {"schema": 3, "members": None}
+        settings = content.get("settings")
+        if content.get("members") is None and isinstance(settings, dict) and may_lack_additions(settings):
+            try:
+                settings = complete(settings)
+                return content | {"settings": settings, "config_hash": hash_of_settings(settings)}
+            except (AttributeError, TypeError, RecursionError) as error:
+                raise ValueError(f"settings: {error}") from None
         return content
 
     @field_validator("members")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from mnist_exp import config
-from mnist_exp.config.identity import config_hash
+from mnist_exp.config.identity import config_hashes
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import EXIT_FAILED, InputError, UserError
 from mnist_exp.machine import files
@@ -182,4 +182,4 @@ def _is_config_of(job: Job, run: Run) -> bool:
         experiment = config.validate(read_config(run))
     except (ValueError, UserError):
         return True
-    return (config_hash(experiment), experiment.seed) == (job.config_hash, job.seed)
+    return job.seed == experiment.seed and job.config_hash in config_hashes(experiment)

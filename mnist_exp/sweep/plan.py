@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mnist_exp.config.execution import Point
-from mnist_exp.config.identity import brief, config_hash
+from mnist_exp.config.identity import brief, config_hash, config_hashes
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
@@ -105,7 +105,9 @@ def extended(known: Sequence[Job], points: Sequence[Point]) -> tuple[list[Job], 
     experiments: dict[int, Experiment] = {}
     for point in points:
         experiment = point.experiment
-        identity = config_hash(experiment), experiment.seed
+        hashes = config_hashes(experiment) if known else [config_hash(experiment)]
+        candidates = [(each, experiment.seed) for each in hashes]  # an earlier version may have planned the job
+        identity = next((each for each in candidates if each in by_identity), candidates[0])
         if identity not in by_identity:
             number = len(jobs) + 1
             by_identity[identity] = Job(

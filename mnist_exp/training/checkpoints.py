@@ -77,7 +77,7 @@ def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint |
     """The last checkpoint that is whole, and what is wrong with any later one; None where there never was one.
 
     Raises:
-        InputError: the checkpoint is of another experiment than `identity`.
+        InputError: the checkpoint is of another experiment than `identity`, or of schema 1.
         IntegrityError: there are checkpoints, and none is whole.
     """
     faults: list[str] = []
@@ -98,6 +98,9 @@ def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint |
 
 def _load(directory: Path) -> Checkpoint:
     manifest = json.loads((directory / MANIFEST).read_bytes())
+    if manifest["schema"] == 1:  # without the settings and the step
+        cause = f"{directory}: is a checkpoint of schema 1, which this version of mnist-exp cannot resume"
+        raise InputError(cause, f"train it again: its settings are in {directory.parent.parent / 'config.yaml'}")
     if manifest.pop("manifest_sha256") != _canonical_sha256(manifest):
         raise ValueError(f"{MANIFEST}: does not match its own SHA-256")
     if manifest["schema"] != SCHEMA or directory.name != _name(manifest["epoch"], manifest["step"]):

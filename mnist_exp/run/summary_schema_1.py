@@ -1,0 +1,38 @@
+"""Summaries of schema 1, without settings and without hashes of labels and split: completed from config.yaml."""
+
+from functools import cache
+from typing import Any
+
+from mnist_exp import config, datasets
+from mnist_exp.config.checks import validation_images
+from mnist_exp.config.identity import config_hash, flat
+from mnist_exp.config.schema import MnistConfig
+from mnist_exp.datasets.dataset import split
+from mnist_exp.run.summary import Summary, dataset_summary
+
+
+def upgrade(content: dict[str, Any], tree: dict[str, Any]) -> Summary:
+    """Return a summary of schema 1 as one of the present schema; splits are the same in all versions.
+
+    Args:
+        content: of summary.json.
+        tree: the configuration of the run, from `read_config`.
+
+    Raises:
+        ConfigError: the configuration is not valid.
+        ValueError: the summary is not valid, or is of another seed or other images than the configuration.
+    """
+    experiment = config.validate(tree)
+    dataset = _dataset(experiment.dataset)
+    stored = content.get("dataset")
+    if not isinstance(stored, dict) or content.get("seed") != experiment.seed or not stored.items() <= dataset.items():
+        raise ValueError("does not belong to config.yaml: another seed, data set or number of images")
+    settings = {"config_hash": config_hash(experiment), "settings": flat(experiment.model_dump(mode="json"))}
+    return Summary.model_validate(content | settings | {"schema": 3, "dataset": dataset, "members": None})
+
+
+@cache
+def _dataset(settings: MnistConfig) -> dict[str, Any]:
+    data = datasets.load(settings.name)
+    parts = split(data.train_labels, settings.limit, validation_images(settings), settings.split_seed)
+    return dataset_summary(data, parts).model_dump()
