@@ -94,13 +94,13 @@ def test_a_run_of_another_version_is_told_to_be_one(capsys: pytest.CaptureFixtur
     run.summary.unlink()
     write_status(run, "interrupted", 130)
     settings = read_config(run)
-    del settings["augmentation"]
+    del settings["schedule"]
     run.config.write_text(yaml.safe_dump(settings))
     assert cli.main(["resume", "old"]) == 2
     note, error, remedy = capsys.readouterr().err.splitlines()
     assert note.startswith("old/config.yaml: is not as this version of mnist-exp writes it")
-    assert error == "error: augmentation: is missing"
-    assert "affine" in remedy
+    assert error == "error: schedule: is missing"
+    assert "cosine" in remedy
 
 
 def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
