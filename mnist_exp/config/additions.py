@@ -1,7 +1,7 @@
 """Settings that did not exist in the first version, each with the value that trains as the versions without it did.
 
-A stored configuration without such a setting is read with this value, and a hash leaves the setting out at this value. A
-composed configuration must have every setting.
+A stored configuration without such a setting is read with this value. `config_hash` leaves the setting out at this value,
+so that hashes stay as they are. A composed configuration must have every setting.
 """
 
 import copy
@@ -22,7 +22,7 @@ class Addition:
     key: str
     as_before: Any  # as JSON has it; for a section all its settings, for a group the name and settings of an option
     option: str | None = None  # the `name` of the only option, or kind of layer, that has the setting
-    generation: int | None = None  # only for settings that older hashes include: the order in which they came
+    generation: int | None = None  # of settings before this rule, which `config_hash` includes: their order in time
 
     @cached_property
     def flat_key(self) -> str:

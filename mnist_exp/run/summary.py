@@ -95,7 +95,7 @@ class Summary(Part):
         if content.get("schema") == 2 and "members" not in content:
             content = content | {"schema": 3, "members": None}
         settings = content.get("settings")
-        if content.get("members") is None and isinstance(settings, dict) and may_lack_additions(settings):
+        if content.get("members") is None and settings and isinstance(settings, dict) and may_lack_additions(settings):
             try:
                 settings = complete(settings)
                 return content | {"settings": settings, "config_hash": hash_of_settings(settings)}
