@@ -1,8 +1,10 @@
 """Build a Keras model from its settings: raw uint8 pixels in, class probabilities out."""
 
+from typing import Any
+
 import keras
 
-from mnist_exp.config.networks import AnyModel, CnnConfig, MlpConfig
+from mnist_exp.config.networks import AnyModel, CnnConfig, MlpConfig, NetworkConfig
 from mnist_exp.models.network import apply_layers
 
 PROBABILITIES = "probabilities"  # the name of every model's last layer; the loss is computed from its input
@@ -27,13 +29,11 @@ def build_model(config: AnyModel, preprocessing: keras.Layer, image_shape: tuple
     """
     inputs = keras.Input(image_shape, dtype="uint8", name="pixels")
     features = preprocessing(inputs)
-    match config:
-        case MlpConfig():
-            logits = _logits(config, _mlp(config, features), classes)
-        case CnnConfig():
-            logits = _logits(config, _cnn(config, features), classes)
-        case _:
-            logits = apply_layers(config, features, classes)
+    if isinstance(config, NetworkConfig):
+        logits = apply_layers(config, features, classes)
+    else:
+        features = _mlp(config, features) if isinstance(config, MlpConfig) else _cnn(config, features)
+        logits = keras.layers.Dense(classes, kernel_initializer=config.initializer, name="logits")(features)
     # Probabilities are float32 in every precision: bfloat16 has three significant digits.
     probabilities = keras.layers.Activation("softmax", dtype="float32", name=PROBABILITIES)(logits)
     return keras.Model(inputs, probabilities, name=config.name)
@@ -44,38 +44,27 @@ def logits_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer(PROBABILITIES).input, name=f"{model.name}_logits")
 
 
-def _logits(config: MlpConfig | CnnConfig, features: keras.KerasTensor, classes: int) -> keras.KerasTensor:
-    return keras.layers.Dense(classes, kernel_initializer=config.initializer, name="logits")(features)
-
-
 def _mlp(config: MlpConfig, features: keras.KerasTensor) -> keras.KerasTensor:
     features = keras.layers.Flatten(name="flatten")(features)
     for number, units in enumerate(config.units, start=1):
-        features = _dense(units, number, config)(features)
+        features = keras.layers.Dense(units, **_trained(config), name=f"dense_{number}")(features)
         if config.dropout:
             features = keras.layers.Dropout(config.dropout, name=f"dropout_{number}")(features)
     return features
 
 
 def _cnn(config: CnnConfig, features: keras.KerasTensor) -> keras.KerasTensor:
-    for number, (filters, kernel_size) in enumerate(zip(config.filters, config.kernel_sizes, strict=True), start=1):
-        features = keras.layers.Conv2D(
-            filters,
-            kernel_size,
-            activation=config.activation,
-            kernel_initializer=config.initializer,
-            name=f"conv_{number}",
-        )(features)
+    for number, (filters, size) in enumerate(zip(config.filters, config.kernel_sizes, strict=True), start=1):
+        features = keras.layers.Conv2D(filters, size, **_trained(config), name=f"conv_{number}")(features)
         features = keras.layers.MaxPooling2D(config.pool_size, name=f"pool_{number}")(features)
     if config.dropout:
         features = keras.layers.Dropout(config.dropout, name="dropout")(features)
     features = keras.layers.Flatten(name="flatten")(features)
     for number, units in enumerate(config.units, start=1):
-        features = _dense(units, number, config)(features)
+        features = keras.layers.Dense(units, **_trained(config), name=f"dense_{number}")(features)
     return features
 
 
-def _dense(units: int, number: int, config: MlpConfig | CnnConfig) -> keras.Layer:
-    return keras.layers.Dense(
-        units, activation=config.activation, kernel_initializer=config.initializer, name=f"dense_{number}"
-    )
+def _trained(config: MlpConfig | CnnConfig) -> dict[str, Any]:
+    """The arguments that all layers with weights share."""
+    return {"activation": config.activation, "kernel_initializer": config.initializer}

@@ -52,23 +52,14 @@ class _Builder:
         return features
 
     def _keras(self, layer: AnyLayer, activation: str) -> keras.Layer:
-        initializer = self._config.initializer
+        trained = {"activation": activation, "kernel_initializer": self._config.initializer}
         match layer:
             case ConvLayer(filters=filters, kernel_size=size, strides=strides, padding=padding):
-                return keras.layers.Conv2D(
-                    filters,
-                    size,
-                    strides,
-                    padding,
-                    activation=activation,
-                    kernel_initializer=initializer,
-                    name=self._name("conv"),
-                )
+                return keras.layers.Conv2D(filters, size, strides, padding, **trained, name=self._name("conv"))
             case DenseLayer(units=units):
-                name = self._name("dense")
-                return keras.layers.Dense(units, activation=activation, kernel_initializer=initializer, name=name)
+                return keras.layers.Dense(units, **trained, name=self._name("dense"))
             case LogitsLayer():
-                return keras.layers.Dense(self._classes, kernel_initializer=initializer, name="logits")
+                return keras.layers.Dense(self._classes, **trained, name="logits")
             case BatchNormLayer(momentum=momentum):
                 return keras.layers.BatchNormalization(momentum=momentum, name=self._name("batch_norm"))
             case ActivationLayer():
@@ -90,14 +81,10 @@ class _Builder:
     def _residual(self, residual: ResidualLayer, features: keras.KerasTensor) -> keras.KerasTensor:
         changed = self.chain(residual.layers, features)
         if changed.shape != features.shape:
-            features = keras.layers.Conv2D(
-                changed.shape[-1],
-                1,
-                stride(features.shape[1:3], changed.shape[1:3]),
-                use_bias=False,
-                kernel_initializer=self._config.initializer,
-                name=self._name("projection"),
-            )(features)
+            strides = stride(features.shape[1:3], changed.shape[1:3])
+            settings = {"use_bias": False, "kernel_initializer": self._config.initializer}
+            projection = keras.layers.Conv2D(changed.shape[-1], 1, strides, **settings, name=self._name("projection"))
+            features = projection(features)
         return keras.layers.Add(name=self._name("residual"))([features, changed])
 
     def _name(self, kind: str) -> str:

@@ -13,7 +13,7 @@ from tests.end_to_end.sweeps import sweep_of
 (NETWORK,) = re.findall(r"```yaml\n(# a network of my own\n.*?)```", (MANUAL / "models.md").read_text(), re.DOTALL)
 
 
-def test_a_network_in_a_yaml_of_ones_own(command: Command, tmp_path: Path) -> None:
+def test_a_user_defined_network(command: Command, tmp_path: Path) -> None:
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / "mine" / "model" / "my_net.yaml").write_text(NETWORK)
     mine = ("--config-dir", "mine", "model=my_net", "dataset.limit=200", "training.epochs=1", "training.batch_size=64")
@@ -28,8 +28,8 @@ def test_a_network_in_a_yaml_of_ones_own(command: Command, tmp_path: Path) -> No
     for run in runs:
         with np.load(run / "predictions.npz") as predictions:
             assert predictions["probabilities"].shape == (10_000, 10)
-    told = command("compare", str(sweep), "--format", "csv")
-    assert told.stdout.splitlines()[0].split(",")[3] == "model.layers.0.filters"
+    compared = command("compare", str(sweep), "--format", "csv")
+    assert compared.stdout.splitlines()[0].split(",")[3] == "model.layers.0.filters"
 
     wrong = command(*mine, "model.layers.2.layers.1.padding=valid")
     assert wrong.returncode == 2

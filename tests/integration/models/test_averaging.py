@@ -1,4 +1,4 @@
-"""Models that are the mean of others, against NumPy: over shifts of the image, over members."""
+"""Averages over shifts of the image and over members, against NumPy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,33 +29,35 @@ def small(*overrides: str, name: str = "cnn_large", seed: int = 0) -> keras.Mode
     return build_model(chosen.model, scaling, (28, 28, 1), 10)
 
 
-def mean_over_shifts(model: keras.Model, images: np.ndarray, most: int) -> np.ndarray:
-    """What `over_shifts` should compute, with np.pad and slices, in float64."""
-    padded = np.pad(images, [(0, 0), (most, most), (most, most), (0, 0)])
-    windows = [padded[:, top : top + 28, left : left + 28] for top in range(2 * most + 1) for left in range(2 * most + 1)]
+def mean_over_shifts(model: keras.Model, images: np.ndarray, max_shift: int) -> np.ndarray:
+    """Compute `over_shifts` with np.pad and slices, in float64."""
+    padded = np.pad(images, [(0, 0), (max_shift, max_shift), (max_shift, max_shift), (0, 0)])
+    windows = [
+        padded[:, top : top + 28, left : left + 28] for top in range(2 * max_shift + 1) for left in range(2 * max_shift + 1)
+    ]
     return np.mean([np.asarray(model(window), np.float64) for window in windows], axis=0)
 
 
 @pytest.mark.parametrize("overrides", [SMALL, (*SMALL, "precision=bfloat16")], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("most", [1, 2, 3])
-def test_the_mean_over_shifts_is_numpys(most: int, overrides: tuple[str, ...], digits: Dataset) -> None:
+@pytest.mark.parametrize("max_shift", [1, 2, 3])
+def test_the_mean_over_shifts_equals_numpy(max_shift: int, overrides: tuple[str, ...], digits: Dataset) -> None:
     model = small(*overrides)
     images = digits.test_images[:7]
-    averaged = averaging.over_shifts(model, most)
+    averaged = averaging.over_shifts(model, max_shift)
     found = np.asarray(averaged(images))
     assert found.dtype == np.float32
-    assert found == pytest.approx(mean_over_shifts(model, images, most), abs=1e-6)
+    assert found == pytest.approx(mean_over_shifts(model, images, max_shift), abs=1e-6)
     assert np.abs(found - np.asarray(model(images))).max() > 1e-4
 
 
 def test_no_shift_is_the_model_itself() -> None:
     model = small(*SMALL)
     assert averaging.over_shifts(model, 0) is model
-    assert [averaging.shift_count(most) for most in range(4)] == [1, 9, 25, 49]
+    assert [averaging.shift_count(max_shift) for max_shift in range(4)] == [1, 9, 25, 49]
 
 
 def test_the_border_is_filled_with_black() -> None:
-    """A single white pixel in a corner leaves the image in all shifts but those that keep it."""
+    """A white pixel in a corner is outside the image after some of the shifts."""
     image = np.zeros((1, 28, 28, 1), np.uint8)
     image[0, 0, 0] = 255
     pixels = keras.Input((28, 28, 1), dtype="uint8")
@@ -65,7 +67,7 @@ def test_the_border_is_filled_with_black() -> None:
     assert np.asarray(averaging.over_shifts(share, 1)(image)).item() == pytest.approx(4 / 9 / 784)
 
 
-def test_nothing_is_counted_twice() -> None:
+def test_shared_weights_are_counted_once() -> None:
     model = small(*SMALL)
     averaged = averaging.over_shifts(model, 2)
     assert averaged.count_params() == model.count_params()
@@ -76,10 +78,10 @@ def test_nothing_is_counted_twice() -> None:
 
 
 @SAVES
-@pytest.mark.parametrize("most", [0, 1])
-def test_the_mean_over_members_is_numpys_and_survives_its_file(most: int, digits: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("max_shift", [0, 1])
+def test_the_mean_over_members_equals_numpy_also_after_saving(max_shift: int, digits: Dataset, tmp_path: Path) -> None:
     members = [small(*SMALL), small(*SMALL, "precision=bfloat16"), small("model.units=[8]", name="mlp")]
-    members = [averaging.over_shifts(member, most) for member in members]
+    members = [averaging.over_shifts(member, max_shift) for member in members]
     images = digits.test_images[:5]
     expected = np.mean([np.asarray(member(images), np.float64) for member in members], axis=0)
     together = averaging.over_members(members, "ensemble")
@@ -94,27 +96,27 @@ def test_the_mean_over_members_is_numpys_and_survives_its_file(most: int, digits
 def test_a_trainer_predicts_the_mean_in_small_batches(
     trainer: Callable[..., Trainer], digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = trainer("threads.towers=2")
+    built = trainer("threads.towers=2")
     sizes = []
     images = digits.test_images[:43]
-    made.average_over_shifts(3)
-    assert made.final_model is not made.model
-    expected = mean_over_shifts(made.model, images, 3)
-    one_tower = Predictor(made.final_model, towers=1, passes=49)
-    computed = made._predict._predict
-    monkeypatch.setattr(made._predict, "_predict", lambda batch: sizes.append(len(batch)) or computed(batch))
+    built.average_over_shifts(3)
+    assert built.final_model is not built.model
+    expected = mean_over_shifts(built.model, images, 3)
+    one_tower = Predictor(built.final_model, towers=1, passes=49)
+    computed = built._predict._predict
+    monkeypatch.setattr(built._predict, "_predict", lambda batch: sizes.append(len(batch)) or computed(batch))
     for count in (1, 20, 43):
         sizes.clear()
-        predicted = made.predict(images[:count])
+        predicted = built.predict(images[:count])
         assert sizes
         assert max(sizes) * averaging.shift_count(3) <= 1000
-        assert np.array_equal(predicted, made.predict(images[:count]))
+        assert np.array_equal(predicted, built.predict(images[:count]))
         assert predicted == pytest.approx(expected[:count], abs=1e-6)
         assert predicted == pytest.approx(one_tower(images[:count]), abs=1e-6)
 
 
 @pytest.mark.parametrize("passes", [1, 490, 5000])
-def test_no_tower_is_without_an_image_however_many_passes(passes: int, digits: Dataset) -> None:
+def test_every_tower_has_an_image_for_any_number_of_passes(passes: int, digits: Dataset) -> None:
     """Ten members over shifts by up to three pixels would leave two images to a batch."""
     model, images = small(*SMALL), digits.test_images[:11]
     found = Predictor(model, towers=4, passes=passes)(images)
@@ -122,15 +124,15 @@ def test_no_tower_is_without_an_image_however_many_passes(passes: int, digits: D
 
 
 def test_a_trainer_without_shifts_keeps_its_graph(trainer: Callable[..., Trainer]) -> None:
-    made = trainer()
-    before = made._predict
-    made.average_over_shifts(0)
-    assert made._predict is before
-    assert made.final_model is made.model
+    built = trainer()
+    before = built._predict
+    built.average_over_shifts(0)
+    assert built._predict is before
+    assert built.final_model is built.model
 
 
 @SAVES
-def test_a_runs_files_are_all_of_the_mean(digits: Dataset, tmp_path: Path) -> None:
+def test_all_files_of_a_run_use_the_mean(digits: Dataset, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("")
     chosen = compose(*TINY, "training.epochs=1", "evaluation.tta=1", "progress=quiet")
     summary = experiment.train(chosen, Run(tmp_path))

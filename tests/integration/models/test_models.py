@@ -1,4 +1,4 @@
-"""Every model: built from its YAML, raw pixels in, probabilities out."""
+"""Every model, built from its YAML: raw pixels in, probabilities out."""
 
 import keras
 import numpy as np
@@ -63,7 +63,7 @@ def test_the_mlp_starts_from_a_normal_distribution() -> None:
     kernel = build(compose("model=mlp"), np.zeros((1, 28, 28, 1), np.uint8)).get_layer("dense_1").get_weights()[0]
     assert kernel.std() == pytest.approx(0.05, rel=0.01)
     assert kernel.mean() == pytest.approx(0, abs=1e-3)
-    assert np.abs(kernel).max() > 0.15  # a uniform distribution of that deviation ends at 0.087
+    assert np.abs(kernel).max() > 0.15  # a uniform distribution with that standard deviation has a maximum of 0.087
 
 
 def test_every_size_is_a_setting() -> None:

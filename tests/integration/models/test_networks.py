@@ -1,4 +1,4 @@
-"""Networks from lists of layers: what Keras is asked to build, and that shapes told without Keras are Keras's."""
+"""Networks from lists of layers, and their shapes, which are computed without Keras."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def test_layers_are_named_by_kind_and_number_in_their_order() -> None:
         "pixels", "unit", "noise_1", "conv_1", "batch_norm_1", "activation_1", "conv_2", "dropout_1", "pool_1", "pool_2",
         "pool_3", "dense_1", "activation_2", "logits", "batch_norm_2", "probabilities",
     ]  # fmt: skip
-    # An activation right behind a convolution or a dense layer is that layer's own, so that pooling may come before it.
+    # An activation directly after a convolution or a dense layer is part of that layer.
     activations = {layer.name: layer.activation for layer in model.layers if hasattr(layer, "activation")}
     elu, linear, softmax = keras.activations.elu, keras.activations.linear, keras.activations.softmax
     assert activations == {
@@ -67,7 +67,7 @@ def test_layers_are_named_by_kind_and_number_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(("filters", "strides", "projected"), [(1, 1, False), (3, 1, True), (1, 2, True), (3, 3, True)])
-def test_a_residual_adds_what_went_in(filters: int, strides: int, projected: bool) -> None:
+def test_a_residual_adds_its_input(filters: int, strides: int, projected: bool) -> None:
     model = built(
         "[{name:residual,layers:[{name:activation},"
         f"{{name:conv,filters:{filters},kernel_size:3,strides:{strides},padding:same}}]}},{{name:flatten}},{{name:logits}}]",
@@ -86,7 +86,7 @@ def test_a_residual_adds_what_went_in(filters: int, strides: int, projected: boo
     assert after == pytest.approx(straight + changed, abs=1e-6)
 
 
-def test_residual_layers_stand_within_each_other() -> None:
+def test_residual_layers_can_be_nested() -> None:
     inner = "{name:residual,layers:[{name:conv,filters:2,kernel_size:3,strides:1,padding:same},{name:activation}]}"
     model = built(
         f"[{{name:residual,layers:[{inner},{{name:activation}}]}},{{name:flatten}},{{name:logits}}]", "model.dropout=0"
@@ -132,24 +132,24 @@ LISTS = st.tuples(
 
 @hypothesis.settings(max_examples=60)
 @hypothesis.given(listed=LISTS, image=st.tuples(st.integers(5, 28), st.integers(5, 28), st.integers(1, 3)))
-def test_shapes_are_kerass(listed: list[dict[str, Any]], image: tuple[int, int, int]) -> None:
-    """Whatever is accepted can be built, and has that shape; what a window is too large for, Keras cannot build either."""
+def test_shapes_equal_those_of_keras(listed: list[dict[str, Any]], image: tuple[int, int, int]) -> None:
+    """Accepted layers have these shapes in Keras; Keras cannot build those with too large a window either."""
     layers = layers_of(listed)
     config = compose("model=cnn").model
     assert isinstance(config, NetworkConfig)
     builder = _Builder(config, 10)
     try:
-        told = shapes._follow(layers, image, "model.layers")
+        expected = shapes._follow(layers, image, "model.layers")
     except shapes.Unfit as unfit:
         if "is larger than" in unfit.problem.cause:
             with pytest.raises(ValueError, match=r"[Nn]egative|zero|must be|dimension"):
                 builder.chain(layers, keras.Input(image))
         return
-    assert builder.chain(layers, keras.Input(image)).shape == (None, *told)
+    assert builder.chain(layers, keras.Input(image)).shape == (None, *expected)
 
 
 def test_no_kernel_of_one_pixel_is_trained_with_strides() -> None:
-    """Its gradient by TensorFlow may end the process; what is computed in its place is the same function."""
+    """Its gradient in TensorFlow may crash the process; the replacement computes the same function."""
     model = built(
         "[{name:conv,filters:4,kernel_size:1,strides:3,padding:same},{name:activation},{name:max_pool,pool_size:2},"
         "{name:residual,layers:[{name:conv,filters:3,kernel_size:3,strides:2,padding:same}]},"

@@ -17,7 +17,6 @@ from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.comparison.statistics import holm, mcnemar_exact
 from mnist_exp.ensemble import members, ranking
-from mnist_exp.ensemble.members import Ensemble
 from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
@@ -50,7 +49,7 @@ def refused(kind: type[UserError], *places: Path) -> str:
 
 
 def change(directory: Path, **changes: Any) -> None:
-    """Change what the summary of a run says."""
+    """Change the summary of a run."""
     files.write_json(Run(directory).summary, read_json(Run(directory).summary) | changes)
 
 
@@ -76,7 +75,7 @@ def test_ensemble_yaml_names_the_members_and_their_files(place: Path) -> None:
     assert yaml.safe_load(yaml.safe_dump(content)) == content
 
 
-def test_of_a_directory_all_that_completed_are_taken(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_all_completed_runs_of_a_directory_are_members(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ensemble_of(place / "e", place / "a", place / "b")
     (place / "f").mkdir()
     write_status(Run(place / "f"), "failed", 1, "the cause")
@@ -86,7 +85,7 @@ def test_of_a_directory_all_that_completed_are_taken(place: Path, capfd: pytest.
     assert refused(InputError, place / "a", place / "e") == f"{place / 'e'}: is an ensemble"
 
 
-def test_one_run_is_no_ensemble(place: Path) -> None:
+def test_one_run_is_refused(place: Path) -> None:
     one = place / "a"
     assert refused(InputError, one) == f"{one}: contains 1 completed run; an ensemble needs two"
     assert refused(InputError, one, one) == f"{one}, {one}: contains 1 completed run; an ensemble needs two"
@@ -106,7 +105,7 @@ def test_runs_of_other_images_are_refused(place: Path) -> None:
     assert f"was tested on mnist with SHA-256 {'f' * 12}, which this version does not have" in refused(InputError, place)
 
 
-def test_predictions_must_be_what_the_run_says(place: Path) -> None:
+def test_predictions_must_agree_with_the_summary(place: Path) -> None:
     write_predictions(place / "b", range(7))
     cause = "is damaged: 7 of 10,000 predictions are wrong, but summary.json states 110 of 10,000"
     assert refused(IntegrityError, place) == f"{Run(place / 'b').predictions}: {cause}"
@@ -116,7 +115,7 @@ def test_predictions_must_be_what_the_run_says(place: Path) -> None:
     assert "has no predictions.npz" in refused(InputError, place)
 
 
-def test_predictions_of_labels_that_are_not_the_datas_are_refused(place: Path) -> None:
+def test_predictions_with_other_labels_are_refused(place: Path) -> None:
     probabilities, labels = read_probabilities(Run(place / "b"))
     shifted = {"probabilities": np.roll(probabilities, 1, axis=0), "labels": np.roll(labels, 1)}
     files.write_arrays(Run(place / "b").predictions, shifted)
@@ -152,7 +151,7 @@ def test_a_configuration_of_another_version_is_refused(place: Path) -> None:
     assert refused(IntegrityError, place).startswith(f"{path}: ")
 
 
-def test_what_all_held_out_is_held_out(place: Path) -> None:
+def test_validation_images_must_be_the_same_for_all_members(place: Path) -> None:
     together = members.read_ensemble("x", [place]).split
     assert (len(together.train), len(together.validation)) == (55_000, 5_000)
     assert together.sha256 == read_json(Run(place / "a").summary)["dataset"]["split_sha256"]
@@ -162,7 +161,7 @@ def test_what_all_held_out_is_held_out(place: Path) -> None:
     assert 59_000 < len(mixed.train) < 60_000  # all that some member saw
 
 
-def test_directories_of_one_name_are_told_apart(place: Path) -> None:
+def test_directories_with_the_same_name_are_distinguished(place: Path) -> None:
     shutil.copytree(place / "a", place / "other" / "a")
     rows = [one.row for one in members.read_ensemble("x", [place / "a", place / "other" / "a"]).members]
     assert [row.name for row in rows] == [str(place / "a"), str(place / "other" / "a")]
@@ -170,19 +169,19 @@ def test_directories_of_one_name_are_told_apart(place: Path) -> None:
     assert [line.group.n for line in lines] == [1, 1]
 
 
-def told(place: Path, wrong: range) -> tuple[Ensemble, list[dict[str, str]]]:
-    """What is told of an ensemble of a, b and c that has these images wrong, row by row."""
+def ranked(place: Path, wrong: range) -> list[dict[str, str]]:
+    """The rows of the ranking of a, b, c and their ensemble, which misclassifies these images."""
     ensemble = members.read_ensemble("x", [place])
     directory = ensemble_of(place / "e", *(one.run.directory for one in ensemble.members), errors=len(wrong))
     write_predictions(directory, wrong)
     (own,) = read_rows([directory])
     board = ranking.rank_members(own, [one.row for one in ensemble.members])
     columns = ranking.columns(board)
-    return ensemble, [{column.key: column.cells[row] for column in columns} for row in range(len(board.lines))]
+    return [{column.key: column.cells[row] for column in columns} for row in range(len(board.lines))]
 
 
-def test_how_it_stands_to_each_member(place: Path) -> None:
-    _, rows = told(place, range(5, 95))  # a alone has 10 wrong; b has 65, it 45; c has 150, it 90
+def test_ranking_of_an_ensemble_and_its_members(place: Path) -> None:
+    rows = ranked(place, range(5, 95))  # a alone has 10 wrong; b has 65, it 45; c has 150, it 90
     assert [row["name"] for row in rows] == ["e", "a", "b", "c"]
     assert [row["test.error_percent"] for row in rows] == ["0.90", "1.00", "1.10", "1.50"]
     assert rows[1]["test.error_percent.ci95"] == "0.82 – 1.21"
@@ -194,13 +193,13 @@ def test_how_it_stands_to_each_member(place: Path) -> None:
 
 
 def test_a_member_may_be_better(place: Path) -> None:
-    _, rows = told(place, range(130))
+    rows = ranked(place, range(130))
     assert [row["name"] for row in rows] == ["a", "b", "e", "c"]
     assert rows[0]["significance"] == "better"
     assert rows[0]["difference"].startswith("-0.30 (")
 
 
-def test_a_member_that_cannot_be_tested_says_why(place: Path) -> None:
+def test_the_ranking_says_why_a_member_cannot_be_tested(place: Path) -> None:
     ensemble = members.read_ensemble("x", [place])
     (own,) = read_rows([ensemble_of(place / "e", place / "a", place / "b")])
     board = ranking.rank_members(own, [one.row for one in ensemble.members])
@@ -209,7 +208,7 @@ def test_a_member_that_cannot_be_tested_says_why(place: Path) -> None:
     assert all("predictions.npz" in words for words in column["significance"][1:])
 
 
-def test_compare_lists_it_as_a_group_of_its_own(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_compare_lists_an_ensemble_as_a_group(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ensemble_of(place / "e", place / "a", place / "b")
     ensemble_of(place / "again", place / "a", place / "b", errors=50)
     (place / "c").rename(place.parent / "elsewhere")
@@ -224,7 +223,7 @@ def test_compare_lists_it_as_a_group_of_its_own(place: Path, capfd: pytest.Captu
     assert cli.main(["compare", str(place), "--where", "ensemble.members>1", "--columns", "n,name"]) == 0
 
 
-def test_a_page_calls_what_is_no_ensemble_by_its_name(place: Path) -> None:
+def test_a_page_labels_other_runs_by_their_model(place: Path) -> None:
     ensemble_of(place / "e", place / "a", place / "b")
     found = ComparisonView("x", compare(read_rows([place / name for name in "abe"])))
     assert [one.label for one in found.configurations] == ["1 · members=2", "2 · mlp"]
@@ -240,7 +239,7 @@ def test_groups_with_an_ensemble_are_not_paired_by_seed(place: Path) -> None:
     assert worse.significance.test == "Welch"
 
 
-def test_show_diff_watch_and_track_take_it(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_show_diff_watch_and_track_accept_an_ensemble(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ensemble = ensemble_of(place / "e", place / "a", place / "b")
     write_predictions(ensemble, range(50))
     assert cli.main(["show", str(ensemble)]) == 0
@@ -254,15 +253,15 @@ def test_show_diff_watch_and_track_take_it(place: Path, capfd: pytest.CaptureFix
     assert difference["runs"]["a"]["missing"] == []
     assert cli.main(["watch", str(ensemble), "--once"]) == 0
     assert "completed" in capfd.readouterr().out
-    told = snapshot.read_run(Run(ensemble))
-    assert told.parameters["ensemble.members"] == 2
-    assert told.parameters["model.units"] == [784]
-    assert "seed" not in told.tags
-    assert (told.epochs, told.results["model.parameters"]) == ([], 2000)
-    assert Run(ensemble).ensemble in told.files
+    read = snapshot.read_run(Run(ensemble))
+    assert read.parameters["ensemble.members"] == 2
+    assert read.parameters["model.units"] == [784]
+    assert "seed" not in read.tags
+    assert (read.epochs, read.results["model.parameters"]) == ([], 2000)
+    assert Run(ensemble).ensemble in read.files
 
 
-def test_what_became_of_one_that_has_no_result(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_status_of_an_ensemble_without_result(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     again = "build it again: mnist-exp ensemble RUN…"
     run = Run(place / "e")
     run.directory.mkdir()
@@ -289,7 +288,7 @@ def test_what_became_of_one_that_has_no_result(place: Path, capfd: pytest.Captur
         (["a", "damaged"], 3, "damaged/predictions.npz: is damaged"),
     ],
 )
-def test_a_mistake_is_told_in_two_lines_and_leaves_nothing(
+def test_a_mistake_is_reported_in_two_lines_and_leaves_no_files(
     place: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
