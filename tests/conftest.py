@@ -33,7 +33,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def compose(*overrides: str, multirun: bool = False) -> Experiment:
     """The experiment that these overrides compose to; with several points, the first."""
     arguments = (["-m"] if multirun else []) + list(overrides)
-    return Composition(parse_arguments(arguments)).points()[0].experiment
+    return Composition(parse_arguments(arguments)).combinations()[0].experiment
 
 
 @pytest.fixture(scope="session")

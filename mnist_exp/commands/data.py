@@ -87,7 +87,7 @@ def _experiment(settings: Sequence[str], config_dir: str | None) -> Experiment:
     from mnist_exp.config.composition import Composition
 
     flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
-    experiment = Composition(parse_arguments([*flags, *settings])).points()[0].experiment
+    experiment = Composition(parse_arguments([*flags, *settings])).combinations()[0].experiment
     for line in settings:
         key = line.lstrip("+~").partition("=")[0]
         if key not in SHOWN and not key.startswith("augmentation."):

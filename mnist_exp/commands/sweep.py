@@ -8,7 +8,7 @@ from pathlib import Path
 from mnist_exp import __version__, tracking
 from mnist_exp.commands import results
 from mnist_exp.config.command_line import parse_arguments
-from mnist_exp.config.composition import Composition, Space
+from mnist_exp.config.composition import Composition, SearchSpace
 from mnist_exp.config.execution import BasicSweeperConfig, OptunaSweeperConfig
 from mnist_exp.config.identity import config_hashes, not_identity
 from mnist_exp.config.schema import Experiment
@@ -40,7 +40,7 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
     if isinstance(settings, OptunaSweeperConfig):
         return _start_search(parsed, composition, settings)
     with messages.spinner("checking every point"):
-        points = composition.points()
+        points = composition.combinations()
     jobs, experiments = plan.extended([], points)
     first = points[0].experiment
     if first.sweep.dry_run:
@@ -58,7 +58,7 @@ def _start_search(parsed: argparse.Namespace, composition: Composition, settings
 
     with messages.spinner("checking the search space"):
         space = composition.space(settings)
-    first = space.corner()
+    first = space.example()
     if first.sweep.dry_run:
         return _print_space(space, settings)
     launchers.check(composition.execution.launcher)
@@ -89,7 +89,7 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         settings = _sweeper(composition)
         if isinstance(settings, OptunaSweeperConfig):
             space = composition.space(settings)
-            if space.corner().sweep.dry_run:
+            if space.example().sweep.dry_run:
                 return _print_space(space, settings)
             plan.write(sweep, known.model_copy(update={"overrides": tuple(parsed.overrides)}))  # such as more trials
             return _search(sweep, composition, space, settings, retry_failed)
@@ -97,7 +97,7 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         jobs, new = list(known.jobs), dict[int, Experiment]()
         if len(execution_overrides) < len(overrides):
             _experiments(sweep, _one_of_each(jobs), composition, execution_overrides)
-            jobs, new = plan.extended(jobs, composition.points())
+            jobs, new = plan.extended(jobs, composition.combinations())
         remaining, finished = _divide(sweep, jobs, retry_failed)
         old = [job for job in remaining if job.number not in new]
         experiments = new | _experiments(sweep, old, composition, execution_overrides)
@@ -122,7 +122,7 @@ def _sweeper(composition: Composition) -> BasicSweeperConfig | OptunaSweeperConf
     try:
         return composition.execution.sweeper
     except ConfigError:  # Hydra names one problem; the problems of the points say more, if there are any
-        composition.points()
+        composition.combinations()
         raise
 
 
@@ -143,11 +143,13 @@ def _create(parsed: argparse.Namespace, experiment: Experiment, jobs: Sequence[J
     return sweep
 
 
-def _search(sweep: Sweep, composition: Composition, space: Space, settings: OptunaSweeperConfig, retry_failed: bool) -> int:
+def _search(
+    sweep: Sweep, composition: Composition, space: SearchSpace, settings: OptunaSweeperConfig, retry_failed: bool
+) -> int:
     """Run the trials of a search that this process has locked; return the exit code."""
     from mnist_exp.sweep.search import Search
 
-    first = space.corner()
+    first = space.example()
     launcher = launchers.build(sweep, composition.execution.launcher, first)
     source = Search(sweep, plan.read(sweep), space, settings, launcher.parallel_jobs, retry_failed)
     return _train(sweep, launcher, source, first, source.finished_jobs)
@@ -226,7 +228,7 @@ def _print_jobs(jobs: Sequence[Job]) -> int:
     return EXIT_DONE
 
 
-def _print_space(space: Space, settings: OptunaSweeperConfig) -> int:
+def _print_space(space: SearchSpace, settings: OptunaSweeperConfig) -> int:
     """Print the search space of a dry run."""
     from mnist_exp.sweep.sampling import distribution, domain
 

@@ -49,7 +49,7 @@ def _tracker_settings(overrides: Sequence[str], config_dir: str | None) -> AnyTr
     from mnist_exp.config.composition import Composition
 
     flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
-    settings = Composition(parse_arguments([*flags, *overrides])).points()[0].experiment.tracker
+    settings = Composition(parse_arguments([*flags, *overrides])).combinations()[0].experiment.tracker
     for override in overrides:
         if override.lstrip("+~").partition("=")[0].partition(".")[0] != "tracker":
             raise InputError(f"{override}: not a setting of a tracker", "an existing run keeps its configuration")

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         return _hydra(arguments)  # composes, but runs nothing that a configuration could name
     composition = Composition(parsed)
     if parsed.cfg or parsed.info:
-        composition.points()  # raises what is wrong with them
+        composition.combinations()  # raises what is wrong with them
         return _hydra(arguments)
     if parsed.multirun:
         return sweep.start(parsed, composition)

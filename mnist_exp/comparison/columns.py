@@ -6,7 +6,7 @@ from typing import Any
 
 from mnist_exp.comparison.fields import METRICS, Metric, field_value, unknown_name
 from mnist_exp.comparison.ranking import Comparison, Line
-from mnist_exp.config.problems import show
+from mnist_exp.config.problems import format_value
 from mnist_exp.terminal.messages import MISSING
 
 COSTS = {"model.parameters": 2, "train_seconds": 3, "images_per_second": 1}  # metrics of every table, with priorities
@@ -86,13 +86,13 @@ def _additional(comparison: Comparison, key: str) -> Column:
         cells = [_mean(line.group.statistics(metric), metric) for line in comparison.lines]
         return Column(key, metric.heading, cells, 5)
     # All values of a group, since its runs may differ in this setting.
-    values = [dict.fromkeys(show(field_value(row, key)) for row in line.group.rows) for line in comparison.lines]
+    values = [dict.fromkeys(format_value(field_value(row, key)) for row in line.group.rows) for line in comparison.lines]
     return Column(key, key, [", ".join(each) for each in values], 5, "left")
 
 
 def _setting(line: Line, key: str) -> str:
     value = line.group.settings[key]
-    return MISSING if value is None and key not in line.group.rows[0].settings else show(value)
+    return MISSING if value is None and key not in line.group.rows[0].settings else format_value(value)
 
 
 def _mean(statistics: dict[str, Any] | None, metric: Metric) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from mnist_exp.comparison.fields import field_value
 from mnist_exp.comparison.rows import Row
-from mnist_exp.config.problems import show
+from mnist_exp.config.problems import format_value
 from mnist_exp.errors import InputError
 
 NAME = r"\"[^\"]*\"|'[^']*'|\[[^\[\]]*\]|[^\s()=<>!~\"'\[\]]+"
@@ -96,7 +96,7 @@ class _Parser:
             raise self.error(f"expected a value after {key}{symbol}")
         self.fields.add(key)
         if symbol == "~":
-            return lambda row: fnmatch.fnmatchcase(show(field_value(row, key)), _unquoted(given))
+            return lambda row: fnmatch.fnmatchcase(format_value(field_value(row, key)), _unquoted(given))
         value = parse_value(given) if given == _unquoted(given) else _unquoted(given)
         if symbol in ORDER:
             if not _is_number(value):

@@ -18,7 +18,7 @@ from mnist_exp.comparison.predictions import (
 )
 from mnist_exp.comparison.rows import NOT_SETTINGS, flatten_untrusted, read_settings
 from mnist_exp.config.identity import is_layers, layered, matched, own_layers
-from mnist_exp.config.problems import show
+from mnist_exp.config.problems import format_value
 from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run import history
@@ -189,7 +189,7 @@ def _differing_settings(a: dict[str, Any], b: dict[str, Any]) -> dict[str, dict[
     for key, values in differences.items():
         for name, own, other in (("a", a.get(key), b.get(key)), ("b", b.get(key), a.get(key))):
             if is_layers(own) and is_layers(other) and 0 < len(only := own_layers(own, other)) <= MAX_LISTED_LAYERS:
-                values[name] += f", only here: {', '.join(map(show, only))}"
+                values[name] += f", only here: {', '.join(map(format_value, only))}"
     return differences
 
 
@@ -215,4 +215,4 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, list):
         return [_to_json(item) for item in value]
     is_json = isinstance(value, str | int | float | None) and (not isinstance(value, float) or math.isfinite(value))
-    return value if is_json else show(value)
+    return value if is_json else format_value(value)

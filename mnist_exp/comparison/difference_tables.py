@@ -13,7 +13,7 @@ from mnist_exp.comparison.difference import RunDifference, Side
 from mnist_exp.comparison.predictions import PairedErrors
 from mnist_exp.comparison.significance import format_p_value
 from mnist_exp.comparison.statistics import LEVEL
-from mnist_exp.config.problems import show
+from mnist_exp.config.problems import format_value
 from mnist_exp.run.summary import Score
 from mnist_exp.terminal import characters, messages
 from mnist_exp.terminal.messages import MISSING, pluralize
@@ -171,8 +171,8 @@ def _value(key: str, values: dict[str, Any], name: str, other: str) -> str:
     if key == "git.commit":
         return _commit(value)
     if key.startswith("cpu.") and isinstance(value, list) and isinstance(others, list):
-        return ", ".join(show(item) for item in value if item not in others) or "no other"
-    return show(value)
+        return ", ".join(format_value(item) for item in value if item not in others) or "no other"
+    return format_value(value)
 
 
 def _two_columns(first: str, style: str = "") -> Table:

@@ -7,7 +7,7 @@ from typing import Any
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
 from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.significance import Significance
-from mnist_exp.config.problems import show
+from mnist_exp.config.problems import format_value
 
 FORMULA_START = ("=", "+", "-", "@", "\t", "\r")  # an apostrophe before it makes the cell text
 ERRORS = {"validation": VALIDATION, "test": TEST}
@@ -81,7 +81,7 @@ def _significance(result: Significance) -> dict[str, Any]:
 
 def _csv_row(line: dict[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {key: line[key] for key in ("rank", "name", "config_hash")}
-    row |= {key: show(value) for key, value in line["settings"].items()}
+    row |= {key: format_value(value) for key, value in line["settings"].items()}
     row["n"] = line["n"]
     for name in ("ranked_by", *ERRORS):
         values = line[name] or {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnist_exp.comparison.rows import Row
-from mnist_exp.config.problems import nearest_key, show
+from mnist_exp.config.problems import format_value, nearest_key
 from mnist_exp.errors import InputError
 from mnist_exp.run.summary import Summary
 from mnist_exp.terminal.messages import MISSING
@@ -112,9 +112,9 @@ def unknown_name(cause: str, key: str, names: Iterable[str], settings: Iterable[
 
 def describe_values(key: str, rows: Iterable[Row]) -> str:
     """List the values of a field in some runs; if these are many numbers, the smallest and the largest."""
-    values = {show(value): value for row in rows if (value := field_value(row, key)) is not None}
+    values = {format_value(value): value for row in rows if (value := field_value(row, key)) is not None}
     if len(values) > MAX_LISTED and all(isinstance(value, (int, float)) for value in values.values()):
-        return f"{key} is from {show(min(values.values()))} to {show(max(values.values()))}"
+        return f"{key} is from {format_value(min(values.values()))} to {format_value(max(values.values()))}"
     listed = sorted(values)[:MAX_LISTED]
     more = f" and {len(values) - len(listed):,} more" if len(values) > len(listed) else ""
     return f"{key} is {', '.join(listed) or 'null'}{more}"

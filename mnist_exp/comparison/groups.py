@@ -11,7 +11,7 @@ import numpy as np
 from mnist_exp.comparison.fields import METRICS, RUN, TEST, VALIDATION, Metric, field_value
 from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.comparison.statistics import mean_interval
-from mnist_exp.config.problems import show
+from mnist_exp.config.problems import format_value
 from mnist_exp.run.directory import last_change
 from mnist_exp.run.names import Run
 from mnist_exp.run.summary import Summary
@@ -190,7 +190,7 @@ def _difference(summary: Summary, selected: Summary) -> str:
         return f"{'with' if data.validation else 'no'} validation images; {RANK_BY_TEST}"
     settings, others = summary.settings, selected.settings
     keys = ("dataset.split_seed", "dataset.validation", "dataset.limit")
-    differences = [f"{key}={show(settings.get(key))}" for key in keys if settings.get(key) != others.get(key)]
+    differences = [f"{key}={format_value(settings.get(key))}" for key in keys if settings.get(key) != others.get(key)]
     return f"different validation images: {', '.join(differences) or 'different split'}; {RANK_BY_TEST}"
 
 

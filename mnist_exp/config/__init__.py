@@ -1,86 +1,64 @@
-"""The way from YAML to a checked `Experiment`; nothing past `validate` sees a DictConfig."""
+"""YAML and overrides → a checked `Experiment`; nothing after `validate` uses a DictConfig."""
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from mnist_exp.config import checks, problems
+from mnist_exp.config.checks import CHECKS, check_sections
+from mnist_exp.config.problems import from_validation
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, Problem
 
 MOST_UNRESOLVED = 100
-CHECKS: tuple[tuple[tuple[str, ...], Callable[..., list[Problem]]], ...] = (
-    (("dataset", "model"), checks.layers_fit),
-    (("model", "threads"), checks.towers_fit),
-    (("model", "training"), checks.batches_fit),
-    (("dataset", "training"), checks.sizes_fit),
-    (("dataset", "training"), checks.selection_fits),
-    (("schedule", "training"), checks.warmup_fits),
-    (("tracker",), checks.no_secret),
-)
 
 
 def validate(config: DictConfig | dict[str, Any]) -> Experiment:
-    """Check a composed configuration, without looking at the machine it may run on.
+    """Check a composed configuration, except for the device, which depends on the machine.
 
     Raises:
-        ConfigError: naming everything that is wrong with it at once.
+        ConfigError: all problems of the configuration.
     """
-    tree, found = _resolved(config) if isinstance(config, DictConfig) else (config, [])
-    unresolved = {problem.key for problem in found}
-    experiment = None
+    tree, problems = _resolve(config) if isinstance(config, DictConfig) else (config, [])
+    unresolved = {problem.key for problem in problems}
     try:
         experiment = Experiment.model_validate(tree)
     except ValidationError as error:
-        found += [problem for problem in problems.from_validation(error, Experiment) if problem.key not in unresolved]
-    found += _between_sections(experiment, tree, {problem.key.split(".")[0] for problem in found})
-    if found or experiment is None:
-        raise ConfigError(found)
+        problems += [problem for problem in from_validation(error, Experiment) if problem.key not in unresolved]
+        raise ConfigError(problems + _problems_between_valid_sections(tree, problems)) from None
+    problems += check_sections(experiment, set())
+    if problems:
+        raise ConfigError(problems)
     return experiment
 
 
-def _resolved(config: DictConfig) -> tuple[Any, list[Problem]]:
-    """Plain containers with all interpolations filled in; one that cannot be is a problem, and null in what is returned."""
-    found: list[Problem] = []
+def _resolve(config: DictConfig) -> tuple[Any, list[Problem]]:
+    """Resolve all interpolations; return plain containers, and a problem for each that cannot be resolved (null there)."""
+    problems: list[Problem] = []
     while True:
         try:
-            return OmegaConf.to_container(config, resolve=True, throw_on_missing=True), found
+            return OmegaConf.to_container(config, resolve=True, throw_on_missing=True), problems
         except OmegaConfBaseException as error:
             key = str(error.full_key or "").replace("[", ".").replace("]", "")
-            sentence = str(error.msg or error).splitlines()[0]
-            found.append(Problem(key, f"{key}: {sentence}", "give it a value"))
-            if not key or len(found) > MOST_UNRESOLVED:
-                raise ConfigError(found) from None
-            if len(found) == 1:
+            problems.append(Problem(key, f"{key}: {str(error.msg or error).splitlines()[0]}", "give it a value"))
+            if not key or len(problems) > MOST_UNRESOLVED:
+                raise ConfigError(problems) from None
+            if len(problems) == 1:
                 config = copy.deepcopy(config)
                 OmegaConf.set_readonly(config, False)
             OmegaConf.update(config, key, None, force_add=True)
 
 
-def _between_sections(experiment: Experiment | None, tree: Any, faulty: set[str]) -> list[Problem]:
-    """Problems between sections that are right by themselves, so that they are reported together with all others.
-
-    Args:
-        experiment: the validated tree, or None where a section is faulty.
-        tree: plain containers.
-        faulty: the sections that have problems already.
-    """
-    found: list[Problem] = []
-    for names, check in CHECKS:
-        if faulty.intersection(names):
-            continue
-        if experiment is not None:
-            found += check(*(getattr(experiment, name) for name in names))
-        elif isinstance(tree, dict):
-            found += check(*(_section(name, tree[name]) for name in names))
-    return found
-
-
-def _section(name: str, value: Any) -> Any:
-    annotation: Any = Experiment.model_fields[name].annotation
-    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-    return adapter.validate_python(value)
+def _problems_between_valid_sections(tree: Any, problems: list[Problem]) -> list[Problem]:
+    """Run the checks between sections for the sections without problems, to report all problems together."""
+    invalid = {problem.key.partition(".")[0] for problem in problems}
+    if not isinstance(tree, dict):
+        return []
+    annotations: dict[str, Any] = {name: field.annotation for name, field in Experiment.model_fields.items()}
+    valid = {
+        name: TypeAdapter(annotations[name]).validate_python(tree[name])
+        for name in {name for names, _ in CHECKS for name in names} - invalid
+    }
+    return check_sections(Experiment.model_construct(**valid), invalid)

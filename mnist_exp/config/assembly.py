@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from mnist_exp import config
 from mnist_exp.config import overrides
-from mnist_exp.config.checks import device_present
+from mnist_exp.config.checks import check_device
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composer
 from mnist_exp.config.problems import composition_problem
 from mnist_exp.config.schema import Experiment
@@ -137,7 +137,7 @@ class Assembler:
         if not {"device", "precision"} & {problem.key for problem in problems}:
             asked = tree.device, tree.precision
             if asked not in self._device_problems:
-                self._device_problems[asked] = device_present(*asked)
+                self._device_problems[asked] = check_device(*asked)
             problems += self._device_problems[asked]
         return experiment, problems
 

@@ -1,9 +1,12 @@
-"""What no type of a setting can tell: whether the layers fit the image, the subset the data, the device the machine."""
+"""Checks that need several sections or the machine: layers and image, sizes and data, device and hardware."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from mnist_exp.config import shapes
 from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.config.networks import AnyModel, CnnConfig, NetworkConfig, has_batch_norm
-from mnist_exp.config.problems import nearest, remedy, show
+from mnist_exp.config.problems import nearest, not_allowed, remedy
 from mnist_exp.config.schema import (
     AnyTracker,
     Experiment,
@@ -13,119 +16,131 @@ from mnist_exp.config.schema import (
     ThreadsConfig,
     TrainingConfig,
 )
-from mnist_exp.errors import Problem
+from mnist_exp.errors import ConfigError, Problem
 from mnist_exp.machine import devices
+
+HOLD_OUT = "hold some out with dataset.validation=5000"
 
 
 def validation_images(dataset: MnistConfig) -> int:
-    """How many images are held out; a limited set holds out the same share as the whole one."""
+    """Return the number of held-out images; a limited data set holds out the same share as the whole one."""
     if dataset.limit is None:
         return dataset.validation
     return round(dataset.limit * dataset.validation / dataset.train_images)
 
 
-def layers_fit(dataset: MnistConfig, model: AnyModel) -> list[Problem]:
-    """Follow the image through the layers, and name the first that it is too small for."""
+def check_layers(dataset: MnistConfig, model: AnyModel) -> Iterator[Problem]:
+    """An image must pass through all layers."""
     try:
         if isinstance(model, CnnConfig):
-            shapes.pools_fit(model, dataset.image_shape)
+            shapes.check_cnn(model, dataset.image_shape)
         elif isinstance(model, NetworkConfig):
-            shapes.layers_fit(model, dataset.image_shape)
-    except shapes.Unfit as unfit:
-        return [unfit.problem]
-    return []
+            shapes.check_network(model, dataset.image_shape)
+    except ConfigError as error:
+        yield from error.problems
 
 
-def towers_fit(model: AnyModel, threads: ThreadsConfig) -> list[Problem]:
-    """Batch normalization takes its statistics of whole batches."""
-    if threads.towers in (None, 1) or not has_batch_norm(model):
-        return []
-    cause = f"threads.towers={threads.towers}: the model's batch_norm takes the mean of whole batches, not of parts"
-    return [Problem("threads.towers", cause, remedy("1 or null", None))]
+def check_towers(model: AnyModel, threads: ThreadsConfig) -> Iterator[Problem]:
+    """Batch normalization needs the statistics of whole batches, which towers do not have."""
+    if threads.towers not in (None, 1) and has_batch_norm(model):
+        reason = "the model's batch_norm takes the mean of whole batches, not of parts"
+        yield not_allowed("threads.towers", threads.towers, reason, remedy("1 or null"))
 
 
-def batches_fit(model: AnyModel, training: TrainingConfig) -> list[Problem]:
-    """A single image is its own mean: what batch normalization leaves of it is nothing."""
-    if training.batch_size > 1 or not has_batch_norm(model):
-        return []
-    cause = "training.batch_size=1: the model's batch_norm takes the mean of a batch, and of one image nothing is left"
-    return [Problem("training.batch_size", cause, remedy("an integer ≥ 2", None))]
+def check_batch_norm(model: AnyModel, training: TrainingConfig) -> Iterator[Problem]:
+    """Batch normalization of a single image subtracts the image from itself."""
+    if training.batch_size == 1 and has_batch_norm(model):
+        reason = "the model's batch_norm subtracts the mean of the batch, which leaves nothing of a single image"
+        yield not_allowed("training.batch_size", 1, reason, remedy("an integer ≥ 2"))
 
 
-def sizes_fit(dataset: MnistConfig, training: TrainingConfig) -> list[Problem]:
-    """A batch must come from the images there are, and every class must appear on both sides of the split."""
-    total = dataset.limit or dataset.train_images
-    validation = validation_images(dataset)
+def check_sizes(dataset: MnistConfig, training: TrainingConfig) -> Iterator[Problem]:
+    """Each class must appear on both sides of the validation split, and the training images must fill a batch."""
+    total, validation = dataset.limit or dataset.train_images, validation_images(dataset)
     train = total - validation
-    problems = []
     if dataset.validation and not dataset.classes <= validation <= total - dataset.classes:
-        cause = f"dataset.validation={dataset.validation}: holds out {validation} of {total} images"
-        least = dataset.classes
-        allowed = f"0, or a share that leaves at least {least} images on each side"
-        problems.append(Problem("dataset.validation", cause, remedy(allowed, None)))
+        allowed = remedy(f"0, or a share that leaves at least {dataset.classes} images on each side")
+        yield not_allowed("dataset.validation", dataset.validation, f"holds out {validation} of {total} images", allowed)
     elif training.batch_size > train:
-        cause = f"training.batch_size={training.batch_size}: more than the {train} training images"
-        problems.append(Problem("training.batch_size", cause, remedy(f"an integer from 1 to {train}", None)))
-    return problems
+        allowed = remedy(f"an integer from 1 to {train}")
+        yield not_allowed("training.batch_size", training.batch_size, f"more than the {train} training images", allowed)
 
 
-def selection_fits(dataset: MnistConfig, training: TrainingConfig) -> list[Problem]:
-    """Choosing among epochs needs validation images: the test images are looked at once."""
-    if validation_images(dataset):
-        return []
-    chosen = {"select": training.select == "best", "early_stopping_patience": training.early_stopping_patience is not None}
+def check_selection(dataset: MnistConfig, training: TrainingConfig) -> Iterator[Problem]:
+    """Epochs are compared by their validation error, never by the test images."""
+    for name, default in {"select": "last", "early_stopping_patience": None}.items():
+        if (value := getattr(training, name)) != default and not validation_images(dataset):
+            reason = "there are no validation images to compare epochs by"
+            yield not_allowed(f"training.{name}", value, reason, f"{HOLD_OUT}, or leave it out")
+
+
+def check_warmup(schedule: ScheduleSettings, training: TrainingConfig) -> Iterator[Problem]:
+    """The warm-up must end before the training does; otherwise the schedule after it never starts."""
+    if schedule.warmup_epochs >= training.epochs:
+        reason = f"the warm-up must be shorter than training.epochs={training.epochs}"
+        allowed = remedy(f"a number ≥ 0 and < {training.epochs}")
+        yield not_allowed("schedule.warmup_epochs", schedule.warmup_epochs, reason, allowed)
+
+
+def check_secrets(tracker: AnyTracker) -> Iterator[Problem]:
+    """Whoever can read a run can read its config.yaml; for the same reason the message does not repeat the address."""
+    if isinstance(tracker, MlflowTrackerConfig) and "@" in tracker.tracking_uri:
+        cause = "tracker.tracking_uri: contains a user name or password, which must not be stored in config.yaml"
+        instead = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
+        yield Problem("tracker.tracking_uri", cause, instead)
+
+
+# Each check takes the sections named before it; it runs when these sections are valid by themselves.
+CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
+    (("dataset", "model"), check_layers),
+    (("model", "threads"), check_towers),
+    (("model", "training"), check_batch_norm),
+    (("dataset", "training"), check_sizes),
+    (("dataset", "training"), check_selection),
+    (("schedule", "training"), check_warmup),
+    (("tracker",), check_secrets),
+)
+
+
+def check_sections(sections: Any, invalid: set[str]) -> list[Problem]:
+    """Run all checks between sections.
+
+    Args:
+        sections: an experiment, or an object with its valid sections as attributes.
+        invalid: names of sections with problems; checks that need one of them are skipped.
+    """
     return [
-        Problem(
-            f"training.{name}",
-            f"training.{name}={show(getattr(training, name))}: there are no validation images to choose by",
-            "hold some out with dataset.validation=5000, or choose by none",
-        )
-        for name, asked in chosen.items()
-        if asked
+        problem
+        for names, check in CHECKS
+        if not invalid.intersection(names)
+        for problem in check(*(getattr(sections, name) for name in names))
     ]
 
 
-def warmup_fits(schedule: ScheduleSettings, training: TrainingConfig) -> list[Problem]:
-    """A warm-up must end before the training does, or the schedule behind it never begins."""
-    if schedule.warmup_epochs < training.epochs:
-        return []
-    key = "schedule.warmup_epochs"
-    cause = f"{key}={show(schedule.warmup_epochs)}: the warm-up is no shorter than training.epochs={training.epochs}"
-    return [Problem(key, cause, remedy(f"a number ≥ 0 and < {training.epochs}", None))]
-
-
-def no_secret(tracker: AnyTracker) -> list[Problem]:
-    """What config.yaml holds, anyone may read who may read the run; so the address is not repeated here either."""
-    if not isinstance(tracker, MlflowTrackerConfig) or "@" not in tracker.tracking_uri:
-        return []
-    key = "tracker.tracking_uri"
-    cause = f"{key}: holds a user's name or password, which config.yaml must not"
-    return [Problem(key, cause, "give them in the environment: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")]
-
-
-def searchable(experiment: Experiment, settings: OptunaSweeperConfig) -> list[Problem]:
-    """A search by the validation error needs validation images, and it cannot prune by two objectives."""
-    problems = []
+def check_search(experiment: Experiment, settings: OptunaSweeperConfig) -> Iterator[Problem]:
+    """A search by the validation error needs validation images; pruning needs this error as the only objective."""
     if "validation.error_percent" in settings.objectives and not validation_images(experiment.dataset):
-        cause = f"dataset.validation={experiment.dataset.validation}: there are no validation images to search by"
-        problems.append(Problem("dataset.validation", cause, "hold some out with dataset.validation=5000"))
+        reason = "there are no validation images to search by"
+        yield not_allowed("dataset.validation", experiment.dataset.validation, reason, HOLD_OUT)
     if settings.pruner != "none" and settings.objectives != ("validation.error_percent",):
-        cause = f"hydra.sweeper.pruner={settings.pruner}: pruning goes by the validation error alone"
-        problems.append(Problem("hydra.sweeper.pruner", cause, "choose pruner=none, or that one objective"))
-    return problems
+        reason = "pruning needs validation.error_percent as the only objective"
+        yield not_allowed("hydra.sweeper.pruner", settings.pruner, reason, "choose pruner=none, or only this objective")
 
 
-def device_present(device: str, precision: str) -> list[Problem]:
-    """Whether this machine has the device; where only TensorFlow can tell, it does so when training starts."""
+def check_device(device: str, precision: str) -> list[Problem]:
+    """Check that this machine has the device.
+
+    Where only TensorFlow can list the devices, training checks it again when it starts.
+    """
     gpus = devices.gpu_count()
     problems = []
     if gpus is not None and device.startswith("gpu"):
         names = devices.device_names(gpus)
-        wanted = "gpu:0" if device == "gpu" else device
-        if wanted not in names:
-            cause = f"device={device}: this machine has no such device"
-            problems.append(Problem("device", cause, remedy(", ".join(["auto", *names]), nearest(device, names))))
+        if ("gpu:0" if device == "gpu" else device) not in names:
+            allowed = remedy(", ".join(["auto", *names]), nearest(device, names))
+            problems.append(not_allowed("device", device, "this machine has no such device", allowed))
     if precision == "float16" and (device == "cpu" or (device == "auto" and gpus == 0)):
-        cause = "precision=float16: a CPU computes it hundreds of times slower than float32"
-        problems.append(Problem("precision", cause, remedy("float32, bfloat16 (float16 needs a GPU)", "bfloat16")))
+        allowed = remedy("float32, bfloat16 (float16 needs a GPU)", "bfloat16")
+        reason = "a CPU computes it hundreds of times slower than float32"
+        problems.append(not_allowed("precision", precision, reason, allowed))
     return problems

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from mnist_exp.config import checks
 from mnist_exp.config.assembly import Assembler
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composer
-from mnist_exp.config.execution import Choices, Execution, HydraConfig, Interval, OptunaSweeperConfig, Parameter, Point
+from mnist_exp.config.execution import Choices, Combination, Execution, HydraConfig, Interval, OptunaSweeperConfig, Parameter
 from mnist_exp.config.overrides import sweep_problems
 from mnist_exp.config.problems import composition_problem, from_validation
 from mnist_exp.config.schema import Experiment
@@ -28,19 +28,19 @@ SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1)
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """The search space of a search."""
 
     composition: "Composition"
     fixed: tuple[str, ...]  # overrides that all trials share
     parameters: tuple[Parameter, ...]
 
-    def corner(self) -> Experiment:
+    def example(self) -> Experiment:
         """Return the experiment at one corner, for the settings that all trials share."""
-        ends = [each.values[0] if isinstance(each, Choices) else each.ends[0] for each in self.parameters]
-        return self.point(ends).experiment
+        ends = [each.values[0] if isinstance(each, Choices) else each.bounds[0] for each in self.parameters]
+        return self.combination(ends).experiment
 
-    def point(self, values: Sequence[str]) -> Point:
+    def combination(self, values: Sequence[str]) -> Combination:
         """Return the point at which the parameters have these values.
 
         Raises:
@@ -48,7 +48,7 @@ class Space:
         """
         chosen = [f"{parameter.key}={value}" for parameter, value in zip(self.parameters, values, strict=True)]
         lines = (*self.fixed, *chosen)
-        return Point(lines, tuple(chosen), self.experiment(lines))
+        return Combination(lines, tuple(chosen), self.experiment(lines))
 
     def experiment(self, overrides: Sequence[str]) -> Experiment:
         """Return the experiment of a trial.
@@ -97,7 +97,7 @@ class Composition:
             ConfigError: everything that is wrong with it; also a configuration that is a sweep (`hydra.sweeper.params`)
                 some of whose keys the overrides leave open.
         """
-        (point,) = self.points()
+        (point,) = self.combinations()
         settled = {override.get_key_element() for override in self._overrides}
         if left := [override for override in self._sweep_of_configuration if override.get_key_element() not in settled]:
             lines = " ".join(str(override.input_line) for override in left)
@@ -107,7 +107,7 @@ class Composition:
             raise ConfigError([Problem(left[0].key_or_group, cause, remedy)])
         return point.experiment
 
-    def points(self) -> list[Point]:
+    def combinations(self) -> list[Combination]:
         """Return every point of the command line: one, or with `-m` one for each combination of the values.
 
         Their order is that of `itertools.product`, as in Hydra's own sweeper; of several overrides of a key the last counts.
@@ -125,11 +125,11 @@ class Composition:
         experiments, found = self._assembler.experiments(combinations)
         _raise([*problems, *found])
         return [
-            Point(_lines(each), _lines(one for one in each if one.get_key_element() in swept), experiment)
+            Combination(_lines(each), _lines(one for one in each if one.get_key_element() in swept), experiment)
             for each, experiment in zip(combinations, experiments, strict=True)
         ]
 
-    def space(self, settings: OptunaSweeperConfig) -> Space:
+    def space(self, settings: OptunaSweeperConfig) -> SearchSpace:
         """Return the search space; every choice and both ends of every interval have been checked.
 
         Raises:
@@ -139,7 +139,7 @@ class Composition:
         by_key = {override.get_key_element(): override for override in overrides}
         searched = [override for override in by_key.values() if override.is_sweep_override()]
         fixed = _lines(override for override in by_key.values() if not override.is_sweep_override())
-        found = Space(self, fixed, tuple(_parameter(override) for override in searched))
+        found = SearchSpace(self, fixed, tuple(_parameter(override) for override in searched))
         if not searched:
             problems.append(Problem("", "hydra/sweeper=optuna: nothing to search", SEARCH_EXAMPLE))
         for parameter in found.parameters:
@@ -147,15 +147,15 @@ class Composition:
                 cause = f"{parameter.key}: hydra.sweeper.sampler=grid cannot try every value of an interval"
                 remedy = f"list the values: {parameter.key}=choice(...) or range(...)"
                 problems.append(Problem(parameter.key, cause, remedy))
-        ends = [parameter.values if isinstance(parameter, Choices) else parameter.ends for parameter in found.parameters]
+        ends = [parameter.values if isinstance(parameter, Choices) else parameter.bounds for parameter in found.parameters]
         for index, values in enumerate(ends):
             for value in values:
                 try:
-                    point = found.point([value if other == index else first[0] for other, first in enumerate(ends)])
+                    point = found.combination([value if other == index else first[0] for other, first in enumerate(ends)])
                 except ConfigError as error:
                     problems += error.problems
                 else:
-                    problems += checks.searchable(point.experiment, settings)
+                    problems += checks.check_search(point.experiment, settings)
         _raise(problems)
         return found
 

@@ -10,7 +10,7 @@ from mnist_exp.config.settings import Seed, Settings
 
 
 @dataclass(frozen=True)
-class Point:
+class Combination:
     """One experiment of a command line."""
 
     overrides: tuple[str, ...]  # each with one value; they compose to the experiment
@@ -35,12 +35,12 @@ class Interval:
     high: float
     step: float | None
     log: bool  # whether small numbers are tried as often as large ones
-    whole: bool  # whether it is an integer
+    is_integer: bool  # whether it is an integer
 
     @property
-    def ends(self) -> tuple[str, str]:
+    def bounds(self) -> tuple[str, str]:
         """As one would type them."""
-        return (str(int(self.low)), str(int(self.high))) if self.whole else (repr(self.low), repr(self.high))
+        return (str(int(self.low)), str(int(self.high))) if self.is_integer else (repr(self.low), repr(self.high))
 
 
 Parameter = Choices | Interval

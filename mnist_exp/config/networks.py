@@ -1,4 +1,4 @@
-"""What a network may be: `model`, and the layers of which it is made."""
+"""The schema of `model`, and of the layers of a network."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
@@ -35,7 +35,7 @@ class BatchNormLayer(Settings):
     """Batch normalization, Ioffe & Szegedy 2015, arXiv:1502.03167."""
 
     name: Literal["batch_norm"]
-    momentum: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+    momentum: Rate
 
 
 class ActivationLayer(Settings):
@@ -51,42 +51,42 @@ class DropoutLayer(Settings):
 
 
 class NoiseLayer(Settings):
-    """Gaussian noise, in training alone."""
+    """Gaussian noise, only in training."""
 
     name: Literal["noise"]
     stddev: Fraction
 
 
 class MaxPoolLayer(Settings):
-    """The largest of each window."""
+    """Max pooling over windows that do not overlap."""
 
     name: Literal["max_pool"]
     pool_size: Size
 
 
 class AveragePoolLayer(Settings):
-    """The mean of each window."""
+    """Average pooling over windows that do not overlap."""
 
     name: Literal["average_pool"]
     pool_size: Size
 
 
 class GlobalAveragePoolLayer(Settings):
-    """The mean of each channel."""
+    """Image to features: the mean of each channel."""
 
     name: Literal["global_average_pool"]
 
 
 class FlattenLayer(Settings):
-    """Rows, columns and channels one behind the other."""
+    """Image to features: rows, columns and channels in one vector."""
 
     name: Literal["flatten"]
 
 
 class ResidualLayer(Settings):
-    """What goes in, added to what the layers make of it (He et al. 2016, arXiv:1603.05027).
+    """A residual connection: the input is added to the output of the layers (He et al. 2016, arXiv:1603.05027).
 
-    Where they change its shape, what goes in passes through a convolution of 1×1 first.
+    If the layers change the shape, a 1×1 convolution changes the input to the same shape first.
     """
 
     name: Literal["residual"]
@@ -135,7 +135,7 @@ class CnnConfig(Settings):
 
 
 class NetworkConfig(Settings):
-    """Layers one after the other, each of them a setting."""
+    """A network as a list of layers."""
 
     name: Literal["cnn", "cnn_5x5", "cnn_deep", "cnn_tiny", "mlp_deep", "resnet"]
     activation: Activation
@@ -148,14 +148,14 @@ AnyModel = MlpConfig | CnnConfig | NetworkConfig
 ModelConfig = Annotated[AnyModel, Field(discriminator="name")]
 
 
-def every(layers: Sequence[AnyLayer]) -> Iterator[AnyLayer]:
-    """All layers, those within residual ones too, in order."""
+def all_layers(layers: Sequence[AnyLayer]) -> Iterator[AnyLayer]:
+    """Iterate over layers in order, including those in residual layers."""
     for layer in layers:
         yield layer
         if isinstance(layer, ResidualLayer):
-            yield from every(layer.layers)
+            yield from all_layers(layer.layers)
 
 
 def has_batch_norm(model: AnyModel) -> bool:
-    """Whether training takes statistics of whole batches, which cannot be computed in parts."""
-    return isinstance(model, NetworkConfig) and any(isinstance(layer, BatchNormLayer) for layer in every(model.layers))
+    """Whether a model has batch normalization, whose statistics need whole batches."""
+    return isinstance(model, NetworkConfig) and any(isinstance(layer, BatchNormLayer) for layer in all_layers(model.layers))

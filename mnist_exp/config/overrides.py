@@ -7,7 +7,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_exp.config.identity import not_identity
-from mnist_exp.config.problems import nearest, nearest_key, other_options, remedy, schema_of, show
+from mnist_exp.config.problems import format_value, nearest, nearest_key, other_options, remedy, schema_of
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import Problem
 
@@ -30,7 +30,11 @@ def unknown_options(override: Override, options: Sequence[str]) -> list[Problem]
     if override.is_delete():
         return []
     return [
-        Problem(group, f"{group}={show(option)}: unknown {group}", remedy(", ".join(options), nearest(str(option), options)))
+        Problem(
+            group,
+            f"{group}={format_value(option)}: unknown {group}",
+            remedy(", ".join(options), nearest(str(option), options)),
+        )
         for option in (value if isinstance(value, list) else [value])
         if str(option) not in options
     ]
@@ -107,13 +111,13 @@ def apply(override: Override, tree: DictConfig) -> list[Problem]:
         return [Problem(key, f"{line}: unknown group", "write key=value; only an option of a group has a package")]
     if override.is_delete():
         if value is not None and value != before:
-            return [Problem(key, f"{line}: the value is {show(before)}", f"write ~{key}")]
+            return [Problem(key, f"{line}: the value is {format_value(before)}", f"write ~{key}")]
         section, _, name = key.rpartition(".")
         parent = OmegaConf.select(tree, section) if section else tree
         with open_dict(parent):
             del parent[name]
         return []
     if override.is_add() and before is not None and not isinstance(value, (dict, list)):
-        return [Problem(key, f"{line}: the key exists already", f"write {key}={show(value)}")]
+        return [Problem(key, f"{line}: the key exists already", f"write {key}={format_value(value)}")]
     OmegaConf.update(tree, key, value, merge=True, force_add=override.is_add() or override.is_force_add())
     return []

@@ -45,12 +45,12 @@ def nearest_key(key: str, keys: Collection[str]) -> str | None:
     return found
 
 
-def remedy(allowed: str, suggestion: str | None) -> str:
-    """The second line of a problem: what is allowed, and what was probably meant."""
+def remedy(allowed: str, suggestion: str | None = None) -> str:
+    """Return the second line of a problem: what is allowed, and what was probably meant."""
     return f"allowed: {allowed}" + (f"; did you mean {suggestion}?" if suggestion else "")
 
 
-def show(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as one would type it."""
     if value is None:
         return "null"
@@ -59,13 +59,18 @@ def show(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}" if math.isfinite(value) else str(value)
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(show(item) for item in value) + "]"
+        return "[" + ",".join(format_value(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{show(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{format_value(item)}" for key, item in value.items()) + "}"
     return str(value) or "''"
 
 
-def quoted(text: str) -> str:
+def not_allowed(key: str, value: Any, reason: str, instead: str) -> Problem:
+    """Return the problem of a setting with a certain value."""
+    return Problem(key, f"{key}={format_value(value)}: {reason}", instead)
+
+
+def quote(text: str) -> str:
     """A literal of Hydra's override grammar, whatever characters it has.
 
     Backslashes count only before a quote; there they are doubled.
@@ -93,11 +98,11 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
         guess = nearest(name, section["properties"])
         suggestion = f"{parent}.{guess}" if guess and parent else guess
         if key in GROUPS_OF_RECIPES:
-            return Problem(key, f"{key}={show(given)}: became a section of its own", NOT_GLOBAL)
+            return Problem(key, f"{key}={format_value(given)}: became a section of its own", NOT_GLOBAL)
         allowed = remedy(", ".join(section["properties"]), suggestion)
         if hint := other_options(key, root):
             allowed += f"{hint}, or leave it out with ~{key}"
-        return Problem(key, f"{key}={show(given)}: unknown key", allowed)
+        return Problem(key, f"{key}={format_value(given)}: unknown key", allowed)
     if detail["type"] == "missing":
         return Problem(key, f"{key}: is missing", remedy(describe(schema, root), None))
     if detail["type"] in {"union_tag_invalid", "union_tag_not_found"}:
@@ -106,9 +111,9 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
         if chosen is None:
             return Problem(f"{key}.name", f"{key}.name: is missing", allowed)
         kind = "layer" if ".layers." in key else key
-        return Problem(key, f"{key}.name={show(chosen)}: unknown {kind}", allowed)
+        return Problem(key, f"{key}.name={format_value(chosen)}: unknown {kind}", allowed)
     return Problem(
-        key, f"{key}={show(given)}: not allowed", remedy(describe(schema, root), nearest(str(given), _names(schema)))
+        key, f"{key}={format_value(given)}: not allowed", remedy(describe(schema, root), nearest(str(given), _names(schema)))
     )
 
 

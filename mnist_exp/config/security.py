@@ -11,7 +11,7 @@ from typing import Any, cast
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp.config.problems import show
+from mnist_exp.config.problems import format_value
 from mnist_exp.errors import Problem
 from mnist_exp.machine.plain_data import UNREADABLE, load_yaml
 
@@ -60,7 +60,7 @@ def tree_problems(tree: DictConfig, shipped: DictConfig) -> list[Problem]:
     composed = cast(dict[str, Any], OmegaConf.to_container(tree, resolve=False))
     ours = cast(dict[str, Any], OmegaConf.to_container(shipped, resolve=False))
     problems = [
-        Problem(key, f"{key}={show(value)}: _target_ is refused", NO_CODE)
+        Problem(key, f"{key}={format_value(value)}: _target_ is refused", NO_CODE)
         for key, value in _leaves(composed)
         if key.rpartition(".")[2] == "_target_" and not _is_plugin(key, value)
     ]

@@ -1,4 +1,4 @@
-"""Which shape each layer of a network leaves behind, told without Keras: whether an image can pass through it."""
+"""The shape after each layer of a network, computed without Keras, to report layers that an image cannot pass through."""
 
 import math
 from collections.abc import Sequence
@@ -15,122 +15,118 @@ from mnist_exp.config.networks import (
     MaxPoolLayer,
     NetworkConfig,
     ResidualLayer,
-    every,
+    all_layers,
 )
-from mnist_exp.config.problems import remedy, show
-from mnist_exp.errors import Problem
+from mnist_exp.config.problems import format_value, remedy
+from mnist_exp.errors import ConfigError, Problem
 
 Shape = tuple[int, ...]  # (height, width, channels), or (features,)
 
-MOST_LAYERS = 1000  # those within residual ones too: each may draw from a stream of random numbers of its own, of 1024
-IMAGES_ALONE = (ConvLayer, MaxPoolLayer, AveragePoolLayer, GlobalAveragePoolLayer, ResidualLayer)
-FEATURES_ALONE = (DenseLayer, LogitsLayer)
+MOST_LAYERS = 1000  # each may need its own stream of random numbers; training has 1024 streams
+IMAGE_LAYERS = (ConvLayer, MaxPoolLayer, AveragePoolLayer, GlobalAveragePoolLayer, ResidualLayer)
+FEATURE_LAYERS = (DenseLayer, LogitsLayer)
 
 
-class Unfit(Exception):  # noqa: N818  (it becomes a Problem, as any other of a setting)
-    """A layer that cannot be given what comes before it."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.cause)
-        self.problem = problem
-
-
-def unfit(key: str, cause: str, allowed: str) -> Unfit:
-    """The layer's setting, why it does not fit, and what would."""
-    return Unfit(Problem(key, f"{key}{cause}", remedy(allowed, None)))
-
-
-def pools_fit(model: CnnConfig, image_shape: Shape) -> None:
-    """Follow an image through convolutions and pools.
+def check_cnn(model: CnnConfig, image_shape: Shape) -> None:
+    """Check that an image can pass through convolutions and pools.
 
     Raises:
-        Unfit: the first layer that it is too small for, or a convolution without a size.
+        ConfigError: the image is too small for a layer, or a convolution has no kernel size.
     """
     if len(model.filters) != len(model.kernel_sizes):
-        key = "model.kernel_sizes"
-        cause = f"={show(model.kernel_sizes)}: filters need {len(model.filters)} kernel sizes"
-        raise unfit(key, cause, "as many as model.filters")
+        cause = f"={format_value(model.kernel_sizes)}: filters need {len(model.filters)} kernel sizes"
+        raise _error("model.kernel_sizes", cause, "as many as model.filters")
     side = min(image_shape[:2])
     for number, kernel_size in enumerate(model.kernel_sizes, start=1):
         side = _windows(side, kernel_size, 1, f"model.kernel_sizes.{number - 1}", f"layer conv_{number}")
         side = _windows(side, model.pool_size, model.pool_size, "model.pool_size", f"layer pool_{number}")
 
 
-def layers_fit(model: NetworkConfig, image_shape: Shape) -> None:
-    """Follow an image through a list of layers to the logits.
+def check_network(model: NetworkConfig, image_shape: Shape) -> None:
+    """Check that an image can pass through a list of layers to the logits.
 
     Raises:
-        Unfit: the first layer that cannot be given what comes before it; or that there are no logits, or too many layers.
+        ConfigError: a layer cannot process its input, the logits are missing or not last, the dropout rate has no dropout
+            layer, or there are too many layers.
     """
-    if (count := sum(1 for _ in every(model.layers))) > MOST_LAYERS:
-        raise unfit("model.layers", f": {count:,} layers, with those within residual ones", f"{MOST_LAYERS:,} at most")
+    layers = list(all_layers(model.layers))
+    if len(layers) > MOST_LAYERS:
+        cause = f": {len(layers):,} layers, including those in residual layers"
+        raise _error("model.layers", cause, f"{MOST_LAYERS:,} at most")
     names = [layer.name for layer in model.layers]
-    behind = names[names.index("logits") + 1 :] if "logits" in names else []
-    if "logits" not in names or set(behind) - {"batch_norm"}:
-        cause = ": the network must end with its logits, which a batch_norm alone may follow"
-        raise unfit("model.layers", cause, "- {name: logits} as the last of the list")
-    if model.dropout and not any(layer.name == "dropout" for layer in every(model.layers)):
-        cause = f"={show(model.dropout)}: no layer of the model is a dropout"
-        raise unfit("model.dropout", cause, "0, or - {name: dropout} in model.layers")
-    _follow(model.layers, image_shape, "model.layers")
+    if "logits" not in names or set(names[names.index("logits") + 1 :]) - {"batch_norm"}:
+        cause = ": the network must end with its logits; only batch_norm may follow them"
+        raise _error("model.layers", cause, "- {name: logits} as the last of the list")
+    if model.dropout and not any(layer.name == "dropout" for layer in layers):
+        cause = f"={format_value(model.dropout)}: the model has no dropout layer"
+        raise _error("model.dropout", cause, "0, or - {name: dropout} in model.layers")
+    _shape_after_all(model.layers, image_shape, "model.layers")
 
 
-def _follow(layers: Sequence[AnyLayer], shape: Shape, place: str) -> Shape:
-    for number, layer in enumerate(layers):
-        shape = _after(layer, shape, f"{place}.{number}")
-    return shape
+def projection_stride(before: Shape, after: Shape) -> int | None:
+    """Return the stride of a 1×1 convolution from one image size to another; None if no stride fits.
 
-
-def _after(layer: AnyLayer, shape: Shape, place: str) -> Shape:
-    if isinstance(layer, IMAGES_ALONE) and len(shape) != 3:
-        cause = f"={layer.name}: needs an image, and there are {shape[0]} features"
-        raise unfit(f"{place}.name", cause, "a layer of features, such as dense")
-    if isinstance(layer, FEATURES_ALONE) and len(shape) == 3:
-        given = "×".join(map(str, shape))
-        cause = f"={layer.name}: needs features, and there are {given}"
-        raise unfit(f"{place}.name", cause, "flatten or global_average_pool before it")
-    match layer:
-        case ConvLayer() if layer.padding == "same":
-            return *(-(-side // layer.strides) for side in shape[:2]), layer.filters
-        case ConvLayer():
-            size, strides, key = layer.kernel_size, layer.strides, f"{place}.kernel_size"
-            return *(_windows(side, size, strides, key, "conv") for side in shape[:2]), layer.filters
-        case MaxPoolLayer() | AveragePoolLayer():
-            size, key = layer.pool_size, f"{place}.pool_size"
-            return *(_windows(side, size, size, key, layer.name) for side in shape[:2]), shape[2]
-        case GlobalAveragePoolLayer():
-            return shape[2:]
-        case FlattenLayer():
-            return (math.prod(shape),)
-        case DenseLayer():
-            return (layer.units,)
-        case ResidualLayer():
-            return _after_residual(layer, shape, place)
-    return shape
-
-
-def _after_residual(layer: ResidualLayer, shape: Shape, place: str) -> Shape:
-    inner = _follow(layer.layers, shape, f"{place}.layers")
-    names = {part.name for part in every(layer.layers)}
-    if "logits" in names or len(inner) != 3:
-        raise unfit(f"{place}.layers", ": a residual's layers must make an image of an image", "layers before the features")
-    if stride(shape, inner) is None:
-        given, left = ("×".join(map(str, size)) for size in (shape, inner))
-        cause = f": make {left} of {given}, to which the image itself cannot be added, as it is or by a stride"
-        raise unfit(f"{place}.layers", cause, "padding: same, or a residual that begins smaller")
-    return inner
-
-
-def stride(before: Shape, after: Shape) -> int | None:
-    """The stride by which a convolution of 1×1 brings an image to the size of another; None if there is none."""
+    Args:
+        before: height and width of the input; further dimensions are ignored.
+        after: height and width of the output.
+    """
     sides = list(zip(before[:2], after[:2], strict=True))
     strides = max(-(-side // wanted) for side, wanted in sides)
     return strides if all(-(-side // strides) == wanted for side, wanted in sides) else None
 
 
+def _shape_after_all(layers: Sequence[AnyLayer], shape: Shape, key: str) -> Shape:
+    for number, layer in enumerate(layers):
+        shape = _shape_after(layer, shape, f"{key}.{number}")
+    return shape
+
+
+def _shape_after(layer: AnyLayer, shape: Shape, key: str) -> Shape:
+    if isinstance(layer, IMAGE_LAYERS) and len(shape) != 3:
+        cause = f"={layer.name}: needs an image, but its input is {shape[0]} features"
+        raise _error(f"{key}.name", cause, "a layer of features, such as dense")
+    if isinstance(layer, FEATURE_LAYERS) and len(shape) == 3:
+        cause = f"={layer.name}: needs features, but its input is {_product(shape)}"
+        raise _error(f"{key}.name", cause, "flatten or global_average_pool before it")
+    match layer:
+        case ConvLayer(filters=filters, strides=strides, padding="same"):
+            return *(-(-side // strides) for side in shape[:2]), filters
+        case ConvLayer(filters=filters, kernel_size=size, strides=strides):
+            return *(_windows(side, size, strides, f"{key}.kernel_size", "conv") for side in shape[:2]), filters
+        case MaxPoolLayer(pool_size=size) | AveragePoolLayer(pool_size=size):
+            return *(_windows(side, size, size, f"{key}.pool_size", layer.name) for side in shape[:2]), shape[2]
+        case GlobalAveragePoolLayer():
+            return shape[2:]
+        case FlattenLayer():
+            return (math.prod(shape),)
+        case DenseLayer(units=units):
+            return (units,)
+        case ResidualLayer():
+            return _shape_after_residual(layer, shape, f"{key}.layers")
+    return shape
+
+
+def _shape_after_residual(residual: ResidualLayer, shape: Shape, key: str) -> Shape:
+    output = _shape_after_all(residual.layers, shape, key)
+    if len(output) != 3 or any(layer.name == "logits" for layer in all_layers(residual.layers)):
+        raise _error(key, ": the layers of a residual layer must turn an image into an image", "layers before the features")
+    if projection_stride(shape, output) is None:
+        cause = f": turn {_product(shape)} into {_product(output)}, which no strided 1×1 convolution can do"
+        raise _error(key, cause, "padding: same, or a residual layer that gets a smaller image")
+    return output
+
+
+def _product(shape: Shape) -> str:
+    return "×".join(map(str, shape))
+
+
 def _windows(side: int, size: int, strides: int, key: str, layer: str) -> int:
-    """How many windows lie along one side."""
+    """Return the number of windows along one side of an image."""
     if size > side:
         allowed = f"an integer from 1 to {side}" if side > 1 else "1"
-        raise unfit(key, f"={size}: {layer} is larger than the {side}×{side} left of the image", allowed)
+        raise _error(key, f"={size}: {layer} is larger than its input of {side}×{side}", allowed)
     return (side - size) // strides + 1
+
+
+def _error(key: str, cause: str, allowed: str) -> ConfigError:
+    return ConfigError([Problem(key, f"{key}{cause}", remedy(allowed))])

@@ -21,7 +21,7 @@ from mnist_exp.config.networks import (
     NoiseLayer,
     ResidualLayer,
 )
-from mnist_exp.config.shapes import stride
+from mnist_exp.config.shapes import projection_stride
 
 
 def apply_layers(config: NetworkConfig, features: keras.KerasTensor, classes: int) -> keras.KerasTensor:
@@ -81,7 +81,7 @@ class _Builder:
     def _residual(self, residual: ResidualLayer, features: keras.KerasTensor) -> keras.KerasTensor:
         changed = self.chain(residual.layers, features)
         if changed.shape != features.shape:
-            strides = stride(features.shape[1:3], changed.shape[1:3])
+            strides = projection_stride(features.shape[1:3], changed.shape[1:3])
             settings = {"use_bias": False, "kernel_initializer": self._config.initializer}
             projection = keras.layers.Conv2D(changed.shape[-1], 1, strides, **settings, name=self._name("projection"))
             features = projection(features)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import mnist_exp
 from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.tables import caption
-from mnist_exp.config.problems import show as typed
+from mnist_exp.config.problems import format_value
 from mnist_exp.machine import files
 from mnist_exp.report import comparison_charts, heat_maps, page, parallel_coordinates, vega
 from mnist_exp.report.comparison_view import ComparisonView
@@ -52,7 +52,7 @@ def render(path: Path, view: ComparisonView, template: str = TEMPLATE, more: Seq
         charts=charts,
         svgs={chart.name: vega.static_svg(chart) for chart in drawn},
         chart_data=page.json_script(vega.page_data(drawn)),
-        typed=typed,
+        typed=format_value,
         written=now(),
         version=mnist_exp.__version__,
         **values,

@@ -12,7 +12,7 @@ from mnist_exp.comparison.fields import Metric
 from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.identity import brief
-from mnist_exp.config.problems import show as typed
+from mnist_exp.config.problems import format_value
 from mnist_exp.report.encodings import OTHERS, UNFINISHED, Style, style_of
 from mnist_exp.report.setting_values import short
 from mnist_exp.run import history
@@ -39,7 +39,7 @@ class Configuration:
     @property
     def overrides(self) -> str:
         """Its settings as in overrides."""
-        return ", ".join(f"{key}={typed(value)}" for key, value in self.settings.items())
+        return ", ".join(f"{key}={format_value(value)}" for key, value in self.settings.items())
 
 
 @dataclass(frozen=True)

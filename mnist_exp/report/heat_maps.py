@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mnist_exp.config.problems import show as typed
+from mnist_exp.config.problems import format_value
 from mnist_exp.report import encodings as vl
 from mnist_exp.report.chart_numbers import needs_log_scale
 from mnist_exp.report.comparison_view import Configuration
@@ -86,8 +86,8 @@ def _grid(configurations: Sequence[Configuration], first: str, second: str) -> G
     y, x = sorted(values, key=lambda key: len(values[key]))
     errors: dict[Pair, list[float]] = {}
     for one in configurations:
-        errors.setdefault((typed(one.settings[x]), typed(one.settings[y])), []).append(one.mean)
-    return Grid(x, y, [*map(typed, values[x])], [*map(typed, values[y])], errors)
+        errors.setdefault((format_value(one.settings[x]), format_value(one.settings[y])), []).append(one.mean)
+    return Grid(x, y, [*map(format_value, values[x])], [*map(format_value, values[y])], errors)
 
 
 def _rows(grid: Grid) -> list[Row]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_exp.config.problems import show as typed
+from mnist_exp.config.problems import format_value
 from mnist_exp.report import encodings as vl
 from mnist_exp.report.chart_numbers import needs_log_scale, round_numbers
 from mnist_exp.report.comparison_view import Configuration
@@ -42,9 +42,9 @@ def axis(title: Sequence[str], values: Sequence[Any]) -> Axis:
     numbers = sorted({float(value) for value in values if is_number(value)})
     if len(numbers) < 2 or not all(value is None or is_number(value) for value in values):
         known = ordered(values)
-        positions = {typed(value): round(place / max(len(known) - 1, 1), 4) for place, value in enumerate(known)}
-        labels = [(positions[typed(value)], short(value, MOST_CHARACTERS)) for value in known]
-        return Axis(title, [positions[typed(value)] for value in values], _readable(labels))
+        positions = {format_value(value): round(place / max(len(known) - 1, 1), 4) for place, value in enumerate(known)}
+        labels = [(positions[format_value(value)], short(value, MOST_CHARACTERS)) for value in known]
+        return Axis(title, [positions[format_value(value)] for value in values], _readable(labels))
     log = needs_log_scale(numbers[0], numbers[-1])
     least, greatest = (math.log(end) if log else end for end in (numbers[0], numbers[-1]))
     bottom = ABSENT if None in values else 0.0

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from mnist_exp.config.problems import show as typed
+from mnist_exp.config.problems import format_value
 
 LARGEST = 1e300  # a larger number in YAML cannot be drawn
 
@@ -18,12 +18,12 @@ def is_number(value: Any) -> bool:
 
 def ordered(values: Iterable[Any]) -> list[Any]:
     """Return each value once: numbers by size, then texts and lists in natural order (a9 before a10), null last."""
-    return sorted({typed(value): value for value in values}.values(), key=_key)
+    return sorted({format_value(value): value for value in values}.values(), key=_key)
 
 
 def short(value: Any, most: int | None = None) -> str:
     """Return a value in at most `most` characters: a number to three digits."""
-    text = " ".join((f"{value:.3g}" if isinstance(value, float) else typed(value)).split())
+    text = " ".join((f"{value:.3g}" if isinstance(value, float) else format_value(value)).split())
     return text if most is None or len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -32,5 +32,5 @@ def _key(value: Any) -> Key:
         return 2, 0.0, ()
     if is_number(value):
         return 0, float(value), ()
-    parts = re.split(r"(\d+)", typed(value))
+    parts = re.split(r"(\d+)", format_value(value))
     return 1, 0.0, tuple((0, float(part), "") if part.isdecimal() else (1, 0.0, part) for part in parts)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mnist_exp.config.execution import Point
+from mnist_exp.config.execution import Combination
 from mnist_exp.config.identity import brief, config_hash, config_hashes
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import InputError, IntegrityError
@@ -93,7 +93,7 @@ def is_sweep(directory: Path) -> bool:
     return Sweep(directory).plan.exists()
 
 
-def extended(known: Sequence[Job], points: Sequence[Point]) -> tuple[list[Job], dict[int, Experiment]]:
+def extended(known: Sequence[Job], points: Sequence[Combination]) -> tuple[list[Job], dict[int, Experiment]]:
     """The jobs of a sweep that is to have these points too, and the experiments of the points by the job's number.
 
     A point is one of the known jobs if its configuration and its seed are; the others get the numbers that follow. Points
@@ -122,7 +122,7 @@ def extended(known: Sequence[Job], points: Sequence[Point]) -> tuple[list[Job], 
     return jobs, experiments
 
 
-def slug(point: Point) -> str:
+def slug(point: Combination) -> str:
     """What the sweep chose for a point, short and safe in a file name: cnn_large_learning_rate=0.001_s3."""
     parts = [point.experiment.name]
     for line in point.swept:

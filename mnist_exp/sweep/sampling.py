@@ -55,7 +55,7 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     """Create the distribution of a parameter."""
     if isinstance(parameter, Choices):
         return CategoricalDistribution(parameter.values)
-    if parameter.whole:
+    if parameter.is_integer:
         return IntDistribution(int(parameter.low), int(parameter.high), log=parameter.log, step=int(parameter.step or 1))
     return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
 

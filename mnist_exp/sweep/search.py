@@ -10,7 +10,7 @@ from collections import deque
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from mnist_exp.config.composition import Space
+from mnist_exp.config.composition import SearchSpace
 from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError
@@ -38,7 +38,7 @@ class Search:
         self,
         sweep: Sweep,
         known: Plan,
-        space: Space,
+        space: SearchSpace,
         settings: OptunaSweeperConfig,
         parallel_jobs: int,
         retry_failed: bool,
@@ -146,7 +146,7 @@ class Search:
             settings are not allowed together.
         """
         try:
-            point = self._space.point([_as_typed(trial.params[parameter.key]) for parameter in self._space.parameters])
+            point = self._space.combination([_as_typed(trial.params[parameter.key]) for parameter in self._space.parameters])
         except KeyError:  # the driver was killed while the trial was drawn
             self._study.tell(trial, state=TrialState.FAIL)
             return None

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mnist_exp.config.problems import show
+from mnist_exp.config.problems import format_value
 from mnist_exp.config.schema import MlflowTrackerConfig
 from mnist_exp.terminal import messages
 from mnist_exp.tracking.snapshot import Identity, RunSnapshot
@@ -108,7 +108,7 @@ class MlflowRun:
             metrics += [Metric(key, value, time, step) for key, value in results.items() if self._metrics.get(key) != value]
         parameters = {_key(name): value for name, value in snapshot.parameters.items()}
         new = [
-            Param(key, messages.sanitize(show(value))[:MAX_PARAMETER])
+            Param(key, messages.sanitize(format_value(value))[:MAX_PARAMETER])
             for key, value in parameters.items()
             if key not in self._parameters
         ]

@@ -17,7 +17,7 @@ from tensorboard.plugins.text.metadata import create_summary_metadata as text_me
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from mnist_exp.config.problems import show
+from mnist_exp.config.problems import format_value
 from mnist_exp.run.names import Run
 from mnist_exp.terminal import messages
 from mnist_exp.tracking.snapshot import Identity, RunSnapshot
@@ -111,4 +111,4 @@ def _set_hparam(field: Any, value: Any) -> None:
     elif isinstance(value, int | float):
         field.number_value = value
     else:
-        field.string_value = messages.sanitize(show(value))
+        field.string_value = messages.sanitize(format_value(value))

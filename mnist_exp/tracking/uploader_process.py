@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from mnist_exp.config.problems import quoted, show
+from mnist_exp.config.problems import format_value, quote
 from mnist_exp.config.schema import AnyTracker, NoTrackerConfig, RealTracker
 from mnist_exp.terminal import messages
 
@@ -131,6 +131,6 @@ def overrides(settings: AnyTracker) -> str:
     """The overrides that choose a tracker, as shell words; only settings that differ from its option file."""
     option = files("mnist_exp.conf") / "tracker" / f"{settings.name}.yaml"
     defaults = yaml.safe_load(option.read_text(encoding="utf-8"))
-    changed = {key: show(value) for key, value in settings.model_dump().items() if value != defaults[key]}
-    lines = [f"tracker.{key}={text if UNQUOTED.fullmatch(text) else quoted(text)}" for key, text in changed.items()]
+    changed = {key: format_value(value) for key, value in settings.model_dump().items() if value != defaults[key]}
+    lines = [f"tracker.{key}={text if UNQUOTED.fullmatch(text) else quote(text)}" for key, text in changed.items()]
     return shlex.join([f"tracker={settings.name}", *lines])

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from mnist_exp.config import shapes
 from mnist_exp.config.networks import Layer, NetworkConfig
+from mnist_exp.errors import ConfigError
 from mnist_exp.models.build import build_model, logits_model
 from mnist_exp.models.network import _Builder
 from mnist_exp.training.forward import Forward
@@ -139,9 +140,9 @@ def test_shapes_equal_those_of_keras(listed: list[dict[str, Any]], image: tuple[
     assert isinstance(config, NetworkConfig)
     builder = _Builder(config, 10)
     try:
-        expected = shapes._follow(layers, image, "model.layers")
-    except shapes.Unfit as unfit:
-        if "is larger than" in unfit.problem.cause:
+        expected = shapes._shape_after_all(layers, image, "model.layers")
+    except ConfigError as error:
+        if "is larger than" in error.problems[0].cause:
             with pytest.raises(ValueError, match=r"[Nn]egative|zero|must be|dimension"):
                 builder.chain(layers, keras.Input(image))
         return

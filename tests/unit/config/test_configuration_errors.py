@@ -6,7 +6,7 @@ import pytest
 
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
-from mnist_exp.config.problems import nearest, show
+from mnist_exp.config.problems import format_value, nearest
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, InputError
 from mnist_exp.machine import devices
@@ -112,11 +112,11 @@ def test_float16_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["model=cnn_simple", "model.kernel_sizes=[29]"], "layer conv_1 is larger than the 28×28 left"),
-        (["model=cnn_large", "model.kernel_sizes=[5,13]"], "layer conv_2 is larger than the 12×12 left"),
-        (["model=cnn_large", "model.pool_size=13"], "layer conv_2 is larger than the 1×1 left"),
-        (["model=cnn_large", "model.pool_size=6"], "layer pool_2 is larger than the 2×2 left"),
-        (["model=cnn_large", "model.kernel_sizes=[28,1]"], "layer pool_1 is larger than the 1×1 left"),
+        (["model=cnn_simple", "model.kernel_sizes=[29]"], "layer conv_1 is larger than its input of 28×28"),
+        (["model=cnn_large", "model.kernel_sizes=[5,13]"], "layer conv_2 is larger than its input of 12×12"),
+        (["model=cnn_large", "model.pool_size=13"], "layer conv_2 is larger than its input of 1×1"),
+        (["model=cnn_large", "model.pool_size=6"], "layer pool_2 is larger than its input of 2×2"),
+        (["model=cnn_large", "model.kernel_sizes=[28,1]"], "layer pool_1 is larger than its input of 1×1"),
         (["model=cnn_large", "model.filters=[4]"], "filters need 1 kernel sizes"),
     ],
 )
@@ -299,7 +299,7 @@ def test_nearest() -> None:
 
 
 def test_show() -> None:
-    assert [show(value) for value in (None, True, 1e-3, float("nan"), [1, "a"], "", {"a": 1})] == [
+    assert [format_value(value) for value in (None, True, 1e-3, float("nan"), [1, "a"], "", {"a": 1})] == [
         "null",
         "true",
         "0.001",

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from mnist_exp.config import checks
 from mnist_exp.config.networks import ConvLayer, NetworkConfig, ResidualLayer, has_batch_norm
-from mnist_exp.config.shapes import Unfit, layers_fit, stride
+from mnist_exp.config.shapes import check_network, projection_stride
 from mnist_exp.errors import ConfigError
 from tests.conftest import compose
 
@@ -43,53 +43,77 @@ def network(*layers: dict[str, Any], dropout: float = 0.0) -> NetworkConfig:
     ],
 )
 def test_layers_that_fit(layers: list[dict[str, Any]]) -> None:
-    assert checks.layers_fit(compose().dataset, network(*layers)) == []
+    assert list(checks.check_layers(compose().dataset, network(*layers))) == []
 
 
 @pytest.mark.parametrize(
     ("layers", "cause", "remedy"),
     [
-        ([*[residual(*[ACTIVATION] * 400)] * 3, FLATTEN, LOGITS], "model.layers: 1,205 layers, with those", "1,000 at most"),
+        (
+            [*[residual(*[ACTIVATION] * 400)] * 3, FLATTEN, LOGITS],
+            "model.layers: 1,205 layers, including those",
+            "1,000 at most",
+        ),
         ([FLATTEN], "model.layers: the network must end with its logits", "- {name: logits} as the last"),
         ([FLATTEN, LOGITS, ACTIVATION], "model.layers: the network must end with its logits", "- {name: logits}"),
         ([FLATTEN, LOGITS, LOGITS], "model.layers: the network must end with its logits", "- {name: logits}"),
-        ([LOGITS], "model.layers.0.name=logits: needs features, and there are 28×28×1", "flatten or global"),
-        ([CONV, DENSE, LOGITS], "model.layers.1.name=dense: needs features, and there are 26×26×4", "flatten or global"),
-        ([FLATTEN, CONV, LOGITS], "model.layers.1.name=conv: needs an image, and there are 784 features", "such as dense"),
-        ([GLOBAL, pool(1), LOGITS], "model.layers.1.name=max_pool: needs an image, and there are 1 features", "dense"),
+        ([LOGITS], "model.layers.0.name=logits: needs features, but its input is 28×28×1", "flatten or"),
+        (
+            [CONV, DENSE, LOGITS],
+            "model.layers.1.name=dense: needs features, but its input is 26×26×4",
+            "flatten or global",
+        ),
+        (
+            [FLATTEN, CONV, LOGITS],
+            "model.layers.1.name=conv: needs an image, but its input is 784 features",
+            "such as dense",
+        ),
+        ([GLOBAL, pool(1), LOGITS], "model.layers.1.name=max_pool: needs an image, but its input is 1 features", "dense"),
         (
             [CONV | {"kernel_size": 29}, FLATTEN, LOGITS],
             "model.layers.0.kernel_size=29: conv is larger than",
             "from 1 to 28",
         ),
-        ([pool(9), pool(4), FLATTEN, LOGITS], "model.layers.1.pool_size=4: max_pool is larger than the 3×3", "from 1 to 3"),
-        ([pool(28), pool(2), FLATTEN, LOGITS], "model.layers.1.pool_size=2: max_pool is larger than the 1×1", "allowed: 1"),
+        (
+            [pool(9), pool(4), FLATTEN, LOGITS],
+            "model.layers.1.pool_size=4: max_pool is larger than its input of 3×",
+            "from 1 to 3",
+        ),
+        (
+            [pool(28), pool(2), FLATTEN, LOGITS],
+            "model.layers.1.pool_size=2: max_pool is larger than its input of 1×",
+            "allowed: 1",
+        ),
         (
             [residual(FLATTEN), LOGITS],
-            "model.layers.0.layers: a residual's layers must make an image",
+            "model.layers.0.layers: the layers of a residual layer must turn an",
             "before the features",
         ),
-        ([residual(FLATTEN, LOGITS), LOGITS], "model.layers.0.layers: a residual's layers must make an image", "before"),
+        (
+            [residual(FLATTEN, LOGITS), LOGITS],
+            "model.layers.0.layers: the layers of a residual layer must turn an",
+            "before",
+        ),
         ([FLATTEN, residual(DENSE), LOGITS], "model.layers.1.name=residual: needs an image", "such as dense"),
         ([residual(residual(pool(29))), GLOBAL, LOGITS], "model.layers.0.layers.0.layers.0.pool_size=29:", "from 1 to 28"),
         (
             [residual(CONV), GLOBAL, LOGITS],
-            "model.layers.0.layers: make 26×26×4 of 28×28×1, to which",
+            "model.layers.0.layers: turn 28×28×1 into 26×26×4, which",
             "padding: same",
         ),
     ],
 )
 def test_layers_that_do_not_fit(layers: list[dict[str, Any]], cause: str, remedy: str) -> None:
-    with pytest.raises(Unfit) as caught:
-        layers_fit(network(*layers), IMAGE)
-    assert caught.value.problem.cause.startswith(cause)
-    assert remedy in caught.value.problem.remedy
+    with pytest.raises(ConfigError) as caught:
+        check_network(network(*layers), IMAGE)
+    assert caught.value.problems[0].cause.startswith(cause)
+    assert remedy in caught.value.problems[0].remedy
 
 
 def test_a_rate_needs_a_dropout_anywhere() -> None:
-    with pytest.raises(Unfit, match=r"model\.dropout=0\.3: no layer of the model is a dropout"):
-        layers_fit(network(FLATTEN, LOGITS, dropout=0.3), IMAGE)
-    layers_fit(network(residual(DROPOUT), FLATTEN, LOGITS, dropout=0.3), IMAGE)
+    with pytest.raises(ConfigError, match=r"model\.dropout=0\.3: the model has no dropout layer"):
+        check_network(network(FLATTEN, LOGITS, dropout=0.3), IMAGE)
+    check_network(network(residual(DROPOUT), FLATTEN, LOGITS, dropout=0.3), IMAGE)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +128,7 @@ def test_a_rate_needs_a_dropout_anywhere() -> None:
     ],
 )
 def test_the_stride_of_a_projection(before: tuple[int, ...], after: tuple[int, ...], expected: int | None) -> None:
-    assert stride(before, after) == expected
+    assert projection_stride(before, after) == expected
 
 
 def test_batch_norm_is_found_within_residual_layers_too() -> None:
@@ -134,7 +158,7 @@ def problems(*overrides: str) -> list[str]:
         ("model.layers=[]", "model.layers=[]: not allowed | allowed: a list of at least 1"),
         ("model.layers=[{nam:flatten}]", "model.layers.0.name: is missing | allowed: activation"),
         ("model.layers=[flatten]", "model.layers.0=flatten: not allowed"),
-        ("model.layers.2.pool_size=27", "model.layers.2.pool_size=27: max_pool is larger than the 26×26 left of the image"),
+        ("model.layers.2.pool_size=27", "model.layers.2.pool_size=27: max_pool is larger than its input of 26×26"),
     ],
 )
 def test_a_wrong_override_of_a_layer_is_told(override: str, expected: str) -> None:

@@ -5,7 +5,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mnist_exp.config.problems import quoted
+from mnist_exp.config.problems import quote
 
 
 @given(st.text(st.sampled_from("ab/\\'\"$ {}[](),=: é~*"), min_size=1, max_size=12) | st.text(min_size=1))
@@ -13,6 +13,6 @@ from mnist_exp.config.problems import quoted
 @example("a\\")
 def test_any_path_survives(path: str) -> None:
     assume("${" not in path)
-    (override,) = OverridesParser.create().parse_overrides([f"hydra.run.dir={quoted(path)}"])
+    (override,) = OverridesParser.create().parse_overrides([f"hydra.run.dir={quote(path)}"])
     config = OmegaConf.create({"dir": override.value()})
     assert config.dir == path

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_exp.config.problems import show as typed
+from mnist_exp.config.problems import format_value
 from mnist_exp.report import comparison_charts, encodings, heat_maps, parallel_coordinates, setting_values, vega
 from mnist_exp.report.comparison_view import Configuration
 from mnist_exp.report.encodings import OTHERS
@@ -111,7 +111,7 @@ def test_the_labels_of_any_values_do_not_overlap(values: list[Any]) -> None:
     positions = [position for position, _ in axis.labels]
     assert all(0 <= position <= 1 for position in (*axis.positions, *positions))
     assert all(high - low >= parallel_coordinates.LABEL_DISTANCE for low, high in itertools.pairwise(positions))
-    assert len(axis.labels) >= min(len({typed(value) for value in values}), 2)
+    assert len(axis.labels) >= min(len({format_value(value) for value in values}), 2)
 
 
 def test_parallel_coordinates_have_an_axis_for_each_setting_and_the_error() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
-from mnist_exp.config.execution import Point
+from mnist_exp.config.execution import Combination
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Plan, Sweep
@@ -21,8 +21,8 @@ from tests.conftest import compose
 EXPERIMENT = compose()
 
 
-def points(*overrides: str) -> list[Point]:
-    return Composition(parse_arguments(["-m", *overrides])).points()
+def points(*overrides: str) -> list[Combination]:
+    return Composition(parse_arguments(["-m", *overrides])).combinations()
 
 
 def planned(*overrides: str) -> Plan:
@@ -44,7 +44,7 @@ def test_directories_contain_the_swept_values() -> None:
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=40), st.text(max_size=200)), max_size=12))
 def test_every_slug_is_a_short_safe_name(swept: list[tuple[str, str]]) -> None:
     lines = tuple(f"a.{key}={value}" for key, value in swept)
-    (job,), _ = plan.extended([], [Point(lines, lines, EXPERIMENT)])
+    (job,), _ = plan.extended([], [Combination(lines, lines, EXPERIMENT)])
     assert len(job.directory.encode()) <= 100
     assert re.fullmatch(r"001_[A-Za-z0-9._=,+-]*", job.directory)
 

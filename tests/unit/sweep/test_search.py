@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from mnist_exp.config.command_line import parse_arguments
-from mnist_exp.config.composition import Composition, Space
+from mnist_exp.config.composition import Composition, SearchSpace
 from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.errors import ConfigError
 from mnist_exp.sweep import sampling
@@ -14,7 +14,7 @@ from mnist_exp.sweep import sampling
 RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
 
 
-def space(*overrides: str) -> tuple[Space, OptunaSweeperConfig]:
+def space(*overrides: str) -> tuple[SearchSpace, OptunaSweeperConfig]:
     composition = Composition(parse_arguments(["-m", "hydra/sweeper=optuna", *overrides]))
     settings = composition.execution.sweeper
     assert isinstance(settings, OptunaSweeperConfig)
@@ -44,12 +44,12 @@ def test_overrides_define_the_search_space(override: str, expected: object, ends
     (parameter,) = space(override)[0].parameters
     assert sampling.distribution(parameter) == expected
     if ends is not None:
-        assert parameter.ends == ends  # type: ignore[union-attr]
+        assert parameter.bounds == ends  # type: ignore[union-attr]
 
 
 def test_other_overrides_are_the_same_for_all_trials() -> None:
     found, _ = space(RATE, "seed=3", "model=cnn_simple")
-    point = found.point(["0.01"])
+    point = found.combination(["0.01"])
     assert (point.experiment.seed, point.experiment.model.name, point.experiment.optimizer.learning_rate) == (
         3, "cnn_simple", 0.01,
     )  # fmt: skip
@@ -67,7 +67,7 @@ def test_other_overrides_are_the_same_for_all_trials() -> None:
         ([], "nothing to search"),
         (["optimizer.learning_rate=interval(0,1)"], "optimizer.learning_rate=0: not allowed"),
         (["model.units=choice([64],[0])"], "model.units.0=0: not allowed"),
-        ([RATE, "hydra.sweeper.pruner=median", "hydra.sweeper.objectives=[model.parameters]"], "pruning goes by"),
+        ([RATE, "hydra.sweeper.pruner=median", "hydra.sweeper.objectives=[model.parameters]"], "pruning needs"),
     ],
 )
 def test_invalid_searches_are_refused_before_they_start(overrides: Sequence[str], expected: str) -> None:
@@ -85,4 +85,4 @@ def test_every_sampler_exists_in_optuna(name: str) -> None:
 
 def test_an_interval_needs_a_search() -> None:
     with pytest.raises(ConfigError, match="hydra/sweeper=optuna"):
-        Composition(parse_arguments(["-m", RATE])).points()
+        Composition(parse_arguments(["-m", RATE])).combinations()

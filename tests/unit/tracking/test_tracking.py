@@ -115,7 +115,7 @@ def test_the_tracker_does_not_change_the_experiment() -> None:
     assert sweeps._is_execution_override("tracker=mlflow")
     assert sweeps._is_execution_override("tracker.timeout=5")
     with pytest.raises(ConfigError, match="does not change the experiment"):
-        Composition(parse_arguments(["-m", "tracker=none,mlflow"])).points()
+        Composition(parse_arguments(["-m", "tracker=none,mlflow"])).combinations()
 
 
 @pytest.mark.parametrize("experiment", ["digits", "two words", "a='b' \"c\" [red]", "<script>"])
@@ -231,7 +231,7 @@ def test_only_one_process_uploads_a_run(tmp_path: Path) -> None:
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
     """A sweep of a completed and a running job."""
-    jobs, _ = plan.extended([], Composition(parse_arguments(["-m", "seed=1,2"])).points())
+    jobs, _ = plan.extended([], Composition(parse_arguments(["-m", "seed=1,2"])).combinations())
     sweep = Sweep(tmp_path / "sweep")
     make_run(sweep.run(jobs[0]).directory, 100, "seed=1")
     running(sweep.run(jobs[1]).directory, "seed=2")
