@@ -11,6 +11,7 @@ from mnist_exp import datasets
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.comparison import difference, difference_tables
 from mnist_exp.comparison.difference import RunDifference
+from mnist_exp.comparison.predictions import PairedErrors
 from mnist_exp.errors import EXIT_DONE, InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.terminal import characters, messages
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
     found = difference.compare_runs(*(command_line.find_run(name, parsed.runs_dir) for name in (parsed.a, parsed.b)))
     images: tuple[np.ndarray, list[str]] | None = None
     path, reason = None, None
-    if found.errors is not None and (parsed.format == "table" or parsed.output != NO_IMAGES):
+    if isinstance(found.errors, PairedErrors) and (parsed.format == "table" or parsed.output != NO_IMAGES):
         try:
             images = _images(found, found.errors.disagreements[:MAX_IMAGES])
         except InputError as error:
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(difference.to_json(found, path), indent=2, allow_nan=False))
     else:
         difference_tables.print_difference(found, messages.output())
-        if found.errors is not None and images is not None:
+        if isinstance(found.errors, PairedErrors) and images is not None:
             _print_images(*images, len(found.errors.disagreements), path)
         elif reason is not None:
             messages.output().print(messages.cell(reason))

@@ -25,15 +25,7 @@ MAX_ROWS = 20  # of a leaderboard in the terminal
 
 
 def print_run_result(run: Run, code: int) -> int:
-    """Print the result of a run, or why it has none.
-
-    Args:
-        run: the run, which has exited.
-        code: its exit code.
-
-    Returns:
-        The exit code of the command.
-    """
+    """Print the result of a run that exited with a code, or why it has none, and return the exit code of the command."""
     record = read_record(run.directory)
     if record.summary is not None:
         messages.output().print(summary_table(record.directory, record.summary))

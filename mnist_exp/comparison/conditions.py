@@ -8,10 +8,12 @@
 A value is a word, a number, a list such as [512,128], or quoted text; `~` matches a pattern with * and ?.
 """
 
+import contextlib
 import fnmatch
+import json
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,7 @@ from mnist_exp.errors import InputError
 
 NAME = r"\"[^\"]*\"|'[^']*'|\[[^\[\]]*\]|[^\s()=<>!~\"'\[\]]+"
 COMPARISON = rf"(?P<field>{NAME})\s*(?:(?P<operator>[<>!=]=|[=<>~])\s*(?P<value>{NAME})?)?"
+OR, AND, NOT = (rf"{keyword}(?![^\s()])" for keyword in ("or", "and", "not"))
 ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
@@ -56,26 +59,28 @@ class _Parser:
     """A recursive-descent parser; each method parses one rule of the grammar and removes its text from `remaining`."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.remaining = text.strip()
+        self.text, self.remaining = text, text.strip()
         self.fields: set[str] = set()
 
     def condition(self, depth: int = 0) -> Test:
-        return self._joined("or", any, lambda: self._joined("and", all, lambda: self._factor(depth)))
+        terms = [self._term(depth)]
+        while self._accept(OR):
+            terms.append(self._term(depth))
+        return lambda row: any(term(row) for term in terms)
 
     def error(self, cause: str) -> InputError:
         return InputError(f"--where {self.text}: {cause}", EXAMPLE)
 
-    def _joined(self, keyword: str, combine: Callable[[Iterable[bool]], bool], operand: Callable[[], Test]) -> Test:
-        tests = [operand()]
-        while self._accept(rf"{keyword}(?![^\s()])"):
-            tests.append(operand())
-        return lambda row: combine(test(row) for test in tests)
+    def _term(self, depth: int) -> Test:
+        factors = [self._factor(depth)]
+        while self._accept(AND):
+            factors.append(self._factor(depth))
+        return lambda row: all(factor(row) for factor in factors)
 
     def _factor(self, depth: int) -> Test:
         if depth > MAX_DEPTH:
             raise self.error("nested too deeply")
-        if self._accept(r"not(?![^\s()])"):
+        if self._accept(NOT):
             inner = self._factor(depth + 1)
             return lambda row: not inner(row)
         if self._accept(r"\("):
@@ -120,17 +125,11 @@ def _unquoted(text: str) -> str:
 
 def parse_value(text: str) -> Any:
     """Parse a value as on the command line: null, true, false, a number, a list, or a word."""
-    if text.startswith("[") and text.endswith("]"):
-        items = text[1:-1].strip()
-        return [parse_value(item.strip()) for item in items.split(",")] if items else []
-    words: dict[str, Any] = {"null": None, "true": True, "false": False}
-    if text in words:
-        return words[text]
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
+    if text.startswith("["):
+        return [parse_value(item.strip()) for item in text[1:-1].split(",") if item.strip()]
+    for parse_word in (json.loads, float):  # JSON does not know numbers such as .5
+        with contextlib.suppress(ValueError):
+            return parse_word(text)
     return text
 
 

@@ -9,13 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mnist_exp.comparison.predictions import (
-    PairedErrors,
-    Predictions,
-    check_against_summary,
-    pair_errors,
-    read_predictions,
-)
+from mnist_exp.comparison.predictions import PairedErrors, Predictions, check_against_summary, pair_errors, read_predictions
 from mnist_exp.comparison.rows import NOT_SETTINGS, flatten_untrusted, read_settings
 from mnist_exp.config.identity import is_layers, layered, matched, own_layers
 from mnist_exp.config.problems import format_value
@@ -61,8 +55,7 @@ class RunDifference:
     b: Side
     settings: dict[str, dict[str, Any]]  # by dotted key, the values of "a" and "b"
     environment: dict[str, dict[str, Any]]
-    errors: PairedErrors | None  # on the test images
-    without_errors: str | None  # why the predictions cannot be compared
+    errors: PairedErrors | str  # on the test images, or why these cannot be compared
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -85,24 +78,13 @@ def compare_runs(a: Run, b: Run) -> RunDifference:
     if a.directory.resolve() == b.directory.resolve():
         raise InputError(f"{a.directory} and {b.directory}: are the same run", "choose two runs")
     left, right = _read_side(a), _read_side(b)
-    errors = _pair_errors(left, right)
-    return RunDifference(
-        left,
-        right,
-        _differing_settings(left.settings, right.settings) if left.settings and right.settings else {},
-        _differences(left.environment, right.environment) if left.environment and right.environment else {},
-        errors if isinstance(errors, PairedErrors) else None,
-        errors if isinstance(errors, str) else None,
-    )
+    settings = _differing_settings(left.settings, right.settings) if left.settings and right.settings else {}
+    environment = _differences(left.environment, right.environment) if left.environment and right.environment else {}
+    return RunDifference(left, right, settings, environment, _pair_errors(left, right))
 
 
 def to_json(difference: RunDifference, image_grid: Path | None) -> dict[str, Any]:
-    """The whole difference, schema 1; a key that a run does not have is missing in its "a" or "b".
-
-    Args:
-        difference: of two runs.
-        image_grid: the file with the images of different predictions, if it was written.
-    """
+    """The whole difference, schema 1; a setting that a run does not have is missing in its "a" or "b"."""
     measure, errors = difference.measure, difference.errors
     sides = {"a": difference.a, "b": difference.b}
     return {
@@ -111,20 +93,8 @@ def to_json(difference: RunDifference, image_grid: Path | None) -> dict[str, Any
         "settings": _values_to_json(difference.settings),
         "environment": _values_to_json(difference.environment),
         "history": {"error": measure} | {name: side.errors(measure).tolist() for name, side in sides.items()},
-        "images": errors
-        and {
-            "n": errors.n,
-            "both_right": errors.both_right,
-            "only_a_wrong": errors.only_a,
-            "only_b_wrong": errors.only_b,
-            "both_wrong": errors.both_wrong,
-            "both_wrong_same_answer": errors.same_prediction,
-            "mcnemar_p": errors.p,
-            "difference_points": errors.difference,
-            "difference_ci95": list(errors.interval),
-            "disagreements": errors.disagreements.tolist(),
-        },
-        "without_images": difference.without_errors,
+        "images": None if isinstance(errors, str) else _errors_to_json(errors),
+        "without_images": errors if isinstance(errors, str) else None,
         "plate": image_grid and str(image_grid),
     }
 
@@ -203,6 +173,21 @@ def _run_to_json(side: Side) -> dict[str, Any]:
         **{key: summary.get(key) for key in SUMMARY_KEYS},
         "resumed": side.resumed,
         "missing": [fault.cause for fault in side.faults],
+    }
+
+
+def _errors_to_json(errors: PairedErrors) -> dict[str, Any]:
+    return {
+        "n": errors.n,
+        "both_right": errors.both_right,
+        "only_a_wrong": errors.only_a,
+        "only_b_wrong": errors.only_b,
+        "both_wrong": errors.both_wrong,
+        "both_wrong_same_answer": errors.same_prediction,
+        "mcnemar_p": errors.p,
+        "difference_points": errors.difference,
+        "difference_ci95": list(errors.interval),
+        "disagreements": errors.disagreements.tolist(),
     }
 
 

@@ -127,8 +127,8 @@ def _chosen_epochs(both: Sequence[np.ndarray]) -> list[int]:
 
 def _test_images(difference: RunDifference) -> Iterator[RenderableType]:
     errors = difference.errors
-    if errors is None:
-        yield _sentence("test images", f"not compared: {difference.without_errors}")
+    if isinstance(errors, str):
+        yield _sentence("test images", f"not compared: {errors}")
         return
     table = Table(show_header=False)
     table.add_column(style="bold")

@@ -66,17 +66,9 @@ def to_csv(comparison: Comparison) -> str:
 
 
 def _significance(result: Significance) -> dict[str, Any]:
-    return {
-        "metric": result.metric.key,
-        "test": result.test,
-        "difference": result.difference,
-        "ci95": result.interval,
-        "p": result.p,
-        "p_corrected": result.p_corrected,
-        "significant": result.significant,
-        "more_seeds": result.more_seeds,
-        "words": result.text,
-    }
+    names = ("test", "difference", "p", "p_corrected", "significant", "more_seeds")
+    values = {name: getattr(result, name) for name in names}
+    return {"metric": result.metric.key, "ci95": result.interval, **values, "words": result.text}
 
 
 def _csv_row(line: dict[str, Any]) -> dict[str, Any]:

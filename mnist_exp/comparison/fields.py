@@ -94,14 +94,7 @@ def find_metric(key: str) -> Metric:
 
 
 def unknown_name(cause: str, key: str, names: Iterable[str], settings: Iterable[str] | None = None) -> InputError:
-    """The error for an unknown name, with the nearest name or else the allowed names.
-
-    Args:
-        cause: the first line.
-        key: what the user gave.
-        names: the allowed names.
-        settings: the allowed settings, if a setting is allowed; they are too many to list.
-    """
+    """The error for an unknown name, with the nearest name or else the allowed names (but not all settings)."""
     known = [*names, *(settings or ())]
     sections = {name.rpartition(".")[0] for name in known}
     nearest = nearest_key(key, {*known, *sections} - {""})

@@ -35,7 +35,6 @@ class Group:
 
     @property
     def n(self) -> int:
-        """The number of runs."""
         return len(self.rows)
 
     @property
@@ -95,12 +94,7 @@ def select_comparable(
     most runs, or else the set with the latest run.
 
     Args:
-        rows: the runs.
-        metric: the metric to rank by; None for the validation error or, without validation images, the test error.
-        reference: a run that must be selected.
-
-    Returns:
-        The selected runs, the other runs, and the metric.
+        metric: to rank by; None for the validation error or, without validation images, the test error.
     """
     not_ranked: dict[str, list[Row]] = {}
     sets: dict[tuple[str, ...], list[Row]] = {}
@@ -130,9 +124,7 @@ def group_runs(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
     If several runs have the same configuration and seed, only the latest counts: a repeated number is no new evidence.
 
     Args:
-        rows: completed runs.
-        by: the fields that the runs of a group share; None for the configuration without seed. The field `run` alone makes
-            each run a group.
+        by: the fields that the runs of a group share; None for the configuration without seed, `run` for single runs.
     """
     each_run = by == [RUN]
     members: dict[str, list[Row]] = {}

@@ -62,7 +62,7 @@ def compare(
 
     Args:
         rows: the runs.
-        metric: the metric to rank by; None for the validation error or, without validation images, the test error.
+        metric: to rank by; None for the validation error or, without validation images, the test error.
         by: the fields that the runs of a group share; None for the configuration without seed.
         sort: the fields to sort the lines by instead of the rank; a field with a leading - sorts in descending order.
         top: the maximum number of lines.

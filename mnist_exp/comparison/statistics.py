@@ -38,8 +38,7 @@ def mean_interval(values: np.ndarray, minimum: float = -math.inf, maximum: float
 
     Args:
         values: of the repetitions, float64 (n,).
-        minimum: the lowest possible value; the interval is cut off there.
-        maximum: the highest possible value.
+        minimum, maximum: the possible values; the interval is cut off there.
     """
     n = len(values)
     if n < 2:
@@ -86,29 +85,20 @@ def _t_test(test: Literal["paired t", "Welch"], mean: float, spread: float, n: i
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
-    """The p-value of McNemar's exact two-sided test for two networks A and B on the same images.
+    """The p-value of McNemar's exact two-sided test for the numbers of images on which only network A or only B is wrong.
 
     McNemar 1947, "Note on the sampling error of the difference between correlated proportions or percentages",
     Psychometrika 12:153. The test compares two trained networks; it does not include the effect of the seed.
-
-    Args:
-        only_a: the number of images on which only A is wrong.
-        only_b: the number of images on which only B is wrong.
     """
     disagreements = only_a + only_b
     return min(1.0, 2 * float(bdtr(min(only_a, only_b), disagreements, 0.5))) if disagreements else 1.0
 
 
 def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of the error of A minus the error of B, in percentage points.
+    """The 95 % interval of the error of A minus the error of B on the same n images, in percentage points.
 
     Bonett & Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
     Journal of Educational and Behavioral Statistics 37:479; cut off at −100 and 100.
-
-    Args:
-        only_a: the number of images on which only A is wrong.
-        only_b: the number of images on which only B is wrong.
-        n: the number of images.
     """
     a, b = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
     half = Z_95 * math.sqrt((a + b - (a - b) ** 2) / (n + 2))
@@ -134,7 +124,6 @@ def seeds_needed(difference: MeanDifference, comparisons: int = 1) -> int | None
     the Behavioral Sciences", §2).
 
     Args:
-        difference: as observed.
         comparisons: the number of tests, by which the level is divided.
 
     Returns:
