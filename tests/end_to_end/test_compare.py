@@ -1,4 +1,4 @@
-"""`mnist-exp compare` on a run that was really trained."""
+"""`mnist-exp compare` on trained runs."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from tests.conftest import Command
 from tests.unit.run_directories import write_predictions
 
 
-def test_two_trained_runs_by_their_answers(command: Command, tmp_path: Path, trained: Path) -> None:
+def test_two_trained_runs_are_tested_by_their_predictions(command: Command, tmp_path: Path, trained: Path) -> None:
     shutil.copytree(trained, tmp_path / "runs" / "a")
     other = shutil.copytree(trained, tmp_path / "runs" / "b")
     write_predictions(other, range(10))

@@ -1,4 +1,4 @@
-"""Run directories as completed runs leave them, as far as comparison reads them."""
+"""Directories of completed runs, with the files that a comparison reads."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from mnist_exp.comparison.ranking import Comparison, compare
+from mnist_exp.comparison.rows import read_rows
 from mnist_exp.config.identity import config_hash, flat
 from mnist_exp.config.schema import Experiment
 from mnist_exp.machine import files
@@ -20,7 +22,7 @@ TEST_IMAGES = 10_000
 
 
 def make_run(directory: Path, errors: int, *overrides: str, validation_errors: int | None = None) -> Path:
-    """A run directory with a result."""
+    """Create the directory of a completed run."""
     experiment = compose(*overrides)
     directory.mkdir(parents=True)
     run = Run(directory)
@@ -30,7 +32,7 @@ def make_run(directory: Path, errors: int, *overrides: str, validation_errors: i
 
 
 def complete_run(run: Run, errors: int = 100, validation_errors: int | None = None) -> None:
-    """What a run writes when it has completed."""
+    """Write the files of a completed run."""
     experiment = Experiment.model_validate(read_config(run))
     write_status(run, "completed", 0)
 
@@ -67,8 +69,13 @@ def complete_run(run: Run, errors: int = 100, validation_errors: int | None = No
     files.write_json(run.summary, summary)
 
 
+def compare_directory(directory: Path, **options: Any) -> Comparison:
+    """Compare all runs in a directory."""
+    return compare(read_rows([directory]), **options)
+
+
 def change_settings(directory: Path, **settings: Any) -> None:
-    """Change what a run's summary says of its settings, and with it the configuration that it is of."""
+    """Change settings in the summary of a run, and thus its configuration."""
     content = read_json(Run(directory).summary)
     content["settings"] |= settings
     content["config_hash"] = str(sorted(settings.items()))
@@ -76,10 +83,10 @@ def change_settings(directory: Path, **settings: Any) -> None:
 
 
 def write_predictions(directory: Path, wrong: range) -> None:
-    """Give a run predictions that are wrong for these test images."""
+    """Write predictions that are wrong for these test images."""
     labels = (np.arange(TEST_IMAGES) % 10).astype(np.uint8)
-    answers = labels.copy()
-    answers[list(wrong)] = (labels[list(wrong)] + 1) % 10
+    classes = labels.copy()
+    classes[list(wrong)] = (labels[list(wrong)] + 1) % 10
     files.write_arrays(
-        Run(directory).predictions, {"probabilities": np.eye(10, dtype=np.float32)[answers], "labels": labels}
+        Run(directory).predictions, {"probabilities": np.eye(10, dtype=np.float32)[classes], "labels": labels}
     )

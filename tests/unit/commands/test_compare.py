@@ -1,4 +1,4 @@
-"""`mnist-exp compare` on made-up runs: every option, every format, every mistake."""
+"""`mnist-exp compare` on generated runs: options, formats and errors."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from tests.unit.run_directories import make_run
 
 
 class Done(NamedTuple):
-    """How the command ended, and what it printed."""
+    """The exit code and the output of the command."""
 
     returncode: int
     stdout: str
@@ -36,9 +36,9 @@ def compare(capfd: pytest.CaptureFixture[str]) -> Compare:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three configurations: two of three seeds, and one of a single seed with a twin of different split."""
-    tmp_path = tmp_path_factory.mktemp("made")
+def runs_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two configurations with three seeds, one with one seed, a run with a different split, and a damaged run."""
+    tmp_path = tmp_path_factory.mktemp("runs_directory")
     for seed in range(3):
         make_run(tmp_path / "runs" / f"mlp{seed}", 180 + 7 * seed, f"seed={seed}", validation_errors=170 + 5 * seed)
         make_run(
@@ -52,14 +52,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of those runs, as the current one."""
-    monkeypatch.chdir(made)
-    return made
+def place(runs_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of these runs, as the current directory."""
+    monkeypatch.chdir(runs_directory)
+    return runs_directory
 
 
 @pytest.mark.usefixtures("place")
-def test_what_is_better_and_what_cannot_be_told(compare: Compare) -> None:
+def test_the_default_table(compare: Compare) -> None:
     done = compare()
     assert done.returncode == 0, done.stderr
     lines = {cells[2]: cells for line in done.stdout.splitlines() if len(cells := [c.strip() for c in line.split("│")]) > 5}
@@ -75,7 +75,7 @@ def test_what_is_better_and_what_cannot_be_told(compare: Compare) -> None:
     assert done.stderr == ""
 
 
-def test_a_name_a_sweep_and_a_pattern_name_runs(compare: Compare, place: Path) -> None:
+def test_runs_are_given_by_name_sweep_or_pattern(compare: Compare, place: Path) -> None:
     for names in (["s"], ["runs/s"], ["runs/s/cnn*"], ["s/cnn[0-2]"], [str(place / "runs" / "s" / "*")]):
         done = compare(*names, "--format", "json")
         assert done.returncode == 0, done.stderr
@@ -87,7 +87,7 @@ def test_a_name_a_sweep_and_a_pattern_name_runs(compare: Compare, place: Path) -
 
 
 @pytest.mark.usefixtures("place")
-def test_where_by_sort_top_columns_metric_and_baseline(compare: Compare) -> None:
+def test_options(compare: Compare) -> None:
     done = compare("--where", "model.name~cnn_* and test.error_percent<1", "--format", "json")
     assert [line["name"] for line in json.loads(done.stdout)["configurations"]] == ["cnn_large"]
     done = compare(
@@ -105,9 +105,9 @@ def test_where_by_sort_top_columns_metric_and_baseline(compare: Compare) -> None
     content = json.loads(done.stdout)
     assert content["ranked_by"] == "test.error_percent"
     assert content["against"]["is"] == "baseline"
-    verdicts = {line["name"]: line["significance"] for line in content["configurations"] if line["n"] > 1}
-    assert verdicts["mlp"] is None
-    assert verdicts["cnn_large"]["words"].startswith("better by 0.96")
+    results = {line["name"]: line["significance"] for line in content["configurations"] if line["n"] > 1}
+    assert results["mlp"] is None
+    assert results["cnn_large"]["words"].startswith("better by 0.96")
 
 
 @pytest.mark.usefixtures("place")
@@ -127,7 +127,7 @@ def test_where_by_sort_top_columns_metric_and_baseline(compare: Compare) -> None
         (["--runs-dir", "nowhere"], "nowhere: there is no such directory"),
     ],
 )
-def test_a_mistake_is_told_with_its_remedy(compare: Compare, arguments: list[str], cause: str) -> None:
+def test_errors_have_a_cause_and_a_remedy(compare: Compare, arguments: list[str], cause: str) -> None:
     done = compare(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert cause in done.stderr
@@ -135,7 +135,7 @@ def test_a_mistake_is_told_with_its_remedy(compare: Compare, arguments: list[str
 
 
 @pytest.mark.usefixtures("place")
-def test_a_condition_that_holds_for_none_is_answered_with_what_there_is(compare: Compare) -> None:
+def test_a_condition_without_matches_lists_the_values(compare: Compare) -> None:
     done = compare("--where", "model.name=cnn_larg and test.error_percent<0.1 and dataset.augmentation=1 or seed=9")
     assert "dataset.augmentation: unknown field" in done.stderr
     done = compare("--where", "model.name=cnn_larg and test.error_percent<0.1 and name=none or seed=9")
@@ -146,14 +146,14 @@ def test_a_condition_that_holds_for_none_is_answered_with_what_there_is(compare:
 
 
 @pytest.mark.usefixtures("place")
-def test_a_group_of_runs_with_several_labels_has_them_all(compare: Compare) -> None:
+def test_a_group_is_named_by_its_labels(compare: Compare) -> None:
     done = compare("--by", "dataset.name", "--metric", "test.error_percent", "--columns", "name,n", "--format", "markdown")
     assert done.stdout.splitlines()[2] == "| mlp, cnn_simple, cnn_large | 8 |"
     content = json.loads(compare("--by", "dataset.name", "--format", "json").stdout)
     assert [one["name"] for one in content["configurations"]] == ["mlp, cnn_simple, cnn_large"]
 
 
-def test_every_format_to_a_file(compare: Compare, place: Path) -> None:
+def test_every_format_is_written_to_a_file(compare: Compare, place: Path) -> None:
     for name in ("a.json", "a.csv", "a.md", "a.tex", "a.txt"):
         done = compare("--output", name)
         assert done.returncode == 0, done.stderr

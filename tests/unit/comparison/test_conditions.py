@@ -1,4 +1,4 @@
-"""`--where`: what it takes, what it refuses, and that it means what it says."""
+"""`--where`: the grammar, its meaning and its errors."""
 
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,20 @@ from mnist_exp.errors import InputError
 from mnist_exp.run.status import Record
 
 
-def row(**settings: Any) -> Row:
-    made = Row("a run", Record(Path("a run"), "failed", None, None, None))
-    made.__dict__["settings"] = {key.replace("__", "."): value for key, value in settings.items()}
-    return made
+def make_row(settings: dict[str, Any]) -> Row:
+    row = Row("a run", Record(Path("a run"), "failed", None, None, None))
+    row.__dict__["settings"] = settings
+    return row
 
 
-ROW = row(model__name="cnn_large", optimizer__learning_rate=0.001, model__units=[512, 128], seed=1, flag=True, none=None)
+ROW = make_row({
+    "model.name": "cnn_large", "optimizer.learning_rate": 0.001, "model.units": [512, 128], "seed": 1,
+    "flag": True, "none": None,
+})  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("text", "holds"),
+    ("text", "matches"),
     [
         ("model.name=cnn_large", True),
         ("model.name==mlp", False),
@@ -57,8 +60,8 @@ ROW = row(model__name="cnn_large", optimizer__learning_rate=0.001, model__units=
         ("not not seed=1", True),
     ],
 )
-def test_a_condition_means_what_it_says(text: str, holds: bool) -> None:
-    assert conditions.parse(text).matches(ROW) is holds
+def test_a_condition_matches_a_run(text: str, matches: bool) -> None:
+    assert conditions.parse(text).matches(ROW) is matches
 
 
 @pytest.mark.parametrize(
@@ -81,21 +84,21 @@ def test_a_condition_means_what_it_says(text: str, holds: bool) -> None:
         ("not " * 1000 + "seed=1", "nested too deeply"),
     ],
 )
-def test_what_is_no_condition_is_told(text: str, cause: str) -> None:
+def test_an_invalid_condition_is_an_error(text: str, cause: str) -> None:
     with pytest.raises(InputError) as caught:
         conditions.parse(text)
     assert cause in caught.value.cause
     assert "--where 'model.name=cnn_large" in caught.value.remedy
 
 
-def test_a_field_that_no_run_has_is_told_with_the_nearest() -> None:
+def test_an_unknown_field_is_an_error_with_a_suggestion() -> None:
     condition = conditions.parse("modle.name=mlp and status=failed and test.loss<1")
     with pytest.raises(InputError, match=r"--where modle.name: unknown field\ndid you mean model.name\?"):
         fields.check_fields(condition.fields, [ROW], "--where")
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_condition_or_an_error_of_the_user(text: str) -> None:
+def test_any_text_is_a_condition_or_an_input_error(text: str) -> None:
     try:
         condition = conditions.parse(text)
     except InputError:
@@ -132,14 +135,12 @@ def _expected(tree: Any, values: dict[str, int]) -> bool:
 
 
 @given(st.recursive(LEAVES, _combined, max_leaves=8), st.tuples(*[st.integers(-3, 3)] * 3))
-def test_conditions_of_conditions(tree: Any, numbers: tuple[int, int, int]) -> None:
+def test_nested_conditions(tree: Any, numbers: tuple[int, int, int]) -> None:
     values = dict(zip(("a", "b.c", "d_e"), numbers, strict=True))
-    made = Row("x", Record(Path("x"), "failed", None, None, None))
-    made.__dict__["settings"] = values
-    assert conditions.parse(tree[0]).matches(made) is _expected(tree, values)
+    assert conditions.parse(tree[0]).matches(make_row(values)) is _expected(tree, values)
 
 
 @given(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.none()))
-def test_a_value_is_found_as_it_is_typed(value: Any) -> None:
+def test_a_typed_value_equals_the_setting(value: Any) -> None:
     text = {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else repr(value)
     assert conditions.is_equal(value, conditions.parse_value(text))

@@ -1,4 +1,4 @@
-"""Two runs in detail: what differs is told, what cannot be read is said, and nothing hostile gets through."""
+"""The differences between two runs, also with damaged and hostile files."""
 
 import contextlib
 import json
@@ -36,47 +36,47 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def trained(name: str, labels: np.ndarray, wrong: dict[int, int], *overrides: str, **recorded: Any) -> Run:
-    """A completed run that answers these images otherwise, by index, and all others right."""
+def make_trained_run(name: str, labels: np.ndarray, wrong: dict[int, int], *overrides: str, **recorded: Any) -> Run:
+    """Create a completed run with these wrong predictions, by index of the image."""
     run = Run(make_run(Path("runs") / name, len(wrong), *overrides))
-    answers = labels.copy()
-    answers[list(wrong)] = list(wrong.values())
+    classes = labels.copy()
+    classes[list(wrong)] = list(wrong.values())
     probabilities = np.full((len(labels), 10), 0.01, np.float32)
-    probabilities[np.arange(len(labels)), answers] = 0.91 - np.arange(len(labels)) / 100_000  # the first are the surest
+    probabilities[np.arange(len(labels)), classes] = 0.91 - np.arange(len(labels)) / 100_000  # decreasing confidence
     files.write_arrays(run.predictions, {"probabilities": probabilities, "labels": labels})
     files.write_json(run.environment, environment.describe() | {"git": GIT, "resumed": []} | recorded)
-    learnt(run, [5.0, 3.0, 2.0])
+    write_history(run, [5.0, 3.0, 2.0])
     return run
 
 
-def learnt(run: Run, errors: list[float | None]) -> None:
+def write_history(run: Run, errors: list[float | None]) -> None:
     rows = [Epoch(number, 0.001, 0.5, 9.0, error, error, 1.0, 1000.0) for number, error in enumerate(errors, 1)]
     files.write_table(run.history, rows, Epoch)
 
 
 @pytest.fixture(scope="module")
-def made(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs; A has 7 images wrong, B 3, and both of them 2, of which one with the same answer."""
+def runs(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs: A has 7 errors, B has 3, both are wrong on 2 images, on one of them with the same prediction."""
     labels = digits.test_labels
     other = (labels + 1) % 10
     with contextlib.chdir(place := tmp_path_factory.mktemp("pair")):
-        trained("a", labels, {**{n: other[n] for n in range(10, 15)}, 20: other[20], 21: other[21]}, "seed=1")
-        trained("b", labels, {30: other[30], 20: other[20], 21: (labels[21] + 2) % 10}, "seed=2")
+        make_trained_run("a", labels, {**{n: other[n] for n in range(10, 15)}, 20: other[20], 21: other[21]}, "seed=1")
+        make_trained_run("b", labels, {30: other[30], 20: other[20], 21: (labels[21] + 2) % 10}, "seed=2")
     return place / "runs"
 
 
 @pytest.fixture
-def pair(made: Path) -> Pair:
-    shutil.copytree(made, "runs")
+def pair(runs: Path) -> Pair:
+    shutil.copytree(runs, "runs")
     return Run(Path("runs/a")), Run(Path("runs/b"))
 
 
-def compared(pair: Pair) -> RunDifference:
+def compare_pair(pair: Pair) -> RunDifference:
     return difference.compare_runs(*pair)
 
 
-def test_images_are_divided_among_right_and_wrong(pair: Pair) -> None:
-    errors = compared(pair).errors
+def test_errors_on_the_same_images_are_counted(pair: Pair) -> None:
+    errors = compare_pair(pair).errors
     assert isinstance(errors, PairedErrors)
     counts = errors.n, errors.both_right, errors.only_a, errors.only_b, errors.both_wrong, errors.same_prediction
     assert counts == (10_000, 9_992, 5, 1, 2, 1)
@@ -88,10 +88,10 @@ def test_images_are_divided_among_right_and_wrong(pair: Pair) -> None:
     )
 
 
-def test_a_difference_larger_than_chance_is_said_to_be_one(digits: Dataset) -> None:
+def test_a_significant_difference_is_reported(digits: Dataset) -> None:
     labels = digits.test_labels
-    pair = trained("a", labels, {}), trained("b", labels, {n: (labels[n] + 1) % 10 for n in range(20)})
-    errors = compared(pair).errors
+    pair = make_trained_run("a", labels, {}), make_trained_run("b", labels, {n: (labels[n] + 1) % 10 for n in range(20)})
+    errors = compare_pair(pair).errors
     assert isinstance(errors, PairedErrors)
     assert describe_errors(errors).startswith(
         "significant difference: A has fewer errors (McNemar's exact test, p < 0.0001)"
@@ -99,10 +99,10 @@ def test_a_difference_larger_than_chance_is_said_to_be_one(digits: Dataset) -> N
 
 
 @pytest.mark.usefixtures("pair")
-def test_what_differs_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_differences_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["diff", "a", "b"]) == 0
     text = capsys.readouterr().out
-    for told in (
+    for part in (
         "│ seed │ 1 │ 2 │", "only the seed differs: two repetitions of one configuration", "environment: no differences",
         "both from commit 0123456789ab\n", "│ both right                 │ 9,992 │",
         "│ only A wrong               │     5 │",
@@ -112,19 +112,19 @@ def test_what_differs_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         "│     3 │                  2.00 │                  2.00 │", "7 images with different predictions, 7 of them",
         "0.07  (95 %: 0.03 – 0.14)",
     ):  # fmt: skip
-        assert told in text
+        assert part in text
     assert "missing" not in text
     assert "▀" not in text  # only in a terminal
     with Image.open("diff_a_b.png") as plate:
         assert plate.size == (7 * (3 * 28 + 10) + 10, 18 + 3 * 28 + 10 + 10)
 
 
-def test_the_machine_and_the_source_are_compared(digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+def test_environments_and_commits_are_compared(digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     known = environment.describe()
     cpu = {"model": "another", "instructions": [*known["cpu"]["instructions"], "sve2"]}
     dirty = {"commit": "f" * 40, "dirty": True}
-    trained("a", digits.test_labels, {}, device="/CPU:0")
-    trained("b", digits.test_labels, {}, device="/GPU:0", cpu=cpu, git=dirty, resumed=[{}, {}])
+    make_trained_run("a", digits.test_labels, {}, device="/CPU:0")
+    make_trained_run("b", digits.test_labels, {}, device="/GPU:0", cpu=cpu, git=dirty, resumed=[{}, {}])
     assert cli.main(["diff", "a", "b", "--output", "none"]) == 0
     text = capsys.readouterr().out
     assert "no differences: the same configuration and seed" in text
@@ -136,7 +136,7 @@ def test_the_machine_and_the_source_are_compared(digits: Dataset, capsys: pytest
 
 
 @pytest.mark.usefixtures("pair")
-def test_json_has_everything_under_stable_keys(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_keys_and_values(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["diff", "a", "b", "--format", "json", "--output", "x.png"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found) == {"schema", "runs", "settings", "environment", "history", "images", "without_images", "plate"}
@@ -150,27 +150,29 @@ def test_json_has_everything_under_stable_keys(capsys: pytest.CaptureFixture[str
     assert found["runs"]["b"]["test"]["errors"] == 3
 
 
-def test_a_setting_that_only_one_has_and_one_that_is_null(digits: Dataset) -> None:
-    a = trained("a", digits.test_labels, {}, "model=cnn_simple")
-    b = trained("b", digits.test_labels, {}, "training.ema_decay=0.9", "name=other", "runs_dir=elsewhere", "progress=quiet")
-    found = difference.to_json(compared((a, b)), None)["settings"]
+def test_a_missing_setting_differs_from_null(digits: Dataset) -> None:
+    a = make_trained_run("a", digits.test_labels, {}, "model=cnn_simple")
+    b = make_trained_run(
+        "b", digits.test_labels, {}, "training.ema_decay=0.9", "name=other", "runs_dir=elsewhere", "progress=quiet"
+    )
+    found = difference.to_json(compare_pair((a, b)), None)["settings"]
     assert found["model.filters"] == {"a": [32]}
     assert found["training.ema_decay"] == {"a": None, "b": 0.9}
     assert not {"name", "runs_dir", "progress"} & set(found)
 
 
-def test_without_validation_of_both_the_training_error_is_compared(pair: Pair) -> None:
-    learnt(pair[1], [None, None])
-    history = difference.to_json(compared(pair), None)["history"]
+def test_training_errors_are_compared_if_a_run_has_no_validation_errors(pair: Pair) -> None:
+    write_history(pair[1], [None, None])
+    history = difference.to_json(compare_pair(pair), None)["history"]
     assert history == {"error": "training", "a": [9.0] * 3, "b": [9.0] * 2}
 
 
-def test_a_run_in_training_is_shown_as_far_as_it_came(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unfinished_run_is_compared(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
     run = pair[1]
     for path in (run.summary, run.predictions, run.environment):
         path.unlink()
     write_status(run, "running")
-    learnt(run, [])
+    write_history(run, [])
     assert cli.main(["diff", "a", "b"]) == 0
     text = capsys.readouterr().out
     assert re.search(r"│ status +│ completed +│ running +│", text)
@@ -181,19 +183,23 @@ def test_a_run_in_training_is_shown_as_far_as_it_came(pair: Pair, capsys: pytest
     assert not list(Path().glob("*.png"))
 
 
-def test_other_test_images_are_not_compared(pair: Pair, digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predictions_for_different_images_are_not_compared(
+    pair: Pair, digits: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
     summary = read_json(pair[1].summary)
     files.write_json(pair[1].summary, summary | {"dataset": summary["dataset"] | {"sha256": "b"}})
-    found = compared(pair)
+    found = compare_pair(pair)
     assert found.errors == "the runs were evaluated on different test images"
-    trained("c", digits.test_labels[::-1].copy(), {})
+    make_trained_run("c", digits.test_labels[::-1].copy(), {})
     assert cli.main(["diff", "a", "c"]) == 0
     assert "not compared: the runs were evaluated on different test images" in capsys.readouterr().out
 
 
-def test_images_that_are_not_here_are_counted_but_not_drawn(digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_missing_from_the_data_set_are_counted_but_not_drawn(
+    digits: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
     labels = (digits.test_labels + 3) % 10
-    trained("a", labels, {5: 1 if labels[5] != 1 else 2}), trained("b", labels, {})
+    make_trained_run("a", labels, {5: 1 if labels[5] != 1 else 2}), make_trained_run("b", labels, {})
     assert cli.main(["diff", "a", "b"]) == 0
     text = capsys.readouterr().out
     assert "│ only A wrong               │     1 │" in text
@@ -205,7 +211,7 @@ def damage_predictions(run: Run) -> None:
     run.predictions.write_bytes(run.predictions.read_bytes()[:-200])
 
 
-def exchange_predictions(run: Run) -> None:
+def swap_predictions(run: Run) -> None:
     run.predictions.write_bytes(Path("runs/a/predictions.npz").read_bytes())
 
 
@@ -214,14 +220,14 @@ def exchange_predictions(run: Run) -> None:
     [
         (damage_predictions, "predictions.npz: is damaged: File is not a zip file"),
         (
-            exchange_predictions,
+            swap_predictions,
             "predictions.npz: is damaged: 7 of 10,000 predictions are wrong, but summary.json states 3 of 10,000",
         ),
         (lambda run: run.summary.write_text("{"), "runs/b: summary.json: "),
     ],
 )
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_damage_is_exit_3_and_the_rest_is_shown(
+def test_a_damaged_file_exits_with_3_after_printing_the_rest(
     pair: Pair, damage: Any, cause: str, output: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage(pair[1])
@@ -232,11 +238,13 @@ def test_damage_is_exit_3_and_the_rest_is_shown(
     assert "seed" in captured.out
 
 
-LAUGHS = "\n".join(["a: &a [1, 1, 1, 1]", *(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in pairwise("abcdefghi"))])
+YAML_BOMB = "\n".join(
+    ["a: &a [1, 1, 1, 1]", *(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in pairwise("abcdefghi"))]
+)
 CONFIGS = [
     "a: &a [*a]", "a: &a {b: *a}", f"x: 0x{'f' * 10_000}", "x: .nan", "1: 2", "? [1, 2]\n: 3", "x: 2026-01-01",
     "x: ['\\e[31m', \"\\e]0;title\\a\", \"\\uD800\"]", "x: " + "[" * 300 + "]" * 300, "dataset: {name: [1]}", "dataset: 3",
-    "x: [red]y[/]", "x: " + "y" * 5_000, "- 1", "", "x: !!binary AAAA", "x: !!set {a, b}", LAUGHS,
+    "x: [red]y[/]", "x: " + "y" * 5_000, "- 1", "", "x: !!binary AAAA", "x: !!set {a, b}", YAML_BOMB,
 ]  # fmt: skip
 ENVIRONMENTS = [
     "", "[]", "3", '{"git": 3, "resumed": 3}',
@@ -246,7 +254,7 @@ ENVIRONMENTS = [
 ]  # fmt: skip
 
 
-def check_inert(capfd: pytest.CaptureFixture[str]) -> None:
+def check_harmless(capfd: pytest.CaptureFixture[str]) -> None:
     for output in ("table", "json"):
         assert cli.main(["diff", "a", "b", "--format", output, "--output", "none"]) == 0
         captured = capfd.readouterr()
@@ -257,24 +265,24 @@ def check_inert(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("content", CONFIGS, ids=lambda content: content[:20].encode("unicode_escape").decode())
-def test_a_hostile_configuration_is_inert(pair: Pair, content: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_hostile_config_is_harmless(pair: Pair, content: str, capfd: pytest.CaptureFixture[str]) -> None:
     pair[1].config.write_text(content)
-    check_inert(capfd)
+    check_harmless(capfd)
 
 
 @pytest.mark.parametrize("content", ENVIRONMENTS, ids=lambda content: content[:40])
-def test_a_hostile_environment_is_inert(pair: Pair, content: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_hostile_environment_is_harmless(pair: Pair, content: str, capfd: pytest.CaptureFixture[str]) -> None:
     pair[1].environment.write_text(content)
-    check_inert(capfd)
+    check_harmless(capfd)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_everything_fits_the_terminal(
+def test_the_output_fits_the_terminal(
     pair: Pair, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(messages, "PIPE_WIDTH", width)
     monkeypatch.setenv("COLUMNS", "1")
-    learnt(pair[0], [float(error) for error in range(90, 10, -1)])
+    write_history(pair[0], [float(error) for error in range(90, 10, -1)])
     assert cli.main(["diff", "a", "b"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
@@ -290,6 +298,6 @@ def test_everything_fits_the_terminal(
     ],
 )
 @pytest.mark.usefixtures("pair")
-def test_what_cannot_be_compared_is_refused(arguments: list[str], cause: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_are_errors(arguments: list[str], cause: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["diff", *arguments]) == 2
     assert cause in capsys.readouterr().err

@@ -1,34 +1,37 @@
-"""Tests, intervals, corrections and power against SciPy and statsmodels, and by simulation."""
+"""Tests, intervals, corrections and power compared with SciPy and statsmodels, and in simulations."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from mnist_exp.comparison import statistics
+from mnist_exp.comparison.statistics import difference_interval, mcnemar_exact
 
 ERRORS = st.lists(st.floats(0.1, 5).map(lambda value: round(value, 2)), min_size=2, max_size=12)
+COUNTS = st.integers(0, 60_000)
 SIMULATIONS = 2000
 LEAST_COVERAGE = 0.94
 
 
 def normal(generator: np.random.Generator, n: int, mean: float = 1.0, spread: float = 0.08) -> np.ndarray:
-    """Errors of n seeds in percent, whole images of 10,000."""
+    """The errors of n seeds in percent of 10,000 images."""
     return generator.normal(mean, spread, n).round(2)
 
 
 def upper(rate: float) -> float:
-    """What a share of so many simulations stays below in all but one of a thousand repetitions, if it is that rate."""
+    """The bound that the observed rate exceeds in only one of a thousand repetitions."""
     return float(scipy.stats.binom.ppf(0.999, SIMULATIONS, rate)) / SIMULATIONS
 
 
 @given(ERRORS)
-def test_the_interval_of_a_mean_is_students(values: list[float]) -> None:
+def test_mean_interval_equals_scipy(values: list[float]) -> None:
     errors = np.array(values)
     interval = statistics.mean_interval(errors, 0, 100)
     assert interval is not None
@@ -37,12 +40,12 @@ def test_the_interval_of_a_mean_is_students(values: list[float]) -> None:
         assert interval == pytest.approx((max(expected[0], 0), min(expected[1], 100)), abs=1e-9)
 
 
-def test_one_value_says_nothing_of_the_spread() -> None:
+def test_one_value_has_no_interval() -> None:
     assert statistics.mean_interval(np.array([1.0])) is None
 
 
 @given(ERRORS, ERRORS)
-def test_welch_is_scipys(first: list[float], second: list[float]) -> None:
+def test_welch_equals_scipy(first: list[float], second: list[float]) -> None:
     one, other = np.array(first), np.array(second)
     assume(one.std() > 1e-3 and other.std() > 1e-3)
     found = statistics.welch(one, other)
@@ -54,7 +57,7 @@ def test_welch_is_scipys(first: list[float], second: list[float]) -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 5), st.floats(0.1, 5)), min_size=2, max_size=12))
-def test_the_test_of_pairs_is_scipys(pairs: list[tuple[float, float]]) -> None:
+def test_paired_equals_scipy(pairs: list[tuple[float, float]]) -> None:
     one, other = np.array(pairs).T
     assume((one - other).std() > 1e-3)
     found = statistics.paired(one, other)
@@ -65,7 +68,7 @@ def test_the_test_of_pairs_is_scipys(pairs: list[tuple[float, float]]) -> None:
 
 
 @pytest.mark.parametrize(("other", "p"), [([1.0, 1.0], 1.0), ([1.5, 1.5], 0.0)])
-def test_repetitions_without_a_spread(other: list[float], p: float) -> None:
+def test_repetitions_without_variance(other: list[float], p: float) -> None:
     for found in (
         statistics.paired(np.ones(2), np.array(other)),
         statistics.welch(np.ones(2), np.array(other)),
@@ -77,17 +80,17 @@ def test_repetitions_without_a_spread(other: list[float], p: float) -> None:
 
 @settings(max_examples=25)  # theirs is slow
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_holms_correction_is_that_of_statsmodels(p_values: list[float]) -> None:
+def test_holm_equals_statsmodels(p_values: list[float]) -> None:
     assert statistics.holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist())
 
 
-def test_nothing_is_corrected_to_nothing() -> None:
+def test_holm_without_p_values() -> None:
     assert statistics.holm([]) == []
 
 
 @pytest.mark.parametrize("effect", [0.2, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("comparisons", [1, 5])
-def test_seeds_to_tell_are_those_of_statsmodels(effect: float, comparisons: int) -> None:
+def test_seeds_needed_equals_statsmodels(effect: float, comparisons: int) -> None:
     level = statistics.LEVEL / comparisons
     pairs = statistics.MeanDifference("paired t", effect, (0, 0), 0.5, 1.0, 5)
     expected = math.ceil(TTestPower().solve_power(effect, alpha=level, power=statistics.POWER) - 1e-6)
@@ -97,45 +100,98 @@ def test_seeds_to_tell_are_those_of_statsmodels(effect: float, comparisons: int)
     assert statistics.seeds_needed(independent, comparisons) == max(expected, 2)
 
 
-def test_a_difference_too_small_for_any_number_of_seeds() -> None:
+def test_no_number_of_seeds_detects_a_tiny_difference() -> None:
     assert statistics.seeds_needed(statistics.MeanDifference("Welch", 1e-6, (0, 0), 0.9, 1.0, 5)) is None
     assert statistics.seeds_needed(statistics.MeanDifference("Welch", 0.0, (0, 0), 1.0, 1.0, 5)) is None
 
 
-def test_power_far_from_zero_is_certain() -> None:
+def test_power_far_from_zero_is_one() -> None:
     assert statistics.power(1e6, 3, 0.05) == 1
     assert statistics.power(0, 10, 0.05) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10])
 @pytest.mark.parametrize("test", [statistics.paired, statistics.welch])
-def test_without_a_difference_five_in_a_hundred_are_alarms_and_intervals_cover(n: int, test: object) -> None:
+def test_false_positives_and_coverage_of_t_tests(n: int, test: object) -> None:
     generator = np.random.default_rng([n, 1])
     found = [test(normal(generator, n), normal(generator, n)) for _ in range(SIMULATIONS)]  # type: ignore[operator]
     assert sum(one.p < statistics.LEVEL for one in found) / SIMULATIONS <= upper(0.05)
     assert sum(one.interval[0] <= 0 <= one.interval[1] for one in found) / SIMULATIONS >= LEAST_COVERAGE
 
 
-def test_the_interval_of_a_mean_covers_it() -> None:
+def test_coverage_of_mean_interval() -> None:
     generator = np.random.default_rng(2)
     intervals = [statistics.mean_interval(normal(generator, 5)) for _ in range(SIMULATIONS)]
     assert sum(one is not None and one[0] <= 1 <= one[1] for one in intervals) / SIMULATIONS >= LEAST_COVERAGE
 
 
-def test_of_a_family_without_differences_five_in_a_hundred_have_any_alarm() -> None:
+def test_false_positives_after_holm() -> None:
     generator = np.random.default_rng(3)
-    alarms = 0
+    false_positives = 0
     for _ in range(SIMULATIONS):
         best = normal(generator, 5)
         family = [statistics.welch(normal(generator, 5), best).p for _ in range(6)]
-        alarms += min(statistics.holm(family)) < statistics.LEVEL
-    assert alarms / SIMULATIONS <= upper(0.05)
+        false_positives += min(statistics.holm(family)) < statistics.LEVEL
+    assert false_positives / SIMULATIONS <= upper(0.05)
 
 
-def test_the_power_that_is_promised_is_had() -> None:
+def test_seeds_needed_reach_the_power() -> None:
     generator = np.random.default_rng(4)
     seen = statistics.MeanDifference("Welch", 0.1, (0, 0), 0.5, 0.08 * math.sqrt(2), 3)
     n = statistics.seeds_needed(seen)
     assert n is not None
-    told = [statistics.welch(normal(generator, n, 1.1), normal(generator, n)).p < 0.05 for _ in range(SIMULATIONS)]
-    assert sum(told) / SIMULATIONS >= statistics.POWER - 0.03
+    detected = [statistics.welch(normal(generator, n, 1.1), normal(generator, n)).p < 0.05 for _ in range(SIMULATIONS)]
+    assert sum(detected) / SIMULATIONS >= statistics.POWER - 0.03
+
+
+@given(COUNTS, COUNTS)
+@example(0, 0)
+@example(7, 7)
+@example(0, 5000)
+@example(1, 0)
+def test_mcnemar_equals_the_binomial_test_of_scipy(only_a: int, only_b: int) -> None:
+    n = only_a + only_b
+    expected = scipy.stats.binomtest(only_a, n, 0.5).pvalue if n else 1.0
+    # For smaller values, SciPy's binomtest sometimes returns 0.
+    assert mcnemar_exact(only_a, only_b) == pytest.approx(expected, rel=1e-9, abs=1e-250)
+    assert mcnemar_exact(only_a, only_b) == mcnemar_exact(only_b, only_a)
+
+
+@given(st.integers(0, 1100), st.integers(0, 1100))
+@example(0, 0)
+@example(3, 3)
+@example(1, 5)
+@example(10, 1065)
+def test_mcnemar_equals_exact_fractions(only_a: int, only_b: int) -> None:
+    n = only_a + only_b
+    tail = ways = 1
+    for i in range(min(only_a, only_b)):  # i + 1 of n can be chosen in (n - i) / (i + 1) as many ways as i
+        ways = ways * (n - i) // (i + 1)
+        tail += ways
+    expected = float(min(Fraction(2 * tail, 2**n), 1)) if only_a != only_b else 1.0
+    assert mcnemar_exact(only_a, only_b) == pytest.approx(expected, rel=1e-9, abs=1e-307)
+
+
+def test_difference_interval_by_hand() -> None:
+    a, b = 13 / 102, 5 / 102
+    half = 1.959964 * np.sqrt((a + b - (a - b) ** 2) / 102)
+    assert difference_interval(12, 4, 100) == pytest.approx((100 * (a - b - half), 100 * (a - b + half)))
+
+
+@given(st.integers(0, 10_000), st.integers(0, 10_000), st.integers(0, 10_000))
+def test_difference_interval_contains_the_difference_and_is_antisymmetric(only_a: int, only_b: int, others: int) -> None:
+    n = max(only_a + only_b + others, 1)
+    low, high = difference_interval(only_a, only_b, n)
+    assert -100 <= low <= 100 * (only_a - only_b) / n <= high <= 100
+    assert difference_interval(only_b, only_a, n) == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize("n", [100, 1_000, 10_000])
+@pytest.mark.parametrize(("only_a", "only_b"), [(0.05, 0.05), (0.02, 0.06), (0.3, 0.1), (0.01, 0.01), (0.004, 0.009)])
+def test_coverage_of_difference_interval(n: int, only_a: float, only_b: float) -> None:
+    drawn = np.random.default_rng(0).multinomial(n, [only_a, only_b, 1 - only_a - only_b], 20_000)
+    pairs, counts = np.unique(drawn[:, :2], axis=0, return_counts=True)
+    intervals = np.array([difference_interval(int(a), int(b), n) for a, b in pairs])
+    truth = 100 * (only_a - only_b)
+    covered = (intervals[:, 0] <= truth) & (truth <= intervals[:, 1])
+    assert counts[covered].sum() / counts.sum() >= 0.94

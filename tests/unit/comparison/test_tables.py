@@ -1,4 +1,4 @@
-"""A board as text and as data: complete, as wide as the terminal, inert."""
+"""A comparison as text, JSON and CSV."""
 
 import csv
 import io
@@ -10,23 +10,18 @@ from rich.console import Console
 
 from mnist_exp.comparison import columns, export, tables
 from mnist_exp.comparison.ranking import Comparison, compare
-from mnist_exp.comparison.rows import read_rows
 from mnist_exp.errors import InputError
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import write_status
-from tests.unit.run_directories import change_settings, make_run, write_predictions
+from tests.unit.run_directories import change_settings, compare_directory, make_run, write_predictions
 
 HOSTILE = "<script>alert(1)</script>"
 
 
-def board(place: Path) -> Comparison:
-    return compare(read_rows([place]))
-
-
-def printed(of: Comparison, width: int = 1000) -> str:
+def print_to_text(comparison: Comparison, width: int = 1000) -> str:
     console = Console(file=io.StringIO(), width=width, emoji=False)
     with console.capture() as captured:
-        tables.print_comparison(of, columns.build(of), console)
+        tables.print_comparison(comparison, columns.build(comparison), console)
     return captured.get()
 
 
@@ -37,62 +32,62 @@ def two(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_table_says_what_ranks_and_what_is_not_ranked(two: Path) -> None:
+def test_caption_and_runs_that_are_not_ranked(two: Path) -> None:
     (two / "x").mkdir()
     write_status(Run(two / "x"), "failed", 1, "out of luck")
-    text = printed(board(two))
+    text = print_to_text(compare_directory(two))
     assert "ranked by lowest validation error %" in text
     assert "not ranked, failed: x (out of luck)" in text
-    assert "0.64 – 0.99" in text  # Wilson's interval of 80 in 10,000, since nothing is repeated
+    assert "0.64 – 0.99" in text  # Wilson's interval for 80 of 10,000, since there are no repetitions
 
 
-def test_who_ranks_by_test_images_is_told_so(tmp_path: Path) -> None:
+def test_caption_warns_about_ranking_by_test_error(tmp_path: Path) -> None:
     make_run(tmp_path / "a", 180)
-    assert "choosing a model from this ranking is selecting on the test data" in printed(board(tmp_path))
+    assert "choosing a model from this ranking is selecting on the test data" in print_to_text(compare_directory(tmp_path))
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 1000])
-def test_a_table_fits_its_terminal_or_says_what_it_leaves_out(two: Path, width: int) -> None:
-    text = printed(board(two), width)
+def test_a_table_fits_the_terminal_and_names_hidden_columns(two: Path, width: int) -> None:
+    text = print_to_text(compare_directory(two), width)
     table = [line for line in text.splitlines() if line.startswith(("┃", "│"))]
     assert max(map(len, table)) <= width
     for name in ("2026-11-22T07-35-03_cnn_large_s7", "2026-11-22T07-35-03_mlp_s7"):
-        assert sum(name in line for line in table) == 1  # none of them folded
+        assert sum(name in line for line in table) == 1  # on one line
     for needed in ("2026-11-22T07-35-03_cnn_large_s7", "0.80"):
         assert needed in text
-    everything = ["".join(column.heading.split()) for column in columns.build(board(two))]
+    everything = ["".join(column.heading.split()) for column in columns.build(compare_directory(two))]
     heads = zip(*(line.split("┃")[1:-1] for line in table if line.startswith("┃")), strict=True)
     shown = {"".join("".join(parts).split()) for parts in heads}
     assert shown <= {*everything}
     assert {"name", "validationerror%", "testerror%"} <= shown
-    told = "".join(text.split()).partition("theterminalistoonarrow:")[2]
-    assert told == ",".join(heading for heading in everything if heading not in shown)
-    assert (width < 1000) == bool(told)
+    hidden = "".join(text.split()).partition("theterminalistoonarrow:")[2]
+    assert hidden == ",".join(heading for heading in everything if heading not in shown)
+    assert (width < 1000) == bool(hidden)
 
 
-def test_columns_are_chosen_by_their_keys(two: Path) -> None:
-    found = columns.build(board(two), ["name", "test.loss", "training.epochs", "model.units", "n"])
+def test_columns_are_chosen_by_key(two: Path) -> None:
+    found = columns.build(compare_directory(two), ["name", "test.loss", "training.epochs", "model.units", "n"])
     assert [column.key for column in found] == ["name", "test.loss", "training.epochs", "model.units", "n"]
     assert found[2].cells == ["3", "10"]
     assert found[1].cells == ["0.1000", "0.1000"]
     with pytest.raises(InputError, match=r"--columns trainin.epochs: unknown column\ndid you mean training.epochs\?"):
-        columns.build(board(two), ["trainin.epochs"])
+        columns.build(compare_directory(two), ["trainin.epochs"])
 
 
-def test_a_column_shows_every_value_of_a_group(tmp_path: Path) -> None:
+def test_a_column_shows_all_values_of_a_group(tmp_path: Path) -> None:
     for seed in range(2):
         make_run(tmp_path / f"{seed}", 100, f"seed={seed}")
-    (column,) = columns.build(board(tmp_path), ["seed"])
+    (column,) = columns.build(compare_directory(tmp_path), ["seed"])
     assert column.cells == ["0, 1"]
 
 
-def test_markup_in_names_is_inert(tmp_path: Path) -> None:
+def test_markup_in_names_is_harmless(tmp_path: Path) -> None:
     make_run(tmp_path / "[red]a", 180, "optimizer=sgd")
     make_run(tmp_path / "\x1b[31mred\x1b]0;title\x07", 170)
     make_run(tmp_path / "b|c", 190, "model=cnn_large")
     change_settings(tmp_path / "[red]a", **{"optimizer.name": f"[bold]{HOSTILE}"})
-    found = board(tmp_path)
-    text = printed(found)
+    found = compare_directory(tmp_path)
+    text = print_to_text(found)
     assert "[red]a" in text
     assert "[bold]" in text
     assert "\x1b" not in text
@@ -107,31 +102,31 @@ def test_markup_in_names_is_inert(tmp_path: Path) -> None:
     assert "<" not in latex.partition("\\toprule")[2]
 
 
-def test_latex_has_no_active_character_of_the_user(tmp_path: Path) -> None:
+def test_latex_is_escaped(tmp_path: Path) -> None:
     make_run(tmp_path / "a", 180)
     change_settings(tmp_path / "a", **{"optimizer.name": r"\input{/etc/passwd} 5% #$&_^~{}"})
     make_run(tmp_path / "b", 190)
-    found = board(tmp_path)
+    found = compare_directory(tmp_path)
     text = tables.to_latex(found, columns.build(found))
     assert r"\textbackslash{}input\{/etc/passwd\} 5\% \#\$\&\_\textasciicircum{}\textasciitilde{}\{\}" in text
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
 
 
-def test_what_a_spreadsheet_would_compute_is_text(tmp_path: Path) -> None:
+def test_formulas_in_csv_are_text(tmp_path: Path) -> None:
     for index, value in enumerate(("=cmd()", "@x", "-1+1", "-0.5")):
         make_run(tmp_path / str(index), 100, f"seed={index}")
         change_settings(tmp_path / str(index), **{"optimizer.learning_rate": value})
-    rows = list(csv.DictReader(io.StringIO(export.to_csv(board(tmp_path)))))
+    rows = list(csv.DictReader(io.StringIO(export.to_csv(compare_directory(tmp_path)))))
     assert {row["optimizer.learning_rate"] for row in rows} == {"'=cmd()", "'@x", "'-1+1", "-0.5"}
 
 
-def test_data_have_every_digit_and_the_verdict(tmp_path: Path) -> None:
+def test_json_and_csv(tmp_path: Path) -> None:
     for name, errors in (("a", 100), ("b", 180)):
         make_run(tmp_path / name, errors, f"model={'mlp' if name == 'b' else 'cnn_large'}")
         write_predictions(tmp_path / name, range(errors))
     (tmp_path / "x").mkdir()
-    write_status(Run(tmp_path / "x"), "diverged", 4, "the loss is nan", "mend it")
-    content = json.loads(json.dumps(export.to_json(board(tmp_path)), allow_nan=False))
+    write_status(Run(tmp_path / "x"), "diverged", 4, "the loss is nan", "fix it")
+    content = json.loads(json.dumps(export.to_json(compare_directory(tmp_path)), allow_nan=False))
     assert (content["schema"], content["ranked_by"]) == (2, "test.error_percent")
     assert content["against"] == {"run": "a", "is": "best"}
     best, other = content["configurations"]
@@ -143,15 +138,15 @@ def test_data_have_every_digit_and_the_verdict(tmp_path: Path) -> None:
     assert content["not_ranked"] == [
         {
             "reason": "diverged",
-            "runs": [{"run": "x", "status": "diverged", "cause": "the loss is nan", "remedy": "mend it"}],
+            "runs": [{"run": "x", "status": "diverged", "cause": "the loss is nan", "remedy": "fix it"}],
         }
     ]
-    rows = list(csv.DictReader(io.StringIO(export.to_csv(board(tmp_path)))))
+    rows = list(csv.DictReader(io.StringIO(export.to_csv(compare_directory(tmp_path)))))
     assert [(row["test_mean"], row["validation_mean"], row["seeds"]) for row in rows] == [("1.0", "", "7"), ("1.8", "", "7")]
     assert rows[1]["significance_words"].startswith("worse by 0.80 (")
 
 
-def test_a_board_without_lines_is_data_too() -> None:
+def test_a_comparison_without_lines_is_exported() -> None:
     empty = compare([])
     assert export.to_csv(empty) == "rank\n"
     assert export.to_json(empty)["configurations"] == []

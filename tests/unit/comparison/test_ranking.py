@@ -1,4 +1,4 @@
-"""Rows, groups and boards: what is compared with what, what is not, and in which order."""
+"""The rows, groups and ranking of a comparison."""
 
 import os
 from pathlib import Path
@@ -16,27 +16,24 @@ from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import write_status
-from tests.unit.run_directories import make_run
+from tests.unit.run_directories import compare_directory, make_run
 
 
 def names(rows: list[Row]) -> list[str]:
     return [row.name for row in rows]
 
 
-def board(place: Path, **options: object) -> Comparison:
-    return compare(read_rows([place]), **options)  # type: ignore[arg-type]
-
-
-def order(of: Comparison) -> list[str]:
+def order(comparison: Comparison) -> list[str]:
     """The first run of each line."""
-    return [line.group.rows[0].name for line in of.lines]
+    return [line.group.rows[0].name for line in comparison.lines]
 
 
-def apart(of: Comparison) -> dict[str, list[str]]:
-    return {one.reason: names(list(one.rows)) for one in of.not_ranked}
+def not_ranked(comparison: Comparison) -> dict[str, list[str]]:
+    """The names of the runs that are not ranked, by reason."""
+    return {group.reason: names(list(group.rows)) for group in comparison.not_ranked}
 
 
-def test_the_best_is_first_and_what_has_no_result_is_apart(tmp_path: Path) -> None:
+def test_the_best_group_is_first_and_runs_without_a_result_are_not_ranked(tmp_path: Path) -> None:
     make_run(tmp_path / "a", 180)
     make_run(tmp_path / "b", 90, "model=cnn_large")
     for name, status in (("c", "interrupted"), ("d", "diverged"), ("e", "failed"), ("f", "running")):
@@ -44,32 +41,32 @@ def test_the_best_is_first_and_what_has_no_result_is_apart(tmp_path: Path) -> No
         write_status(Run(tmp_path / name), status, 1, f"because of {name}")  # type: ignore[arg-type]
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "summary.json").write_text("{")
-    found = board(tmp_path)
+    found = compare_directory(tmp_path)
     assert order(found) == ["b", "a"]
     assert [line.rank for line in found.lines] == [1, 2]
-    assert apart(found) == {"unreadable": ["broken"], "unfinished": ["c", "f"], "diverged": ["d"], "failed": ["e"]}
+    assert not_ranked(found) == {"unreadable": ["broken"], "unfinished": ["c", "f"], "diverged": ["d"], "failed": ["e"]}
     assert found.metric.key == TEST  # there are no validation images
 
 
-def test_nothing_but_unfinished_runs_is_a_board_without_lines(tmp_path: Path) -> None:
+def test_a_comparison_of_failed_runs_has_no_lines(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     write_status(Run(tmp_path / "a"), "failed", 1, "x")
-    found = board(tmp_path)
-    assert (found.lines, found.reference, apart(found)) == ([], None, {"failed": ["a"]})
+    found = compare_directory(tmp_path)
+    assert (found.lines, found.reference, not_ranked(found)) == ([], None, {"failed": ["a"]})
 
 
-def test_validation_ranks_and_runs_without_it_are_apart(tmp_path: Path) -> None:
+def test_runs_without_validation_images_are_not_ranked_by_validation_error(tmp_path: Path) -> None:
     make_run(tmp_path / "a", 100, validation_errors=90)
     make_run(tmp_path / "b", 90, "seed=1", "model=cnn_large", validation_errors=100)
-    found = board(tmp_path)
+    found = compare_directory(tmp_path)
     assert (found.metric.key, order(found)) == (VALIDATION, ["a", "b"])
     make_run(tmp_path / "c", 95, "model=cnn_simple")
-    found = board(tmp_path)
+    found = compare_directory(tmp_path)
     assert order(found) == ["a", "b"]
-    ((reason, left),) = apart(found).items()
+    ((reason, left),) = not_ranked(found).items()
     assert reason.startswith("no validation images")
     assert left == ["c"]
-    assert order(board(tmp_path, metric=METRICS[TEST])) == ["b", "c", "a"]
+    assert order(compare_directory(tmp_path, metric=METRICS[TEST])) == ["b", "c", "a"]
 
 
 def change_data(directory: Path, **changes: str) -> None:
@@ -86,31 +83,31 @@ def change_data(directory: Path, **changes: str) -> None:
         ({"split_sha256": "c"}, "different validation images: different split", True),
     ],
 )
-def test_what_is_of_other_images_is_not_ranked(
+def test_runs_on_different_images_are_not_ranked(
     tmp_path: Path, changes: dict[str, str], reason: str, together_by_test: bool
 ) -> None:
     for seed in range(2):
         make_run(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
     other = make_run(tmp_path / "b", 10, "model=cnn_large", validation_errors=10)
     change_data(other, **changes)
-    found = board(tmp_path)
+    found = compare_directory(tmp_path)
     assert order(found) == ["a0"]
-    ((told, left),) = apart(found).items()
-    assert told.startswith(reason)
+    ((found_reason, left),) = not_ranked(found).items()
+    assert found_reason.startswith(reason)
     assert left == ["b"]
-    assert (order(board(tmp_path, metric=METRICS[TEST])) == ["b", "a0"]) == together_by_test
+    assert (order(compare_directory(tmp_path, metric=METRICS[TEST])) == ["b", "a0"]) == together_by_test
 
 
 @pytest.mark.parametrize("setting", ["dataset.split_seed=8", "dataset.split_seed=null"])
-def test_another_split_is_told_by_its_settings(tmp_path: Path, setting: str) -> None:
+def test_the_reason_names_the_settings_of_a_different_split(tmp_path: Path, setting: str) -> None:
     for seed in range(2):
         make_run(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
     make_run(tmp_path / "b", 10, setting, validation_errors=10)
-    (reason,) = apart(board(tmp_path))
+    (reason,) = not_ranked(compare_directory(tmp_path))
     assert reason.startswith(f"different validation images: {setting};")
 
 
-def test_the_baseline_decides_which_runs_are_ranked(tmp_path: Path) -> None:
+def test_runs_on_the_images_of_the_baseline_are_ranked(tmp_path: Path) -> None:
     for seed in range(2):
         make_run(tmp_path / f"a{seed}", 100, f"seed={seed}", validation_errors=90)
     make_run(tmp_path / "b", 10, "dataset.split_seed=8", validation_errors=10)
@@ -121,21 +118,21 @@ def test_the_baseline_decides_which_runs_are_ranked(tmp_path: Path) -> None:
     assert found.reference.rows == [rows[2]]
 
 
-def test_of_two_sets_of_the_same_size_the_later_is_ranked(tmp_path: Path) -> None:
+def test_the_later_of_two_equally_large_sets_is_ranked(tmp_path: Path) -> None:
     old = make_run(tmp_path / "a", 10, validation_errors=9)
     make_run(tmp_path / "b", 100, "dataset.split_seed=8", validation_errors=90)
     for path in old.iterdir():
         os.utime(path, (0, 0))
-    assert order(board(tmp_path)) == ["b"]
+    assert order(compare_directory(tmp_path)) == ["b"]
 
 
-def test_a_job_is_named_with_its_sweep(tmp_path: Path) -> None:
+def test_names_are_relative_to_the_directory(tmp_path: Path) -> None:
     make_run(tmp_path / "sweep" / "0_mlp", 100)
     assert names(read_rows([tmp_path])) == ["sweep/0_mlp"]
     assert names(read_rows([tmp_path / "sweep"])) == names(read_rows([tmp_path / "sweep" / "0_mlp"])) == ["0_mlp"]
 
 
-def test_a_run_named_twice_appears_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_given_twice_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_run(tmp_path / "a", 100)
     monkeypatch.chdir(tmp_path)
     (tmp_path.parent / "link").symlink_to(tmp_path)
@@ -143,24 +140,21 @@ def test_a_run_named_twice_appears_once(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path.parent / "link").unlink()
 
 
-def test_only_settings_that_differ_are_columns(tmp_path: Path) -> None:
+def test_differing_settings(tmp_path: Path) -> None:
     make_run(tmp_path / "a", 180, "seed=1")
     make_run(tmp_path / "b", 170, "seed=2", "optimizer.learning_rate=1e-2", "name=other", "progress=quiet")
     make_run(tmp_path / "c", 90, "seed=2", "model=cnn_large")
     rows = read_rows([tmp_path])
-    # The two models have other units and dropouts, which `model.name` says already.
+    # The models also differ in units and dropout, but `model.name` shows this.
     assert differing_settings(rows) == ["seed", "model.name", "optimizer.learning_rate"]
-    assert board(tmp_path).settings == ["model.name", "optimizer.learning_rate"]
+    assert compare_directory(tmp_path).settings == ["model.name", "optimizer.learning_rate"]
     make_run(tmp_path / "d", 95, "seed=2", "model=cnn_large", "model.dropout=0.5")
-    assert "model.dropout" in differing_settings(read_rows([tmp_path]))
+    rows = read_rows([tmp_path])
+    assert "model.dropout" in differing_settings(rows)
+    assert differing_settings(rows[:1]) == []
 
 
-def test_one_run_differs_in_nothing(tmp_path: Path) -> None:
-    make_run(tmp_path / "a", 180)
-    assert differing_settings(read_rows([tmp_path])) == []
-
-
-def test_groups_are_repetitions_by_seed(tmp_path: Path) -> None:
+def test_runs_are_grouped_by_configuration(tmp_path: Path) -> None:
     errors = [180, 170, 190]
     for seed, wrong in enumerate(errors):
         make_run(tmp_path / f"mlp{seed}", wrong, f"seed={seed}")
@@ -168,66 +162,66 @@ def test_groups_are_repetitions_by_seed(tmp_path: Path) -> None:
     earlier = make_run(tmp_path / "z_earlier_run_of_seed_0", 500, "seed=0")
     for path in earlier.iterdir():
         os.utime(path, (0, 0))
-    found = board(tmp_path)
+    found = compare_directory(tmp_path)
     assert [(line.group.name, line.group.n) for line in found.lines] == [("cnn", 1), ("mlp", 3)]
     assert "1 run not counted: a later run has the same settings and seed" in caption(found, with_significance=False)
-    assert board(tmp_path, by=["run"]).superseded == 0
-    told = found.lines[1].group.statistics(METRICS[TEST])
-    assert told is not None
-    assert told["mean"] == pytest.approx(np.mean(errors) / 100)
-    assert told["std"] == pytest.approx(np.std(errors, ddof=1) / 100)
-    assert told["best"] == 1.7
+    assert compare_directory(tmp_path, by=["run"]).superseded == 0
+    statistics = found.lines[1].group.statistics(METRICS[TEST])
+    assert statistics is not None
+    assert statistics["mean"] == pytest.approx(np.mean(errors) / 100)
+    assert statistics["std"] == pytest.approx(np.std(errors, ddof=1) / 100)
+    assert statistics["best"] == 1.7
     single = found.lines[0].group.statistics(METRICS[TEST])
     assert single is not None
     assert (single["std"], single["ci95"]) == (None, None)
 
 
-def test_a_user_groups_by_other_fields(tmp_path: Path) -> None:
+def test_runs_are_grouped_by_fields(tmp_path: Path) -> None:
     for seed in range(2):
         make_run(tmp_path / f"a{seed}", 100, f"seed={seed}")
         make_run(tmp_path / f"b{seed}", 120, f"seed={seed}", "optimizer.learning_rate=0.01")
         make_run(tmp_path / f"c{seed}", 90, f"seed={seed}", "model=cnn_large")
-    found = board(tmp_path, by=["model.name"])
+    found = compare_directory(tmp_path, by=["model.name"])
     assert [(dict(line.group.settings), line.group.n) for line in found.lines] == [
         ({"model.name": "cnn_large"}, 2),
         ({"model.name": "mlp"}, 4),
     ]
-    assert [line.group.n for line in board(tmp_path, by=["run"]).lines] == [1] * 6
-    assert board(tmp_path, by=["run"]).settings == ["seed", "model.name", "optimizer.learning_rate"]
+    assert [line.group.n for line in compare_directory(tmp_path, by=["run"]).lines] == [1] * 6
+    assert compare_directory(tmp_path, by=["run"]).settings == ["seed", "model.name", "optimizer.learning_rate"]
     with pytest.raises(InputError, match=r"--by model.nam: unknown field\ndid you mean model.name\?"):
-        board(tmp_path, by=["model.nam"])
+        compare_directory(tmp_path, by=["model.nam"])
 
 
-def test_lines_are_sorted_by_any_field_and_keep_their_rank(tmp_path: Path) -> None:
+def test_sorted_lines_keep_their_rank(tmp_path: Path) -> None:
     for name, errors, rate in (("a", 100, 0.3), ("b", 90, 0.1), ("c", 80, 0.2)):
         make_run(tmp_path / name, errors, f"optimizer.learning_rate={rate}")
-    found = board(tmp_path, sort=["-optimizer.learning_rate"])
+    found = compare_directory(tmp_path, sort=["-optimizer.learning_rate"])
     assert order(found) == ["a", "c", "b"]
     assert [line.rank for line in found.lines] == [3, 1, 2]
-    assert order(board(tmp_path, sort=["train_seconds", "run"])) == ["a", "b", "c"]
-    assert order(board(tmp_path, sort=["-run"], top=2)) == ["c", "b"]
-    assert board(tmp_path, sort=["-run"], top=2).total == 3
+    assert order(compare_directory(tmp_path, sort=["train_seconds", "run"])) == ["a", "b", "c"]
+    assert order(compare_directory(tmp_path, sort=["-run"], top=2)) == ["c", "b"]
+    assert compare_directory(tmp_path, sort=["-run"], top=2).total == 3
     with pytest.raises(InputError, match="--sort runn: unknown field"):
-        board(tmp_path, sort=["runn"])
+        compare_directory(tmp_path, sort=["runn"])
 
 
-def test_more_can_be_better(tmp_path: Path) -> None:
+def test_a_higher_value_can_be_better(tmp_path: Path) -> None:
     for name, rate in (("slow", 10.0), ("fast", 1000.0)):
         directory = make_run(tmp_path / name, 100, f"optimizer.learning_rate={rate / 1e4}")
         content = read_json(Run(directory).summary) | {"images_per_second": rate}
         files.write_json(Run(directory).summary, content)
-    assert order(board(tmp_path, metric=METRICS["images_per_second"])) == ["fast", "slow"]
+    assert order(compare_directory(tmp_path, metric=METRICS["images_per_second"])) == ["fast", "slow"]
 
 
-def test_what_lacks_the_number_comes_last(tmp_path: Path) -> None:
+def test_groups_without_the_metric_are_last(tmp_path: Path) -> None:
     make_run(tmp_path / "a", 10)
     make_run(tmp_path / "b", 100, "seed=1", "model=cnn_large", validation_errors=90)
     change_data(tmp_path / "a", split_sha256="7")
     change_data(tmp_path / "b", split_sha256="7")
-    assert order(board(tmp_path, metric=METRICS[VALIDATION])) == ["b", "a"]
+    assert order(compare_directory(tmp_path, metric=METRICS[VALIDATION])) == ["b", "a"]
 
 
-def test_a_baseline_must_have_a_result_that_counts(tmp_path: Path) -> None:
+def test_a_baseline_needs_a_result_that_counts(tmp_path: Path) -> None:
     make_run(tmp_path / "a", 100)
     later = make_run(tmp_path / "b", 90)
     os.utime(later / "status.json", (2e9, 2e9))
@@ -240,7 +234,7 @@ def test_a_baseline_must_have_a_result_that_counts(tmp_path: Path) -> None:
         compare(rows, baseline=rows[2])
 
 
-def test_every_metric_is_a_number_of_the_summary(tmp_path: Path) -> None:
+def test_metrics_are_numbers_of_the_summary(tmp_path: Path) -> None:
     make_run(tmp_path / "a", 100, validation_errors=90)
     (row,) = read_rows([tmp_path])
     content = read_json(Run(tmp_path / "a").summary)
@@ -256,7 +250,7 @@ def test_every_metric_is_a_number_of_the_summary(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["a: [", "!!python/object/apply:os.system ['touch /tmp/owned']", "3", "\0", "a: &a [*a]", "&a {b: *a}"]
 )
-def test_a_damaged_or_hostile_config_is_only_left_out(tmp_path: Path, content: str) -> None:
+def test_a_damaged_or_hostile_config_has_no_settings(tmp_path: Path, content: str) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "config.yaml").write_text(content)
     write_status(Run(tmp_path / "a"), "failed", 1, "x")
