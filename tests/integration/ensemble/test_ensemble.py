@@ -20,7 +20,7 @@ from mnist_exp.models.build import build_model
 from mnist_exp.run import evaluation, job
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import REBUILD_HINT, read_record
-from mnist_exp.run.summary import Summary
+from mnist_exp.run.summary import Summary, dataset_summary
 from mnist_exp.training import device
 from mnist_exp.training.prediction import Predictor
 from tests.conftest import compose
@@ -50,7 +50,7 @@ def untrained(directory: Path, digits: Dataset, *overrides: str) -> Path:
     probabilities = Predictor(model, towers=1, passes=9)(digits.test_images)
     files.write_arrays(run.predictions, {"probabilities": probabilities, "labels": digits.test_labels})
     summary = read_json(run.summary)
-    summary["dataset"] |= {"sha256": digits.sha256, "split_sha256": parts.sha256}
+    summary["dataset"] = dataset_summary(digits, parts).model_dump()
     summary["model"]["parameters"] = model.count_params()
     files.write_json(run.summary, summary | {"test": evaluation.score(probabilities, digits.test_labels)})
     return directory
