@@ -83,7 +83,7 @@ def _train(experiment: Experiment, run: Run) -> Summary:
     errors = evaluation.write_results(run, trainer.final_model, data, probabilities)
     parameters, wall_seconds = trainer.model.count_params(), time.perf_counter() - start
     summary = summarize(experiment, data, parts, parameters, probabilities, validation_probabilities, history, wall_seconds)
-    trained_rates = trainer.learning_rates[: trainer.steps * len(history)]  # fewer than planned after an early stop
-    run_page.write(run, training.select, summary, errors, history, trained_rates, data, probabilities)
+    learning_rates = trainer.learning_rates[: trainer.steps_per_epoch * len(history)]  # without those after an early stop
+    run_page.write(run, training.select, summary, errors, history, learning_rates, data, probabilities)
     files.write_json(run.summary, summary.model_dump(mode="json"))
     return summary

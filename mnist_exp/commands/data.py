@@ -115,7 +115,7 @@ def _by_steps(data: Dataset, experiment: Experiment, count: int) -> tuple[np.nda
             title = [f"step {step}"] * len(batch)
             if draws.shares is not None:
                 images = augmentation.mix(images, draws.shares)
-                others = [*names[1:], names[0]]  # as `augmentation.following` has it
+                others = [*names[1:], names[0]]  # as `augmentation.next_in_batch` has it
                 percents = np.round(100 * draws.shares.numpy()).astype(int)
                 parts = [
                     [(percent, own), (100 - percent, other)]

@@ -1,7 +1,7 @@
-"""Random changes of the training images, in the graph: uint8 images in, uint8 images out, another draw at every step.
+"""Random changes of the training images, in the graph: from uint8 images to uint8 images, different at every step.
 
-What is drawn for a step depends on the seed and the number of the step alone. So a resumed training sees what an
-uninterrupted one does, in however many parts a batch is computed. Coordinates are (row, column), in pixels.
+The random numbers of a step depend only on the seed and the number of the step. So a resumed training uses the same ones as
+an uninterrupted training, for any number of towers. Coordinates are (row, column), in pixels.
 """
 
 import math
@@ -14,41 +14,41 @@ from scipy.special import betaincinv
 
 from mnist_exp.config.schema import AnyAugmentation, NoAugmentationConfig, RandomAugmentationConfig
 
-STREAMS = 1024  # of random numbers in a step; the network's own count from the first
+STREAMS = 1024  # of random numbers in a step; those of the network's layers count from 1
 LEVELS = 4096  # of the shares in which images are mixed
-AFFINE, ELASTIC, CUT, CUT_PLACES, MIX = range(STREAMS - 5, STREAMS)
+AFFINE, ELASTIC, CUT, CUT_CENTERS, MIX = range(STREAMS - 5, STREAMS)
 
 
 class Draws(NamedTuple):
-    """What is drawn for a batch of n images; None for what is not asked for."""
+    """The random values for a batch of n images; None for a transform that is not configured."""
 
-    matrices: tf.Tensor | None  # float32 (n, 2, 3): the place in the old image of each place in the new
+    matrices: tf.Tensor | None  # float32 (n, 2, 3): from a position in the new image to that in the old
     noise: tf.Tensor | None  # int8 (n, 2, height, width)
-    corners: tf.Tensor | None  # int32 (n, 2): of the square cut out, which may lie outside
-    shares: tf.Tensor | None  # float32 (n,): of an image in its mixture, at least a half
+    corners: tf.Tensor | None  # int32 (n, 2): of the square that is cut out; it may be outside the image
+    shares: tf.Tensor | None  # float32 (n,): of an image in its mixture, at least 0.5
 
     def part(self, rows: slice) -> "Draws":
-        """Those of some of the images."""
-        return Draws(*(None if drawn is None else drawn[rows] for drawn in self))
+        """Return the values for some of the images."""
+        return Draws(*(None if values is None else values[rows] for values in self))
 
 
 class Augmentation:
     """The transforms of a configuration."""
 
     def __init__(self, config: RandomAugmentationConfig, image_shape: tuple[int, ...], seed: int) -> None:
-        """Prepare what is the same at every step.
+        """Store the configuration.
 
         Args:
-            config: how much of each; 0 is none.
+            config: the size of each transform; 0 for none.
             image_shape: (height, width, channels).
-            seed: of everything drawn.
+            seed: of all random values.
         """
         self._config = config
         self._height, self._width = image_shape[:2]
         self._seed = seed
 
     def draw(self, step: tf.Tensor, count: int) -> Draws:
-        """What happens to a batch of so many images at a step, an int64 scalar."""
+        """Draw the random values for a batch of `count` images at a step, an int64 scalar."""
         config = self._config
         affine = config.rotation or config.shear or config.scale or config.shift
         return Draws(
@@ -59,58 +59,59 @@ class Augmentation:
         )
 
     def transform(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
-        """Each image changed by what was drawn for it, but not mixed; uint8 (n, height, width, channels)."""
-        places = self._places(draws)
-        if places is not None:
-            images = sample(images, places)
+        """Apply all transforms except mixing.
+
+        Args:
+            images: uint8 (n, height, width, channels).
+            draws: the values for these images.
+
+        Returns:
+            uint8 (n, height, width, channels).
+        """
+        config, size = self._config, (self._height, self._width)
+        if draws.matrices is not None or draws.noise is not None:
+            positions = tf.constant(_pixels(size)) if draws.matrices is None else affine_positions(draws.matrices, size)
+            if draws.noise is not None:
+                positions += displacements(draws.noise, config.elastic_alpha, config.elastic_sigma)
+            images = sample(images, positions)
         if draws.corners is not None:
-            images = cut_out(images, draws.corners, self._config.cutout_size)
+            images = cut_out(images, draws.corners, config.cutout_size)
         return images
 
-    def _places(self, draws: Draws) -> tf.Tensor | None:
-        """Where each pixel of the new images comes from, float32 (n, 2, height * width); None if all stay."""
-        if draws.matrices is None and draws.noise is None:
-            return None
-        size = self._height, self._width
-        places = identity(size) if draws.matrices is None else affine_places(draws.matrices, size)
-        if draws.noise is not None:
-            places += displacements(draws.noise, self._config.elastic_alpha, self._config.elastic_sigma)
-        return places
-
     def _matrices(self, step: tf.Tensor, count: int) -> tf.Tensor:
-        """The inverse of: stretch each axis, shear along rows, rotate about the center, shift."""
+        """The inverse of: scale each axis, shear along rows, rotate about the center, shift."""
         config = self._config
         degrees = math.pi / 180
         most = [config.rotation * degrees, config.shear * degrees, config.scale, config.scale, config.shift, config.shift]
-        either_way = 2 * self._uniform([6, count], step, AFFINE) - 1
-        angle, shear, high, wide, down, right = tf.unstack(either_way * tf.constant(most)[:, tf.newaxis])
+        from_minus_one_to_one = 2 * self._uniform([6, count], step, AFFINE) - 1
+        angle, shear, high, wide, down, right = tf.unstack(from_minus_one_to_one * tf.constant(most)[:, tf.newaxis])
         return inverse_affine(angle, shear, 1 + high, 1 + wide, down, right)
 
     def _noise(self, step: tf.Tensor, count: int) -> tf.Tensor:
-        """One byte of noise for each displacement: smoothed, it cannot be told from more."""
+        """One byte of noise for each displacement: more bits would make no visible difference once smoothed."""
         shape = count, 2, self._height, self._width
         words = -(-math.prod(shape) // 8)
         bits = tf.random.stateless_uniform([words], self._key(step, ELASTIC), None, None, tf.uint64, alg="philox")
         return tf.reshape(tf.reshape(tf.bitcast(bits, tf.int8), [-1])[: math.prod(shape)], shape)
 
     def _corners(self, step: tf.Tensor, count: int) -> tf.Tensor:
-        """Centers are uniform over the image; an image that keeps everything has its square far outside."""
+        """Centers are uniform over the image; the square of an image that loses nothing is far outside."""
         config = self._config
-        places = self._uniform([2, count], step, CUT_PLACES)
+        places = self._uniform([2, count], step, CUT_CENTERS)
         centers = tf.cast(places * tf.constant([[self._height], [self._width]], tf.float32), tf.int32)
         chosen = self._uniform([count], step, CUT)
         outside = -config.cutout_size
         return tf.transpose(tf.where(chosen < config.cutout_probability, centers - config.cutout_size // 2, outside))
 
     def _shares(self, step: tf.Tensor, count: int) -> tf.Tensor:
-        """λ or 1 − λ of Beta(alpha, alpha), whichever is larger: an image keeps its own label above the other's."""
+        """λ or 1 − λ of Beta(alpha, alpha), whichever is larger, so that an image's own label has the larger share."""
         quantiles = (1 + (np.arange(LEVELS) + 0.5) / LEVELS) / 2
         table = betaincinv(self._config.mixup, self._config.mixup, quantiles).astype(np.float32)
         levels = tf.random.stateless_uniform([count], self._key(step, MIX), 0, LEVELS, tf.int32, alg="philox")
         return tf.gather(table, levels)
 
     def _uniform(self, shape: list[int], step: tf.Tensor, stream: int) -> tf.Tensor:
-        """float32 from 0 to less than 1, made of bits here: of the same bits, XLA would make other numbers."""
+        """float32 in [0, 1), computed here from bits: from the same bits, XLA computes other numbers."""
         bits = tf.random.stateless_uniform(shape, self._key(step, stream), None, None, tf.uint32, alg="philox")
         return tf.cast(bits & (2**23 - 1), tf.float32) * 2**-23
 
@@ -119,19 +120,14 @@ class Augmentation:
 
 
 def build(config: AnyAugmentation, image_shape: tuple[int, ...], seed: int) -> Augmentation | None:
-    """What a configuration asks for; None where that is nothing."""
+    """Return the augmentation of a configuration; None for `augmentation=none`."""
     return None if isinstance(config, NoAugmentationConfig) else Augmentation(config, image_shape, seed)
-
-
-def identity(size: tuple[int, int]) -> tf.Tensor:
-    """The place of each pixel, float32 (2, height * width)."""
-    return tf.constant(np.indices(size).reshape(2, -1).astype(np.float32))
 
 
 def inverse_affine(
     angle: tf.Tensor, shear: tf.Tensor, high: tf.Tensor, wide: tf.Tensor, down: tf.Tensor, right: tf.Tensor
 ) -> tf.Tensor:
-    """Matrices from a place in the new image to that in the old, both counted from the center, float32 (n, 2, 3).
+    """Return matrices from a position in the new image to that in the old, both from the center, float32 (n, 2, 3).
 
     Args:
         angle: of the rotation from rows to columns, in radians, (n,).
@@ -145,33 +141,37 @@ def inverse_affine(
     # new = R · S · D · old + t, with R = [[c, -s], [s, c]], S = [[1, 0], [lean, 1]], D = diag(high, wide)
     first = [cosine / high, sine / high]
     second = [(-sine - lean * cosine) / wide, (cosine - lean * sine) / wide]
-    shifts = [-(row[0] * down + row[1] * right) for row in (first, second)]
-    rows = [tf.stack([*row, shift], axis=-1) for row, shift in zip((first, second), shifts, strict=True)]
+    rows = [tf.stack([*row, -(row[0] * down + row[1] * right)], axis=-1) for row in (first, second)]
     return tf.stack(rows, axis=1)
 
 
-def affine_places(matrices: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Where each pixel of the new images lies in the old, float32 (n, 2, height * width)."""
+def _pixels(size: tuple[int, int]) -> np.ndarray:
+    """Return the position of each pixel, float32 (2, height * width)."""
+    return np.indices(size).reshape(2, -1).astype(np.float32)
+
+
+def affine_positions(matrices: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Return the position in the old image of each pixel of the new ones, float32 (n, 2, height * width)."""
     center = (np.array(size, np.float32)[:, np.newaxis] - 1) / 2
-    counted = np.indices(size).reshape(2, -1).astype(np.float32) - center
-    homogeneous = np.concatenate([counted, np.ones((1, counted.shape[1]), np.float32)])
-    places = tf.matmul(tf.reshape(matrices, [-1, 3]), tf.constant(homogeneous))
-    return tf.reshape(places, [-1, 2, counted.shape[1]]) + center
+    from_center = _pixels(size) - center
+    homogeneous = np.concatenate([from_center, np.ones((1, from_center.shape[1]), np.float32)])
+    positions = tf.matmul(tf.reshape(matrices, [-1, 3]), tf.constant(homogeneous))
+    return tf.reshape(positions, [-1, 2, from_center.shape[1]]) + center
 
 
 def displacements(noise: tf.Tensor, alpha: float, sigma: float) -> tf.Tensor:
-    """Random displacement fields, smoothed: Simard et al. 2003, "Best Practices for Convolutional Neural Networks".
+    """Return smooth random displacements: Simard et al. 2003, "Best Practices for Convolutional Neural Networks".
 
     Args:
-        noise: int8 (n, 2, height, width), uniform; it stands for numbers from -1 to 1.
-        alpha: what they are multiplied by, in pixels.
-        sigma: the standard deviation of the Gaussian they are convolved with, in pixels; mirrored at the edges.
+        noise: int8 (n, 2, height, width), uniform; it represents numbers from -1 to 1.
+        alpha: factor of these numbers, in pixels.
+        sigma: standard deviation of the Gaussian that smooths them, in pixels; mirrored at the edges.
 
     Returns:
         float32 (n, 2, height * width).
     """
     count, _, height, width = noise.shape
-    # A convolution of short lines is a product with a matrix, which a CPU computes several times faster.
+    # The convolution of a short line is a product with a matrix, which a CPU computes several times faster.
     down, along = (gaussian_filter1d(np.eye(side, dtype=np.float32), sigma, axis=0) for side in (height, width))
     fields = tf.cast(noise, tf.float32) + 0.5
     smooth = tf.matmul(tf.reshape(fields, [-1, width]), tf.constant(along * (alpha / 128)), transpose_b=True)
@@ -179,24 +179,24 @@ def displacements(noise: tf.Tensor, alpha: float, sigma: float) -> tf.Tensor:
     return tf.reshape(columns, [count, 2, height * width])
 
 
-def sample(images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """The images at other places, linear between pixels and black outside.
+def sample(images: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """Return the images sampled at other positions, linear between pixels and black outside.
 
     Args:
         images: uint8 (n, height, width, 1).
-        places: float32 (n, 2, height * width).
+        positions: float32 (n, 2, height * width).
 
     Returns:
         uint8 (n, height, width, 1), rounded to the nearest.
     """
     count, height, width = images.shape[:3]
-    wide = width + 3  # with a black border, to which a place outside is brought
+    wide = width + 3  # with a black border, to which positions outside are clipped
     padded = tf.reshape(tf.cast(tf.pad(images[..., 0], [[0, 0], [1, 2], [1, 2]]), tf.int32), [-1])
-    # The four pixels around a place are fetched as the bytes of one integer: fetching is what takes the time.
+    # The four pixels around a position are fetched as the bytes of one integer: fetching takes most of the time.
     pairs = padded[:-wide] + padded[wide:] * 2**8  # a pixel and the one below
     words = pairs[:-1] + pairs[1:] * 2**16  # and those to the right
     farthest = np.array([[height + 1], [width + 1]], np.float32)
-    inside = tf.clip_by_value(places + 1, 0, farthest)
+    inside = tf.clip_by_value(positions + 1, 0, farthest)
     corners = tf.floor(inside)
     down, right = tf.unstack(inside - corners, axis=1)
     starts = np.arange(count, dtype=np.int32)[:, np.newaxis] * (height + 3) * wide
@@ -210,33 +210,33 @@ def sample(images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
 
 
 def cut_out(images: tf.Tensor, corners: tf.Tensor, size: int) -> tf.Tensor:
-    """Images with a black square: DeVries & Taylor 2017, arXiv:1708.04552.
+    """Return images with a black square: DeVries & Taylor 2017, arXiv:1708.04552.
 
     Args:
         images: uint8 (n, height, width, channels).
-        corners: the upper left pixel of each square, int32 (n, 2); what of it lies outside is nothing.
+        corners: the upper left pixel of each square, int32 (n, 2); the part of a square outside the image has no effect.
         size: a side of the squares, in pixels.
     """
-    inside = [
+    rows, columns = (
         (np.arange(side) >= corners[:, axis, tf.newaxis]) & (np.arange(side) < corners[:, axis, tf.newaxis] + size)
         for axis, side in enumerate(images.shape[1:3])
-    ]
-    square = inside[0][:, :, tf.newaxis] & inside[1][:, tf.newaxis, :]
+    )
+    square = rows[:, :, tf.newaxis] & columns[:, tf.newaxis, :]
     return tf.where(square[..., tf.newaxis], tf.constant(0, tf.uint8), images)
 
 
 def mix(images: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
-    """Each image mixed with the next of the batch, the last with the first: Zhang et al. 2017, arXiv:1710.09412.
+    """Return each image mixed with the next of the batch: Zhang et al. 2017, arXiv:1710.09412.
 
     Args:
         images: uint8 (n, height, width, channels).
         shares: of the image itself, float32 (n,).
     """
     own = tf.cast(images, tf.float32)
-    others = following(own)
+    others = next_in_batch(own)
     return tf.cast(others + (own - others) * shares[:, tf.newaxis, tf.newaxis, tf.newaxis] + 0.5, tf.uint8)
 
 
-def following(batch: tf.Tensor) -> tf.Tensor:
-    """For each of a batch what belongs to the next, for the last what belongs to the first."""
+def next_in_batch(batch: tf.Tensor) -> tf.Tensor:
+    """Return for each element of a batch the next one, for the last one the first."""
     return tf.roll(batch, -1, 0)

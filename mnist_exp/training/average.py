@@ -1,4 +1,4 @@
-"""The exponential moving average of a model's weights, statistics of batch norm included."""
+"""The exponential moving average of a model's weights, including the statistics of batch norm."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class Average:
         self.variables = [keras.Variable(weight, trainable=False, name=f"average_of_{weight.name}") for weight in averaged]
 
     def update(self, steps: tf.Tensor) -> None:
-        """Move towards the weights after so many steps, faster at first, as TensorFlow's ExponentialMovingAverage does."""
+        """Move towards the weights after `steps` steps, faster at first, as TensorFlow's ExponentialMovingAverage does."""
         if not self.variables:
             return
         done = tf.cast(steps, tf.float32)
@@ -26,17 +26,17 @@ class Average:
             average.assign(average + (1 - decay) * (weight - average))
 
     def apply(self) -> None:
-        """Give the model the average in place of its own weights."""
+        """Replace the model's weights by the average."""
         if self.variables:
             self._model.set_weights([average.numpy() for average in self.variables])
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """The model with the average, and afterwards with its own weights again."""
-        own = self._model.get_weights() if self.variables else []
+        """Give the model the average in this block, and its own weights again afterwards."""
+        weights = self._model.get_weights() if self.variables else []
         self.apply()
         try:
             yield
         finally:
-            if own:
-                self._model.set_weights(own)
+            if weights:
+                self._model.set_weights(weights)

@@ -10,32 +10,34 @@ from mnist_exp.run.evaluation import sha256
 from mnist_exp.training import augmentation, optimizers, schedules
 from mnist_exp.training.device import Device
 from mnist_exp.training.loop import Trainer
+from mnist_exp.training.steps import Steps
 
 
 def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: Device) -> Trainer:
     """Build a trainer: a model with fresh weights, optimizer, schedule, and the training images on the current device."""
     images, labels = data.train_images[split.train], data.train_labels[split.train]
-    image_shape, training = images.shape[1:], experiment.training
+    image_shape, training, seed = images.shape[1:], experiment.training, experiment.seed
     scaling = preprocessing.build(experiment.preprocessing, images)
-    return Trainer(
-        model=build_model(experiment.model, scaling, image_shape, len(data.class_names)),
-        optimizer=optimizers.build(experiment.optimizer, experiment.precision, training.gradient_clip_norm),
-        learning_rates=schedules.learning_rates(
-            experiment.schedule,
-            experiment.optimizer.learning_rate,
-            schedules.steps_per_epoch(len(labels), training.batch_size),
-            training.epochs,
-        ),
-        images=images,
-        labels=labels,
-        batch_size=training.batch_size,
-        augmentation=augmentation.build(experiment.augmentation, image_shape, experiment.seed),
-        label_smoothing=training.label_smoothing,
-        ema_decay=training.ema_decay,
-        seed=experiment.seed,
-        towers=device.towers,
-        use_xla=device.uses_xla,
+    model = build_model(experiment.model, scaling, image_shape, len(data.class_names))
+    steps = Steps(
+        model,
+        optimizers.build(experiment.optimizer, experiment.precision, training.gradient_clip_norm),
+        images,
+        labels,
+        augmentation.build(experiment.augmentation, image_shape, seed),
+        training.label_smoothing,
+        training.ema_decay,
+        seed,
+        device.towers,
+        device.uses_xla,
     )
+    learning_rates = schedules.learning_rates(
+        experiment.schedule,
+        experiment.optimizer.learning_rate,
+        schedules.steps_per_epoch(len(images), training.batch_size),
+        training.epochs,
+    )
+    return Trainer(model, steps, learning_rates, training.batch_size, seed, device.towers)
 
 
 def weights_sha256(model: keras.Model) -> str:

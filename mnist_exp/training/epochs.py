@@ -58,7 +58,7 @@ def resume(trainer: Trainer, experiment: Experiment, run: Run) -> tuple[list[Epo
         raise IntegrityError(cause, "resume it with the versions in its environment.json, or train it again") from None
     if latest.history:
         files.write_table(run.history, latest.history, Epoch)  # the process may have ended between the checkpoint and this
-    position = f"epoch {latest.epoch}" + (f", step {latest.step} of {trainer.steps}" if latest.step else "")
+    position = f"epoch {latest.epoch}" + (f", step {latest.step} of {trainer.steps_per_epoch}" if latest.step else "")
     log.info("resumed behind %s", position)
     if experiment.progress != "quiet":
         messages.note(f"resumed behind {position}")

@@ -1,6 +1,6 @@
-"""The forward pass of training: the function that the model is, computed in fewer and cheaper operations.
+"""The forward pass of training: the same function as the model, computed in fewer and cheaper operations.
 
-The model that is evaluated and saved stays plain Keras; this is a second graph over the same weights.
+The model that is evaluated and saved is plain Keras; this is a second graph over the same weights.
 """
 
 from typing import Any
@@ -11,22 +11,22 @@ import tensorflow as tf
 from mnist_exp.models.build import logits_model
 from mnist_exp.training.augmentation import STREAMS
 
-# Never decreasing, so the largest of four activations is the activation of the largest: pooling first leaves a quarter of
-# the elements to shift and activate, and the function is the same, and so is its gradient except between equals.
+# Never decreasing, so the largest of four activations is the activation of the largest input: pooling first leaves a quarter
+# of the elements for bias and activation. Function and gradient are the same, except the gradient between equal elements.
 MONOTONIC = ("relu", "elu", "leaky_relu", "selu", "sigmoid", "tanh", "linear")
 LEVELS = 2**16  # of the random numbers that dropout compares with its rate
 
 
 class Forward:
-    """From images to logits, with dropout."""
+    """From images to logits, with dropout and noise."""
 
     def __init__(self, model: keras.Model, seed: int, use_xla: bool) -> None:
         """Share the weights of a model.
 
         Args:
             model: from `models.build.build_model`.
-            seed: of the dropout masks, which depend on it and on the number given to each call.
-            use_xla: whether XLA compiles the steps.
+            seed: determines, with the number given to each call, the random numbers of dropout and noise.
+            use_xla: whether XLA compiles the graph.
         """
         self._seed = seed
         self._use_xla = use_xla
@@ -34,14 +34,20 @@ class Forward:
         self._streams = 0
         logits = logits_model(model)
         self._pooled = _pooled_convolutions(logits)
-        self._network = keras.models.clone_model(logits, clone_function=self._faster)
+        self._network = keras.models.clone_model(logits, clone_function=self._replace)
 
     def __call__(self, images: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        """Logits of images; no two calls of a training may share their `number`, an int64 scalar."""
+        """Return the logits, float32 or the compute dtype, of uint8 images.
+
+        Args:
+            images: (n, height, width, channels).
+            number: an int64 scalar that no other call of a training shares.
+        """
         self._number = number
         return self._network(images, training=True)
 
-    def _faster(self, layer: keras.Layer) -> keras.Layer:
+    def _replace(self, layer: keras.Layer) -> keras.Layer:
+        """Return the cheaper layer for a layer of the model, or the layer itself."""
         if type(layer) is keras.layers.Dropout and layer.noise_shape is None:
             self._streams += 1
             return _Dropout(layer, self, self._streams)
@@ -50,7 +56,7 @@ class Forward:
             return _Noise(layer, self, self._streams)
         if type(layer) is keras.layers.BatchNormalization:
             return _BatchNorm(layer)
-        if _strided_pointwise(layer):
+        if _is_strided_pointwise(layer):
             return _StridedPointwise(layer)
         if layer in self._pooled.values():
             return _Convolve(layer)
@@ -59,57 +65,58 @@ class Forward:
         return layer
 
     def key(self, stream: int) -> tf.Tensor:
-        """Of a generator of random numbers that are fresh for each call of the network and each stream."""
+        """Return a key for random numbers that are new for each call of the network and each stream, int64 (2,)."""
         return tf.stack([tf.constant(self._seed, tf.int64), self._number * STREAMS + stream])
 
-    def random_bits(self, count: tf.Tensor, stream: int) -> tf.Tensor:
-        """uint16 (count,), uniform."""
-        words = tf.random.stateless_uniform([(count + 3) // 4], self.key(stream), None, None, tf.uint64, alg="philox")
-        return tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:count]
+
+class _Replacement(keras.layers.Layer):
+    """A layer of the training graph, with the weights of the Keras layer that it replaces."""
+
+    def __init__(self, layer: keras.Layer) -> None:
+        super().__init__(dtype=layer.dtype_policy, name=f"fast_{layer.name}")
+        self.layer = layer
 
 
-class _Dropout(keras.layers.Layer):
-    """Keras's Dropout with 16 random bits for an element in place of 64, and without a state.
+class _RandomReplacement(_Replacement):
+    """A replacement with random numbers of its own stream, and no state."""
 
-    The rate is rounded to 1/65,536, and what is kept is scaled by what was really dropped.
+    def __init__(self, layer: keras.Layer, forward: Forward, stream: int) -> None:
+        super().__init__(layer)
+        self._forward = forward
+        self._stream = stream
+
+
+class _Dropout(_RandomReplacement):
+    """Keras's Dropout with 16 random bits for each element instead of 64.
+
+    The rate is rounded to a multiple of 1/65,536, and kept elements are scaled by the rounded rate.
     """
 
-    def __init__(self, dropout: keras.layers.Dropout, source: Forward, stream: int) -> None:
-        super().__init__(dtype=dropout.dtype_policy, name=f"fast_{dropout.name}")
-        self._dropped = min(round(dropout.rate * LEVELS), LEVELS - 1)
-        self._source = source
-        self._stream = stream
-
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        dropped = min(round(self.layer.rate * LEVELS), LEVELS - 1)
         shape = tf.shape(inputs)
-        bits = self._source.random_bits(tf.reduce_prod(shape), self._stream)
-        kept = tf.cast(tf.reshape(bits, shape) >= self._dropped, inputs.dtype)
-        return inputs * (kept * tf.cast(LEVELS / (LEVELS - self._dropped), inputs.dtype))
+        count = tf.reduce_prod(shape)
+        key = self._forward.key(self._stream)
+        words = tf.random.stateless_uniform([(count + 3) // 4], key, None, None, tf.uint64, alg="philox")
+        bits = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:count]
+        kept = tf.cast(tf.reshape(bits, shape) >= dropped, inputs.dtype)
+        return inputs * (kept * tf.cast(LEVELS / (LEVELS - dropped), inputs.dtype))
 
 
-class _Noise(keras.layers.Layer):
-    """Keras's GaussianNoise without a state."""
-
-    def __init__(self, noise: keras.layers.GaussianNoise, source: Forward, stream: int) -> None:
-        super().__init__(dtype=noise.dtype_policy, name=f"fast_{noise.name}")
-        self._stddev = noise.stddev
-        self._source = source
-        self._stream = stream
+class _Noise(_RandomReplacement):
+    """Keras's GaussianNoise."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        key = self._source.key(self._stream)
-        return inputs + tf.random.stateless_normal(tf.shape(inputs), key, 0, self._stddev, inputs.dtype, alg="philox")
+        key = self._forward.key(self._stream)
+        stddev = self.layer.stddev
+        return inputs + tf.random.stateless_normal(tf.shape(inputs), key, 0, stddev, inputs.dtype, alg="philox")
 
 
-class _BatchNorm(keras.layers.Layer):
+class _BatchNorm(_Replacement):
     """Keras's BatchNormalization of a batch, in one operation."""
 
-    def __init__(self, batch_norm: keras.layers.BatchNormalization) -> None:
-        super().__init__(dtype=batch_norm.dtype_policy, name=f"fast_{batch_norm.name}")
-        self.batch_norm = batch_norm
-
-    def call(self, inputs: tf.Tensor, mask: None = None) -> tf.Tensor:  # noqa: ARG002  (Keras gives it one)
-        layer, shape = self.batch_norm, tf.shape(inputs)
+    def call(self, inputs: tf.Tensor, mask: None = None) -> tf.Tensor:  # noqa: ARG002  (Keras passes one)
+        layer, shape = self.layer, tf.shape(inputs)
         images = inputs if len(inputs.shape) == 4 else inputs[:, tf.newaxis, tf.newaxis, :]
         normal, mean, variance = tf.raw_ops.FusedBatchNormV3(
             x=images,
@@ -120,83 +127,73 @@ class _BatchNorm(keras.layers.Layer):
             epsilon=layer.epsilon,
             is_training=True,
         )[:3]
-        # The operation divides the squares by one less than their number; Keras keeps their plain mean.
+        # The operation returns the unbiased variance; Keras's moving variance averages the biased one.
         number = tf.cast(tf.reduce_prod(tf.shape(images)[:3]), tf.float32)
-        for moving, present in ((layer.moving_mean, mean), (layer.moving_variance, variance * (number - 1) / number)):
-            moving.assign(moving * layer.momentum + present * (1 - layer.momentum))
+        for moving, current in ((layer.moving_mean, mean), (layer.moving_variance, variance * (number - 1) / number)):
+            moving.assign(moving * layer.momentum + current * (1 - layer.momentum))
         return tf.reshape(normal, shape)
 
 
-class _StridedPointwise(keras.layers.Layer):
-    """A convolution of 1×1 with strides, without them, of the pixels that it looks at.
+class _StridedPointwise(_Replacement):
+    """A strided 1×1 convolution as one without strides, over the pixels that it reads.
 
-    For less than 16 channels, the gradient of its kernel writes past its memory in oneDNN, which TensorFlow 2.21 uses on a
-    CPU, and the process ends by SIGSEGV or SIGABRT: https://github.com/uxlfoundation/oneDNN/issues/6035.
+    For less than 16 channels, the gradient of the kernel writes past its memory in oneDNN, which TensorFlow 2.21 uses on a
+    CPU, and the process exits by SIGSEGV or SIGABRT: https://github.com/uxlfoundation/oneDNN/issues/6035.
     """
 
-    def __init__(self, convolution: keras.layers.Conv2D) -> None:
-        super().__init__(dtype=convolution.dtype_policy, name=f"fast_{convolution.name}")
-        self.convolution = convolution
-
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        layer = self.convolution
+        layer = self.layer
         down, right = layer.strides
         features = keras.ops.conv(inputs[:, ::down, ::right], layer.kernel)
         return layer.activation(keras.ops.add(features, layer.bias) if layer.use_bias else features)
 
 
-class _Convolve(keras.layers.Layer):
-    """A convolution's products alone; `_PoolAndActivate` does the rest."""
-
-    def __init__(self, convolution: keras.layers.Conv2D) -> None:
-        super().__init__(dtype=convolution.dtype_policy, name=f"fast_{convolution.name}")
-        self.convolution = convolution
+class _Convolve(_Replacement):
+    """A convolution without bias and activation, which `_PoolAndActivate` applies."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return self.convolution.convolution_op(inputs, self.convolution.kernel)
+        return self.layer.convolution_op(inputs, self.layer.kernel)
 
 
-class _PoolAndActivate(keras.layers.Layer):
-    """The pooling of a convolution, then its bias and activation.
+class _PoolAndActivate(_Replacement):
+    """The pooling of a convolution, then the bias and the activation of the convolution.
 
-    Compiled, windows that do not overlap become an axis and its maximum: on a GPU, XLA has no deterministic gradient of a
-    pooling. On a CPU that would be twice as slow.
+    For XLA, windows that do not overlap become an axis, and the pooling its maximum: on a GPU, XLA has no deterministic
+    gradient of a pooling. On a CPU that would be twice as slow.
     """
 
     def __init__(self, convolution: keras.layers.Conv2D, pool: keras.layers.MaxPooling2D, use_xla: bool) -> None:
-        super().__init__(dtype=pool.dtype_policy, name=f"fast_{pool.name}")
+        super().__init__(pool)
         self.convolution = convolution
-        self.pool = pool
         self._as_axes = use_xla and pool.padding == "valid" and tuple(pool.strides) == tuple(pool.pool_size)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        largest = self._axes_maximum(inputs) if self._as_axes else self.pool.call(inputs)
+        largest = self._axes_maximum(inputs) if self._as_axes else self.layer.call(inputs)
         if self.convolution.use_bias:
             largest = keras.ops.add(largest, self.convolution.bias)
         return self.convolution.activation(largest)
 
     def _axes_maximum(self, inputs: tf.Tensor) -> tf.Tensor:
-        high, wide = self.pool.pool_size
+        high, wide = self.layer.pool_size
         rows, columns, channels = inputs.shape[1] // high, inputs.shape[2] // wide, inputs.shape[3]
         windows = inputs[:, : rows * high, : columns * wide]
         return tf.reduce_max(tf.reshape(windows, (-1, rows, high, columns, wide, channels)), axis=(2, 4))
 
 
-def _strided_pointwise(layer: keras.Layer) -> bool:
-    """Whether a layer is a convolution of 1×1 that passes over pixels."""
+def _is_strided_pointwise(layer: keras.Layer) -> bool:
     return type(layer) is keras.layers.Conv2D and layer.kernel_size == (1, 1) and layer.strides != (1, 1)
 
 
 def _pooled_convolutions(network: keras.Model) -> dict[Any, Any]:
-    """By max-pooling, the convolution that it alone reads, where pooling may come before the activation."""
+    """Map each max-pooling to its convolution, if only the pooling reads it and its activation never decreases."""
     readers: dict[int, list[keras.Layer]] = {}
     for layer in network.layers:
         for tensor in keras.tree.flatten(layer.input):
             readers.setdefault(id(tensor), []).append(layer)
-    found = {}
+    pooled = {}
     for layer in network.layers:
-        if type(layer) is keras.layers.Conv2D and layer.activation.__name__ in MONOTONIC and not _strided_pointwise(layer):
-            after = readers.get(id(layer.output), [])
-            if len(after) == 1 and type(after[0]) is keras.layers.MaxPooling2D:
-                found[after[0]] = layer
-    return found
+        if type(layer) is keras.layers.Conv2D and layer.activation.__name__ in MONOTONIC:
+            following = readers.get(id(layer.output), [])
+            if [type(reader) for reader in following] == [keras.layers.MaxPooling2D] and not _is_strided_pointwise(layer):
+                pooled[following[0]] = layer
+    return pooled

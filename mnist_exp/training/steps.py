@@ -1,4 +1,4 @@
-"""The graph of training: whole stretches of steps, over images that lie on the device as uint8."""
+"""The graph of training: chunks of steps, over images that are stored on the device as uint8."""
 
 from typing import Any
 
@@ -6,40 +6,54 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_exp.training.augmentation import Augmentation, following, mix
+from mnist_exp.training.augmentation import Augmentation, mix, next_in_batch
 from mnist_exp.training.average import Average
 from mnist_exp.training.forward import Forward
 
 
 class Steps:
-    """Steps of an optimizer, each over one batch, as many as wanted in one call."""
+    """Steps of an optimizer, each over one batch, any number in one call."""
 
     def __init__(
         self,
         model: keras.Model,
         optimizer: keras.Optimizer,
-        average: Average,
         images: np.ndarray,
         labels: np.ndarray,
         augmentation: Augmentation | None,
         label_smoothing: float,
+        ema_decay: float | None,
         seed: int,
         towers: int,
         use_xla: bool,
     ) -> None:
-        """Move the data to the current device; what the arguments are, `Trainer` says."""
+        """Copy the data to the current device.
+
+        Args:
+            model: from `models.build.build_model`.
+            optimizer: from `optimizers.build`.
+            images: training images, uint8 (n, height, width, channels).
+            labels: uint8 (n,).
+            augmentation: changes the images at every step; None for no change.
+            label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2015, arXiv:1512.00567, §7).
+            ema_decay: of the moving average of the weights, which is evaluated instead of them; None for no average.
+            seed: determines, with the number of the step, the random numbers of dropout and noise.
+            towers: parts of each batch that are computed in parallel; their gradients are added.
+            use_xla: whether XLA compiles the graph.
+        """
+        self.optimizer = optimizer
+        self.average = Average(model, ema_decay)
+        self.image_count = len(images)
+        self.use_xla = use_xla
         self._variables = model.trainable_variables
-        self._optimizer = optimizer
-        self._average = average
         self._images = tf.constant(images)
         self._labels = tf.constant(labels.astype(np.int32))
         self._augmentation = augmentation
         self._label_smoothing = label_smoothing
         self._classes = model.output.shape[-1]
         self._towers = towers
-        self._use_xla = use_xla
         self._forward = Forward(model, seed, use_xla)
-        self._graphs: dict[int, Any] = {}  # by the size of a batch
+        self._graphs: dict[int, Any] = {}  # by batch size
         optimizer.build(self._variables)
 
     def __call__(self, batches: np.ndarray, learning_rates: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +62,7 @@ class Steps:
         Args:
             batches: indices of images, int32 (steps, batch_size).
             learning_rates: float32 (steps,).
-            first: the number of the first step, counted from the beginning of the training.
+            first: the number of the first step, counted from the start of the training.
 
         Returns:
             The sum of the losses, float32 (steps,), and the number of errors, int32 (steps,), of each batch.
@@ -57,38 +71,37 @@ class Steps:
         losses, errors = graph(tf.constant(batches), tf.constant(learning_rates), tf.constant(first, tf.int64))
         return losses.numpy(), errors.numpy()
 
-    def knows(self, batch_size: int) -> bool:
+    def is_traced(self, batch_size: int) -> bool:
         """Whether the graph for batches of that size is built."""
         return batch_size in self._graphs
 
     def _graph(self, batch_size: int) -> Any:
-        """`_chunk` for batches of one size, which the graph then knows."""
+        """Return the graph of `_chunk` for batches of that size, built at the first call."""
         if batch_size not in self._graphs:
             signature = [
                 tf.TensorSpec([None, batch_size], tf.int32),
                 tf.TensorSpec([None], tf.float32),
                 tf.TensorSpec([], tf.int64),
             ]
-            traced = tf.function(self._chunk, input_signature=signature, jit_compile=self._use_xla)
+            traced = tf.function(self._chunk, input_signature=signature, jit_compile=self.use_xla)
             self._graphs[batch_size] = traced.get_concrete_function()
         return self._graphs[batch_size]
 
     def _chunk(self, batches: tf.Tensor, learning_rates: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step for each row of `batches`; returns the sum of the losses and the number of errors of each."""
         steps = tf.shape(batches)[0]
         losses, errors = tf.TensorArray(tf.float32, steps), tf.TensorArray(tf.int32, steps)
-        # AutoGraph is for this loop alone: to convert what Keras calls within takes as long as to build it.
+        # AutoGraph converts this loop only: converting Keras's calls would take as long as building their graph.
         gradients_of = tf.autograph.experimental.do_not_convert(self._gradients)
         for step in tf.range(steps):
             loss, wrong, gradients = gradients_of(batches[step], first + tf.cast(step, tf.int64))
-            self._optimizer.learning_rate.assign(learning_rates[step])
-            self._optimizer.apply(gradients, self._variables)
-            self._average.update(self._optimizer.iterations)
+            self.optimizer.learning_rate.assign(learning_rates[step])
+            self.optimizer.apply(gradients, self._variables)
+            self.average.update(self.optimizer.iterations)
             losses, errors = losses.write(step, loss), errors.write(step, wrong)
         return losses.stack(), errors.stack()
 
     def _gradients(self, batch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """The summed loss, the number of errors, and the gradient of the mean loss, each tower's apart and then added."""
+        """Return the sum of the losses, the number of errors, and the gradient of the mean loss, added over the towers."""
         count, variables = batch.shape[0], self._variables
         towers = min(self._towers, count)
         parts = [slice(count * tower // towers, count * (tower + 1) // towers) for tower in range(towers)]
@@ -99,28 +112,28 @@ class Steps:
             with tf.GradientTape() as tape:
                 logits = tf.cast(self._forward(images[tower], step * self._towers + tower), tf.float32)
                 loss = tf.reduce_sum(self._losses(labels, None if targets is None else targets[part], logits))
-                share = self._optimizer.scale_loss(loss / count)  # float16 would lose small gradients
+                share = self.optimizer.scale_loss(loss / count)  # small gradients would vanish in float16
             gradients.append(tape.gradient(share, variables))
             losses.append(loss)
             errors.append(tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) != labels, dtype=tf.int32))
         return tf.add_n(losses), tf.add_n(errors), [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
 
     def _examples(self, batch: tf.Tensor, step: tf.Tensor, parts: list[slice]) -> tuple[list[tf.Tensor], tf.Tensor | None]:
-        """The images of each tower, and, where images are mixed, the share of each class in the targets of the batch."""
+        """Return the images of each tower and, if images are mixed, the targets of the batch, float32 (n, classes)."""
         images = [tf.gather(self._images, batch[part]) for part in parts]
         if self._augmentation is None:
             return images, None
         draws = self._augmentation.draw(step, batch.shape[0])
-        images = [self._augmentation.transform(own, draws.part(part)) for own, part in zip(images, parts, strict=True)]
+        images = [self._augmentation.transform(tower, draws.part(part)) for tower, part in zip(images, parts, strict=True)]
         if draws.shares is None:
             return images, None
-        mixed = mix(tf.concat(images, axis=0), draws.shares)  # partners are those of the batch, in however many towers
+        mixed = mix(tf.concat(images, axis=0), draws.shares)  # with images of the whole batch, for any number of towers
         labels = tf.one_hot(tf.gather(self._labels, batch), self._classes)
         shares = draws.shares[:, tf.newaxis]
-        return [mixed[part] for part in parts], labels * shares + following(labels) * (1 - shares)
+        return [mixed[part] for part in parts], labels * shares + next_in_batch(labels) * (1 - shares)
 
     def _losses(self, labels: tf.Tensor, targets: tf.Tensor | None, logits: tf.Tensor) -> tf.Tensor:
-        """The cross-entropy of each image, float32 (n,)."""
+        """Return the cross-entropy of each image, float32 (n,)."""
         if targets is None and not self._label_smoothing:
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         targets = tf.one_hot(labels, self._classes) if targets is None else targets

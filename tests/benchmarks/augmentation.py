@@ -35,7 +35,7 @@ def steps_of(option: str) -> tuple[Steps, int]:
     cpu = device.prepare("cpu", settings.precision, threads.requested(settings), size, settings.seed)
     data = datasets.load(settings.dataset.name)
     parts = split(data.train_labels, None, 0, settings.dataset.split_seed)
-    return build_trainer(settings, data, parts, cpu)._graph, size
+    return build_trainer(settings, data, parts, cpu).steps, size
 
 
 def measured(repetitions: int, steps: int) -> dict[str, list[float]]:

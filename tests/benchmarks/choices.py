@@ -40,12 +40,12 @@ def chosen(choice: str) -> Iterator[None]:
     if choice == "Keras's own Adam":
         patch = mock.patch.dict(optimizers.CLASSES, adam=keras.optimizers.Adam)
     elif choice == "Keras's own dropout":
-        own: Callable[[forward.Forward, keras.Layer], keras.Layer] = forward.Forward._faster
+        own: Callable[[forward.Forward, keras.Layer], keras.Layer] = forward.Forward._replace
 
-        def faster(self: forward.Forward, layer: keras.Layer) -> keras.Layer:
+        def replace(self: forward.Forward, layer: keras.Layer) -> keras.Layer:
             return layer if isinstance(layer, keras.layers.Dropout) else own(self, layer)
 
-        patch = mock.patch.object(forward.Forward, "_faster", faster)
+        patch = mock.patch.object(forward.Forward, "_replace", replace)
     elif choice == "activation before pooling":
         patch = mock.patch.object(forward, "MONOTONIC", ())
     elif choice == "without determinism":
@@ -76,11 +76,11 @@ def milliseconds(choice: str, model: str, precision: str) -> float:
         trainer = build_trainer(settings, data, split(data.train_labels, None, 0, 1), cpu)
         order = np.random.default_rng(0).permutation(STEPS * size).astype(np.int32).reshape(STEPS, size)
         arguments = order, trainer.learning_rates[:STEPS], 0
-        trainer._graph(*arguments)
+        trainer.steps(*arguments)
         seconds = []
         for _ in range(3):
             began = time.perf_counter()
-            trainer._graph(*arguments)
+            trainer.steps(*arguments)
             seconds.append(time.perf_counter() - began)
     return 1000 * statistics.median(seconds) / STEPS
 

@@ -39,7 +39,7 @@ def test_the_plate_has_each_image_and_what_the_first_steps_see_in_its_place(
         plate = np.asarray(picture)
     assert plate.shape == (3 * (TITLE + SIDE + GAP) + GAP, 10 * (SIDE + GAP) + GAP)
 
-    steps = trainer_for(compose("model.units=[4]", *EVERYTHING, "seed=9"), digits)._graph
+    steps = trainer_for(compose("model.units=[4]", *EVERYTHING, "seed=9"), digits).steps
     batch = tf.range(200)  # as large as those of a training, for so many draws are made at once
     for step in (0, 1, 8):
         (images,), _ = steps._examples(batch, tf.constant(step, tf.int64), [slice(0, 200)])

@@ -115,7 +115,7 @@ def test_the_matrix_is_the_inverse_of_rotation_shear_scale_and_shift(numbers: tu
     matrices = augmentation.inverse_affine(*columns(*numbers))
     expected = np.linalg.inv(composed(*numbers))[:2]
     assert matrices.numpy()[0] == pytest.approx(expected, abs=1e-6)
-    places = augmentation.affine_places(matrices, (4, 6)).numpy()[0]
+    places = augmentation.affine_positions(matrices, (4, 6)).numpy()[0]
     center = np.array([[1.5], [2.5]])
     new = np.indices((4, 6)).reshape(2, -1)
     assert places == pytest.approx(expected[:, :2] @ (new - center) + expected[:, 2:] + center, abs=1e-5)
@@ -127,7 +127,7 @@ def test_which_way_is_which() -> None:
     image[0, 1, 4] = 255  # three above the center of nine
 
     def lands(*numbers: float) -> tuple[int, ...]:
-        places = augmentation.affine_places(augmentation.inverse_affine(*columns(*numbers)), (9, 9))
+        places = augmentation.affine_positions(augmentation.inverse_affine(*columns(*numbers)), (9, 9))
         return tuple(map(int, np.argwhere(augmentation.sample(tf.constant(image), places).numpy()[0, ..., 0] == 255)[0]))
 
     assert lands(math.pi / 2, 0, 1, 1, 0, 0) == (4, 1)
@@ -327,7 +327,7 @@ def test_a_step_sees_the_same_images_in_however_many_towers(digits: Dataset) -> 
     batch = tf.constant([3, 1, 4, 15, 9, 2, 6], tf.int32)
     found = []
     for towers in (1, 2, 3):
-        steps = trainer_for(compose("model.units=[8]", *EVERYTHING, f"threads.towers={towers}"), digits)._graph
+        steps = trainer_for(compose("model.units=[8]", *EVERYTHING, f"threads.towers={towers}"), digits).steps
         parts = [slice(7 * tower // towers, 7 * (tower + 1) // towers) for tower in range(towers)]
         images, targets = steps._examples(batch, tf.constant(9, tf.int64), parts)
         assert len(images) == towers
@@ -350,7 +350,7 @@ def test_the_loss_of_mixed_images_is_the_mixture_of_both_losses(smoothing: float
     made_of = ("model.units=[8]", "augmentation=mixup", "threads.towers=1", f"training.label_smoothing={smoothing}")
     own = trainer_for(compose(*made_of), digits)
     batch, step = tf.constant([0, 5, 7, 8], tf.int32), tf.constant(0, tf.int64)
-    (images,), _ = own._graph._examples(batch, step, [slice(0, 4)])
+    (images,), _ = own.steps._examples(batch, step, [slice(0, 4)])
     logs = np.log(own.predict(images.numpy()).astype(np.float64))
     labels, shares = digits.train_labels[batch.numpy()], drawn(made("augmentation=mixup"), 0, 4)["shares"]
 
@@ -358,7 +358,7 @@ def test_the_loss_of_mixed_images_is_the_mixture_of_both_losses(smoothing: float
         return -(1 - smoothing) * logs[np.arange(4), of] - smoothing * logs.mean(axis=1)
 
     expected = shares * cross_entropy(labels) + (1 - shares) * cross_entropy(np.roll(labels, -1))
-    loss, errors, _ = own._graph._gradients(batch, step)
+    loss, errors, _ = own.steps._gradients(batch, step)
     assert float(loss) == pytest.approx(expected.sum(), rel=1e-5)
     assert int(errors) == np.count_nonzero(logs.argmax(axis=1) != labels)  # against the label of the larger share
 

@@ -161,7 +161,7 @@ found = []
 original = build.build_trainer
 def spy(*arguments):
     trainer = original(*arguments)
-    for variable in [*trainer.model.variables, *trainer.optimizer.variables]:
+    for variable in [*trainer.model.variables, *trainer.steps.optimizer.variables]:
         found.append(variable.value.device)
     return trainer
 build.build_trainer = spy
