@@ -1,6 +1,6 @@
-"""What can go wrong, as the user sees it: a cause, what to do about it, and an exit code.
+"""Errors as the user sees them: a cause, a remedy and an exit code.
 
-Exit codes: 0 done · 1 a run, or any job of a sweep, failed · 2 bad configuration or input · 3 a file failed its integrity
+Exit codes: 0 done · 1 a run, or any job of a sweep, failed · 2 invalid configuration, input · 3 a file failed its integrity
 or security check · 4 training diverged · 5 the environment (disk, permissions, device, network) · 130 / 143 interrupted by
 SIGINT / SIGTERM.
 """
@@ -34,7 +34,7 @@ class InputError(UserError):
 
 
 class IntegrityError(UserError):
-    """A file that is not what it should be, or that may not be trusted."""
+    """A file that is damaged, or unsafe to load."""
 
     exit_code = 3
 
@@ -52,7 +52,7 @@ class EnvironmentFailure(UserError):  # noqa: N818  (EnvironmentError is Python'
 
 
 class Pruned(Exception):  # noqa: N818  (as Optuna's TrialPruned)
-    """A search has seen enough of this run: it ends before its last epoch, and has not failed."""
+    """A search stops this run before its last epoch; it has not failed."""
 
 
 class Interrupted(BaseException):
@@ -65,7 +65,7 @@ class Interrupted(BaseException):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a configuration."""
+    """One problem of a configuration."""
 
     key: str
     cause: str
@@ -73,7 +73,7 @@ class Problem:
 
 
 class ConfigError(InputError):
-    """Everything wrong with a configuration, at once."""
+    """All problems of a configuration."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(problem.cause for problem in problems), "\n".join(problem.remedy for problem in problems))

@@ -11,7 +11,7 @@ LOADERS: dict[str, Callable[[], Dataset]] = {"mnist": mnist.load}
 
 @cache
 def load(name: str) -> Dataset:
-    """Load and verify a data set; once in a process, for all of its runs.
+    """Load and verify a data set, once in a process.
 
     Raises:
         IntegrityError: a file is missing or damaged.

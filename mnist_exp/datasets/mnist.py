@@ -1,4 +1,4 @@
-"""The digits that ship with the program; origin and licence stand in mnist/NOTICE.md."""
+"""The digits, as included in the package; for origin and licence see mnist/NOTICE.md."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -23,9 +23,9 @@ FILES = {
     ),
     "t10k-labels-idx1-ubyte": ((10_000,), "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
 }
-# Five raters of Amazon's Mechanical Turk saw each image whose label a model's probabilities made doubtful, and chose among
-# the label, what the model said, and neither. These are the images whose label fewer than three of them confirmed, the 15 of
-# the paper; the votes are those of mturk/mnist_mturk.json in the authors' repository, cleanlab/label-errors.
+# Five raters on Amazon's Mechanical Turk saw each image whose label a model doubted, and chose the label, the model's
+# prediction, or neither. These are the images whose label fewer than three raters confirmed, the 15 of the paper; the votes
+# are from mturk/mnist_mturk.json in the authors' repository, cleanlab/label-errors.
 MISLABELLED = Mislabelled(
     source="Northcutt, Athalye and Mueller 2021, “Pervasive Label Errors in Test Sets Destabilize Machine Learning "
     "Benchmarks”, arXiv:2103.14749",

@@ -2,10 +2,10 @@
 
 import os
 
-CORES = "MNIST_EXP_CORES"  # environment variable: the number of cores assigned to this process, of those it can see
+CORES = "MNIST_EXP_CORES"  # environment variable: the number of cores assigned to this process
 
 
 def usable_cores() -> int:
-    """The processors that this process may run on, or fewer where a cluster gave it so many."""
+    """Return the number of cores that this process may run on, or that a cluster assigned to it."""
     present = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(present, int(os.environ.get(CORES, present)))

@@ -1,5 +1,6 @@
-"""The GPUs of this machine, counted without importing TensorFlow, so that a wrong `device=` is told at once."""
+"""The GPUs of this machine, counted without importing TensorFlow, so that a wrong `device=` is reported at once."""
 
+import itertools
 import os
 import re
 import shutil
@@ -11,26 +12,26 @@ DEVICE_NODES = Path("/dev")
 
 
 def gpu_count() -> int | None:
-    """How many GPUs TensorFlow may see, or None where only TensorFlow itself can tell.
+    """Return the number of GPUs that TensorFlow may see, or None where only TensorFlow can count them.
 
-    Counts NVIDIA's device nodes on Linux, or what `nvidia-smi` lists where there are no nodes (WSL), less what
-    CUDA_VISIBLE_DEVICES hides. Other systems, and AMD's driver, bring their own builds of TensorFlow: None.
+    Counts NVIDIA's device nodes on Linux, or the GPUs listed by `nvidia-smi` where there are no nodes (WSL), without those
+    hidden by CUDA_VISIBLE_DEVICES. Other systems and AMD's driver have their own builds of TensorFlow: None.
     """
     if sys.platform != "linux" or (DEVICE_NODES / "kfd").exists():
         return None
     present = sum(1 for node in DEVICE_NODES.glob("nvidia*") if re.fullmatch(r"nvidia\d+", node.name))
     if present == 0 and (nvidia_smi := shutil.which("nvidia-smi")):
-        present = _listed_by(nvidia_smi)
+        present = _count_listed(nvidia_smi)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return present if visible is None else min(present, _named_in(visible))
+    return present if visible is None else min(present, _count_visible(visible))
 
 
 def device_names(gpus: int) -> list[str]:
-    """What `device=` may name on a machine with that many GPUs."""
+    """Return the values of `device` for a machine with that many GPUs."""
     return ["cpu", *(f"gpu:{index}" for index in range(gpus))]
 
 
-def _listed_by(nvidia_smi: str) -> int:
+def _count_listed(nvidia_smi: str) -> int:
     try:
         listing = subprocess.run([nvidia_smi, "-L"], capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
@@ -38,11 +39,7 @@ def _listed_by(nvidia_smi: str) -> int:
     return sum(1 for line in listing.stdout.splitlines() if line.startswith("GPU "))
 
 
-def _named_in(visible: str) -> int:
-    """CUDA reads the list up to the first entry that is no device (-1, or nothing)."""
-    named = 0
-    for entry in visible.split(","):
-        if not entry.strip() or entry.strip().startswith("-"):
-            break
-        named += 1
-    return named
+def _count_visible(visible: str) -> int:
+    """Count the devices that CUDA reads from the list: those before the first invalid entry (negative or empty)."""
+    valid = itertools.takewhile(lambda entry: entry and not entry.startswith("-"), map(str.strip, visible.split(",")))
+    return len(list(valid))

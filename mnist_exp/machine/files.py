@@ -1,7 +1,8 @@
-"""Files that are at every moment whole, old or new, even after a power cut; and failures that say where and what to do."""
+"""Files that are always complete, old or new, even after a power cut; errors that name the file and a remedy."""
 
 import contextlib
 import csv
+import errno
 import fcntl
 import io
 import json
@@ -18,32 +19,35 @@ import numpy as np
 from mnist_exp.errors import EnvironmentFailure
 
 POLL_SECONDS = 0.1
-UNFINISHED = ".unfinished."  # how the name of a file begins while it is written
+UNFINISHED = ".unfinished."  # prefix of a file's name while it is written
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn a failure of the file system into an error that names `path`.
+    """Turn an OSError of this block into an error that names `path`.
 
     Raises:
-        EnvironmentFailure: in place of an OSError.
+        EnvironmentFailure: instead of the OSError.
     """
     try:
         yield
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError) and not path.parent.exists()
-        mend = f"make the directory {path.parent}" if missing else "free space or mend permissions there"
-        raise EnvironmentFailure(
-            f"{path}: cannot be written: {error.strerror or error}", f"{mend}, or choose another place"
-        ) from error
+        if error.errno == errno.ENOSPC:
+            remedy = "free disk space"
+        elif isinstance(error, FileNotFoundError) and not path.parent.exists():
+            remedy = f"create the directory {path.parent}"
+        else:
+            remedy = "check the file and its permissions"
+        cause = f"{path}: cannot be written: {error.strerror or error}"
+        raise EnvironmentFailure(cause, f"{remedy}, or choose another directory") from error
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path to write to, with the same suffix, which then takes the place of `path`.
+    """Give a temporary path with the same suffix to write to; at the end of the block that file replaces `path`.
 
     Raises:
-        EnvironmentFailure: it cannot be written; the old file is still there.
+        EnvironmentFailure: it cannot be written; the old file still exists.
     """
     temporary = path.with_name(f"{UNFINISHED}{path.name}")
     with writing(path):
@@ -60,21 +64,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def locked(path: Path, patience: float = 0.0) -> Iterator[None]:
-    """Hold a file, made if need be, for this process alone; the system lets go of it when the process ends, however it ends.
+def locked(path: Path, timeout: float = 0.0) -> Iterator[None]:
+    """Lock a file, created if necessary, for this process; the system releases the lock when the process exits in any way.
 
     Args:
-        path: the file; it must not be replaced while it is held.
-        patience: seconds to wait for another process to let go of it.
+        path: the file; it must not be replaced while it is locked.
+        timeout: seconds to wait for another process to release it.
 
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: another process has locked it.
         EnvironmentFailure: it cannot be opened.
     """
     with writing(path):
         file = path.open("a")
     with file:
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,7 +91,7 @@ def locked(path: Path, patience: float = 0.0) -> Iterator[None]:
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Remove what a process that was killed left half-written in a directory that is now this process's alone."""
+    """Remove partly written files of a killed process from a directory that this process has locked."""
     with writing(directory):
         for path in directory.glob(f"{UNFINISHED}*"):
             path.unlink()
@@ -103,23 +107,23 @@ def sync_directory(directory: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file.
+    """Replace the content of a file.
 
     Raises:
-        EnvironmentFailure: it cannot be written; the old content is still there.
+        EnvironmentFailure: it cannot be written; the old content still exists.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON that people can read, without NaN."""
+    """Write indented JSON; NaN is a ValueError."""
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     write(path, (text + "\n").encode())
 
 
 def write_table(path: Path, rows: Iterable[Any], row_type: type) -> None:
-    """Write dataclass instances of one type as CSV, None as an empty field; floats keep all their digits."""
+    """Write dataclass instances of one type as CSV: None as an empty field, floats with all digits."""
     text = io.StringIO()
     table = csv.DictWriter(text, [field.name for field in fields(row_type)], lineterminator="\n")
     table.writeheader()
@@ -128,7 +132,7 @@ def write_table(path: Path, rows: Iterable[Any], row_type: type) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a compressed .npz archive, as `numpy.savez_compressed` does, but in half its time and hardly larger."""
+    """Write a compressed .npz archive, as `numpy.savez_compressed`, but in half its time and hardly larger."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():

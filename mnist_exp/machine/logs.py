@@ -1,4 +1,4 @@
-"""Where the log of a run or a sweep is written."""
+"""The log file of a run or a sweep."""
 
 import contextlib
 import logging
@@ -10,7 +10,7 @@ from mnist_exp.machine import files
 
 @contextlib.contextmanager
 def log_to_file(path: Path) -> Iterator[None]:
-    """Everything that the program logs, and Python's warnings, go to a file.
+    """Write the program's log and Python's warnings to a file in this block.
 
     Raises:
         EnvironmentFailure: it cannot be opened.
@@ -29,12 +29,12 @@ def log_to_file(path: Path) -> Iterator[None]:
         for logger in loggers:
             logger.removeHandler(handler)
         logging.captureWarnings(False)
-        with contextlib.suppress(OSError):  # a full disk, which what is written next tells
+        with contextlib.suppress(OSError):  # on a full disk; the next file that is written reports it
             handler.close()
 
 
 class _FileHandler(logging.FileHandler):
-    """A log that fills its disk does not end the run, nor print a traceback for each line: the next file written tells."""
+    """A handler that ignores a full disk, instead of a traceback for each line: the next file that is written reports it."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
-        """Say nothing."""
+        """Ignore the error."""

@@ -1,34 +1,34 @@
-"""How much memory this process has and had, where the system tells (Linux)."""
+"""The memory of this process, as reported by Linux; None elsewhere."""
 
 from pathlib import Path
 
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-FORGET_PEAK = "5"
+RESET_PEAK = "5"  # see proc(5)
 
 
 def resident_bytes() -> int | None:
-    """Bytes in memory now."""
-    return _told("VmRSS")
+    """Return the bytes in memory now."""
+    return _read("VmRSS")
 
 
 def peak_bytes() -> int | None:
-    """The most bytes in memory since the peak was last forgotten, or since the start."""
-    return _told("VmHWM")
+    """Return the most bytes in memory since the last `reset_peak`, or since the start."""
+    return _read("VmHWM")
 
 
 def reset_peak() -> bool:
-    """Count the peak anew; whether that could be done."""
+    """Reset the peak; return whether the system allows it."""
     try:
-        CLEAR_REFS.write_text(FORGET_PEAK)
+        CLEAR_REFS.write_text(RESET_PEAK)
     except OSError:
         return False
     return True
 
 
-def _told(name: str) -> int | None:
+def _read(field: str) -> int | None:
     try:
         lines = STATUS.read_text().splitlines()
     except OSError:
         return None
-    kilobytes = next((line.split()[1] for line in lines if line.startswith(f"{name}:")), None)
+    kilobytes = next((line.split()[1] for line in lines if line.startswith(f"{field}:")), None)
     return None if kilobytes is None else int(kilobytes) * 1024

@@ -1,4 +1,4 @@
-"""YAML and JSON files that anyone may have written → plain types."""
+"""Untrusted YAML and JSON files → plain types."""
 
 import json
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import Any
 import yaml
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # LibYAML is ten times as fast
-# What parsing a half-written or hostile file can raise; RecursionError comes from deep nesting.
+# The errors of parsing a partly written or hostile file; RecursionError: nested too deeply.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
-DEEPEST = 100  # levels of what this program writes as YAML, generously
+DEEPEST = 100  # levels; this program writes fewer
 
 
 def load_yaml(content: bytes) -> Any:
-    """What stands in YAML, of plain types; nothing is built by name.
+    """Parse YAML into plain types; no objects are built by name.
 
     Raises:
-        ValueError, YAMLError: it is no YAML, or nested so deeply that LibYAML, which recurses, would end the process.
+        ValueError, YAMLError: it is not YAML, or nested so deeply that LibYAML, which recurses, would crash the process.
     """
     depth = 0
     for event in yaml.parse(content, Loader=LOADER):
@@ -27,7 +27,7 @@ def load_yaml(content: bytes) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file; empty if there is none that can be read."""
+    """Read the mapping in a JSON file; return an empty one if the file is missing or invalid."""
     try:
         content = json.loads(path.read_bytes())
     except UNREADABLE:

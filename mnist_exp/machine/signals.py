@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM where work must first be brought to an end: the first is noted, the second ends at once."""
+"""SIGINT and SIGTERM in a block that must first save its work: the first is deferred, the second raises at once."""
 
 import contextlib
 import signal
@@ -9,31 +9,33 @@ from types import FrameType
 from mnist_exp.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_undelivered: list[int] = []  # noted in a block that then failed, whose failure must first be told
+_undelivered: list[int] = []  # received in a block that then failed: its failure is recorded first
 
 
 @contextlib.contextmanager
 def deferred() -> Iterator[Callable[[], bool]]:
-    """Hold back the first SIGINT or SIGTERM until the block ends; what is yielded tells whether there was one.
+    """Defer the first SIGINT or SIGTERM to the end of the block.
 
-    Only the main thread can; in another one signals go on to do what they did.
+    Only in the main thread; in another thread signals work as before. If the block raises an error, the signal waits for
+    `deliver`.
 
-    A failure of the block is raised as it is; what was held back then waits for `deliver`.
+    Yields:
+        A function that returns whether a signal has been received.
 
     Raises:
-        KeyboardInterrupt, Interrupted: at the end of the block, or at once on a second signal.
+        KeyboardInterrupt, Interrupted: at the end of the block, or at once at a second signal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
     received: list[int] = []
 
-    def note(number: int, _: FrameType | None) -> None:
+    def receive(number: int, _: FrameType | None) -> None:
         received.append(number)
         if len(received) > 1:
             raise _exception(number)
 
-    before = {number: signal.signal(number, note) for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN}
+    before = {number: signal.signal(number, receive) for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN}
     try:
         yield lambda: bool(received)
     except Exception:
@@ -47,7 +49,7 @@ def deferred() -> Iterator[Callable[[], bool]]:
 
 
 def deliver() -> None:
-    """Raise a signal that is still held back.
+    """Raise the deferred signal of a block that failed.
 
     Raises:
         KeyboardInterrupt, Interrupted: there is one.

@@ -1,4 +1,4 @@
-"""Run directories: create one, lock it, find runs below a place, read a run's configuration."""
+"""Run directories: create one, lock it, find runs, read a run's configuration."""
 
 import contextlib
 import os
@@ -15,10 +15,10 @@ from mnist_exp.run.names import STATUS, SUMMARY, Run
 
 
 def create_directory(runs_dir: Path, label: str) -> Path:
-    """Make a new directory `<time>_<label>` below `runs_dir`; two that start in the same second never share one.
+    """Create a new directory `<time>_<label>` in `runs_dir`, numbered if another process has just created it.
 
     Raises:
-        EnvironmentFailure: it cannot be made.
+        EnvironmentFailure: it cannot be created.
     """
     stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
     with files.writing(runs_dir):
@@ -36,55 +36,55 @@ def create_directory(runs_dir: Path, label: str) -> Path:
 
 
 @contextlib.contextmanager
-def locked_run(run: Run, patience: float = 0.0) -> Iterator[None]:
-    """Hold the run for this process alone, if need be after so many seconds.
+def locked_run(run: Run, timeout: float = 0.0) -> Iterator[None]:
+    """Lock the run for this process; wait up to `timeout` seconds for another process to release it.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process has locked it.
         EnvironmentFailure: its log cannot be opened.
     """
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         try:
-            held.enter_context(files.locked(run.log, patience))
+            stack.enter_context(files.locked(run.log, timeout))
         except BlockingIOError:
             status = read_json(run.status)
-            holder = f"process {status.get('pid')} on {status.get('host')}" if status else "another process"
-            raise InputError(f"{run.directory}: is being written by {holder}", "wait for it, or end it first") from None
+            owner = f"process {status.get('pid')} on {status.get('host')}" if status else "another process"
+            raise InputError(f"{run.directory}: is being written by {owner}", "wait for it, or stop it first") from None
         files.remove_unfinished(run.directory)
         yield
 
 
 def is_run(directory: Path) -> bool:
-    """Whether a directory calls itself a run."""
+    """Whether a directory contains a status or a summary."""
     run = Run(directory)
     return run.status.exists() or run.summary.exists()
 
 
 def last_change(run: Run) -> int:
-    """When the run last said where it stands, in nanoseconds; 0 if it never did."""
+    """Return the time of the last change of status or summary, in nanoseconds; 0 without either."""
     times = [path.stat().st_mtime_ns for path in (run.status, run.summary) if path.exists()]
     return max(times, default=0)
 
 
 def find_runs(place: Path) -> list[Path]:
-    """The runs at or below a place in the order of their names, and the directories that hold none.
+    """Return the runs in a directory, at any depth, ordered by name, and its subdirectories that contain no run.
 
     Raises:
-        InputError: there is no such place.
+        InputError: the directory does not exist.
     """
     if not place.is_dir():
-        raise InputError(f"{place}: there is no such directory", "name a run directory or one that holds runs")
-    run, children = _scan(str(place))
-    return [place] if run else [Path(found) for child in children for found in _below(child) or [child]]
+        raise InputError(f"{place}: directory does not exist", "name a run directory, or a directory that contains runs")
+    is_a_run, children = _scan(str(place))
+    return [place] if is_a_run else [Path(path) for child in children for path in _runs_in(child) or [child]]
 
 
-def _below(directory: str) -> list[str]:
-    run, children = _scan(directory)
-    return [directory] if run else [found for child in children for found in _below(child)]
+def _runs_in(directory: str) -> list[str]:
+    is_a_run, children = _scan(directory)
+    return [directory] if is_a_run else [path for child in children for path in _runs_in(child)]
 
 
 def _scan(directory: str) -> tuple[bool, list[str]]:
-    """Whether a directory calls itself a run and, if it does not, what is in it; one look, since there may be thousands."""
+    """Return whether a directory is a run and, if not, its subdirectories. Reads it once: there may be thousands."""
     children = []
     with contextlib.suppress(PermissionError), os.scandir(directory) as entries:
         for entry in entries:
@@ -96,9 +96,7 @@ def _scan(directory: str) -> tuple[bool, list[str]]:
 
 
 def read_config(run: Run) -> dict[str, Any]:
-    """Return the configuration in config.yaml or, for an ensemble, the content of ensemble.yaml, unchecked.
-
-    A setting that the version of the run did not have is added; see `additions`.
+    """Read config.yaml or, for an ensemble, ensemble.yaml, unchecked. Settings that its version did not have are added.
 
     Raises:
         ValueError: the file cannot be read, or is not a mapping.
@@ -111,5 +109,5 @@ def read_config(run: Run) -> dict[str, Any]:
     except UNREADABLE as error:
         raise ValueError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}") from None
     if not isinstance(tree, dict):
-        raise ValueError(f"{path}: holds no settings")
+        raise ValueError(f"{path}: contains no settings")
     return tree

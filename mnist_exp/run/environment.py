@@ -1,4 +1,4 @@
-"""What a run's numbers may depend on, beside its configuration: recorded in environment.json."""
+"""environment.json: what a run's numbers may depend on besides its configuration."""
 
 import os
 import platform
@@ -29,37 +29,45 @@ PACKAGES = (
     "jinja2",
 )
 CPU_INFO = Path("/proc/cpuinfo")
-# What must be the same for a resumed run to end in the weights it would have had.
+# The keys that must not change for a resumed run to have bit-identical weights.
 REPRODUCIBILITY_KEYS = ("versions", "platform", "cpu", "variables", "device", "gpus", "cuda", "cudnn", "threads")
-INSTRUCTIONS = ("avx", "amx", "fma", "asimd", "sve", "bf16")  # of the processor, by which its kernels are chosen
-VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OMP_", "CUDA_", "NVIDIA_")  # of the environment, that libraries listen to
+INSTRUCTIONS = ("avx", "amx", "fma", "asimd", "sve", "bf16")  # of the processor: kernels are chosen by them
+VARIABLES = (
+    "TF_",
+    "XLA_",
+    "ONEDNN_",
+    "DNNL_",
+    "OMP_",
+    "CUDA_",
+    "NVIDIA_",
+)  # read by libraries
 
 
 def record(run: Run, device: dict[str, Any]) -> list[str]:
-    """Add this session to the run's environment.json: the first stands at the top, later ones under `resumed`.
+    """Add this process to the run's environment.json: the first at the top level, later ones under `resumed`.
 
     Args:
         run: the run.
-        device: from `training.device.describe`.
+        device: from `training.device.Device.describe`.
 
     Returns:
-        What decides the weights and has changed since the run began.
+        The keys that determine the weights and have changed since the run started.
     """
-    session = describe() | device
+    current = describe() | device
     earlier = read_json(run.environment)
     if not earlier:
-        files.write_json(run.environment, session | {"resumed": []})
+        files.write_json(run.environment, current | {"resumed": []})
         return []
-    files.write_json(run.environment, earlier | {"resumed": [*earlier.get("resumed", []), session]})
-    return [key for key in REPRODUCIBILITY_KEYS if earlier.get(key) != session[key]]
+    files.write_json(run.environment, earlier | {"resumed": [*earlier.get("resumed", []), current]})
+    return [key for key in REPRODUCIBILITY_KEYS if earlier.get(key) != current[key]]
 
 
 def describe() -> dict[str, Any]:
-    """The machine, the versions and the source, without TensorFlow."""
+    """Return the machine, the versions and the source, without TensorFlow."""
     return {
         "schema": 1,
         "started": now(),
-        "argv": sys.orig_argv,  # as typed; Hydra is given another sys.argv
+        "argv": sys.orig_argv,  # as typed: Hydra gets another sys.argv
         "versions": _versions(),
         "platform": platform.platform(),
         "cpu": {
@@ -82,15 +90,15 @@ def _versions() -> dict[str, str]:
     return own | {name: metadata.version(name) for name in PACKAGES}
 
 
-def _cpu(what: str) -> str:
-    """What Linux knows of the first processor under that name."""
+def _cpu(field: str) -> str:
+    """Return a field of the first processor, as reported by Linux."""
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(what)), "")
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
 
 
-@cache  # the program that runs is the one that was there when it started
+@cache  # later commits do not change the running program
 def _git(source: Path) -> dict[str, Any] | None:
-    """The commit of the checkout that the program runs from, or None where it is installed."""
+    """Return the commit of the checkout that the program runs from, or None if it is installed."""
     if not (source.parent / ".git").exists():
         return None
     commit = _output(source, "rev-parse", "HEAD")
@@ -101,7 +109,7 @@ def _git(source: Path) -> dict[str, Any] | None:
 def _output(source: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(source), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+        process = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return process.stdout.strip()

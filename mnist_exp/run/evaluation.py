@@ -1,6 +1,6 @@
-"""Honest numbers from class probabilities and labels; NumPy only.
+"""Test and validation results from class probabilities and labels.
 
-Everywhere: probabilities are float32 (n, classes), labels integers (n,), and the predicted class is the most probable one.
+In all functions: probabilities are float32 (n, classes), labels integers (n,); the predicted class is the most probable one.
 """
 
 import hashlib
@@ -20,48 +20,48 @@ SMALLEST = np.finfo(np.float32).tiny  # a probability of 0 would make the loss i
 
 
 def wilson_interval(errors: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of an error rate, in percent.
+    """Return the 95 % confidence interval of an error rate, in percent.
 
-    The score interval of Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22:209.
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22:209.
     """
     rate = errors / n
     center = (rate + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
     half = Z_95 / (1 + Z_95**2 / n) * math.sqrt(rate * (1 - rate) / n + Z_95**2 / (4 * n**2))
-    # Rounding could leave the ends a hair inside what was observed when nothing or everything is wrong.
+    # Exact ends: rounding could exclude the observed rate when nothing or everything is wrong.
     low = 0.0 if errors == 0 else center - half
     high = 1.0 if errors == n else center + half
     return 100 * low, 100 * high
 
 
 def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The mean of −ln p(label), in nats: the loss that training minimises."""
+    """Return the mean of −ln p(label), in nats: the loss that training minimises."""
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.maximum(chosen, SMALLEST)).mean())
 
 
 def error_rate(errors: int, n: int) -> dict[str, Any]:
-    """Errors out of n, with the 95 % interval of the error in percent."""
+    """Return n, errors, error_percent and ci95, the 95 % confidence interval in percent."""
     return {"n": n, "errors": errors, "error_percent": 100 * errors / n, "ci95": list(wilson_interval(errors, n))}
 
 
 def score(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """The numbers of summary.json: n, errors, error_percent, ci95, loss."""
+    """Return the numbers of summary.json: n, errors, error_percent, ci95, loss."""
     errors = int(np.count_nonzero(probabilities.argmax(axis=1) != labels))
     return error_rate(errors, len(labels)) | {"loss": negative_log_likelihood(probabilities, labels)}
 
 
 def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """int64 (classes, classes): rows are true classes, columns predicted ones."""
+    """Return counts, int64 (classes, classes): rows are true classes, columns predicted ones."""
     classes = probabilities.shape[1]
     pairs = labels.astype(np.int64) * classes + probabilities.argmax(axis=1)
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """The expected calibration error over 15 bins of equal width, and the bins.
+    """Return the expected calibration error over 15 bins of equal width, and the bins.
 
-    Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv:1706.04599, eq. 3. A bin holds the images whose
-    confidence lies above its lower edge and up to its upper one.
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv:1706.04599, eq. 3. A bin contains the images with
+    low < confidence ≤ high.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == labels
@@ -80,9 +80,9 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]
 
 
 def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, mislabelled: Mislabelled | None) -> list[dict[str, Any]]:
-    """The wrong predictions of the highest confidence, at most 50, the most confident first.
+    """Return the wrong predictions with the highest confidence, at most 50, the most confident first.
 
-    The `mislabelled` of each is None or, if people reject its label, what they say that it is, the most of them first.
+    The key `mislabelled` contains the votes of people who rejected the label, the most votes first; otherwise None.
     """
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
@@ -102,7 +102,7 @@ def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, mislabelled: M
 def mislabelled_score(
     probabilities: np.ndarray, labels: np.ndarray, mislabelled: Mislabelled | None
 ) -> dict[str, Any] | None:
-    """How many of the images whose label people rejected count as errors, and who asked them; None if nobody has."""
+    """Return the errors among the images whose label people rejected, and the source; None without such a study."""
     if mislabelled is None:
         return None
     images = np.fromiter(mislabelled.votes, np.int64)
@@ -113,7 +113,7 @@ def mislabelled_score(
 def error_report(
     probabilities: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], mislabelled: Mislabelled | None
 ) -> dict[str, Any]:
-    """The content of errors.json."""
+    """Return the content of errors.json."""
     matrix = confusion_matrix(probabilities, labels)
     per_class = [
         {"class": name} | error_rate(int(row.sum() - row[position]), int(row.sum()))
@@ -163,7 +163,7 @@ def _votes(index: int, mislabelled: Mislabelled | None) -> list[dict[str, Any]] 
 
 
 def sha256(*arrays: np.ndarray) -> str:
-    """SHA-256 over the bytes of arrays, in their order."""
+    """Return the SHA-256 over the bytes of the arrays, in order."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -1,4 +1,4 @@
-"""What is kept of an epoch; apart from the loop, so that it can be read and drawn without TensorFlow."""
+"""history.csv: a row for each epoch. Does not import TensorFlow."""
 
 import contextlib
 import csv
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 OPTIONAL = ("validation_loss", "validation_error_percent")  # columns that are empty without validation images
-TOO_LARGE = 1e15  # for any of the numbers; a table has no room for it
+TOO_LARGE = 1e15  # for any number: a table has no room for it
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,21 @@ class Epoch:
 
 
 def best_epoch(history: Sequence[Epoch]) -> int | None:
-    """The epoch of the lowest validation error, the first of equals; None without validation images."""
+    """Return the epoch with the lowest validation error, the first of equals; None without validation images."""
     measured = [(row.validation_error_percent, row.epoch) for row in history if row.validation_error_percent is not None]
     return min(measured)[1] if measured else None
 
 
 def patience_exhausted(history: Sequence[Epoch], patience: int | None) -> bool:
-    """Whether the last `patience` epochs have brought no lower validation error; never if `patience` is None."""
+    """Whether the validation error has not improved for `patience` epochs; never if `patience` is None."""
     best = best_epoch(history)
     return patience is not None and best is not None and history[-1].epoch - best >= patience
 
 
 def read(path: Path) -> list[Epoch]:
-    """The rows of a history.csv, as far as they are whole and in order; none where there is no file.
+    """Read the rows of a history.csv up to the first invalid one; none without a file.
 
-    The run may still be training, and anyone may have written the file.
+    The run may still be training, and the file is untrusted.
     """
     rows: list[Epoch] = []
     with (
@@ -53,10 +53,10 @@ def read(path: Path) -> list[Epoch]:
 
 
 def _row(cells: Mapping[str, str], epoch: int) -> Epoch:
-    """One row, which must be of that epoch."""
+    """Check and convert the row of an epoch."""
     columns = [field.name for field in fields(Epoch)]
     numbers = {name: float(cells[name]) for name in columns if cells[name] or name not in OPTIONAL}
     if numbers["epoch"] != epoch or not all(abs(number) < TOO_LARGE for number in numbers.values()):  # nor is NaN
-        raise ValueError(f"no row of epoch {epoch}")
+        raise ValueError(f"not a row of epoch {epoch}")
     row: dict[str, Any] = dict.fromkeys(OPTIONAL) | numbers | {"epoch": epoch}
     return Epoch(**row)

@@ -1,4 +1,4 @@
-"""A run that never raises: whatever happens to it stands in its directory, and comes back as an exit code."""
+"""A run whose outcome is always recorded: any failure is written to its status and returned as an exit code."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def prepare(experiment: Experiment, run: Run, overrides: Sequence[str], status: Status) -> None:
-    """Make an empty directory a run: what is to be trained, what was typed for it, and last where it stands.
+    """Make an empty directory a run: write its configuration, the overrides as typed, and last its status.
 
     Raises:
         EnvironmentFailure: the directory cannot be written.
@@ -42,44 +42,44 @@ def run_locked(run: Run, work: Callable[[], object], resume_hint: str, lock_time
     try:
         with locked_run(run, lock_timeout), logs.log_to_file(run.log):
             code = _record_outcome(run, work, resume_hint)
-    except UserError as error:  # the lock is held elsewhere, or not even the status could be written
+    except UserError as error:  # another process has locked the run, or its status cannot be written
         messages.error(error.cause, error.remedy)
         code = error.exit_code
-    signals.deliver()  # what failed stands in the status; the user wanted the whole program to end
+    signals.deliver()  # the failure is recorded; the signal was meant for the whole program
     return code
 
 
 def _record_outcome(run: Run, work: Callable[[], object], resume_hint: str) -> int:
     write_status(run, "running")
+    status: Status = "failed"
     try:
         work()
     except Pruned as pruned:
         log.info("pruned: %s", pruned)
         write_status(run, "pruned", EXIT_DONE, str(pruned), f"train it to its end: mnist-exp resume {run.directory}")
         return EXIT_DONE
-    except DivergenceError as error:
-        log.error("%s", error)
-        write_status(run, "diverged", error.exit_code, error.cause, error.remedy)
-        return error.exit_code
-    except UserError as error:
-        log.exception("failed")
-        write_status(run, "failed", error.exit_code, error.cause, error.remedy)
-        return error.exit_code
     except (KeyboardInterrupt, Interrupted) as signalled:
         code = getattr(signalled, "exit_code", EXIT_SIGNAL_BASE + 2)
         log.warning("interrupted")
         write_status(run, "interrupted", code, "interrupted by the user or the system", resume_hint)
         raise
+    except DivergenceError as error:
+        log.error("%s", error)
+        status, code, cause, remedy = "diverged", error.exit_code, error.cause, error.remedy
+    except UserError as error:
+        log.exception("failed")
+        code, cause, remedy = error.exit_code, error.cause, error.remedy
     except SystemExit as error:
         log.exception("failed")
-        write_status(run, "failed", EXIT_FAILED, f"called sys.exit({error.code!r})", "a run must not end the program")
-        return EXIT_FAILED
+        code, cause, remedy = EXIT_FAILED, f"called sys.exit({error.code!r})", "a run must not exit the program"
     except Exception as error:
         log.exception("failed")
-        remedy = "this is a defect of mnist-exp, or memory ran out: the log has the traceback"
-        write_status(run, "failed", EXIT_FAILED, f"{type(error).__name__}: {error}", remedy)
-        return EXIT_FAILED
-    write_status(run, "completed", EXIT_DONE)
-    if (held := memory.resident_bytes()) is not None:
-        log.info("completed; this process has %.0f MB in memory", held / 1e6)
-    return EXIT_DONE
+        code, cause = EXIT_FAILED, f"{type(error).__name__}: {error}"
+        remedy = "this is a defect of mnist-exp, or too little memory: see the traceback in the log"
+    else:
+        write_status(run, "completed", EXIT_DONE)
+        if (resident := memory.resident_bytes()) is not None:
+            log.info("completed; this process has %.0f MB in memory", resident / 1e6)
+        return EXIT_DONE
+    write_status(run, status, code, cause, remedy)
+    return code

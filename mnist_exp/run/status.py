@@ -19,26 +19,26 @@ from mnist_exp.run.summary import Summary
 Status = Literal["waiting", "running", "completed", "interrupted", "pruned", "failed", "diverged"]
 
 NOT_A_RUN = "not a run"  # the status of a directory that is not a run
-REBUILD_HINT = "build it again: mnist-exp ensemble RUN…"  # an ensemble takes seconds, so it keeps no state to resume from
+REBUILD_HINT = "build it again: mnist-exp ensemble RUN…"  # it takes seconds, so an ensemble is not resumed
 NO_STATUS_RECORDED = "its process exited without recording a status"
 
 
 def write_status(
     run: Run, status: Status, exit_code: int | None = None, cause: str | None = None, remedy: str | None = None
 ) -> None:
-    """Say where the run stands and, if it did not complete, why; the exit code is None while it is running."""
+    """Write status.json: the status and, if the run is not completed, why. The exit code is None while it is running."""
     content = {"schema": 1, "status": status, "exit_code": exit_code, "cause": cause, "remedy": remedy}
     files.write_json(run.status, content | {"time": now(), "pid": os.getpid(), "host": socket.gethostname()})
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True)
 class Record:
-    """What can be read of a directory that is, or looks like, a run; `summary` is there if and only if it completed."""
+    """The status and result of a directory that may be a run; there is a `summary` if and only if the run is completed."""
 
     directory: Path
     status: str
@@ -48,12 +48,12 @@ class Record:
 
     @property
     def ensemble_settings(self) -> dict[str, Any] | None:
-        """Of an ensemble, the settings in which its members agree, by dotted key: it has no config.yaml."""
+        """For an ensemble: the settings that its members share, by dotted key; None for a run."""
         return None if self.summary is None or self.summary.members is None else dict(self.summary.settings)
 
 
 def read_record(directory: Path) -> Record:
-    """Read a run's summary, or why there is none; never fails on a half-written or foreign directory."""
+    """Read a run's summary, or why there is none. Never raises, whatever the directory contains."""
     run = Run(directory)
     try:
         summary = Summary.model_validate_json(run.summary.read_bytes())
@@ -85,21 +85,23 @@ def _without_summary(run: Run) -> Record:
     directory = run.directory
     if not run.status.exists():
         return Record(directory, NOT_A_RUN, "no status.json and no summary.json", None, None)
-    status = read_json(run.status)
-    if not isinstance(status.get("status"), str):
-        return Record(directory, "unreadable", "status.json: is not what a run writes", None, None)
-    if status["status"] == "running" and process_has_exited(status):
-        remedy = REBUILD_HINT if run.ensemble.exists() else f"continue: mnist-exp resume {directory}"
-        return Record(directory, "interrupted", NO_STATUS_RECORDED, remedy, None)
-    if status["status"] == "completed":
-        remedy = REBUILD_HINT if run.ensemble.exists() else f"write it anew: mnist-exp resume {directory}"
-        return Record(directory, "incomplete", "it was completed, but its summary.json is gone", remedy, None)
-    told = {key: str(status[key]) if status.get(key) else None for key in ("cause", "remedy")}
-    return Record(directory, status["status"], told["cause"], told["remedy"], None)
+    content = read_json(run.status)
+    status = content.get("status")
+    if not isinstance(status, str):
+        return Record(directory, "unreadable", "status.json: is damaged, or not written by mnist-exp", None, None)
+    if status == "running" and process_has_exited(content):
+        status, cause, action = "interrupted", NO_STATUS_RECORDED, "continue"
+    elif status == "completed":
+        status, cause, action = "incomplete", "summary.json: is missing, although the run was completed", "write it again"
+    else:
+        recorded = [str(content[key]) if content.get(key) else None for key in ("cause", "remedy")]
+        return Record(directory, status, recorded[0], recorded[1], None)
+    remedy = REBUILD_HINT if run.ensemble.exists() else f"{action}: mnist-exp resume {directory}"
+    return Record(directory, status, cause, remedy, None)
 
 
 def process_has_exited(status: dict[str, Any]) -> bool:
-    """Whether the process that wrote "running" is gone; of another machine's process nothing is known."""
+    """Whether the process that wrote the status "running" no longer exists; False for a process of another machine."""
     if status.get("host") != socket.gethostname() or not isinstance(status.get("pid"), int):
         return False
     try:

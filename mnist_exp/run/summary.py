@@ -18,13 +18,13 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class Part(BaseModel):
-    """The base of every section: all keys present, none unknown, no number NaN."""
+    """Base of every section: all keys present, none unknown, no number NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Score(Part):
-    """Errors among n images, with the 95 % interval of the error in percent, and the mean loss in nats."""
+    """Errors among n images, the 95 % confidence interval of the error in percent, and the mean loss in nats."""
 
     n: Annotated[int, Field(ge=1)]
     errors: Count
@@ -34,12 +34,12 @@ class Score(Part):
 
 
 class DatasetSummary(Part):
-    """The data, how many of its images went where, and by what hashes those can be told that results are about."""
+    """The data set, the number of images of each part, and hashes that identify them."""
 
     name: str
     sha256: str
-    labels_sha256: str  # of the test labels as they were compared with predictions
-    split_sha256: str  # of which training images were held out for validation
+    labels_sha256: str  # of the test labels
+    split_sha256: str  # of the indices of the validation images
     train: Count
     validation: Count
     test: Count
@@ -53,23 +53,23 @@ class ModelSummary(Part):
 
 
 class MemberSummary(Part):
-    """A run whose probabilities an ensemble averages."""
+    """A member of an ensemble."""
 
-    run: str  # its directory, from that of the ensemble
+    run: str  # its directory, relative to that of the ensemble
     name: str
     seed: Count | None
     config_hash: str
 
 
 class Summary(Part):
-    """One completed run; of an ensemble, parameters, epochs and seconds are those of all members together."""
+    """One completed run. For an ensemble: parameters, epochs and seconds are sums over the members."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     version: Annotated[Literal[3], Field(alias="schema")]
     name: str
     status: Literal["completed"]
-    seed: Count | None  # an ensemble has none
+    seed: Count | None  # None for an ensemble
     config_hash: str
     dataset: DatasetSummary
     model: ModelSummary
@@ -80,12 +80,12 @@ class Summary(Part):
     train_seconds: float
     wall_seconds: float
     images_per_second: float
-    settings: dict[str, JsonValue]  # the configuration by dotted key; of an ensemble, in what its members agree
-    members: Annotated[list[MemberSummary], Field(min_length=2)] | None  # of an ensemble
+    settings: dict[str, JsonValue]  # the configuration by dotted key; for an ensemble, the settings that its members share
+    members: Annotated[list[MemberSummary], Field(min_length=2)] | None  # for an ensemble
 
     @model_validator(mode="before")
     @classmethod
-    def _of_earlier_versions(cls, content: Any) -> Any:
+    def _upgrade(cls, content: Any) -> Any:
         """Add what earlier versions did not have: members (schema 2), and settings.
 
         An ensemble has only the settings in which its members agree, so none is added.
@@ -105,9 +105,9 @@ class Summary(Part):
 
     @field_validator("members")
     @classmethod
-    def _either(cls, members: list[MemberSummary] | None, others: ValidationInfo) -> list[MemberSummary] | None:
+    def _check_members(cls, members: list[MemberSummary] | None, others: ValidationInfo) -> list[MemberSummary] | None:
         if (members is None) == (others.data.get("seed") is None):
-            raise ValueError("a run has a seed, and an ensemble members")
+            raise ValueError("a run has a seed, an ensemble has members")
         return members
 
 

@@ -1,4 +1,4 @@
-"""One thread beside the training, for what need not hold it up."""
+"""A thread for work that the training need not wait for."""
 
 from collections.abc import Callable
 from threading import Thread
@@ -9,7 +9,7 @@ from mnist_exp.errors import Interrupted
 
 
 class Background:
-    """Does one job after the other; a job's failure is raised when the next is given, or at the end."""
+    """Does one job at a time; a job's failure is raised when the next job is given, or at the end of the block."""
 
     def __init__(self) -> None:
         self._thread: Thread | None = None
@@ -20,21 +20,25 @@ class Background:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, KeyboardInterrupt | Interrupted):
-            return  # at once: the thread ends with the process, and what it writes is whole or not there
+            return  # at once: the thread exits with the process, and files are replaced atomically
         try:
             self._wait()
         except Exception as failure:
             if error is None:
                 raise
-            error.add_note(f"and beside it: {failure}")
+            error.add_note(f"in the background: {failure}")
 
     @property
     def failed(self) -> bool:
-        """Whether the next job will raise in place of being done."""
+        """Whether the next call of `do` raises."""
         return self._failure is not None
 
     def do(self, job: Callable[[], None]) -> None:
-        """Give a job, when the one before is done."""
+        """Start a job as soon as the one before is done.
+
+        Raises:
+            BaseException: the failure of the job before; the new job is not started.
+        """
         self._wait()
         self._thread = Thread(target=self._run, args=(job,), daemon=True)
         self._thread.start()

@@ -1,6 +1,6 @@
-"""States to resume from: each a directory that is there whole or not at all, and says what it must contain.
+"""States to resume from. Each is a directory, complete or absent, with a manifest of what it must contain.
 
-A checkpoint is written beside its final place, synced, given a manifest of SHA-256 sums, and renamed; the last two stay.
+A checkpoint is written to a temporary directory with a manifest of SHA-256 sums, synced and renamed. The last two are kept.
 """
 
 import hashlib
@@ -26,17 +26,13 @@ MANIFEST, STATE, HISTORY = "manifest.json", "state.npz", "history.json"
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Where a training is: the trainer's state, all rows of the history so far, and whose they are.
+    """A training at one moment."""
 
-    `identity` are the settings of which it is a state; `epoch` counts the finished ones, `step` those behind them;
-    `wall_seconds` are those spent up to here, by all processes that trained the run.
-    """
-
-    identity: dict[str, Any]
-    epoch: int
-    step: int
-    wall_seconds: float
-    state: dict[str, np.ndarray]
+    identity: dict[str, Any]  # the settings that determine the state
+    epoch: int  # finished ones
+    step: int  # finished ones of the next epoch
+    wall_seconds: float  # spent so far, by all processes that trained the run
+    state: dict[str, np.ndarray]  # from `Trainer.state`
     history: list[Epoch]
 
 
@@ -44,7 +40,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
     """Add a checkpoint to a run's `checkpoints/` and remove all but the last two.
 
     Raises:
-        EnvironmentFailure: it cannot be written; the earlier ones are still there.
+        EnvironmentFailure: it cannot be written; the earlier ones still exist.
     """
     final = directory / _name(checkpoint.epoch, checkpoint.step)
     temporary = directory / f".{final.name}.tmp"
@@ -52,7 +48,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
         if not directory.exists():
             directory.mkdir()
             files.sync_directory(directory.parent)
-        for unfinished in directory.glob(".epoch_*"):  # by a process that was killed, or a disk that was full
+        for unfinished in directory.glob(".epoch_*"):  # by a process that was killed, or on a full disk
             shutil.rmtree(unfinished, ignore_errors=True)
         temporary.mkdir()
         with (temporary / STATE).open("wb") as file:
@@ -60,39 +56,42 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
             file.flush()
             os.fsync(file.fileno())
         files.write_json(temporary / HISTORY, [asdict(row) for row in checkpoint.history])
-        sums = {name: _sha256(temporary / name) for name in (STATE, HISTORY)}
+        sums = {name: _file_sha256(temporary / name) for name in (STATE, HISTORY)}
         manifest = {"schema": SCHEMA, "sha256": sums}
         manifest |= {name: getattr(checkpoint, name) for name in ("identity", "epoch", "step", "wall_seconds")}
-        files.write_json(temporary / MANIFEST, manifest | {"manifest_sha256": _canonical_sha256(manifest)})
+        files.write_json(temporary / MANIFEST, manifest | {"manifest_sha256": _json_sha256(manifest)})
         shutil.rmtree(final, ignore_errors=True)
         temporary.replace(final)
         files.sync_directory(directory)
         listed = _listed(directory)
-        behind = listed.index(final) + 1  # later ones were passed over as damaged, and are of another past
-        for other in listed[: max(behind - KEPT, 0)] + listed[behind:]:
+        end = listed.index(final) + 1
+        for other in listed[: max(end - KEPT, 0)] + listed[end:]:  # later ones are damaged, or continue a damaged one
             shutil.rmtree(other)
 
 
 def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint | None, list[str]]:
-    """The last checkpoint that is whole, and what is wrong with any later one; None where there never was one.
+    """Load the last undamaged checkpoint.
+
+    Returns:
+        The checkpoint, or None if there never was one; and what is wrong with each later one.
 
     Raises:
-        InputError: the checkpoint is of another experiment than `identity`, or of schema 1.
-        IntegrityError: there are checkpoints, and none is whole.
+        InputError: the checkpoint belongs to another experiment than `identity`, or has schema 1.
+        IntegrityError: there are checkpoints, and all are damaged.
     """
     faults: list[str] = []
     for candidate in reversed(_listed(directory)):
         try:
-            found = _load(candidate)
+            checkpoint = _load(candidate)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             faults.append(f"{candidate}: {error}")
             continue
-        if differing := changes(found.identity, identity):
-            cause = f"{directory.parent}: config.yaml has been changed since the run began: {'; '.join(differing)}"
-            raise InputError(cause, "undo the change, or train the changed experiment as a run of its own")
-        return found, faults
+        if differing := changes(checkpoint.identity, identity):
+            cause = f"{directory.parent}: config.yaml has changed since the run started: {'; '.join(differing)}"
+            raise InputError(cause, "undo the change, or train the changed experiment as a new run")
+        return checkpoint, faults
     if faults:
-        raise IntegrityError("; ".join(faults), "no checkpoint of this run is whole: train again from the start")
+        raise IntegrityError("; ".join(faults), "every checkpoint of this run is damaged: train it again")
     return None, []
 
 
@@ -101,18 +100,17 @@ def _load(directory: Path) -> Checkpoint:
     if manifest["schema"] == 1:  # without the settings and the step
         cause = f"{directory}: is a checkpoint of schema 1, which this version of mnist-exp cannot resume"
         raise InputError(cause, f"train it again: its settings are in {directory.parent.parent / 'config.yaml'}")
-    if manifest.pop("manifest_sha256") != _canonical_sha256(manifest):
+    if manifest.pop("manifest_sha256") != _json_sha256(manifest):
         raise ValueError(f"{MANIFEST}: does not match its own SHA-256")
-    if manifest["schema"] != SCHEMA or directory.name != _name(manifest["epoch"], manifest["step"]):
-        raise ValueError(f"{MANIFEST}: is of another version of this program, or of another checkpoint")
-    for name in (STATE, HISTORY):
-        found = _sha256(directory / name)
-        if found != manifest["sha256"][name]:
-            raise ValueError(f"{name}: SHA-256 is {found}, expected {manifest['sha256'][name]}")
+    if manifest.pop("schema") != SCHEMA or directory.name != _name(manifest["epoch"], manifest["step"]):
+        raise ValueError(f"{MANIFEST}: belongs to another version of this program, or to another checkpoint")
+    for name, expected in manifest.pop("sha256").items():
+        if (found := _file_sha256(directory / name)) != expected:
+            raise ValueError(f"{name}: SHA-256 is {found}, expected {expected}")
     with np.load(directory / STATE, allow_pickle=False) as archive:
-        state = {name: archive[name] for name in archive.files}
+        state = dict(archive)
     history = [Epoch(**row) for row in json.loads((directory / HISTORY).read_bytes())]
-    return Checkpoint(manifest["identity"], manifest["epoch"], manifest["step"], manifest["wall_seconds"], state, history)
+    return Checkpoint(**manifest, state=state, history=history)
 
 
 def _listed(directory: Path) -> list[Path]:
@@ -123,10 +121,10 @@ def _name(epoch: int, step: int) -> str:
     return f"epoch_{epoch:06d}" + (f"_step_{step:09d}" if step else "")
 
 
-def _canonical_sha256(content: dict[str, Any]) -> str:
+def _json_sha256(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def _file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

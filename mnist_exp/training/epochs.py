@@ -1,4 +1,4 @@
-"""The epochs of a run: from its last checkpoint to its end, each kept before it is told."""
+"""The epochs of a run, from its last checkpoint to its end. An epoch is saved before it is reported."""
 
 import logging
 import shutil
@@ -24,44 +24,44 @@ from mnist_exp.training.progress import Display, epoch_line
 
 log = logging.getLogger(__name__)
 
-REPORT_BYTES = 4_000_000  # predictions, figures, report and log of a run, generously
+REPORT_BYTES = 4_000_000  # an upper estimate for predictions, figures, report and log of a run
 
 
 def resume(trainer: Trainer, experiment: Experiment, run: Run) -> tuple[list[Epoch], float]:
-    """Bring a trainer to where the run's last whole checkpoint is, if it has one.
+    """Restore a trainer from the run's last undamaged checkpoint, if it has one.
 
     Returns:
-        The history up to there, and the seconds that the run has taken up to there.
+        The history up to the checkpoint, and the seconds spent on the run up to it.
 
     Raises:
-        InputError: the checkpoints are of another experiment.
-        IntegrityError: there are or were checkpoints, and none is whole.
-        EnvironmentFailure: the disk has no room for the run.
+        InputError: the checkpoints belong to another experiment.
+        IntegrityError: every checkpoint is damaged or missing.
+        EnvironmentFailure: the disk has too little space for the run.
     """
     latest, faults = checkpoints.load_latest(run.checkpoints, identity(experiment))
     for fault in faults:
-        messages.warning(f"checkpoint passed over: {fault}")
-    told = _epochs_told(run)
-    if latest is None and told:
-        cause = f"{run.checkpoints}: there is no checkpoint, though history.csv has {told} epochs"
+        messages.warning(f"skipped a damaged checkpoint: {fault}")
+    recorded = _recorded_epochs(run)
+    if latest is None and recorded:
+        cause = f"{run.checkpoints}: no checkpoint found, but history.csv has {recorded} epochs"
         raise IntegrityError(cause, "the run cannot be resumed: train it again")
     _check_space(trainer, experiment, run)
     if latest is None:
         return [], 0.0
-    if told - latest.epoch >= experiment.training.checkpoint_every:  # fewer are due to have none
-        kept = f"the last whole checkpoint is of epoch {latest.epoch}"
-        messages.warning(f"history.csv has {told} epochs, {kept}: those since are repeated")
+    if recorded - latest.epoch >= experiment.training.checkpoint_every:  # more than have no checkpoint as planned
+        last = f"the last undamaged checkpoint is from epoch {latest.epoch}"
+        messages.warning(f"history.csv has {recorded} epochs, but {last}: later epochs are trained again")
     try:
         trainer.restore(latest.state)
     except (ValueError, KeyError) as error:
         cause = f"{run.checkpoints}: {error}"
         raise IntegrityError(cause, "resume it with the versions in its environment.json, or train it again") from None
     if latest.history:
-        files.write_table(run.history, latest.history, Epoch)  # the process may have ended between the checkpoint and this
+        files.write_table(run.history, latest.history, Epoch)  # it may be older than the checkpoint
     position = f"epoch {latest.epoch}" + (f", step {latest.step} of {trainer.steps_per_epoch}" if latest.step else "")
-    log.info("resumed behind %s", position)
+    log.info("resumed after %s", position)
     if experiment.progress != "quiet":
-        messages.note(f"resumed behind {position}")
+        messages.note(f"resumed after {position}")
     return latest.history, latest.wall_seconds
 
 
@@ -71,76 +71,85 @@ def train(
     history: list[Epoch],
     validation: tuple[np.ndarray, np.ndarray],
     run: Run,
-    shown: Display,
-    began: float,
+    display: Display,
+    start: float,
 ) -> list[Epoch]:
-    """Train the epochs that are left; the whole history.
+    """Train the remaining epochs.
 
-    Every state is written while the next epoch trains, but for the first, which shows before anything is trained whether a
-    state can be written. SIGINT and SIGTERM end the training behind the present stretch, its state kept.
+    A state is written while the next epoch trains; only the first is written before training, to find out at once whether
+    that is possible. SIGINT and SIGTERM stop the training after the current chunk of steps; its state is saved.
+
+    Args:
+        trainer: at its first step, or restored by `resume`.
+        experiment: the content of config.yaml.
+        history: the finished epochs.
+        validation: images, uint8 (n, height, width, channels), and labels, uint8 (n,).
+        run: its directory.
+        display: shows the progress.
+        start: of the run, in seconds of `time.perf_counter`, less what earlier processes spent on it.
+
+    Returns:
+        The whole history.
 
     Raises:
-        Pruned: a search has seen enough; the checkpoints are those of the epochs up to now.
-        DivergenceError: the loss or a weight is not finite any more; the checkpoints are of the time before.
-        EnvironmentFailure: a state cannot be written; the earlier ones are still there.
-        KeyboardInterrupt, Interrupted: by the user or the system, when the state is kept.
+        Pruned: a search asked to stop; the checkpoints are up to date.
+        DivergenceError: the loss or a weight is no longer finite; the checkpoints are from before.
+        EnvironmentFailure: a state cannot be written; the earlier ones still exist.
+        KeyboardInterrupt, Interrupted: a signal stopped the training; the state is saved.
     """
     training = experiment.training
     history = list(history)
-    ended = bool(history) and _ended(history, training)
+    finished = bool(history) and _is_finished(history, training)
 
     def snapshot() -> Callable[[], None]:
-        state = Checkpoint(
-            identity(experiment), trainer.epoch, trainer.step, time.perf_counter() - began, trainer.state(), list(history)
-        )
-        return partial(checkpoints.save, run.checkpoints, state)
+        state, seconds = trainer.state(), time.perf_counter() - start
+        checkpoint = Checkpoint(identity(experiment), trainer.epoch, trainer.step, seconds, state, list(history))
+        return partial(checkpoints.save, run.checkpoints, checkpoint)
 
     with signals.deferred() as interrupted, Background() as background:
         if not history and not trainer.step:
             snapshot()()
-        while not ended and not run.prune_request.exists():
-            row = trainer.run_epoch(*validation, progress=shown.steps_done, stop=lambda: interrupted() or background.failed)
+        while not finished and not run.prune_request.exists():
+            row = trainer.run_epoch(*validation, display.steps_done, stop=lambda: interrupted() or background.failed)
             if row is None:
                 background.do(snapshot())
                 break
             history.append(row)
-            ended, stopping = _ended(history, training), interrupted()
+            finished, stopping = _is_finished(history, training), interrupted()
             if training.select == "best" and best_epoch(history) == row.epoch:
                 trainer.remember_best()
-            keep = ended or stopping or row.epoch % training.checkpoint_every == 0
-            background.do(partial(_tell, row, list(history), snapshot() if keep else None, experiment, run, shown))
+            save = snapshot() if finished or stopping or row.epoch % training.checkpoint_every == 0 else None
+            background.do(partial(_record, list(history), save, training.epochs, run, display))
             if stopping:
                 break
-    if not ended and run.prune_request.exists():
+    if not finished and run.prune_request.exists():
         raise Pruned(str(read_json(run.prune_request).get("cause")))
     return history
 
 
-def _tell(
-    row: Epoch, history: list[Epoch], save: Callable[[], None] | None, experiment: Experiment, run: Run, shown: Display
-) -> None:
-    """Keep an epoch, if it is to be kept, and only then say that it is done."""
+def _record(history: list[Epoch], save: Callable[[], None] | None, epochs: int, run: Run, display: Display) -> None:
+    """Save the last epoch, if it gets a checkpoint, and then report it."""
     if save is not None:
         save()
     files.write_table(run.history, history, Epoch)
-    log.info("%s", epoch_line(row, experiment.training.epochs))
-    shown.epoch_done(row)
+    log.info("%s", epoch_line(history[-1], epochs))
+    display.epoch_done(history[-1])
 
 
-def _epochs_told(run: Run) -> int:
-    """How many epochs history.csv has, in whatever state it is."""
+def _recorded_epochs(run: Run) -> int:
+    """Count the rows of history.csv, damaged or not."""
     try:
         return max(len(run.history.read_bytes().splitlines()) - 1, 0)
     except OSError:
         return 0
 
 
-def _ended(history: list[Epoch], training: TrainingConfig) -> bool:
+def _is_finished(history: list[Epoch], training: TrainingConfig) -> bool:
     return history[-1].epoch == training.epochs or patience_exhausted(history, training.early_stopping_patience)
 
 
 def _check_space(trainer: Trainer, experiment: Experiment, run: Run) -> None:
-    """Before hours of training: room for the checkpoints that are not there yet, one more, the model and the report."""
+    """Check, before hours of training, for space for the missing checkpoints, one more, the model and the report."""
     weights = sum(weight.nbytes for weight in trainer.model.get_weights())
     state = sum(array.nbytes for array in trainer.state().values())
     if experiment.training.select == "best":
@@ -151,6 +160,6 @@ def _check_space(trainer: Trainer, experiment: Experiment, run: Run) -> None:
         free = shutil.disk_usage(run.directory).free
     if free < need:
         raise EnvironmentFailure(
-            f"{run.directory}: the run needs about {need / 1e6:.0f} MB there, and {free / 1e6:.1f} MB are free",
-            "free space there, or choose another place with runs_dir=...",
+            f"{run.directory}: the run needs about {need / 1e6:.0f} MB, but only {free / 1e6:.1f} MB are free",
+            "free disk space, or choose another directory with runs_dir=DIR",
         )

@@ -9,10 +9,10 @@ from mnist_exp.config.schema import AnyOptimizer
 
 
 class OneReplica:
-    """A Keras optimizer on one device.
+    """Mixin: a Keras optimizer on one device.
 
-    Keras sums gradients over replicas even where there is one, by an operation whose gradient TensorFlow registers for ever:
-    with it the graphs of every training would stay in memory, 9 MB a run.
+    Keras adds gradients over replicas even if there is only one, by an operation whose gradient TensorFlow registers
+    permanently: the graphs of every training would stay in memory, 9 MB for each run.
     """
 
     def _all_reduce_sum_gradients(self, gradients: list[Any]) -> list[Any]:
@@ -20,7 +20,7 @@ class OneReplica:
 
 
 class FusedAdam(OneReplica, keras.optimizers.Adam):
-    """Keras's Adam, each variable updated by one operation in one pass over memory instead of a dozen."""
+    """Keras's Adam, which updates each variable by one operation instead of a dozen."""
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Update a float32 variable and its two moments."""
@@ -40,33 +40,21 @@ class FusedAdam(OneReplica, keras.optimizers.Adam):
         )
 
 
-class Sgd(OneReplica, keras.optimizers.SGD):
-    """Keras's."""
-
-
-class Rmsprop(OneReplica, keras.optimizers.RMSprop):
-    """Keras's."""
-
-
-class Lion(OneReplica, keras.optimizers.Lion):
-    """Keras's."""
-
-
 CLASSES = {
     "adam": FusedAdam,
-    "adamw": FusedAdam,  # Keras decays weights apart from the gradient in every optimizer that is given a weight_decay
-    "sgd": Sgd,
-    "rmsprop": Rmsprop,
-    "lion": Lion,
+    "adamw": FusedAdam,  # with a weight_decay, every optimizer of Keras decays weights separately from the gradient
+    "sgd": type("Sgd", (OneReplica, keras.optimizers.SGD), {}),
+    "rmsprop": type("Rmsprop", (OneReplica, keras.optimizers.RMSprop), {}),
+    "lion": type("Lion", (OneReplica, keras.optimizers.Lion), {}),
 }
 
 
 def build(config: AnyOptimizer, precision: str, gradient_clip_norm: float | None) -> keras.Optimizer:
-    """The Keras optimizer with these settings, which bear Keras's names.
+    """Build a Keras optimizer; the settings have Keras's names.
 
     Args:
-        config: which one, and its settings.
-        precision: float16 gets a scaled loss, or small gradients would vanish.
+        config: the option of the group `optimizer`.
+        precision: for float16, the loss is scaled, since small gradients would vanish.
         gradient_clip_norm: the largest global norm of a gradient (Pascanu et al. 2012, arXiv:1211.5063); None for any.
     """
     optimizer = CLASSES[config.name](**config.model_dump(exclude={"name"}), global_clipnorm=gradient_clip_norm)

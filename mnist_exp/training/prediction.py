@@ -1,37 +1,36 @@
-"""From images to the probabilities of a model, in batches, each core computing its part of them."""
+"""From images to a model's probabilities, in batches that are computed in parallel."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-PREDICTION_BATCH = 1000  # passes of an image through a network in one call
+PREDICTION_BATCH = 1000  # images times passes in one call
 
 
 class Predictor:
-    """A model that predicts; it sees its weights change."""
+    """The probabilities of a model, always by its current weights."""
 
     def __init__(self, model: keras.Model, towers: int, passes: int = 1) -> None:
-        """Compute nothing yet.
+        """Build nothing yet.
 
         Args:
             model: from uint8 images (n, height, width, channels) to float32 probabilities (n, classes).
-            towers: parts of each batch that are computed side by side.
-            passes: of each image through networks; the more there are, the smaller is a batch, so that memory is the same.
+            towers: parts of each batch that are computed in parallel.
+            passes: of each image through networks; more passes make batches smaller, so that memory stays the same.
         """
         self._model = model
         self._towers = towers
-        self._batch = max(PREDICTION_BATCH // passes, towers)  # some layers refuse a tower without an image
+        self._batch = max(PREDICTION_BATCH // passes, towers)  # some layers reject a tower without images
         signature = [tf.TensorSpec(model.input.shape, tf.uint8)]
         self._predict = tf.function(self._predict_batch, input_signature=signature, autograph=False)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels), n ≥ 1."""
+        """Return class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels), n ≥ 1."""
         rest = len(images) % self._batch
         missing = self._towers - rest if 0 < rest < self._towers else 0
         padded = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
         starts = range(0, len(padded), self._batch)
-        found = [self._predict(padded[start : start + self._batch]).numpy() for start in starts]
-        return np.concatenate(found)[: len(images)]
+        return np.concatenate([self._predict(padded[start : start + self._batch]) for start in starts])[: len(images)]
 
     def _predict_batch(self, images: tf.Tensor) -> tf.Tensor:
         count = tf.shape(images)[0]

@@ -1,10 +1,10 @@
-"""What the user sees while a model trains: a live display in a terminal, plain lines elsewhere, or nothing."""
+"""The display of a training: a live bar in a terminal, a line for each epoch elsewhere, or nothing."""
 
 import contextlib
 import sys
 import time
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,52 +14,8 @@ from mnist_exp.run.history import Epoch
 WIDE = 125  # columns for the whole live line
 
 
-class Display(Protocol):
-    """Told of every stretch of steps and of every epoch, between `__enter__` and `__exit__`."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def steps_done(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
-        """So many images of an epoch, which counts from 1, were trained on."""
-
-    def epoch_done(self, row: Epoch) -> None:
-        """An epoch is done; called from another thread, perhaps when the next one has begun."""
-
-
-def display(setting: Literal["auto", "live", "plain", "quiet"], epochs: int, images: int, done: int = 0) -> Display:
-    """The display that the `progress` setting asks for.
-
-    Args:
-        setting: `auto` is live in a terminal and plain elsewhere.
-        epochs: how many there will be in all.
-        images: trained on in each of them.
-        done: epochs that an interrupted run has behind it.
-    """
-    if setting == "quiet":
-        return Quiet()
-    console = Console(stderr=True, force_terminal=True if setting == "live" else None)
-    if setting == "live" or (setting == "auto" and console.is_terminal):
-        return Live(console, epochs, images, done)
-    return Plain(epochs)
-
-
-def epoch_line(row: Epoch, epochs: int) -> str:
-    """One epoch in one line."""
-    text = (
-        f"epoch {row.epoch:>{len(str(epochs))}}/{epochs}  loss {row.train_loss:.4f}"
-        f"  accuracy {100 - row.train_error_percent:6.2f} %"
-    )
-    if row.validation_error_percent is not None:
-        text += f"  validation error {row.validation_error_percent:.2f} %"
-    return text + f"  {row.images_per_second:,.0f} images/s  {row.seconds:.1f} s"
-
-
-class Quiet:
-    """Nothing."""
+class Display:
+    """A display that shows nothing, and the base of the others; shown between `__enter__` and `__exit__`."""
 
     def __enter__(self) -> Self:
         return self
@@ -68,13 +24,41 @@ class Quiet:
         return None
 
     def steps_done(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
-        """Say nothing."""
+        """Show that `seen` images of an epoch, counted from 1, are trained."""
 
     def epoch_done(self, row: Epoch) -> None:
-        """Say nothing."""
+        """Show a finished epoch; called from another thread, perhaps during the next epoch."""
 
 
-class Plain(Quiet):
+def display(setting: Literal["auto", "live", "plain", "quiet"], epochs: int, images: int, done: int = 0) -> Display:
+    """Return the display for the setting `progress`.
+
+    Args:
+        setting: `auto` is live in a terminal and plain elsewhere.
+        epochs: of the whole training.
+        images: trained in each of them.
+        done: epochs that were trained before the run was interrupted.
+    """
+    if setting == "quiet":
+        return Display()
+    console = Console(stderr=True, force_terminal=True if setting == "live" else None)
+    if setting == "live" or (setting == "auto" and console.is_terminal):
+        return Live(console, epochs, images, done)
+    return Plain(epochs)
+
+
+def epoch_line(row: Epoch, epochs: int) -> str:
+    """Return one epoch in one line."""
+    validation = row.validation_error_percent
+    return (
+        f"epoch {row.epoch:>{len(str(epochs))}}/{epochs}  loss {row.train_loss:.4f}"
+        f"  accuracy {100 - row.train_error_percent:6.2f} %"
+        + ("" if validation is None else f"  validation error {validation:.2f} %")
+        + f"  {row.images_per_second:,.0f} images/s  {row.seconds:.1f} s"
+    )
+
+
+class Plain(Display):
     """A line for each epoch, for logs and pipes."""
 
     def __init__(self, epochs: int) -> None:
@@ -82,17 +66,18 @@ class Plain(Quiet):
 
     def epoch_done(self, row: Epoch) -> None:
         """Print the epoch."""
-        with contextlib.suppress(OSError):  # whoever read it has gone: that is no reason to end the training
+        with contextlib.suppress(OSError):  # a closed pipe is no reason to stop the training
             print(epoch_line(row, self._epochs), file=sys.stderr, flush=True)
 
 
-class Live(Quiet):
+class Live(Display):
     """A bar over all epochs with the current numbers, below a line for each finished epoch."""
 
     def __init__(self, console: Console, epochs: int, images: int, done: int = 0) -> None:
         self._epochs, self._images = epochs, images
         self._validation = self._rate = ""
-        # In a narrow terminal the numbers of the current epoch are left to its line when it is done.
+        self._last = (0.0, 0, 0)  # time, epoch and images seen at the end of the last chunk of steps
+        # A narrow terminal shows the numbers of an epoch only in its line, when it is finished.
         numbers = [TextColumn("{task.fields[numbers]}")] if console.width >= WIDE else []
         self._bar = Progress(
             TextColumn("epoch {task.fields[current]}/{task.fields[epochs]}"),
@@ -104,16 +89,8 @@ class Live(Quiet):
             console=console,
             transient=True,
         )
-        self._task = self._bar.add_task(
-            "train",
-            total=epochs * images,
-            completed=done * images,
-            current=done + 1,
-            epochs=epochs,
-            numbers="",
-            rate="",
-        )
-        self._before = (0.0, 0, 0)  # when the last stretch ended, of which epoch, after how many images
+        fields: dict[str, Any] = {"current": done + 1, "epochs": epochs, "numbers": "", "rate": ""}
+        self._task = self._bar.add_task("train", total=epochs * images, completed=done * images, **fields)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -125,10 +102,10 @@ class Live(Quiet):
     def steps_done(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
         """Move the bar."""
         now = time.perf_counter()
-        then, before, already = self._before
-        if epoch == before:  # between epochs lies more than training
-            self._rate = f"{(seen - already) / max(now - then, 1e-9):>7,.0f} images/s"
-        self._before = now, epoch, seen
+        last_time, last_epoch, last_seen = self._last
+        if epoch == last_epoch:  # the time between epochs includes more than training
+            self._rate = f"{(seen - last_seen) / max(now - last_time, 1e-9):>7,.0f} images/s"
+        self._last = now, epoch, seen
         self._bar.update(
             self._task,
             completed=(epoch - 1) * self._images + seen,

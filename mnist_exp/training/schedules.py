@@ -1,4 +1,4 @@
-"""The learning rate of every step, as an array: to train with, to draw, and to resume from at any step."""
+"""The learning rate of every step, as an array."""
 
 import numpy as np
 
@@ -6,16 +6,16 @@ from mnist_exp.config.schema import AnySchedule, ConstantConfig, CosineConfig, E
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """How many batches an epoch has; the last one holds what is left."""
+    """Return the number of batches of an epoch; the last one contains the remaining images."""
     return -(-images // batch_size)
 
 
 def learning_rates(config: AnySchedule, peak: float, steps_per_epoch: int, epochs: int) -> np.ndarray:
-    """The learning rate of each step of a training.
+    """Return the learning rate of each step of a training.
 
-    The warm-up rises linearly and reaches `peak` at its last step (Goyal et al. 2017, arXiv:1706.02677, §2.2); the decay
-    begins behind it. The cosine is Loshchilov & Hutter 2016 (arXiv:1608.03983, eq. 5) without restarts. One cycle (Smith &
-    Topin 2017, arXiv:1708.07120) rises and falls along half cosines, as PyTorch's OneCycleLR does.
+    The warm-up rises linearly to `peak` at its last step (Goyal et al. 2017, arXiv:1706.02677, §2.2); the decay starts after
+    it. The cosine is Loshchilov & Hutter 2016 (arXiv:1608.03983, eq. 5) without restarts. One cycle (Smith & Topin 2017,
+    arXiv:1708.07120) rises and falls along half cosines, as PyTorch's OneCycleLR does.
 
     Returns:
         float32, shape (steps_per_epoch * epochs,).
@@ -38,5 +38,5 @@ def learning_rates(config: AnySchedule, peak: float, steps_per_epoch: int, epoch
 
 
 def _half_cosine(start: float, end: float, share: np.ndarray) -> np.ndarray:
-    """From `start` at a share of 0 to `end` at 1, flat at both."""
+    """From `start` at share 0 to `end` at share 1, flat at both ends."""
     return end + (start - end) * (1 + np.cos(np.pi * share)) / 2

@@ -78,7 +78,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     done = command("resume", "latest")
     assert done.returncode == 0, done.stderr
     assert status(directory)["status"] == "completed"
-    assert "resumed behind epoch" in (directory / "train.log").read_text()
+    assert "resumed after epoch" in (directory / "train.log").read_text()
     assert result_of(directory) == result_of(uninterrupted)
     environment = json.loads((directory / "environment.json").read_text())
     assert environment["argv"][-len(LONG) :] == list(LONG)
@@ -106,7 +106,7 @@ def test_a_changed_configuration_and_a_live_run_are_not_resumed(tmp_path: Path, 
         assert changed.returncode == 2, changed.stderr
         before, now = (text.partition(": ")[2] for text in change)
         key = change[0].partition(":")[0]
-        assert "config.yaml has been changed since the run began" in changed.stderr
+        assert "config.yaml has changed since the run started" in changed.stderr
         assert f"{key}: {before} → {now}" in changed.stderr
 
 
@@ -135,7 +135,7 @@ def test_a_signal_within_an_epoch_keeps_its_steps(
     assert re.fullmatch(r"epoch_000000_step_0000000\d\d", latest.name)
     resumed = command("resume", "latest")
     assert resumed.returncode == 0, resumed.stderr
-    assert f"resumed behind epoch 0, step {int(latest.name[-9:])} of 37" in resumed.stderr
+    assert f"resumed after epoch 0, step {int(latest.name[-9:])} of 37" in resumed.stderr
 
 
 @pytest.mark.parametrize("held_out", ["5000", "0"])
@@ -176,13 +176,15 @@ def test_a_lost_checkpoint_is_told(command: Command, tmp_path: Path, uninterrupt
     shutil.rmtree(latest)
     done = command("resume", "latest")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"warning: history\.csv has \d+ epochs, the last whole checkpoint is of epoch \d+:", done.stderr)
+    assert re.search(
+        r"warning: history\.csv has \d+ epochs, but the last undamaged checkpoint is from epoch \d+", done.stderr
+    )
     assert result_of(directory) == result_of(uninterrupted)
     shutil.rmtree(tmp_path / "none" / "checkpoints")
     (tmp_path / "none" / "checkpoints").mkdir()
     refused = command("resume", str(tmp_path / "none"))
     assert refused.returncode == 3, refused.stderr
-    assert "there is no checkpoint, though history.csv has" in refused.stderr
+    assert "no checkpoint found, but history.csv has" in refused.stderr
 
 
 def test_a_run_that_diverges_says_so(command: Command, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Outcome:
     reached: bool  # the run was still going on
     seconds: float  # until it was gone
     code: int
-    lost: int  # epochs told and not resumed behind
+    lost: int  # reported epochs that were trained again
     same: bool  # the resumed run's result and the uninterrupted one's, bit for bit
 
 
@@ -83,7 +83,7 @@ def interrupt(place: Path, network: str, number: signal.Signals, moment: float, 
     rows = len(history.read_text().splitlines()) - 1 if history.exists() else 0
     told = max(rows, len(re.findall(r"^epoch +\d+/", (place / "stderr").read_text(), re.MULTILINE)))
     resumed = subprocess.run(command("resume", str(run)), cwd=place, capture_output=True, text=True, check=False)
-    behind = re.search(r"resumed behind epoch (\d+)", resumed.stderr)
+    behind = re.search(r"resumed after epoch (\d+)", resumed.stderr)
     lost = max(0, told - int(behind[1]) if behind else told)
     return Outcome(True, seconds, code, lost, resumed.returncode == 0 and result_of(run) == result_of(expected))
 

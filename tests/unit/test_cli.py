@@ -61,7 +61,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["show", "nothing"], 2, "run not found"),
         (["diff", "nothing", "nothing"], 2, "run not found"),
         (["watch"], 2, "no such directory"),
-        (["compare"], 2, "there is no such directory"),
+        (["compare"], 2, "directory does not exist"),
         (["resume", "nothing"], 2, "run not found"),
         (["resume", "."], 2, "not a run"),
         (["data", "show", "dataset=mnst"], 2, "did you mean mnist?"),

@@ -19,7 +19,7 @@ from mnist_exp.run.names import Run
 from mnist_exp.training import checkpoints, epochs, loop
 from mnist_exp.training.build import weights_sha256
 from mnist_exp.training.loop import Trainer
-from mnist_exp.training.progress import Quiet
+from mnist_exp.training.progress import Display
 from tests.conftest import compose
 from tests.integration.trainers import COUNT, NO_IMAGES, losses, no_progress, trainer_for
 
@@ -97,7 +97,7 @@ def signal_behind(stretches: int | None) -> Iterator[Callable[[], bool]]:
     yield lambda: stretches is not None and next(asked) >= stretches
 
 
-class Told(Quiet):
+class Told(Display):
     """A display that looks, when it is told of an epoch, whether the epoch is kept."""
 
     def __init__(self, run: Run, experiment: Experiment) -> None:
@@ -135,7 +135,7 @@ def test_interrupted_at_every_epoch_a_run_ends_the_same(
             history, _ = epochs.resume(made, experiment, run)
             history = epochs.train(made, experiment, history, validation, run, told, 0.0)
             assert all(told.kept)
-            if history and epochs._ended(history, experiment.training):
+            if history and epochs._is_finished(history, experiment.training):
                 made.select_weights("best")
                 rows = [dataclasses.replace(row, seconds=0, images_per_second=0) for row in history]
                 return number, (weights_sha256(made.model), rows, made.predict(validation[0]).tobytes())
@@ -180,5 +180,5 @@ def test_a_state_that_cannot_be_written_is_known_before_training(
 
     monkeypatch.setattr(checkpoints, "save", save)
     with pytest.raises(EnvironmentFailure, match="the disk is full"):
-        epochs.train(made, experiment, [], NO_IMAGES, Run(tmp_path), Quiet(), 0.0)
+        epochs.train(made, experiment, [], NO_IMAGES, Run(tmp_path), Display(), 0.0)
     assert (made.epoch, made.step) == (0, 0)

@@ -124,7 +124,7 @@ def test_options(compare: Compare) -> None:
         (["--top", "0"], "--top 0: not allowed"),
         (["--baseline", "nobody"], "nobody: run not found"),
         (["s", "--baseline", "one"], "--baseline one: not among the compared runs"),
-        (["--runs-dir", "nowhere"], "nowhere: there is no such directory"),
+        (["--runs-dir", "nowhere"], "nowhere: directory does not exist"),
     ],
 )
 def test_errors_have_a_cause_and_a_remedy(compare: Compare, arguments: list[str], cause: str) -> None:

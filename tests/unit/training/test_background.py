@@ -42,7 +42,7 @@ def test_a_failure_beside_another_is_told_with_it() -> None:
     with pytest.raises(ValueError, match="diverged") as caught, Background() as background:
         background.do(failing)
         raise ValueError("diverged")
-    assert caught.value.__notes__ == ["and beside it: full"]
+    assert caught.value.__notes__ == ["in the background: full"]
 
 
 def test_a_failure_is_known_before_the_next_job() -> None:

@@ -47,7 +47,7 @@ def test_a_checkpoint_of_another_experiment_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         checkpoints.load_latest(tmp_path, {"model.units": [5], "model.dropout": 0.2})
     changes = "model.units: [4] → [5]; seed: 7 → absent; model.dropout: absent → 0.2"
-    assert caught.value.cause == f"{tmp_path.parent}: config.yaml has been changed since the run began: {changes}"
+    assert caught.value.cause == f"{tmp_path.parent}: config.yaml has changed since the run started: {changes}"
 
 
 def test_a_state_within_an_epoch_comes_between_its_ends(tmp_path: Path) -> None:
