@@ -1,11 +1,11 @@
-"""A command line → the experiments it describes: parsed once, composed once, and every problem found at once.
+"""A command line → its experiments: parsed, composed and validated once, with all problems reported together.
 
-Hydra stops at the first thing that it cannot compose, accepts `+typo=1`, and would run code that a configuration names.
-So everything is composed through its compose API and checked here, without TensorFlow.
+Hydra alone stops at the first problem, accepts `+typo=1`, and runs code that a configuration names.
 """
 
 import argparse
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,17 +14,26 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
-from mnist_exp.config import checks
 from mnist_exp.config.assembly import Assembler
+from mnist_exp.config.checks import check_search
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composer
-from mnist_exp.config.execution import Choices, Combination, Execution, HydraConfig, Interval, OptunaSweeperConfig, Parameter
+from mnist_exp.config.execution import (
+    Choices,
+    Combination,
+    Execution,
+    HydraConfig,
+    Interval,
+    OptunaSweeperConfig,
+    Parameter,
+)
 from mnist_exp.config.overrides import sweep_problems
-from mnist_exp.config.problems import composition_problem, from_validation
+from mnist_exp.config.problems import composition_problems, from_validation
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.security import OPEN_TO_USERS, override_problems
 from mnist_exp.errors import ConfigError, Problem
 
 SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1))' 'model.units=choice([64],[128])'"
+INTERVAL = re.compile(r"interval\([^()]*\)")
 
 
 @dataclass(frozen=True)
@@ -36,38 +45,28 @@ class SearchSpace:
     parameters: tuple[Parameter, ...]
 
     def example(self) -> Experiment:
-        """Return the experiment at one corner, for the settings that all trials share."""
-        ends = [each.values[0] if isinstance(each, Choices) else each.bounds[0] for each in self.parameters]
-        return self.combination(ends).experiment
+        """Return the experiment with the first value of each parameter, for the settings that all trials share."""
+        return self.combination([parameter.values[0] for parameter in self.parameters]).experiment
 
     def combination(self, values: Sequence[str]) -> Combination:
-        """Return the point at which the parameters have these values.
-
-        Raises:
-            ConfigError: they do not fit together.
-        """
-        chosen = [f"{parameter.key}={value}" for parameter, value in zip(self.parameters, values, strict=True)]
-        lines = (*self.fixed, *chosen)
-        return Combination(lines, tuple(chosen), self.experiment(lines))
-
-    def experiment(self, overrides: Sequence[str]) -> Experiment:
         """Return the experiment of a trial.
 
+        Args:
+            values: of the parameters, in order.
+
         Raises:
-            ConfigError: everything that is wrong with its overrides.
+            ConfigError: the values are not allowed, or not together.
         """
-        return self.composition.experiments([overrides], {each.key for each in self.parameters})[0]
+        chosen = tuple(f"{parameter.key}={value}" for parameter, value in zip(self.parameters, values, strict=True))
+        overrides = (*self.fixed, *chosen)
+        return Combination(overrides, chosen, self.composition.experiments([overrides])[0])
 
 
 class Composition:
-    """The overrides of one command line, and what they compose to."""
+    """The overrides of one command line and their experiments."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        """Prepare Hydra's compose API.
-
-        Args:
-            arguments: from `parse_arguments`.
-        """
+        """Parse the overrides of the arguments that `parse_arguments` returns."""
         self._multirun: bool = arguments.multirun
         self._composer = Composer(arguments.config_dir, arguments.config_name)
         self._assembler = Assembler(self._composer)
@@ -75,53 +74,50 @@ class Composition:
 
     @cached_property
     def execution(self) -> HydraConfig:
-        """How points are found and where jobs run.
+        """The launcher and the sweeper.
 
         Raises:
-            ConfigError: everything that is wrong with these settings.
+            ConfigError: all problems of their settings.
         """
         try:
-            tree = self._settled
-        except COMPOSITION_ERRORS as error:
-            raise ConfigError([composition_problem(error)]) from None
-        settings = {part: OmegaConf.to_container(tree.hydra[part], resolve=True) for part in sorted(OPEN_TO_USERS)}
-        try:
+            hydra = self._with_hydra.hydra
+            settings = {part: OmegaConf.to_container(hydra[part], resolve=True) for part in sorted(OPEN_TO_USERS)}
             return Execution.model_validate({"hydra": settings}).hydra
         except ValidationError as error:
             raise ConfigError(from_validation(error, Execution)) from None
+        except COMPOSITION_ERRORS as error:
+            raise ConfigError(composition_problems(error)) from None
 
     def single(self) -> Experiment:
         """Return the experiment of a command that trains once.
 
         Raises:
-            ConfigError: everything that is wrong with it; also a configuration that is a sweep (`hydra.sweeper.params`)
-                some of whose keys the overrides leave open.
+            ConfigError: all problems of the command line. A configuration that is a sweep (`hydra.sweeper.params`) is a
+                problem, unless the overrides set all its keys.
         """
-        (point,) = self.combinations()
-        settled = {override.get_key_element() for override in self._overrides}
-        if left := [override for override in self._sweep_of_configuration if override.get_key_element() not in settled]:
-            lines = " ".join(str(override.input_line) for override in left)
-            cause = f"hydra.sweeper.params: {lines}: the configuration is a sweep, but the command is not"
-            values = " ".join(f"{override.key_or_group}=..." for override in left)
-            remedy = f"sweep with: mnist-exp -m ..., or give one value{' for each' if left[1:] else ''}: {values}"
-            raise ConfigError([Problem(left[0].key_or_group, cause, remedy)])
-        return point.experiment
+        (combination,) = self.combinations()
+        given = {override.get_key_element() for override in self._overrides}
+        if swept := [override for override in self._configured_sweep if override.get_key_element() not in given]:
+            cause = f"hydra.sweeper.params: {' '.join(_lines(swept))}: the configuration is a sweep, but the command is not"
+            values = " ".join(f"{override.key_or_group}=..." for override in swept)
+            remedy = f"sweep with: mnist-exp -m ..., or give one value{' for each' if swept[1:] else ''}: {values}"
+            raise ConfigError([Problem(swept[0].key_or_group, cause, remedy)])
+        return combination.experiment
 
     def combinations(self) -> list[Combination]:
-        """Return every point of the command line: one, or with `-m` one for each combination of the values.
+        """Return the experiments of the command line: one, or with `-m` one for each combination of values.
 
-        Their order is that of `itertools.product`, as in Hydra's own sweeper; of several overrides of a key the last counts.
+        The order is that of `itertools.product`, as in Hydra's own sweeper. If a sweep has several overrides of a key, the
+        last one counts.
 
         Raises:
-            ConfigError: every problem of every point.
+            ConfigError: all problems of all combinations.
         """
-        overrides, problems = self._sound(self._multirun)
-        combinations = [overrides]
-        swept: set[str] = set()
+        overrides, problems = self._valid_overrides(self._multirun)
         if self._multirun:
-            by_key = {override.get_key_element(): override for override in overrides}
-            swept = {key for key, override in by_key.items() if override.is_sweep_override()}
-            combinations = [list(each) for each in itertools.product(*map(self._values, by_key.values()))]
+            overrides = list({override.get_key_element(): override for override in overrides}.values())
+        swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
+        combinations = list(itertools.product(*map(self._single_values, overrides)))
         experiments, found = self._assembler.experiments(combinations)
         _raise([*problems, *found])
         return [
@@ -130,79 +126,71 @@ class Composition:
         ]
 
     def space(self, settings: OptunaSweeperConfig) -> SearchSpace:
-        """Return the search space; every choice and both ends of every interval have been checked.
+        """Return the search space, after checking all choices and both bounds of all intervals.
 
         Raises:
-            ConfigError: everything that is wrong with it.
+            ConfigError: all problems of the search space.
         """
-        overrides, problems = self._sound(multirun=True, search=True)
-        by_key = {override.get_key_element(): override for override in overrides}
-        searched = [override for override in by_key.values() if override.is_sweep_override()]
-        fixed = _lines(override for override in by_key.values() if not override.is_sweep_override())
-        found = SearchSpace(self, fixed, tuple(_parameter(override) for override in searched))
+        overrides, problems = self._valid_overrides(multirun=True, search=True)
+        by_key = {override.get_key_element(): override for override in overrides}.values()
+        searched = [override for override in by_key if override.is_sweep_override()]
+        fixed = _lines(override for override in by_key if not override.is_sweep_override())
+        space = SearchSpace(self, fixed, tuple(map(_parameter, searched)))
         if not searched:
             problems.append(Problem("", "hydra/sweeper=optuna: nothing to search", SEARCH_EXAMPLE))
-        for parameter in found.parameters:
+        first = [parameter.values[0] for parameter in space.parameters]
+        for index, (override, parameter) in enumerate(zip(searched, space.parameters, strict=True)):
             if settings.sampler == "grid" and isinstance(parameter, Interval) and parameter.step is None:
                 cause = f"{parameter.key}: hydra.sweeper.sampler=grid cannot try every value of an interval"
                 remedy = f"list the values: {parameter.key}=choice(...) or range(...)"
                 problems.append(Problem(parameter.key, cause, remedy))
-        ends = [parameter.values if isinstance(parameter, Choices) else parameter.bounds for parameter in found.parameters]
-        for index, values in enumerate(ends):
-            for value in values:
+            for value in parameter.values:
                 try:
-                    point = found.combination([value if other == index else first[0] for other, first in enumerate(ends)])
+                    combination = space.combination([*first[:index], value, *first[index + 1 :]])
                 except ConfigError as error:
-                    problems += error.problems
+                    problems += [_interval_of_integers(problem, override) for problem in error.problems]
                 else:
-                    problems += checks.check_search(point.experiment, settings)
+                    problems += check_search(combination.experiment, settings)
         _raise(problems)
-        return found
+        return space
 
-    def experiments(self, points: Sequence[Sequence[str]], varying: Iterable[str] = ()) -> list[Experiment]:
-        """Return the experiments of given overrides.
-
-        Args:
-            points: the overrides of each experiment, each with one value.
-            varying: keys of settings that differ in later calls.
+    def experiments(self, combinations: Sequence[Sequence[str]]) -> list[Experiment]:
+        """Return the experiments of other overrides, each with one value.
 
         Raises:
-            ConfigError: every problem of every experiment.
+            ConfigError: all problems of all experiments.
         """
-        parsed = [self._composer.parse(lines) for lines in points]
-        experiments, problems = self._assembler.experiments([overrides for overrides, _ in parsed], varying)
+        parsed = [self._composer.parse(lines) for lines in combinations]
+        experiments, problems = self._assembler.experiments([overrides for overrides, _ in parsed])
         _raise([*self._composer.shadowed(), *(problem for _, unparsed in parsed for problem in unparsed), *problems])
         return experiments
 
     @cached_property
-    def _settled(self) -> DictConfig:
-        """The tree of all overrides with one value, Hydra's own section included."""
-        return self._assembler.settled([override for override in self._overrides if not override.is_sweep_override()])
+    def _with_hydra(self) -> DictConfig:
+        """The configuration of all overrides with one value, including Hydra's own section."""
+        return self._assembler.with_hydra([override for override in self._overrides if not override.is_sweep_override()])
 
     @cached_property
-    def _sweep_of_configuration(self) -> list[Override]:
-        """The sweep that the configuration itself defines (`hydra.sweeper.params`)."""
+    def _configured_sweep(self) -> list[Override]:
+        """The overrides of a sweep that the configuration itself defines (`hydra.sweeper.params`)."""
         try:
-            params = OmegaConf.select(self._settled, "hydra.sweeper.params") or {}
+            params = OmegaConf.select(self._with_hydra, "hydra.sweeper.params") or {}
             return self._composer.parse([f"{key}={value}" for key, value in params.items()])[0]
         except (*COMPOSITION_ERRORS, ConfigError):
-            return []  # the check of the points reports it
+            return []  # `combinations` reports the problem
 
-    def _sound(self, multirun: bool, search: bool = False) -> tuple[list[Override], list[Problem]]:
-        """The overrides that are right by themselves, and the problems of all others.
-
-        The others are left aside, so that the rest can be composed and its problems reported too.
-        """
+    def _valid_overrides(self, multirun: bool, search: bool = False) -> tuple[list[Override], list[Problem]]:
+        """Return the overrides that are valid by themselves, and the problems of the others."""
         problems = [*self._composer.shadowed(), *self._unparsed]
-        sound = []
-        for override in [*(self._sweep_of_configuration if multirun else []), *self._overrides]:
+        valid = []
+        for override in [*(self._configured_sweep if multirun else []), *self._overrides]:
             found = override_problems(override) or sweep_problems(override, multirun, search)
             problems += found
-            sound += [] if found else [override]
-        return sound, problems
+            valid += [] if found else [override]
+        return valid, problems
 
-    def _values(self, override: Override) -> list[Override]:
-        """An override with one value for each value of a sweep."""
+    def _single_values(self, override: Override) -> list[Override]:
+        """Return an override for each value of a sweep."""
         if not override.is_sweep_override():
             return [override]
         key = override.get_key_element()
@@ -220,13 +208,23 @@ def _raise(problems: Sequence[Problem]) -> None:
 
 
 def _parameter(override: Override) -> Parameter:
-    """A sweep of Hydra's grammar as a parameter of a search."""
+    """Return the parameter of a search for a sweep in Hydra's grammar."""
     key, value = override.get_key_element(), override.value()
     if isinstance(value, IntervalSweep):
-        whole = isinstance(value.start, int) and isinstance(value.end, int)
-        return Interval(key, float(value.start or 0), float(value.end or 0), None, "log" in value.tags, whole)
-    if isinstance(value, RangeSweep) and len(values := list(override.sweep_string_iterator())) > 1:
-        whole = all(isinstance(number, int) for number in (value.start, value.stop, value.step))
+        is_integer = isinstance(value.start, int) and isinstance(value.end, int)
+        return Interval(key, float(value.start or 0), float(value.end or 0), None, "log" in value.tags, is_integer)
+    values = tuple(override.sweep_string_iterator())
+    if isinstance(value, RangeSweep) and len(values) > 1:
+        is_integer = all(isinstance(number, int) for number in (value.start, value.stop, value.step))
         step = None if "log" in value.tags else float(value.step)
-        return Interval(key, float(values[0]), float(values[-1]), step, "log" in value.tags, whole)
-    return Choices(key, tuple(override.sweep_string_iterator()))
+        return Interval(key, float(values[0]), float(values[-1]), step, "log" in value.tags, is_integer)
+    return Choices(key, values)
+
+
+def _interval_of_integers(problem: Problem, override: Override) -> Problem:
+    """Return the problem with another remedy if an interval contains fractions, but its setting must be an integer."""
+    line = str(override.input_line)
+    if problem.key != override.key_or_group or "an integer" not in problem.remedy or "int(" in line:
+        return problem
+    integers = INTERVAL.sub(r"int(\g<0>)", line)
+    return Problem(problem.key, f"{line}: contains fractions, but the setting is an integer", f"write {integers}")

@@ -13,33 +13,33 @@ from mnist_exp.config.settings import Seed, Settings
 class Combination:
     """One experiment of a command line."""
 
-    overrides: tuple[str, ...]  # each with one value; they compose to the experiment
-    swept: tuple[str, ...]  # those of them whose value the sweep chose
+    overrides: tuple[str, ...]  # of all keys, each with one value
+    swept: tuple[str, ...]  # the overrides whose value the sweep or search chose
     experiment: Experiment
 
 
 @dataclass(frozen=True)
 class Choices:
-    """A setting that a search chooses from a list."""
+    """A setting whose value a search chooses from a list."""
 
     key: str
-    values: tuple[str, ...]  # as one would type them
+    values: tuple[str, ...]  # as typed
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A number that a search chooses between two others, which it may reach."""
+    """A setting whose value a search chooses between two bounds, which are included."""
 
     key: str
     low: float
     high: float
     step: float | None
-    log: bool  # whether small numbers are tried as often as large ones
-    is_integer: bool  # whether it is an integer
+    log: bool  # whether the logarithm is uniformly distributed
+    is_integer: bool
 
     @property
-    def bounds(self) -> tuple[str, str]:
-        """As one would type them."""
+    def values(self) -> tuple[str, str]:
+        """The bounds as typed, which are checked before the search starts."""
         return (str(int(self.low)), str(int(self.high))) if self.is_integer else (repr(self.low), repr(self.high))
 
 
@@ -47,24 +47,24 @@ Parameter = Choices | Interval
 
 
 class BasicLauncherConfig(Settings):
-    """One process."""
+    """One process, job after job."""
 
     name: Literal["basic"]
 
 
 class JoblibLauncherConfig(Settings):
-    """Several processes on this machine; named and set as Hydra's launcher of that name."""
+    """Several processes on this machine, with the settings of Hydra's launcher of this name."""
 
     name: Literal["joblib"]
     n_jobs: Annotated[int, Field(ge=1, le=4096)] | None
 
 
-# A name that Slurm knows, with nothing in it that a shell or sbatch would take for more.
-SlurmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.,:&|*()-]*$", description="a name that Slurm knows")]
+# Without characters that a shell or sbatch would interpret.
+SlurmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.,:&|*()-]*$", description="a name in Slurm")]
 
 
 class SlurmLauncherConfig(Settings):
-    """Array jobs of a Slurm cluster; named and set as Hydra's launcher of that name."""
+    """Array jobs of a Slurm cluster, with the settings of Hydra's launcher of this name."""
 
     name: Literal["submitit_slurm"]
     partition: SlurmName | None
@@ -74,7 +74,7 @@ class SlurmLauncherConfig(Settings):
     timeout_min: Annotated[int, Field(ge=1, le=1_000_000)] | None
     cpus_per_task: Annotated[int, Field(ge=1, le=4096)]
     gpus_per_node: Annotated[int, Field(ge=1, le=64)] | None
-    mem_gb: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None
+    mem_gb: Annotated[float, Field(gt=0, le=1e6)] | None
     array_parallelism: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -84,7 +84,7 @@ class RayLauncherConfig(Settings):
     name: Literal["ray"]
     address: Annotated[str, Field(min_length=1)]
     num_cpus: Annotated[int, Field(ge=1, le=4096)]
-    num_gpus: Annotated[float, Field(ge=0, le=64, allow_inf_nan=False)]
+    num_gpus: Annotated[float, Field(ge=0, le=64)]
 
 
 AnyLauncher = BasicLauncherConfig | JoblibLauncherConfig | SlurmLauncherConfig | RayLauncherConfig
@@ -92,7 +92,7 @@ LauncherConfig = Annotated[AnyLauncher, Field(discriminator="name")]
 
 
 class BasicSweeperConfig(Settings):
-    """The product of all values."""
+    """A grid: all combinations of the values."""
 
     name: Literal["basic"]
     params: dict[str, Any]
@@ -102,7 +102,7 @@ Objective = Annotated[
     str,
     Field(
         pattern=r"^(validation\.error_percent|model\.parameters|train_seconds)$",
-        description="validation.error_percent, model.parameters, train_seconds; nothing is chosen by the test images",
+        description="validation.error_percent, model.parameters, train_seconds; a search must not use the test images",
     ),
 ]
 
@@ -133,6 +133,6 @@ class HydraConfig(Settings):
 
 
 class Execution(Settings):
-    """Wraps it, so that keys are named as they are typed: hydra.launcher.n_jobs."""
+    """A wrapper, so that problems have the keys that users type: hydra.launcher.n_jobs."""
 
     hydra: HydraConfig

@@ -1,7 +1,6 @@
-"""The typed experiment: what a composed configuration must be, and nothing else.
+"""The schema of an experiment. It has no defaults; they are in `conf/`.
 
-Every model is strict (no coercion), frozen, and forbids unknown keys. None has a default: those stand in `conf/` alone.
-A union is told apart by its `name`, the name of the option's YAML file.
+The options of a group are a union of models, distinguished by `name`, which is the name of the option's YAML file.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -13,7 +12,7 @@ from mnist_exp.config.settings import Fraction, Label, Rate, Seed, Settings, Siz
 
 
 class MnistConfig(Settings):
-    """The embedded digits. The constants are facts of the data that checks need before anything is loaded."""
+    """The embedded digits. The constants describe the data, for checks before the data are loaded."""
 
     train_images: ClassVar[int] = 60_000
     image_shape: ClassVar[tuple[int, int, int]] = (28, 28, 1)
@@ -26,30 +25,30 @@ class MnistConfig(Settings):
 
 
 class PreprocessingConfig(Settings):
-    """Pixel scaling; see `mnist_exp.preprocessing`."""
+    """Pixel scaling; see `mnist_exp.models.preprocessing`."""
 
     name: Literal["unit", "standardize"]
 
 
 class NoAugmentationConfig(Settings):
-    """The training images as they are."""
+    """Unchanged training images."""
 
     name: Literal["none"]
 
 
 class RandomAugmentationConfig(Settings):
-    """Random changes of each training image; the YAML files differ only in how much of each."""
+    """Random changes of each training image; the YAML files differ only in their values."""
 
     name: Literal["affine", "elastic", "cutout", "mixup"]
-    rotation: Annotated[float, Field(ge=0, le=180, allow_inf_nan=False)]
-    shear: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
-    scale: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)]
-    shift: Annotated[float, Field(ge=0, le=28, allow_inf_nan=False)]
-    elastic_alpha: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
-    elastic_sigma: Annotated[float, Field(ge=0.1, le=28, allow_inf_nan=False)]
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    shear: Annotated[float, Field(ge=0, le=60)]
+    scale: Annotated[float, Field(ge=0, le=0.9)]
+    shift: Annotated[float, Field(ge=0, le=28)]
+    elastic_alpha: Annotated[float, Field(ge=0, le=1000)]
+    elastic_sigma: Annotated[float, Field(ge=0.1, le=28)]
     cutout_probability: Fraction
     cutout_size: Annotated[int, Field(ge=1, le=28)]
-    mixup: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+    mixup: Annotated[float, Field(ge=0, le=100)]
 
 
 AnyAugmentation = NoAugmentationConfig | RandomAugmentationConfig
@@ -57,20 +56,20 @@ AugmentationConfig = Annotated[AnyAugmentation, Field(discriminator="name")]
 
 
 class TrainingConfig(Settings):
-    """How long, and in what portions."""
+    """The length of the training, batches, checkpoints and regularization."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)]
     batch_size: Size
     checkpoint_every: Annotated[int, Field(ge=1, le=100_000)]
     label_smoothing: Rate
-    gradient_clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    gradient_clip_norm: Annotated[float, Field(gt=0)] | None
     ema_decay: Rate | None
     select: Literal["last", "best"]
     early_stopping_patience: Annotated[int, Field(ge=1, le=100_000)] | None
 
 
-Epsilon = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-LearningRate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Epsilon = Annotated[float, Field(gt=0, le=1)]
+LearningRate = Annotated[float, Field(gt=0, le=100)]
 
 
 class AdamConfig(Settings):
@@ -95,7 +94,7 @@ class AdamWConfig(Settings):
 
 
 class SgdConfig(Settings):
-    """Stochastic gradient descent, with momentum or Nesterov's."""
+    """Stochastic gradient descent with momentum, optionally Nesterov momentum."""
 
     name: Literal["sgd"]
     learning_rate: LearningRate
@@ -118,7 +117,7 @@ class LionConfig(Settings):
 
     name: Literal["lion"]
     learning_rate: LearningRate
-    beta_1: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+    beta_1: Annotated[float, Field(gt=0, le=1)]
     beta_2: Rate
     weight_decay: Fraction
 
@@ -126,17 +125,17 @@ class LionConfig(Settings):
 AnyOptimizer = AdamConfig | AdamWConfig | SgdConfig | RmspropConfig | LionConfig
 OptimizerConfig = Annotated[AnyOptimizer, Field(discriminator="name")]
 
-WarmupEpochs = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
+WarmupEpochs = Annotated[float, Field(ge=0, le=100_000)]
 
 
 class ScheduleSettings(Settings):
-    """What every schedule has."""
+    """The settings that all schedules share."""
 
     warmup_epochs: WarmupEpochs
 
 
 class ConstantConfig(ScheduleSettings):
-    """The optimizer's learning rate throughout."""
+    """A constant learning rate."""
 
     name: Literal["constant"]
 
@@ -152,7 +151,7 @@ class ExponentialConfig(ScheduleSettings):
     """Exponential decay, per epoch."""
 
     name: Literal["exponential"]
-    decay_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+    decay_rate: Annotated[float, Field(gt=0, le=1)]
 
 
 class OneCycleConfig(ScheduleSettings):
@@ -168,7 +167,7 @@ ScheduleConfig = Annotated[AnySchedule, Field(discriminator="name")]
 
 
 class EvaluationConfig(Settings):
-    """How the finished model predicts; see `mnist_exp.mean_models`."""
+    """How the finished model predicts, on validation and test images."""
 
     tta: Annotated[int, Field(ge=0, le=3)]
 
@@ -182,13 +181,13 @@ class ThreadsConfig(Settings):
 
 
 class SweepConfig(Settings):
-    """What a sweep does with its jobs."""
+    """The name of a sweep, and how it runs its jobs."""
 
     name: Label
     dry_run: bool
     on_failure: Literal["continue", "stop"]
     retries: Annotated[int, Field(ge=0, le=100)]
-    job_timeout: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None
+    job_timeout: Annotated[float, Field(gt=0, le=1e9)] | None
     jobs_per_gpu: Annotated[int, Field(ge=1, le=64)]
 
 
@@ -196,7 +195,7 @@ Timeout = Annotated[int, Field(ge=1, le=3600)]
 
 
 class NoTrackerConfig(Settings):
-    """The run directory alone."""
+    """No tracker, only the run directory."""
 
     name: Literal["none"]
 
@@ -209,7 +208,7 @@ class TensorboardTrackerConfig(Settings):
 
 
 class MlflowTrackerConfig(Settings):
-    """An MLflow server. An address with a password fits the pattern, so that a check can refuse it without repeating it."""
+    """An MLflow server. The pattern allows an address with a password: a check refuses it without printing it."""
 
     name: Literal["mlflow"]
     tracking_uri: Annotated[
@@ -242,7 +241,7 @@ TrackerConfig = Annotated[AnyTracker, Field(discriminator="name")]
 
 
 class Experiment(Settings):
-    """One experiment, whole: everything `mnist-exp --cfg job` prints, checked."""
+    """The whole configuration of a run."""
 
     name: Label
     seed: Seed

@@ -1,4 +1,4 @@
-"""What every section of a configuration is made of."""
+"""The base class of all sections of a configuration, and the types that they share."""
 
 from typing import Annotated, Literal
 
@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Size = Annotated[int, Field(strict=True, ge=1, le=65_536)]
-Sizes = Annotated[tuple[Size, ...], Field(strict=False, max_length=64)]  # YAML has lists; the sizes in them stay strict
-Rate = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Sizes = Annotated[tuple[Size, ...], Field(strict=False, max_length=64)]  # accepts lists, as in YAML
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Activation = Literal["relu", "elu", "gelu", "leaky_relu", "selu", "sigmoid", "silu", "tanh"]
 Initializer = Literal["random_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal"]
 Label = Annotated[
@@ -21,6 +21,6 @@ Label = Annotated[
 
 
 class Settings(BaseModel):
-    """The base of every section: strict, frozen, and without a key that is not its own."""
+    """The base class of all sections: no conversion of types, no changes, no unknown keys, no NaN or infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -51,7 +51,7 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
         (["model.units=[5,0]"], "model.units.1", "0", "an integer from 1 to 65536"),
         (["model=cnn_large", "model.filters=[0]"], "model.filters.0", "0", "an integer from 1 to 65536"),
         (["model=cnn_large", "model.filters=[]"], "model.filters", "[]", "a list of at least 1, each an integer"),
-        (["model.units=[5.0]"], "model.units.0", "5", "an integer from 1 to 65536"),
+        (["model.units=[5.0]"], "model.units.0", "5.0", "an integer from 1 to 65536"),
         (["model.activation=rleu"], "model.activation", "rleu", "did you mean relu?"),
         (["model.name=cnn_large"], "model.name", "cnn_large", "write model=cnn_large"),
         (["seed=-1"], "seed", "-1", "an integer from 0 to 4294967295"),

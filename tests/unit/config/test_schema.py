@@ -134,6 +134,6 @@ def test_every_section_forbids_unknown_keys() -> None:
         return [model, *(below for child in model.__subclasses__() for below in sections(child))]
 
     for section in sections(Experiment.__mro__[1]):
-        assert section.model_config == {"extra": "forbid", "frozen": True, "strict": True}, section
+        assert section.model_config == {"extra": "forbid", "frozen": True, "strict": True, "allow_inf_nan": False}, section
         for name, field in section.model_fields.items():
             assert field.is_required(), f"{section.__name__}.{name} has a default outside conf/"

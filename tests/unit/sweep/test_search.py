@@ -44,7 +44,7 @@ def test_overrides_define_the_search_space(override: str, expected: object, ends
     (parameter,) = space(override)[0].parameters
     assert sampling.distribution(parameter) == expected
     if ends is not None:
-        assert parameter.bounds == ends  # type: ignore[union-attr]
+        assert parameter.values == ends  # type: ignore[union-attr]
 
 
 def test_other_overrides_are_the_same_for_all_trials() -> None:
@@ -59,7 +59,7 @@ def test_other_overrides_are_the_same_for_all_trials() -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        ([RATE, "hydra.sweeper.objectives=[test.error_percent]"], "nothing is chosen by the test images"),
+        ([RATE, "hydra.sweeper.objectives=[test.error_percent]"], "a search must not use the test images"),
         ([RATE, "dataset.validation=0"], "there are no validation images to search by"),
         ([RATE, "hydra.sweeper.sampler=grid"], "cannot try every value of an interval"),
         ([RATE, "hydra.sweeper.sampler=tpee"], "tpe, random, gp, cmaes, grid, qmc; did you mean tpe?"),
