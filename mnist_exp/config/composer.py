@@ -1,4 +1,4 @@
-"""Hydra's public compose API for `conf/` and a user's directory: unsafe configurations are refused, nothing is composed twice."""
+"""Hydra's public compose API for `conf/` and a user's directory: refuses unsafe configurations, composes nothing twice."""
 
 import contextlib
 import copy
