@@ -49,7 +49,7 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, tot
 
 
 def _study(sweep: Sweep, known: Plan) -> SearchResult | None:
-    """Read the journal of a search; Optuna is imported only here."""
+    """Read the journal of a search; Optuna is imported only for one."""
     if not sweep.study.exists():
         return None
     from mnist_exp.sweep import study
@@ -60,7 +60,9 @@ def _study(sweep: Sweep, known: Plan) -> SearchResult | None:
 def _swept(known: Plan, study: SearchResult | None) -> dict[str, str]:
     """The swept settings and their values; for a search, its parameters and their domains."""
     if study is not None:
-        return {parameter.key: parameter.domain for parameter in study.parameters}
+        from mnist_exp.sweep.sampling import domain
+
+        return {key: domain(distribution) for key, distribution in study.parameters.items()}
     values: dict[str, dict[str, None]] = {}
     for job in known.jobs:
         for line in job.overrides:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -15,9 +15,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.errors import InputError, IntegrityError
-from mnist_exp.report.search_charts import Parameter, SearchResult, State, Trial
+from mnist_exp.report.search_charts import SearchResult
 from mnist_exp.sweep.plan import Plan, Sweep
-from mnist_exp.sweep.sampling import domain, grid_values, pruner, sampler
+from mnist_exp.sweep.sampling import grid_values, pruner, sampler
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,6 @@ LOCK_SECONDS = 3  # after which the lock of a killed process is taken over
 MIN_TRIALS = 4  # completed trials before the importance of parameters is estimated
 MANY_TRIALS = 40  # from here on the best tenth of the trials is compared with the rest, before the best quarter
 NOT_MEASURED = "model.parameters"  # an objective that follows from the settings: importances would say nothing
-STATES: dict[TrialState, State] = {
-    TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
-}  # fmt: skip
 TITLES = {
     "validation.error_percent": "validation error %",
     "model.parameters": "parameters",
@@ -96,34 +93,14 @@ def read_result(sweep: Sweep, known: Plan) -> SearchResult | None:
 
 def _result(study: optuna.Study, known: Plan) -> SearchResult:
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
-    space: dict[str, BaseDistribution] = {}
-    for trial in trials:
-        space |= trial.distributions
     runs = {job.number: job.directory for job in known.jobs}
-    best = {trial.number for trial in study.best_trials}
     objectives = study.user_attrs.get(SPACE, {}).get("objectives", [])
     return SearchResult(
         objectives=[TITLES.get(name, str(name)) for name in objectives],
-        parameters=[
-            Parameter(
-                key,
-                [str(choice) for choice in drawn_from.choices] if isinstance(drawn_from, CategoricalDistribution) else (),
-                getattr(drawn_from, "log", False),
-                domain(drawn_from),
-            )
-            for key, drawn_from in space.items()
-        ],
-        trials=[
-            Trial(
-                number=trial.number,
-                state=STATES.get(trial.state, "unfinished"),
-                values=trial.values or (),
-                parameters=trial.params,
-                run=runs.get(trial.user_attrs.get(JOB, 0)),
-                on_front=trial.number in best,
-            )
-            for trial in trials
-        ],
+        parameters={key: distribution for trial in trials for key, distribution in trial.distributions.items()},
+        trials=trials,
+        runs={trial.number: runs[job] for trial in trials if (job := trial.user_attrs.get(JOB)) in runs},
+        front={trial.number for trial in study.best_trials},
         importances=[
             {} if name == NOT_MEASURED else _importances(study, trials, index) for index, name in enumerate(objectives)
         ],

@@ -236,7 +236,8 @@ def test_trials_on_the_pareto_front(sweep: Sweep) -> None:
     write_journal(sweep, [[5.0, 10], [3.0, 20], [4.0, 30], [2.0, 40]], ["validation.error_percent", "model.parameters"])
     found = study.read_result(sweep, plan_of(sweep))
     assert found is not None
-    assert [trial.on_front for trial in found.trials] == [True, True, False, True, False]
+    assert [trial.number for trial in found.trials] == [0, 1, 2, 3, 4]
+    assert found.front == {0, 1, 3}
     drawn = {chart.name: chart for chart in search_charts.charts(found, {})}
     assert {"front01", "history0", "history1"} <= set(drawn)
     assert "importance1" not in drawn  # parameters are counted, and nothing is to be learnt of them
