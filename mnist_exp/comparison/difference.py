@@ -184,9 +184,9 @@ def _errors_to_json(errors: PairedErrors) -> dict[str, Any]:
         "only_b_wrong": errors.only_b,
         "both_wrong": errors.both_wrong,
         "both_wrong_same_answer": errors.same_prediction,
-        "mcnemar_p": errors.p,
-        "difference_points": errors.difference,
-        "difference_ci95": list(errors.interval),
+        "mcnemar_p": errors.difference.p,
+        "difference_points": errors.difference.value,
+        "difference_ci95": list(errors.difference.interval),
         "disagreements": errors.disagreements.tolist(),
     }
 

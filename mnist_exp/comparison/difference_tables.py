@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mnist_exp.comparison.difference import RunDifference, Side
 from mnist_exp.comparison.predictions import PairedErrors
-from mnist_exp.comparison.significance import format_p_value
+from mnist_exp.comparison.significance import NOT_SIGNIFICANT, format_p_value
 from mnist_exp.comparison.statistics import LEVEL
 from mnist_exp.config.problems import format_value
 from mnist_exp.run.summary import Score
@@ -149,11 +149,11 @@ def _test_images(difference: RunDifference) -> Iterator[RenderableType]:
 
 def describe_errors(errors: PairedErrors) -> str:
     """The result of McNemar's test and the interval of the difference, in a sentence."""
-    low, high = errors.interval
-    better = "A" if errors.only_a < errors.only_b else "B"
-    result = f"significant difference: {better} has fewer errors" if errors.p < LEVEL else "no significant difference"
-    interval = f"error of A minus error of B: {errors.difference:+.2f} points (95 %: {low:+.2f} to {high:+.2f})"
-    return f"{result} (McNemar's exact test, p {format_p_value(errors.p)}); {interval}"
+    difference, (low, high) = errors.difference, errors.difference.interval
+    better = "A" if difference.value < 0 else "B"
+    result = f"significant difference: {better} has fewer errors" if difference.p < LEVEL else NOT_SIGNIFICANT
+    size = f"error of A minus error of B: {difference.value:+.2f} points (95 %: {low:+.2f} to {high:+.2f})"
+    return f"{result} (McNemar's exact test, p {format_p_value(difference.p)}); {size}"
 
 
 def _values(differences: dict[str, dict[str, Any]]) -> Table:

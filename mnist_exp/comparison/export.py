@@ -65,10 +65,19 @@ def to_csv(comparison: Comparison) -> str:
     return text.getvalue()
 
 
-def _significance(result: Significance) -> dict[str, Any]:
-    names = ("test", "difference", "p", "p_corrected", "significant", "more_seeds")
-    values = {name: getattr(result, name) for name in names}
-    return {"metric": result.metric.key, "ci95": result.interval, **values, "words": result.text}
+def _significance(significance: Significance) -> dict[str, Any]:
+    difference = None if isinstance(significance.result, str) else significance.result
+    return {
+        "metric": significance.metric.key,
+        "test": difference and difference.test,
+        "difference": difference and difference.value,
+        "ci95": difference and difference.interval,
+        "p": difference and difference.p,
+        "p_corrected": significance.p_corrected,
+        "significant": significance.significant,
+        "more_seeds": significance.more_seeds,
+        "words": significance.text,
+    }
 
 
 def _csv_row(line: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mnist_exp.comparison.statistics import difference_interval, mcnemar_exact
+from mnist_exp.comparison.statistics import Difference, mcnemar
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.run.names import Run
 from mnist_exp.run.summary import Score
@@ -37,19 +37,9 @@ class PairedErrors:
     disagreements: np.ndarray  # int64, indices of images with different predictions, highest mean confidence first
 
     @cached_property
-    def p(self) -> float:
-        """The p-value of McNemar's exact test."""
-        return mcnemar_exact(self.only_a, self.only_b)
-
-    @property
-    def difference(self) -> float:
+    def difference(self) -> Difference:
         """The error of A minus the error of B, in percentage points."""
-        return 100 * (self.only_a - self.only_b) / self.n
-
-    @cached_property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the difference."""
-        return difference_interval(self.only_a, self.only_b, self.n)
+        return mcnemar(self.only_a, self.only_b, self.n)
 
 
 def pair_errors(a: Predictions, b: Predictions) -> PairedErrors:

@@ -5,8 +5,7 @@ validation error, which is therefore too optimistic, while the test images playe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from mnist_exp.comparison import statistics
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric
 from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.predictions import Predictions, pair_errors, read_predictions
-from mnist_exp.comparison.statistics import LEVEL, MAX_SEEDS, MeanDifference
+from mnist_exp.comparison.statistics import LEVEL, MAX_SEEDS, Difference
 from mnist_exp.errors import UserError
 from mnist_exp.run.names import Run
 
@@ -27,13 +26,8 @@ class Significance:
     """The significance of the difference between a group and the reference."""
 
     metric: Metric  # that is tested
-    reason: str = ""  # why there is no test
-    test: Literal["McNemar", "paired t", "Welch"] | None = None
-    difference: float | None = None  # mean of the group minus mean of the reference
-    interval: tuple[float, float] | None = None  # 95 %, not corrected
-    p: float | None = None
-    means: MeanDifference | None = None  # that was tested; None for McNemar's test
-    p_corrected: float | None = None  # Holm correction over all groups that are shown
+    result: Difference | str  # the group minus the reference, not corrected; or why there is no test
+    p_corrected: float | None = None  # Holm's correction over all groups that are shown
     more_seeds: int | None = None  # to detect the difference with a power of 0.8; None: unknown or too many
 
     @property
@@ -44,15 +38,16 @@ class Significance:
     @property
     def text(self) -> str:
         """The result in one line."""
-        if self.p_corrected is None or self.difference is None or self.interval is None:
-            return self.reason
+        if isinstance(self.result, str) or self.p_corrected is None:
+            return str(self.result)
         p = f"p {format_p_value(self.p_corrected)}"
         if self.significant:
-            better = (self.difference < 0) == self.metric.lower_is_better
-            low, high = self.interval if self.difference > 0 else (-self.interval[1], -self.interval[0])
-            size = f"{self.metric.format(abs(self.difference))} ({self.metric.format(low)} – {self.metric.format(high)})"
-            return f"{'better' if better else 'worse'} by {size}, {p}"
-        if self.test == "McNemar":
+            value, (low, high) = self.result.value, self.result.interval
+            if value < 0:
+                low, high = -high, -low
+            size = f"{self.metric.format(abs(value))} ({self.metric.format(low)} – {self.metric.format(high)})"
+            return f"{'better' if (value < 0) == self.metric.lower_is_better else 'worse'} by {size}, {p}"
+        if self.result.test == "McNemar":
             return f"{NOT_SIGNIFICANT}, {p}"
         seeds = f"not even {MAX_SEEDS:,}" if self.more_seeds is None else f"{self.more_seeds:,} more"
         return f"{NOT_SIGNIFICANT}, {p}; {seeds} seeds would detect it"
@@ -72,46 +67,42 @@ def test_groups(groups: Sequence[Group], reference: Group, metric: Metric) -> li
     tested = METRICS[TEST] if metric.key == VALIDATION else metric
     predictions = _predictions(reference) if tested.key == TEST and reference.n == 1 else ONE_SEED
     results = [None if group is reference else _test(group, reference, tested, predictions) for group in groups]
-    p_values = [result.p for result in results if result is not None and result.p is not None]
+    p_values = [result.p for result in results if isinstance(result, Difference)]
     corrected = iter(statistics.holm(p_values))
-    return [
-        result
-        if result is None or result.p is None
-        else replace(result, p_corrected=next(corrected), more_seeds=_more_seeds(result.means, len(p_values)))
-        for result in results
-    ]
+    tests: list[Significance | None] = []
+    for result in results:
+        if isinstance(result, Difference):
+            tests.append(Significance(tested, result, next(corrected), _more_seeds(result, len(p_values))))
+        else:
+            tests.append(None if result is None else Significance(tested, result))
+    return tests
 
 
-def _test(group: Group, reference: Group, tested: Metric, predictions: Predictions | str) -> Significance:
+def _test(group: Group, reference: Group, tested: Metric, predictions: Predictions | str) -> Difference | str:
     """Test one group; `predictions` are those of a reference with one run, or why they are missing."""
     if group.n == reference.n == 1 and tested.key == TEST:
-        return _test_predictions(_predictions(group), predictions, tested)
+        return _test_predictions(_predictions(group), predictions)
     if group.n == 1 or reference.n == 1:
-        return Significance(tested, ONE_SEED)
+        return ONE_SEED
     first, second = group.values(tested), reference.values(tested)
     if first is None or second is None:
-        return Significance(tested, f"not tested: no {tested.heading}")
-    means = _test_pairs(group, reference, first, second) or statistics.welch(first, second)
-    return Significance(tested, "", means.test, means.mean, means.interval, means.p, means)
-
-
-def _test_predictions(first: Predictions | str, second: Predictions | str, tested: Metric) -> Significance:
-    """Test two single runs by their predictions for the same test images."""
-    if isinstance(first, str) or isinstance(second, str):
-        return Significance(tested, first if isinstance(first, str) else str(second))
-    if not np.array_equal(first.labels, second.labels):
-        return Significance(tested, "not tested: predictions for different images")
-    errors = pair_errors(first, second)
-    return Significance(tested, "", "McNemar", errors.difference, errors.interval, errors.p)
-
-
-def _test_pairs(group: Group, reference: Group, first: np.ndarray, second: np.ndarray) -> MeanDifference | None:
-    """Student's paired test; None unless both groups have the same seeds, each once."""
+        return f"not tested: no {tested.heading}"
     seeds = [seed for seed in group.seeds if seed is not None]
     others = [seed for seed in reference.seeds if seed is not None]
-    if len(set(seeds)) < group.n or len(others) < reference.n or sorted(seeds) != sorted(others):
-        return None
-    return statistics.paired(first[np.argsort(seeds)], second[np.argsort(others)])
+    if len(set(seeds)) == group.n and len(others) == reference.n and sorted(seeds) == sorted(others):
+        return statistics.paired(first[np.argsort(seeds)], second[np.argsort(others)])
+    return statistics.welch(first, second)
+
+
+def _test_predictions(first: Predictions | str, second: Predictions | str) -> Difference | str:
+    """Test two single runs by their predictions for the same test images."""
+    if isinstance(first, str):
+        return first
+    if isinstance(second, str):
+        return second
+    if not np.array_equal(first.labels, second.labels):
+        return "not tested: predictions for different images"
+    return pair_errors(first, second).difference
 
 
 def _predictions(group: Group) -> Predictions | str:
@@ -122,9 +113,9 @@ def _predictions(group: Group) -> Predictions | str:
         return f"not tested: {error.cause}"
 
 
-def _more_seeds(means: MeanDifference | None, comparisons: int) -> int | None:
-    needed = None if means is None else statistics.seeds_needed(means, comparisons)
-    return None if means is None or needed is None else max(needed - means.n, 1)
+def _more_seeds(difference: Difference, comparisons: int) -> int | None:
+    needed = None if difference.test == "McNemar" else statistics.seeds_needed(difference, comparisons)
+    return None if needed is None else max(needed - difference.n, 1)
 
 
 def format_p_value(p: float) -> str:

@@ -20,15 +20,15 @@ MAX_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
-class MeanDifference:
-    """The difference between the means of two sets of repetitions, and its t-test."""
+class Difference:
+    """The difference between two means over repetitions, or between the errors of two networks, and its test."""
 
-    test: Literal["paired t", "Welch"]
-    mean: float  # first minus second
+    test: Literal["McNemar", "paired t", "Welch"]
+    value: float  # first minus second
     interval: tuple[float, float]  # 95 %
     p: float  # two-sided
-    spread: float  # standard error of the difference with n repetitions, times √n
-    n: int  # repetitions in the smaller set
+    spread: float = math.nan  # of a t-test: the standard error of the difference with n repetitions, times √n
+    n: int = 1  # repetitions in the smaller set
 
 
 def mean_interval(values: np.ndarray, minimum: float = -math.inf, maximum: float = math.inf) -> tuple[float, float] | None:
@@ -47,7 +47,7 @@ def mean_interval(values: np.ndarray, minimum: float = -math.inf, maximum: float
     return max(float(values.mean()) - half, minimum), min(float(values.mean()) + half, maximum)
 
 
-def paired(first: np.ndarray, second: np.ndarray) -> MeanDifference:
+def paired(first: np.ndarray, second: np.ndarray) -> Difference:
     """Student's paired t-test, for repetitions with the same seeds and thus the same order of images.
 
     Args:
@@ -59,7 +59,7 @@ def paired(first: np.ndarray, second: np.ndarray) -> MeanDifference:
     return _t_test("paired t", float(differences.mean()), float(differences.std(ddof=1)), n, n - 1)
 
 
-def welch(first: np.ndarray, second: np.ndarray) -> MeanDifference:
+def welch(first: np.ndarray, second: np.ndarray) -> Difference:
     """Welch's t-test of two independent sets with possibly different variances.
 
     Welch 1947, "The generalization of 'Student's' problem when several different population variances are involved",
@@ -76,12 +76,18 @@ def welch(first: np.ndarray, second: np.ndarray) -> MeanDifference:
     return _t_test("Welch", float(first.mean() - second.mean()), math.sqrt(sum(parts) * n), n, degrees)
 
 
-def _t_test(test: Literal["paired t", "Welch"], mean: float, spread: float, n: int, degrees: float) -> MeanDifference:
+def _t_test(test: Literal["paired t", "Welch"], mean: float, spread: float, n: int, degrees: float) -> Difference:
     error = spread / math.sqrt(n)
     half = float(stdtrit(degrees, 0.975)) * error
     # Without any spread, the means differ for certain or not at all.
     p = 2 * float(stdtr(degrees, -abs(mean) / error)) if error else float(mean == 0)
-    return MeanDifference(test, mean, (mean - half, mean + half), p, spread, n)
+    return Difference(test, mean, (mean - half, mean + half), p, spread, n)
+
+
+def mcnemar(only_a: int, only_b: int, n: int) -> Difference:
+    """Compare the errors, in percent, of two networks A and B on the same n images; only one is wrong on some of them."""
+    difference = 100 * (only_a - only_b) / n
+    return Difference("McNemar", difference, difference_interval(only_a, only_b, n), mcnemar_exact(only_a, only_b))
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
@@ -117,7 +123,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in corrected]
 
 
-def seeds_needed(difference: MeanDifference, comparisons: int = 1) -> int | None:
+def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
     """The number of repetitions per set with which a test would detect this difference with a power of 0.8.
 
     By the noncentral t distribution, with the observed difference and spread (Cohen 1988, "Statistical Power Analysis for
@@ -129,11 +135,11 @@ def seeds_needed(difference: MeanDifference, comparisons: int = 1) -> int | None
     Returns:
         None if there is no difference or more than MAX_SEEDS are needed.
     """
-    if not difference.mean:
+    if not difference.value:
         return None
     if not difference.spread:
         return 2
-    effect = abs(difference.mean) / difference.spread
+    effect = abs(difference.value) / difference.spread
     sets = 1 if difference.test == "paired t" else 2
 
     def is_enough(n: int) -> bool:

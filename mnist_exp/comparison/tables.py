@@ -11,6 +11,7 @@ from mnist_exp.comparison.columns import Column
 from mnist_exp.comparison.fields import TEST
 from mnist_exp.comparison.groups import NotRanked
 from mnist_exp.comparison.ranking import Comparison
+from mnist_exp.comparison.statistics import Difference
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
 
@@ -85,7 +86,8 @@ def caption(comparison: Comparison, with_significance: bool) -> list[str]:
         notes.append(f"{pluralize(comparison.superseded, 'run')} not counted: a later run has the same settings and seed")
     if len(comparison.lines) < comparison.total:
         notes.append(f"{len(comparison.lines):,} of {comparison.total:,} are shown")
-    tests = [line.significance.test for line in comparison.lines if line.significance is not None and line.significance.test]
+    results = [line.significance.result for line in comparison.lines if line.significance is not None]
+    tests = [result.test for result in results if isinstance(result, Difference)]
     if tests and with_significance:
         correction = f", Holm's correction for {len(tests)} comparisons" if len(tests) > 1 else ""
         notes.append(f"p: {' and '.join(TESTS[test] for test in dict.fromkeys(tests))}{correction}")

@@ -51,10 +51,10 @@ def page_table(comparison: Comparison, page: Path) -> dict[str, Any]:
 
 
 def _difference(significance: Significance | None) -> str:
-    if significance is None or significance.difference is None or significance.interval is None:
+    if significance is None or isinstance(significance.result, str):
         return "" if significance is None else MISSING
-    low, high = significance.interval
-    return f"{significance.difference:+.2f} ({low:+.2f} to {high:+.2f})"
+    low, high = significance.result.interval
+    return f"{significance.result.value:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def _p_value(significance: Significance) -> str:
@@ -65,8 +65,8 @@ def _describe(line: Line) -> str:
     significance = line.significance
     if significance is None:
         return "the ensemble"
-    if significance.p_corrected is None or significance.difference is None:
-        return significance.reason
+    if isinstance(significance.result, str):
+        return significance.result
     if not significance.significant:
         return NOT_SIGNIFICANT
-    return "better" if significance.difference < 0 else "worse"
+    return "better" if significance.result.value < 0 else "worse"

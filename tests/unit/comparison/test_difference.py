@@ -81,8 +81,8 @@ def test_errors_on_the_same_images_are_counted(pair: Pair) -> None:
     counts = errors.n, errors.both_right, errors.only_a, errors.only_b, errors.both_wrong, errors.same_prediction
     assert counts == (10_000, 9_992, 5, 1, 2, 1)
     assert errors.disagreements.tolist() == [10, 11, 12, 13, 14, 21, 30]
-    assert errors.p == pytest.approx(2 * 7 / 2**6)
-    assert errors.difference == pytest.approx(0.04)
+    assert errors.difference.p == pytest.approx(2 * 7 / 2**6)
+    assert errors.difference.value == pytest.approx(0.04)
     assert describe_errors(errors).startswith(
         "no significant difference (McNemar's exact test, p = 0.22); error of A minus error of B: +0.04"
     )

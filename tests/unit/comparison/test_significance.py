@@ -10,20 +10,29 @@ from mnist_exp.comparison.fields import METRICS
 from mnist_exp.comparison.ranking import Line, compare
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.comparison.significance import Significance, format_p_value
+from mnist_exp.comparison.statistics import Difference
 from mnist_exp.run.names import Run
 from tests.unit.run_directories import compare_directory, make_run, write_predictions
 
 
-def result(line: Line) -> Significance:
+def significance(line: Line) -> Significance:
     assert line.significance is not None
     return line.significance
 
 
+def difference(line: Line) -> Difference:
+    """The result of the test of a line."""
+    result = significance(line).result
+    assert isinstance(result, Difference)
+    return result
+
+
 def make_runs(
-    place: Path, name: str, errors: list[int], *overrides: str, validation: int | None = None, first: int = 0
+    directory: Path, name: str, errors: list[int], *overrides: str, validation: int | None = None, first: int = 0
 ) -> None:
+    """Create a run for each seed, the first seed being `first`."""
     for seed, wrong in enumerate(errors, first):
-        make_run(place / f"{name}{seed}", wrong, f"seed={seed}", *overrides, validation_errors=validation)
+        make_run(directory / f"{name}{seed}", wrong, f"seed={seed}", *overrides, validation_errors=validation)
 
 
 def test_the_reference_is_not_tested(tmp_path: Path) -> None:
@@ -36,11 +45,11 @@ def test_groups_with_the_same_seeds_are_paired(tmp_path: Path) -> None:
     for name, seed, wrong in (("a1", 2, 140), ("a2", 0, 100), ("a3", 1, 120)):  # in any order
         make_run(tmp_path / name, wrong, f"seed={seed}")
     make_runs(tmp_path, "b", [151, 170, 190], "model=cnn_large")
-    found = result(compare_directory(tmp_path).lines[1])
+    found = significance(compare_directory(tmp_path).lines[1])
     expected = scipy.stats.ttest_rel([1.51, 1.7, 1.9], [1.0, 1.2, 1.4])
-    assert found.test == "paired t"
-    assert found.p == pytest.approx(expected.pvalue)
-    assert found.p_corrected == found.p  # one comparison
+    assert found.result.test == "paired t"
+    assert found.result.p == pytest.approx(expected.pvalue)
+    assert found.p_corrected == found.result.p  # one comparison
     assert found.significant
     assert found.text == "worse by 0.50 (0.49 – 0.52), p < 0.0001"
 
@@ -48,26 +57,28 @@ def test_groups_with_the_same_seeds_are_paired(tmp_path: Path) -> None:
 def test_groups_with_different_seeds_are_independent(tmp_path: Path) -> None:
     make_runs(tmp_path, "a", [100, 120, 140])
     make_runs(tmp_path, "b", [151, 170, 190], "model=cnn_large", first=1)
-    found = result(compare_directory(tmp_path).lines[1])
+    found = significance(compare_directory(tmp_path).lines[1])
     expected = scipy.stats.ttest_ind([1.51, 1.7, 1.9], [1.0, 1.2, 1.4], equal_var=False)
-    assert (found.test, found.p) == ("Welch", pytest.approx(expected.pvalue))
+    assert (found.result.test, found.result.p) == ("Welch", pytest.approx(expected.pvalue))
 
 
 def test_seeds_needed_for_a_difference_that_is_not_significant(tmp_path: Path) -> None:
     make_runs(tmp_path, "a", [100, 120, 140])
     make_runs(tmp_path, "b", [141, 100, 130], "model=cnn_large")
-    found = result(compare_directory(tmp_path).lines[1])
+    found = significance(compare_directory(tmp_path).lines[1])
     assert not found.significant
     assert found.more_seeds is not None
     assert found.more_seeds > 10
-    assert found.text == f"no significant difference, p = {found.p:.2g}; {found.more_seeds:,} more seeds would detect it"
+    assert (
+        found.text == f"no significant difference, p = {found.result.p:.2g}; {found.more_seeds:,} more seeds would detect it"
+    )
 
 
 def test_no_number_of_seeds_detects_a_zero_difference(tmp_path: Path) -> None:
     make_runs(tmp_path, "a", [100, 120])
     make_runs(tmp_path, "b", [120, 100], "model=cnn_large")
     assert (
-        result(compare_directory(tmp_path).lines[1]).text
+        significance(compare_directory(tmp_path).lines[1]).text
         == "no significant difference, p = 1; not even 10,000 seeds would detect it"
     )
 
@@ -76,8 +87,8 @@ def test_no_number_of_seeds_detects_a_zero_difference(tmp_path: Path) -> None:
 def test_groups_with_one_seed_are_not_tested(tmp_path: Path, several: int) -> None:
     make_runs(tmp_path, "a", [10])
     make_runs(tmp_path, "b", [5000 + seed for seed in range(several)], "model=cnn_large")
-    found = result(compare_directory(tmp_path).lines[1])
-    assert (found.test, found.p, found.significant) == (None, None, False)
+    found = significance(compare_directory(tmp_path).lines[1])
+    assert (found.p_corrected, found.significant) == (None, False)
     if several > 1:
         assert found.text == "not tested: only one seed"
     else:
@@ -90,12 +101,12 @@ def test_single_runs_are_tested_by_their_predictions(tmp_path: Path) -> None:
     make_runs(tmp_path, "b", [160], "model=cnn_large")
     write_predictions(tmp_path / "a0", range(100))
     write_predictions(tmp_path / "b0", range(40, 200))
-    found = result(compare_directory(tmp_path).lines[1])
-    assert found.test == "McNemar"
-    assert found.p == pytest.approx(scipy.stats.binomtest(40, 140, 0.5).pvalue)
-    assert found.difference == pytest.approx(0.6)
+    found = significance(compare_directory(tmp_path).lines[1])
+    assert found.result.test == "McNemar"
+    assert found.result.p == pytest.approx(scipy.stats.binomtest(40, 140, 0.5).pvalue)
+    assert found.result.value == pytest.approx(0.6)
     assert found.text.startswith("worse by 0.60 (0.")
-    assert result(compare_directory(tmp_path, by=["run"]).lines[1]).p == found.p
+    assert difference(compare_directory(tmp_path, by=["run"]).lines[1]).p == found.result.p
 
 
 def test_a_single_run_can_be_better_than_the_baseline(tmp_path: Path) -> None:
@@ -105,7 +116,7 @@ def test_a_single_run_can_be_better_than_the_baseline(tmp_path: Path) -> None:
     write_predictions(tmp_path / "b0", range(160))
     rows = read_rows([tmp_path])
     found = compare(rows, baseline=rows[1])
-    assert result(found.lines[0]).text.startswith("better by 0.60 (0.4")
+    assert significance(found.lines[0]).text.startswith("better by 0.60 (0.4")
     assert found.lines[1].significance is None
     assert found.has_baseline
 
@@ -115,10 +126,10 @@ def test_damaged_predictions_or_different_images_are_not_tested(tmp_path: Path) 
     make_runs(tmp_path, "b", [160], "model=cnn_large")
     write_predictions(tmp_path / "a0", range(100))
     Run(tmp_path / "b0").predictions.write_bytes(b"PK\x03\x04 damaged")
-    assert "predictions.npz: is damaged" in result(compare_directory(tmp_path).lines[1]).text
+    assert "predictions.npz: is damaged" in significance(compare_directory(tmp_path).lines[1]).text
     arrays = {"probabilities": np.eye(10, dtype=np.float32), "labels": np.arange(10, dtype=np.uint8)}
     np.savez(Run(tmp_path / "b0").predictions, **arrays)  # type: ignore[arg-type]
-    assert result(compare_directory(tmp_path).lines[1]).text == "not tested: predictions for different images"
+    assert significance(compare_directory(tmp_path).lines[1]).text == "not tested: predictions for different images"
 
 
 def test_p_values_are_corrected_for_the_shown_groups(tmp_path: Path) -> None:
@@ -126,12 +137,12 @@ def test_p_values_are_corrected_for_the_shown_groups(tmp_path: Path) -> None:
     for index in range(4):
         make_runs(tmp_path, f"b{index}_", [130 + index, 139, 153], f"optimizer.learning_rate=0.0{index + 2}")
     found = compare_directory(tmp_path)
-    raw = [result(line).p for line in found.lines[1:]]
-    smallest = min(range(4), key=lambda index: raw[index] or 0)
-    assert result(found.lines[1 + smallest]).p_corrected == pytest.approx(4 * (raw[smallest] or 0))
-    assert all(result(line).p_corrected >= (result(line).p or 0) for line in found.lines[1:])  # type: ignore[operator]
+    raw = [difference(line).p for line in found.lines[1:]]
+    smallest = min(range(4), key=raw.__getitem__)
+    assert significance(found.lines[1 + smallest]).p_corrected == pytest.approx(4 * raw[smallest])
+    assert all((significance(line).p_corrected or 0) >= difference(line).p for line in found.lines[1:])
     two = compare_directory(tmp_path, top=2)
-    assert result(two.lines[1]).p_corrected == result(two.lines[1]).p
+    assert significance(two.lines[1]).p_corrected == difference(two.lines[1]).p
 
 
 def test_a_ranking_by_validation_error_is_tested_on_the_test_error(tmp_path: Path) -> None:
@@ -139,17 +150,17 @@ def test_a_ranking_by_validation_error_is_tested_on_the_test_error(tmp_path: Pat
     make_runs(tmp_path, "b", [100, 109, 119], "model=cnn_large", validation=100)
     found = compare_directory(tmp_path)
     assert found.metric.key == "validation.error_percent"
-    assert result(found.lines[1]).metric.key == "test.error_percent"
-    assert result(found.lines[1]).text.startswith("better by 1.01")
+    assert significance(found.lines[1]).metric.key == "test.error_percent"
+    assert significance(found.lines[1]).text.startswith("better by 1.01")
 
 
 def test_other_metrics_are_tested_between_groups_but_not_between_single_runs(tmp_path: Path) -> None:
     make_runs(tmp_path, "a", [100, 110])
     make_runs(tmp_path, "b", [150, 160], "model=cnn_large")
-    found = result(compare_directory(tmp_path, metric=METRICS["images_per_second"]).lines[1])
-    assert (found.metric.key, found.p) == ("images_per_second", 1.0)
+    found = significance(compare_directory(tmp_path, metric=METRICS["images_per_second"]).lines[1])
+    assert (found.metric.key, found.result.p) == ("images_per_second", 1.0)
     single = compare_directory(tmp_path, metric=METRICS["test.loss"], by=["run"])
-    assert {result(line).text for line in single.lines[1:]} == {"not tested: only one seed"}
+    assert {significance(line).text for line in single.lines[1:]} == {"not tested: only one seed"}
 
 
 @pytest.mark.parametrize(

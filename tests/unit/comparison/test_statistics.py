@@ -53,7 +53,7 @@ def test_welch_equals_scipy(first: list[float], second: list[float]) -> None:
     assert found.p == pytest.approx(expected.pvalue, abs=1e-9)
     interval = expected.confidence_interval(0.95)
     assert found.interval == pytest.approx((interval.low, interval.high), abs=1e-9)
-    assert found.mean == pytest.approx(one.mean() - other.mean())
+    assert found.value == pytest.approx(one.mean() - other.mean())
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 5), st.floats(0.1, 5)), min_size=2, max_size=12))
@@ -74,8 +74,8 @@ def test_repetitions_without_variance(other: list[float], p: float) -> None:
         statistics.welch(np.ones(2), np.array(other)),
     ):
         assert found.p == p
-        assert found.interval == (found.mean, found.mean)
-        assert statistics.seeds_needed(found) == (2 if found.mean else None)
+        assert found.interval == (found.value, found.value)
+        assert statistics.seeds_needed(found) == (2 if found.value else None)
 
 
 @settings(max_examples=25)  # theirs is slow
@@ -92,17 +92,17 @@ def test_holm_without_p_values() -> None:
 @pytest.mark.parametrize("comparisons", [1, 5])
 def test_seeds_needed_equals_statsmodels(effect: float, comparisons: int) -> None:
     level = statistics.LEVEL / comparisons
-    pairs = statistics.MeanDifference("paired t", effect, (0, 0), 0.5, 1.0, 5)
+    pairs = statistics.Difference("paired t", effect, (0, 0), 0.5, 1.0, 5)
     expected = math.ceil(TTestPower().solve_power(effect, alpha=level, power=statistics.POWER) - 1e-6)
     assert statistics.seeds_needed(pairs, comparisons) == max(expected, 2)
-    independent = statistics.MeanDifference("Welch", effect, (0, 0), 0.5, math.sqrt(2), 5)
+    independent = statistics.Difference("Welch", effect, (0, 0), 0.5, math.sqrt(2), 5)
     expected = math.ceil(TTestIndPower().solve_power(effect, alpha=level, power=statistics.POWER) - 1e-6)
     assert statistics.seeds_needed(independent, comparisons) == max(expected, 2)
 
 
 def test_no_number_of_seeds_detects_a_tiny_difference() -> None:
-    assert statistics.seeds_needed(statistics.MeanDifference("Welch", 1e-6, (0, 0), 0.9, 1.0, 5)) is None
-    assert statistics.seeds_needed(statistics.MeanDifference("Welch", 0.0, (0, 0), 1.0, 1.0, 5)) is None
+    assert statistics.seeds_needed(statistics.Difference("Welch", 1e-6, (0, 0), 0.9, 1.0, 5)) is None
+    assert statistics.seeds_needed(statistics.Difference("Welch", 0.0, (0, 0), 1.0, 1.0, 5)) is None
 
 
 def test_power_far_from_zero_is_one() -> None:
@@ -137,7 +137,7 @@ def test_false_positives_after_holm() -> None:
 
 def test_seeds_needed_reach_the_power() -> None:
     generator = np.random.default_rng(4)
-    seen = statistics.MeanDifference("Welch", 0.1, (0, 0), 0.5, 0.08 * math.sqrt(2), 3)
+    seen = statistics.Difference("Welch", 0.1, (0, 0), 0.5, 0.08 * math.sqrt(2), 3)
     n = statistics.seeds_needed(seen)
     assert n is not None
     detected = [statistics.welch(normal(generator, n, 1.1), normal(generator, n)).p < 0.05 for _ in range(SIMULATIONS)]

@@ -15,7 +15,7 @@ from mnist_exp import cli
 from mnist_exp.comparison.predictions import read_probabilities
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import read_rows
-from mnist_exp.comparison.statistics import holm, mcnemar_exact
+from mnist_exp.comparison.statistics import Difference, holm, mcnemar_exact
 from mnist_exp.ensemble import members, ranking
 from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine import files
@@ -236,7 +236,8 @@ def test_groups_with_an_ensemble_are_not_paired_by_seed(place: Path) -> None:
     rows = read_rows([place / name for name in ("a", "b", "e0", "e1")])
     _, worse = compare(rows, by=["ensemble.members"]).lines
     assert worse.significance is not None
-    assert worse.significance.test == "Welch"
+    assert isinstance(worse.significance.result, Difference)
+    assert worse.significance.result.test == "Welch"
 
 
 def test_show_diff_watch_and_track_accept_an_ensemble(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
