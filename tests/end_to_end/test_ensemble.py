@@ -67,14 +67,14 @@ def test_the_directory_and_the_table(averaged: Path, trained: Path, command: Com
 @pytest.mark.parametrize("width", [1200, 320])
 def test_the_page(browser: Browser, averaged: Path, width: int) -> None:
     page, complaints = opened(browser, averaged / "report.html", width)
-    rows = page.locator("table.beside tbody tr")
+    rows = page.locator("table.members tbody tr")
     assert rows.count() == 3
-    assert page.locator("table.beside tr.best").inner_text().endswith("the ensemble")
+    assert page.locator("table.members tr.best").inner_text().endswith("the ensemble")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert "2 members" in page.inner_text(".kicker")
     assert "Learning curves" not in page.inner_text("body")
     assert_accessible(page)
-    page.locator("table.beside a").first.click()
+    page.locator("table.members a").first.click()
     assert page.locator("h1").inner_text() == "mlp"  # the report of a member
     assert complaints == []
 
@@ -106,4 +106,4 @@ def test_a_foreign_model_exits_with_3(averaged: Path, command: Command, tmp_path
     cause, remedy, log = done.stderr.splitlines()[-3:]
     assert f"failed: runs/{member.name}/model.keras: its weights do not fit the settings of its run: " in cause
     assert remedy == "  no code of the file was run; train the run again"
-    assert "its log: " in log
+    assert log.startswith("  log: ")
