@@ -240,7 +240,7 @@ def test_trials_on_the_pareto_front(sweep: Sweep) -> None:
     assert found.front == {0, 1, 3}
     drawn = {chart.name: chart for chart in search_charts.charts(found, {})}
     assert {"front01", "history0", "history1"} <= set(drawn)
-    assert "importance1" not in drawn  # parameters are counted, and nothing is to be learnt of them
+    assert "importance1" not in drawn  # the number of parameters follows from the settings
     assert all(vega.static_svg(chart).startswith("<svg") for chart in drawn.values())
 
 
