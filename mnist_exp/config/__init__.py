@@ -1,5 +1,6 @@
 """YAML and overrides → a checked `Experiment`; nothing after `validate` uses a DictConfig."""
 
+import contextlib
 import copy
 from typing import Any
 
@@ -8,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from mnist_exp.config.checks import CHECKS, check_sections
-from mnist_exp.config.problems import from_validation
+from mnist_exp.config.problems import from_validation, raise_problems
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, Problem
 
@@ -27,10 +28,11 @@ def validate(config: DictConfig | dict[str, Any]) -> Experiment:
         experiment = Experiment.model_validate(tree)
     except ValidationError as error:
         problems += [problem for problem in from_validation(error, Experiment) if problem.key not in unresolved]
-        raise ConfigError(problems + _problems_between_valid_sections(tree, problems)) from None
-    problems += check_sections(experiment, set())
-    if problems:
-        raise ConfigError(problems)
+        if not isinstance(tree, dict):
+            raise ConfigError(problems) from None
+        experiment = Experiment.model_construct(**_valid_sections(tree))
+    invalid = {problem.key.partition(".")[0] for problem in problems}
+    raise_problems([*problems, *check_sections(experiment, invalid)])
     return experiment
 
 
@@ -51,14 +53,11 @@ def _resolve(config: DictConfig) -> tuple[Any, list[Problem]]:
             OmegaConf.update(config, key, None, force_add=True)
 
 
-def _problems_between_valid_sections(tree: Any, problems: list[Problem]) -> list[Problem]:
-    """Run the checks between sections for the sections without problems, to report all problems together."""
-    invalid = {problem.key.partition(".")[0] for problem in problems}
-    if not isinstance(tree, dict):
-        return []
-    annotations: dict[str, Any] = {name: field.annotation for name, field in Experiment.model_fields.items()}
-    valid = {
-        name: TypeAdapter(annotations[name]).validate_python(tree[name])
-        for name in {name for names, _ in CHECKS for name in names} - invalid
-    }
-    return check_sections(Experiment.model_construct(**valid), invalid)
+def _valid_sections(tree: dict[str, Any]) -> dict[str, Any]:
+    """Validate each section by itself; leave out invalid ones. So problems between the others are reported too."""
+    sections = {}
+    for name in {name for names, _ in CHECKS for name in names}.intersection(tree):
+        annotation: Any = Experiment.model_fields[name].annotation
+        with contextlib.suppress(ValidationError):
+            sections[name] = TypeAdapter(annotation).validate_python(tree[name])
+    return sections

@@ -25,8 +25,9 @@ from yaml import YAMLError
 
 from mnist_exp.config import security
 from mnist_exp.config.overrides import not_an_override
+from mnist_exp.config.problems import raise_problems
 from mnist_exp.config.security import OPEN_TO_USERS
-from mnist_exp.errors import ConfigError, Problem
+from mnist_exp.errors import Problem
 
 CONFIG_MODULE = "mnist_exp.conf"
 CONFIG_PATH = f"pkg://{CONFIG_MODULE}"  # for @hydra.main
@@ -64,11 +65,12 @@ class Composer:
     def __init__(self, config_dir: str | None = None, config_name: str | None = None) -> None:
         self._config_dir = None if config_dir is None else Path(config_dir).resolve()
         self._config_name = config_name or CONFIG_NAME
+        self._is_shipped = config_dir is None and config_name is None  # all files are
         self._composed: dict[tuple[str, ...], Composed] = {}
         self._parsed: dict[str, list[Override] | Problem] = {}
         with self._initialized() as loader:
             self._parser = OverridesParser.create(config_loader=loader)
-            self._options_of = cache(loader.get_group_options)
+            self.options = cache(loader.get_group_options)  # of a group; none if the key names a setting or nothing
 
     @contextlib.contextmanager
     def _initialized(self) -> Iterator[ConfigLoader]:
@@ -109,10 +111,6 @@ class Composer:
                 overrides += parsed
         return overrides, problems
 
-    def options(self, group: str) -> Sequence[str]:
-        """Return the options of a group; none if the key names a setting or does not exist."""
-        return self._options_of(group)
-
     def compose(self, overrides: Sequence[Override]) -> Composed:
         """Compose options, and settings of Hydra's own section.
 
@@ -125,10 +123,13 @@ class Composer:
             problems = [problem for override in overrides for problem in security.override_problems(override)]
             if self._config_dir is not None:
                 problems += security.search_path_problems(self._config_dir, self._config_name)
-            _raise(problems)  # before the composition, which would import packages of a search path
+            raise_problems(problems)  # before the composition, which would import packages of a search path
             with self._initialized():
                 whole = compose(self._config_name, list(lines), return_hydra_config=True)
-            _raise(security.tree_problems(whole, shipped()))
+            problems = security.code_problems(whole)
+            if not self._is_shipped or any(override.package for override in overrides):
+                problems += security.hydra_problems(whole, _shipped())
+            raise_problems(problems)
             experiment = copy.deepcopy(whole)
             with open_dict(experiment):
                 del experiment["hydra"]
@@ -149,12 +150,7 @@ def remove_plugin_options() -> None:
 
 
 @cache
-def shipped() -> DictConfig:
-    """Return the default configuration of `conf/`; do not change it."""
+def _shipped() -> DictConfig:
+    """Compose `conf/` alone."""
     with initialize_config_module(CONFIG_MODULE, version_base=HYDRA_VERSION_BASE):
         return compose(CONFIG_NAME, return_hydra_config=True)
-
-
-def _raise(problems: list[Problem]) -> None:
-    if problems:
-        raise ConfigError(problems)

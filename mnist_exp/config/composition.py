@@ -27,13 +27,13 @@ from mnist_exp.config.execution import (
     Parameter,
 )
 from mnist_exp.config.overrides import sweep_problems
-from mnist_exp.config.problems import composition_problems, from_validation
+from mnist_exp.config.problems import composition_problems, from_validation, raise_problems
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.security import OPEN_TO_USERS, override_problems
 from mnist_exp.errors import ConfigError, Problem
 
 SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1))' 'model.units=choice([64],[128])'"
-INTERVAL = re.compile(r"interval\([^()]*\)")
+FLOAT_INTERVAL = re.compile(r"(?<!int\()interval\([^()]*\)")
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Composition:
         swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
         combinations = list(itertools.product(*map(self._single_values, overrides)))
         experiments, found = self._assembler.experiments(combinations)
-        _raise([*problems, *found])
+        raise_problems([*problems, *found])
         return [
             Combination(_lines(each), _lines(one for one in each if one.get_key_element() in swept), experiment)
             for each, experiment in zip(combinations, experiments, strict=True)
@@ -139,7 +139,7 @@ class Composition:
         if not searched:
             problems.append(Problem("", "hydra/sweeper=optuna: nothing to search", SEARCH_EXAMPLE))
         first = [parameter.values[0] for parameter in space.parameters]
-        for index, (override, parameter) in enumerate(zip(searched, space.parameters, strict=True)):
+        for index, parameter in enumerate(space.parameters):
             if settings.sampler == "grid" and isinstance(parameter, Interval) and parameter.step is None:
                 cause = f"{parameter.key}: hydra.sweeper.sampler=grid cannot try every value of an interval"
                 remedy = f"list the values: {parameter.key}=choice(...) or range(...)"
@@ -148,10 +148,10 @@ class Composition:
                 try:
                     combination = space.combination([*first[:index], value, *first[index + 1 :]])
                 except ConfigError as error:
-                    problems += [_interval_of_integers(problem, override) for problem in error.problems]
+                    problems += [_explain_interval(problem, searched) for problem in error.problems]
                 else:
                     problems += check_search(combination.experiment, settings)
-        _raise(problems)
+        raise_problems(problems)
         return space
 
     def experiments(self, combinations: Sequence[Sequence[str]]) -> list[Experiment]:
@@ -162,7 +162,7 @@ class Composition:
         """
         parsed = [self._composer.parse(lines) for lines in combinations]
         experiments, problems = self._assembler.experiments([overrides for overrides, _ in parsed])
-        _raise([*self._composer.shadowed(), *(problem for _, unparsed in parsed for problem in unparsed), *problems])
+        raise_problems([*self._composer.shadowed(), *(problem for _, unparsed in parsed for problem in unparsed), *problems])
         return experiments
 
     @cached_property
@@ -201,12 +201,6 @@ def _lines(overrides: Iterable[Override]) -> tuple[str, ...]:
     return tuple(str(override.input_line) for override in overrides)
 
 
-def _raise(problems: Sequence[Problem]) -> None:
-    """Raise the problems, each once."""
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
-
-
 def _parameter(override: Override) -> Parameter:
     """Return the parameter of a search for a sweep in Hydra's grammar."""
     key, value = override.get_key_element(), override.value()
@@ -221,10 +215,11 @@ def _parameter(override: Override) -> Parameter:
     return Choices(key, values)
 
 
-def _interval_of_integers(problem: Problem, override: Override) -> Problem:
+def _explain_interval(problem: Problem, searched: Sequence[Override]) -> Problem:
     """Return the problem with another remedy if an interval contains fractions, but its setting must be an integer."""
-    line = str(override.input_line)
-    if problem.key != override.key_or_group or "an integer" not in problem.remedy or "int(" in line:
-        return problem
-    integers = INTERVAL.sub(r"int(\g<0>)", line)
-    return Problem(problem.key, f"{line}: contains fractions, but the setting is an integer", f"write {integers}")
+    for override in searched:
+        line = str(override.input_line)
+        if problem.key == override.key_or_group and "an integer" in problem.remedy and FLOAT_INTERVAL.search(line):
+            integers = FLOAT_INTERVAL.sub(r"int(\g<0>)", line)
+            return Problem(problem.key, f"{line}: contains fractions, but the setting is an integer", f"write {integers}")
+    return problem

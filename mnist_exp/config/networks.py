@@ -25,29 +25,11 @@ class DenseLayer(Settings):
     units: Size
 
 
-class LogitsLayer(Settings):
-    """The dense layer with one output for each class."""
-
-    name: Literal["logits"]
-
-
 class BatchNormLayer(Settings):
     """Batch normalization, Ioffe & Szegedy 2015, arXiv:1502.03167."""
 
     name: Literal["batch_norm"]
     momentum: Rate
-
-
-class ActivationLayer(Settings):
-    """The model's activation."""
-
-    name: Literal["activation"]
-
-
-class DropoutLayer(Settings):
-    """Dropout at the model's rate."""
-
-    name: Literal["dropout"]
 
 
 class NoiseLayer(Settings):
@@ -57,30 +39,21 @@ class NoiseLayer(Settings):
     stddev: Fraction
 
 
-class MaxPoolLayer(Settings):
-    """Max pooling over windows that do not overlap."""
+class PoolLayer(Settings):
+    """Pooling over windows that do not overlap."""
 
-    name: Literal["max_pool"]
+    name: Literal["max_pool", "average_pool"]
     pool_size: Size
 
 
-class AveragePoolLayer(Settings):
-    """Average pooling over windows that do not overlap."""
+class PlainLayer(Settings):
+    """A layer without settings of its own.
 
-    name: Literal["average_pool"]
-    pool_size: Size
+    `logits` is a dense layer with one output for each class. `activation` and `dropout` use the model's settings.
+    `global_average_pool` (the mean of each channel) and `flatten` turn an image into features.
+    """
 
-
-class GlobalAveragePoolLayer(Settings):
-    """Image to features: the mean of each channel."""
-
-    name: Literal["global_average_pool"]
-
-
-class FlattenLayer(Settings):
-    """Image to features: rows, columns and channels in one vector."""
-
-    name: Literal["flatten"]
+    name: Literal["logits", "activation", "dropout", "global_average_pool", "flatten"]
 
 
 class ResidualLayer(Settings):
@@ -93,20 +66,7 @@ class ResidualLayer(Settings):
     layers: "Layers"
 
 
-AnyLayer = (
-    ConvLayer
-    | DenseLayer
-    | LogitsLayer
-    | BatchNormLayer
-    | ActivationLayer
-    | DropoutLayer
-    | NoiseLayer
-    | MaxPoolLayer
-    | AveragePoolLayer
-    | GlobalAveragePoolLayer
-    | FlattenLayer
-    | ResidualLayer
-)
+AnyLayer = ConvLayer | DenseLayer | BatchNormLayer | NoiseLayer | PoolLayer | PlainLayer | ResidualLayer
 Layer = Annotated[AnyLayer, Field(discriminator="name")]
 Layers = Annotated[tuple[Layer, ...], Field(strict=False, min_length=1, max_length=512)]
 

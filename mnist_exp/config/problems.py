@@ -76,6 +76,12 @@ def not_allowed(key: str, value: Any, reason: str, instead: str) -> Problem:
     return Problem(key, f"{key}={format_value(value)}: {reason}", instead)
 
 
+def raise_problems(problems: Iterable[Problem]) -> None:
+    """Raise a ConfigError with all problems, each once, unless there are none."""
+    if distinct := list(dict.fromkeys(problems)):
+        raise ConfigError(distinct)
+
+
 def from_validation(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Return a problem for each invalid key of a model, in the order of the configuration."""
     problems: dict[str, Problem] = {}

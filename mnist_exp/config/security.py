@@ -48,30 +48,33 @@ def search_path_problems(config_dir: Path, config_name: str) -> list[Problem]:
     return []
 
 
-def tree_problems(tree: DictConfig, shipped: DictConfig) -> list[Problem]:
-    """Refuse code and settings of Hydra that a user's YAML file added to the composed configuration.
-
-    Args:
-        tree: the whole configuration, including Hydra's part.
-        shipped: the configuration that `conf/` alone composes to.
-    """
-    composed, expected = (cast(dict[str, Any], OmegaConf.to_container(each, resolve=False)) for each in (tree, shipped))
-    problems = [
+def code_problems(tree: DictConfig) -> list[Problem]:
+    """Refuse classes in a composed configuration, and resolvers in the settings of the launcher and the sweeper."""
+    composed = cast(dict[str, Any], OmegaConf.to_container(tree, resolve=False))
+    return [
         not_allowed(key, value, "_target_ is refused", NO_CODE)
         for key, value in walk(composed)
         if key.rpartition(".")[2] == "_target_"
-    ]
-    fixed, expected_fixed = (_fixed_leaves(each["hydra"]) for each in (composed, expected))
-    problems += [
-        Problem(f"hydra.{key}", f"hydra.{key}: this part of Hydra cannot be set", ALLOWED)
-        for key in fixed | expected_fixed
-        if fixed.get(key) != expected_fixed.get(key)
-    ]
-    return problems + [
+    ] + [
         not_allowed(key, value, "resolvers and _target_ are refused here", "write the value itself")
         for part in OPEN_TO_USERS
         for key, value in walk(composed["hydra"][part], f"hydra.{part}")
         if isinstance(value, str) and CODE.search(value)
+    ]
+
+
+def hydra_problems(tree: DictConfig, shipped: DictConfig) -> list[Problem]:
+    """Refuse changes of Hydra's own configuration, except for the launcher and the sweeper.
+
+    Args:
+        tree: the whole composed configuration.
+        shipped: the configuration that `conf/` alone composes to.
+    """
+    values, expected = map(_fixed_values, (tree, shipped))
+    return [
+        Problem(f"hydra.{key}", f"hydra.{key}: this part of Hydra cannot be set", ALLOWED)
+        for key in values | expected
+        if values.get(key) != expected.get(key)
     ]
 
 
@@ -84,11 +87,11 @@ def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from walk(value, key)
 
 
-def _fixed_leaves(hydra: dict[str, Any]) -> dict[str, Any]:
+def _fixed_values(tree: DictConfig) -> dict[str, Any]:
     """Return the values in Hydra's configuration that users may not set, by dotted key."""
     return {
         key: value
-        for key, value in walk(hydra)
+        for key, value in walk(OmegaConf.to_container(tree.hydra, resolve=False))
         if not (isinstance(value, (dict, list)) and value)
         and key.split(".")[0] not in OPEN_TO_USERS
         and not SET_BY_HYDRA.match(key)

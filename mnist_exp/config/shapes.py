@@ -5,15 +5,12 @@ from collections.abc import Sequence
 
 from mnist_exp.config.networks import (
     AnyLayer,
-    AveragePoolLayer,
     CnnConfig,
     ConvLayer,
     DenseLayer,
-    FlattenLayer,
-    GlobalAveragePoolLayer,
-    LogitsLayer,
-    MaxPoolLayer,
     NetworkConfig,
+    PlainLayer,
+    PoolLayer,
     ResidualLayer,
     all_layers,
 )
@@ -23,8 +20,8 @@ from mnist_exp.errors import ConfigError, Problem
 Shape = tuple[int, ...]  # (height, width, channels), or (features,)
 
 MOST_LAYERS = 1000  # each may need its own stream of random numbers; training has 1024 streams
-IMAGE_LAYERS = (ConvLayer, MaxPoolLayer, AveragePoolLayer, GlobalAveragePoolLayer, ResidualLayer)
-FEATURE_LAYERS = (DenseLayer, LogitsLayer)
+IMAGE_LAYERS = {"conv", "max_pool", "average_pool", "global_average_pool", "residual"}
+FEATURE_LAYERS = {"dense", "logits"}
 
 
 def check_cnn(model: CnnConfig, image_shape: Shape) -> None:
@@ -82,10 +79,10 @@ def _shape_after_all(layers: Sequence[AnyLayer], shape: Shape, key: str) -> Shap
 
 
 def _shape_after(layer: AnyLayer, shape: Shape, key: str) -> Shape:
-    if isinstance(layer, IMAGE_LAYERS) and len(shape) != 3:
+    if layer.name in IMAGE_LAYERS and len(shape) != 3:
         cause = f"={layer.name}: needs an image, but its input is {shape[0]} features"
         raise _error(f"{key}.name", cause, "a layer of features, such as dense")
-    if isinstance(layer, FEATURE_LAYERS) and len(shape) == 3:
+    if layer.name in FEATURE_LAYERS and len(shape) == 3:
         cause = f"={layer.name}: needs features, but its input is {_product(shape)}"
         raise _error(f"{key}.name", cause, "flatten or global_average_pool before it")
     match layer:
@@ -93,11 +90,11 @@ def _shape_after(layer: AnyLayer, shape: Shape, key: str) -> Shape:
             return *(-(-side // strides) for side in shape[:2]), filters
         case ConvLayer(filters=filters, kernel_size=size, strides=strides):
             return *(_windows(side, size, strides, f"{key}.kernel_size", "conv") for side in shape[:2]), filters
-        case MaxPoolLayer(pool_size=size) | AveragePoolLayer(pool_size=size):
+        case PoolLayer(pool_size=size):
             return *(_windows(side, size, size, f"{key}.pool_size", layer.name) for side in shape[:2]), shape[2]
-        case GlobalAveragePoolLayer():
+        case PlainLayer(name="global_average_pool"):
             return shape[2:]
-        case FlattenLayer():
+        case PlainLayer(name="flatten"):
             return (math.prod(shape),)
         case DenseLayer(units=units):
             return (units,)

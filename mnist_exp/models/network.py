@@ -6,19 +6,14 @@ from collections.abc import Sequence
 import keras
 
 from mnist_exp.config.networks import (
-    ActivationLayer,
     AnyLayer,
-    AveragePoolLayer,
     BatchNormLayer,
     ConvLayer,
     DenseLayer,
-    DropoutLayer,
-    FlattenLayer,
-    GlobalAveragePoolLayer,
-    LogitsLayer,
-    MaxPoolLayer,
     NetworkConfig,
     NoiseLayer,
+    PlainLayer,
+    PoolLayer,
     ResidualLayer,
 )
 from mnist_exp.config.shapes import projection_stride
@@ -44,10 +39,10 @@ class _Builder:
             layer = remaining.popleft()
             if isinstance(layer, ResidualLayer):
                 features = self._residual(layer, features)
-            elif isinstance(layer, ConvLayer | DenseLayer) and remaining and isinstance(remaining[0], ActivationLayer):
+            elif isinstance(layer, ConvLayer | DenseLayer) and remaining and remaining[0].name == "activation":
                 remaining.popleft()
                 features = self._keras(layer, self._config.activation)(features)
-            elif not isinstance(layer, DropoutLayer) or self._config.dropout:
+            elif layer.name != "dropout" or self._config.dropout:
                 features = self._keras(layer, "linear")(features)
         return features
 
@@ -58,23 +53,23 @@ class _Builder:
                 return keras.layers.Conv2D(filters, size, strides, padding, **trained, name=self._name("conv"))
             case DenseLayer(units=units):
                 return keras.layers.Dense(units, **trained, name=self._name("dense"))
-            case LogitsLayer():
+            case PlainLayer(name="logits"):
                 return keras.layers.Dense(self._classes, **trained, name="logits")
             case BatchNormLayer(momentum=momentum):
                 return keras.layers.BatchNormalization(momentum=momentum, name=self._name("batch_norm"))
-            case ActivationLayer():
+            case PlainLayer(name="activation"):
                 return keras.layers.Activation(self._config.activation, name=self._name("activation"))
-            case DropoutLayer():
+            case PlainLayer(name="dropout"):
                 return keras.layers.Dropout(self._config.dropout, name=self._name("dropout"))
             case NoiseLayer(stddev=stddev):
                 return keras.layers.GaussianNoise(stddev, name=self._name("noise"))
-            case MaxPoolLayer(pool_size=size):
+            case PoolLayer(name="max_pool", pool_size=size):
                 return keras.layers.MaxPooling2D(size, name=self._name("pool"))
-            case AveragePoolLayer(pool_size=size):
+            case PoolLayer(name="average_pool", pool_size=size):
                 return keras.layers.AveragePooling2D(size, name=self._name("pool"))
-            case GlobalAveragePoolLayer():
+            case PlainLayer(name="global_average_pool"):
                 return keras.layers.GlobalAveragePooling2D(name=self._name("pool"))
-            case FlattenLayer():
+            case PlainLayer(name="flatten"):
                 return keras.layers.Flatten(name=self._name("flatten"))
         raise TypeError(f"{layer.name}: is not a single layer")
 
