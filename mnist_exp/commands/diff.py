@@ -42,14 +42,9 @@ def main(arguments: list[str]) -> int:
     if parsed.output not in {None, NO_IMAGES} and not parsed.output.endswith(".png"):
         raise InputError(f"--output {parsed.output}: not allowed", f"allowed: a file name that ends in .png, or {NO_IMAGES}")
     found = difference.compare_runs(*(command_line.find_run(name, parsed.runs_dir) for name in (parsed.a, parsed.b)))
-    images: tuple[np.ndarray, list[str]] | None = None
-    path, reason = None, None
-    if isinstance(found.errors, PairedErrors) and (parsed.format == "table" or parsed.output != NO_IMAGES):
-        try:
-            images = _images(found, found.errors.disagreements[:MAX_IMAGES])
-        except InputError as error:
-            reason = error.cause
-    if images is not None and parsed.output != NO_IMAGES:
+    images = _images(found) if parsed.format == "table" or parsed.output != NO_IMAGES else None
+    path = None
+    if isinstance(images, tuple) and parsed.output != NO_IMAGES:
         from mnist_exp.report.images import image_grid
 
         path = Path(parsed.output or _file_name(found))
@@ -58,29 +53,33 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(difference.to_json(found, path), indent=2, allow_nan=False))
     else:
         difference_tables.print_difference(found, messages.output())
-        if isinstance(found.errors, PairedErrors) and images is not None:
+        if isinstance(images, tuple) and isinstance(found.errors, PairedErrors):
             _print_images(*images, len(found.errors.disagreements), path)
-        elif reason is not None:
-            messages.output().print(messages.cell(reason))
+        elif isinstance(images, str):
+            messages.output().print(messages.cell(images))
     for fault in (*found.a.faults, *found.b.faults):
         if isinstance(fault, IntegrityError):
             raise fault
     return EXIT_DONE
 
 
-def _images(found: RunDifference, indices: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The test images with these indices, uint8 (n, height, width, channels), each with its label and both predictions.
+def _images(found: RunDifference) -> tuple[np.ndarray, list[str]] | str | None:
+    """The first test images with different predictions.
 
-    Raises:
-        InputError: there are no images, or the data set has other test images.
+    Returns:
+        The images, uint8 (n, height, width, channels), and the label and both predictions of each; or why there are no
+        images; None if a run has no predictions.
     """
     a, b = found.a.predictions, found.b.predictions
-    if not len(indices) or a is None or b is None:
-        raise InputError("no image has different predictions", "")
+    if isinstance(found.errors, str) or a is None or b is None:
+        return None
+    indices = found.errors.disagreements[:MAX_IMAGES]
+    if not len(indices):
+        return "no image has different predictions"
     name = found.a.settings.get("dataset.name", found.b.settings.get("dataset.name"))
     data = datasets.load(name) if isinstance(name, str) and name in datasets.LOADERS else None
     if data is None or not np.array_equal(data.test_labels, a.labels):
-        raise InputError(f"the images cannot be shown: they are not in the installed version of the data set {name}", "")
+        return f"the images cannot be shown: they are not in the installed version of the data set {name}"
     names = [[data.class_names[classes[index]] for classes in (a.labels, a.classes, b.classes)] for index in indices]
     return data.test_images[indices], [f"{label}: {of_a} | {of_b}" for label, of_a, of_b in names]
 

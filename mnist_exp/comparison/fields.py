@@ -9,7 +9,7 @@ from mnist_exp.comparison.rows import Row
 from mnist_exp.config.problems import format_value, nearest_key
 from mnist_exp.errors import InputError
 from mnist_exp.run.summary import Summary
-from mnist_exp.terminal.messages import MISSING
+from mnist_exp.terminal.messages import MISSING, join_some
 
 MAX_LISTED = 8  # values of a field in a message
 
@@ -108,6 +108,4 @@ def describe_values(key: str, rows: Iterable[Row]) -> str:
     values = {format_value(value): value for row in rows if (value := field_value(row, key)) is not None}
     if len(values) > MAX_LISTED and all(isinstance(value, (int, float)) for value in values.values()):
         return f"{key} is from {format_value(min(values.values()))} to {format_value(max(values.values()))}"
-    listed = sorted(values)[:MAX_LISTED]
-    more = f" and {len(values) - len(listed):,} more" if len(values) > len(listed) else ""
-    return f"{key} is {', '.join(listed) or 'null'}{more}"
+    return f"{key} is {join_some(sorted(values), MAX_LISTED) or 'null'}"

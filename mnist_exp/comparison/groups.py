@@ -15,6 +15,7 @@ from mnist_exp.config.problems import format_value
 from mnist_exp.run.directory import last_change
 from mnist_exp.run.names import Run
 from mnist_exp.run.summary import Summary
+from mnist_exp.terminal.messages import join_some
 
 UNFINISHED = frozenset({"waiting", "running", "interrupted", "pruned", "incomplete"})
 MAX_LABELS = 3  # in the name of a group
@@ -40,9 +41,7 @@ class Group:
     @property
     def label(self) -> str:
         """The label of the runs; if they have several, the first of them and the number of the others."""
-        labels = list(dict.fromkeys(summary.name for summary in self.summaries))
-        more = len(labels) - MAX_LABELS
-        return ", ".join(labels[:MAX_LABELS]) + (f" and {more:,} more" if more > 0 else "")
+        return join_some(list(dict.fromkeys(summary.name for summary in self.summaries)), MAX_LABELS)
 
     @property
     def name(self) -> str:

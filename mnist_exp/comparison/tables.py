@@ -13,7 +13,7 @@ from mnist_exp.comparison.groups import NotRanked
 from mnist_exp.comparison.ranking import Comparison
 from mnist_exp.comparison.statistics import Difference
 from mnist_exp.terminal import messages
-from mnist_exp.terminal.messages import pluralize
+from mnist_exp.terminal.messages import join_some, pluralize
 
 MAX_WIDTH = 10_000  # characters; no table is wider
 TESTS = {"McNemar": "McNemar's exact test", "paired t": "paired t-test", "Welch": "Welch's t-test"}
@@ -101,9 +101,8 @@ def _has_significance(columns: Sequence[Column]) -> bool:
 
 
 def _describe(group: NotRanked) -> str:
-    named = [f"{row.name} ({row.record.cause})" if row.record.cause else row.name for row in group.rows[:MAX_NAMED]]
-    more = len(group.rows) - len(named)
-    return f"not ranked, {group.reason}: {', '.join(named)}" + (f" and {more:,} more" if more else "")
+    names = [f"{row.name} ({row.record.cause})" if row.record.cause else row.name for row in group.rows]
+    return f"not ranked, {group.reason}: {join_some(names, MAX_NAMED)}"
 
 
 def _fit(columns: Sequence[Column], width: int) -> tuple[list[Column], Table]:
