@@ -1,4 +1,4 @@
-"""`mnist-exp resume RUN|SWEEP`: continue in the same directory what was interrupted."""
+"""`mnist-exp resume RUN|SWEEP`: continue an interrupted run or sweep in its directory."""
 
 from mnist_exp import config
 from mnist_exp.commands import arguments as command_line
@@ -15,18 +15,18 @@ from mnist_exp.tracking.uploader_process import upload_in_background
 EXAMPLES = """\
   mnist-exp resume latest
   mnist-exp resume runs/2026-11-22T07-35-03_cnn_large_s7
-  mnist-exp resume runs/2026-11-22T07-40-12_sweep                          what is missing of a sweep
-  mnist-exp resume runs/2026-11-22T07-40-12_sweep --retry-failed           and what failed
-  mnist-exp resume runs/2026-11-22T07-40-12_sweep 'seed=range(10)'         and points that it did not have
+  mnist-exp resume runs/2026-11-22T07-40-12_sweep                          the remaining jobs of a sweep
+  mnist-exp resume runs/2026-11-22T07-40-12_sweep --retry-failed           and the failed ones
+  mnist-exp resume runs/2026-11-22T07-40-12_sweep 'seed=range(10)'         and new ones
 """
 
 
 def main(arguments: list[str]) -> int:
-    """Train what is left of a run or a sweep."""
+    """Train the remaining epochs of a run, or the remaining jobs of a sweep."""
     parser = command_line.parser("resume", "Continue an interrupted run or sweep.", EXAMPLES)
     parser.add_argument("place", metavar="RUN|SWEEP", help="a directory, its name, or latest")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of a sweep: points to add, or how to run it")
-    parser.add_argument("--retry-failed", action="store_true", help="of a sweep: train the jobs that failed once more")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="for a sweep: jobs to add, or how to run it")
+    parser.add_argument("--retry-failed", action="store_true", help="for a sweep: train failed jobs again")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_intermixed_args(arguments)
     place = command_line.find_directory(parsed.place, parsed.runs_dir)
@@ -35,16 +35,16 @@ def main(arguments: list[str]) -> int:
     if plan.is_sweep(place):
         return sweep.resume(place, parsed.overrides, parsed.retry_failed)
     if parsed.overrides or parsed.retry_failed:
-        raise InputError(f"{place}: is no sweep", "a run goes on as it began: mnist-exp resume RUN")
+        raise InputError(f"{place}: not a sweep", "a run continues with its own settings: mnist-exp resume RUN")
     return _resume(command_line.find_run(parsed.place, parsed.runs_dir))
 
 
 def _resume(run: Run) -> int:
-    """Train what is left of a run, from its last whole checkpoint, to the result it would have had."""
+    """Train the remaining epochs of a run, from its last undamaged checkpoint, and print its result."""
     if read_record(run.directory).summary is not None:
-        raise InputError(f"{run.directory}: is completed already", f"see it with: mnist-exp show {run.directory}")
+        raise InputError(f"{run.directory}: is already completed", f"show its result: mnist-exp show {run.directory}")
     if run.ensemble.exists():
-        raise InputError(f"{run.directory}: is an ensemble, which has no state to go on from", REBUILD_HINT)
+        raise InputError(f"{run.directory}: is an ensemble, which cannot be resumed", REBUILD_HINT)
     try:
         tree = read_config(run)
     except ValueError as error:
@@ -52,13 +52,11 @@ def _resume(run: Run) -> int:
     try:
         experiment = config.validate(tree)
     except ConfigError:
-        messages.note(
-            f"{run.config}: is not as this version of mnist-exp writes it; what a run began with is not to be changed"
-        )
+        messages.note(f"{run.config}: is not valid; do not change the configuration of a run that has started")
         raise
-    run.prune_request.unlink(missing_ok=True)  # of a search, which the user overrules
+    run.prune_request.unlink(missing_ok=True)  # the user overrules the search
     if not any(run.checkpoints.glob("epoch_*")) and experiment.progress != "quiet":
-        messages.note(f"{run.directory}: ended before its first checkpoint: training begins at the start")
+        messages.note(f"{run.directory}: has no checkpoint; training starts from the beginning")
     with upload_in_background(run.directory, experiment.tracker):
         try:
             code = train_or_resume(experiment, run)

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import time
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -132,10 +131,6 @@ def write_table(path: Path, rows: Iterable[Any], row_type: type) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a compressed .npz archive, as `numpy.savez_compressed`, but in half its time and hardly larger."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-    write(path, content.getvalue())
+    """Write a compressed .npz archive."""
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]

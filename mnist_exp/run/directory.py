@@ -26,13 +26,11 @@ def create_directory(runs_dir: Path, label: str) -> Path:
         attempt = 1
         while True:
             directory = runs_dir / (f"{stamp}_{label}" if attempt == 1 else f"{stamp}_{label}_{attempt}")
-            try:
+            with contextlib.suppress(FileExistsError):
                 directory.mkdir()
-            except FileExistsError:
-                attempt += 1
-            else:
                 files.sync_directory(runs_dir)
                 return directory
+            attempt += 1
 
 
 @contextlib.contextmanager

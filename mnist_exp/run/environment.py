@@ -32,15 +32,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 # The keys that must not change for a resumed run to have bit-identical weights.
 REPRODUCIBILITY_KEYS = ("versions", "platform", "cpu", "variables", "device", "gpus", "cuda", "cudnn", "threads")
 INSTRUCTIONS = ("avx", "amx", "fma", "asimd", "sve", "bf16")  # of the processor: kernels are chosen by them
-VARIABLES = (
-    "TF_",
-    "XLA_",
-    "ONEDNN_",
-    "DNNL_",
-    "OMP_",
-    "CUDA_",
-    "NVIDIA_",
-)  # read by libraries
+VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OMP_", "CUDA_", "NVIDIA_")  # environment variables read by libraries
 
 
 def record(run: Run, device: dict[str, Any]) -> list[str]:

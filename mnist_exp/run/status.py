@@ -1,5 +1,6 @@
 """The status of a run: written by the process that trains it, read from its directory by every other command."""
 
+import contextlib
 import os
 import socket
 from dataclasses import dataclass
@@ -105,9 +106,8 @@ def process_has_exited(status: dict[str, Any]) -> bool:
     if status.get("host") != socket.gethostname() or not isinstance(status.get("pid"), int):
         return False
     try:
-        os.kill(status["pid"], 0)
+        with contextlib.suppress(PermissionError):  # the process of another user
+            os.kill(status["pid"], 0)
     except (ProcessLookupError, OverflowError):
         return True
-    except PermissionError:
-        return False
     return False

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from threading import Thread
-from types import TracebackType
 from typing import Self
 
 from mnist_exp.errors import Interrupted
@@ -18,7 +17,7 @@ class Background:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, KeyboardInterrupt | Interrupted):
             return  # at once: the thread exits with the process, and files are replaced atomically
         try:

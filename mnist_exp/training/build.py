@@ -25,11 +25,9 @@ def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: D
         images,
         labels,
         augmentation.build(experiment.augmentation, image_shape, seed),
-        training.label_smoothing,
-        training.ema_decay,
+        training,
         seed,
-        device.towers,
-        device.uses_xla,
+        device,
     )
     learning_rates = schedules.learning_rates(
         experiment.schedule,
@@ -37,7 +35,7 @@ def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: D
         schedules.steps_per_epoch(len(images), training.batch_size),
         training.epochs,
     )
-    return Trainer(model, steps, learning_rates, training.batch_size, seed, device.towers)
+    return Trainer(steps, learning_rates, training.batch_size, seed)
 
 
 def weights_sha256(model: keras.Model) -> str:

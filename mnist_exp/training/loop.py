@@ -30,26 +30,16 @@ Stop = Callable[[], bool]  # whether to stop after the current chunk of steps
 class Trainer:
     """A model in training. Its state: all variables, the finished epochs, and the finished steps of the current epoch."""
 
-    def __init__(
-        self, model: keras.Model, steps: Steps, learning_rates: np.ndarray, batch_size: int, seed: int, towers: int
-    ) -> None:
+    def __init__(self, steps: Steps, learning_rates: np.ndarray, batch_size: int, seed: int) -> None:
         """Start at the first step.
 
         Args:
-            model: from `models.build.build_model`.
-            steps: the graph that trains it.
+            steps: the graph that trains the model.
             learning_rates: of each step, float32 (steps_per_epoch * epochs,).
             batch_size: images in a batch; the last batch of an epoch contains the remaining ones.
             seed: determines, with the number of the epoch, the order of the images.
-            towers: parts of each batch that are computed in parallel.
-
-        Raises:
-            ValueError: the model has statistics of whole batches, and there are several towers.
         """
-        if towers > 1 and model.non_trainable_weights:
-            raise ValueError(f"{model.name} keeps statistics of whole batches: train it in one tower")
-        self.model = model
-        self.final_model = model  # whose probabilities `predict` returns
+        self.model = self.final_model = steps.model  # `predict` returns the probabilities of the final one
         self.steps = steps
         self.learning_rates = learning_rates
         self.steps_per_epoch = steps_per_epoch(steps.image_count, batch_size)
@@ -59,9 +49,8 @@ class Trainer:
         self._best: list[np.ndarray] = []
         self._batch_size = batch_size
         self._seed = seed
-        self._towers = towers
         self._chunk = XLA_CHUNK if steps.use_xla else 1
-        self._predict = Predictor(model, towers)
+        self._predict = Predictor(self.model, steps.towers)
 
     def run_epoch(
         self, validation_images: np.ndarray, validation_labels: np.ndarray, progress: Progress, stop: Stop
@@ -72,7 +61,7 @@ class Trainer:
             validation_images: uint8 (n, height, width, channels).
             validation_labels: uint8 (n,).
             progress: called after each chunk of steps.
-            stop: asked after each chunk of steps.
+            stop: called after each chunk of steps.
 
         Returns:
             The epoch, or None if it was stopped before its last step.
@@ -174,7 +163,7 @@ class Trainer:
         """From now on `predict` the mean over all shifts of an image by up to `most` pixels."""
         if most:
             self.final_model = averaging.over_shifts(self.model, most)
-            self._predict = Predictor(self.final_model, self._towers, averaging.shift_count(most))
+            self._predict = Predictor(self.final_model, self.steps.towers, averaging.shift_count(most))
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of everything that the rest of the training depends on, by name."""

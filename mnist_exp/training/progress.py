@@ -3,7 +3,6 @@
 import contextlib
 import sys
 import time
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from rich.console import Console
@@ -14,13 +13,10 @@ from mnist_exp.run.history import Epoch
 WIDE = 125  # columns for the whole live line
 
 
-class Display:
+class Display(contextlib.AbstractContextManager["Display"]):
     """A display that shows nothing, and the base of the others; shown between `__enter__` and `__exit__`."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         return None
 
     def steps_done(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
@@ -96,7 +92,7 @@ class Live(Display):
         self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def steps_done(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:

@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mnist_exp.config.schema import TrainingConfig
 from mnist_exp.training.augmentation import Augmentation, mix, next_in_batch
 from mnist_exp.training.average import Average
+from mnist_exp.training.device import Device
 from mnist_exp.training.forward import Forward
 
 
@@ -21,11 +23,9 @@ class Steps:
         images: np.ndarray,
         labels: np.ndarray,
         augmentation: Augmentation | None,
-        label_smoothing: float,
-        ema_decay: float | None,
+        training: TrainingConfig,
         seed: int,
-        towers: int,
-        use_xla: bool,
+        device: Device,
     ) -> None:
         """Copy the data to the current device.
 
@@ -35,24 +35,28 @@ class Steps:
             images: training images, uint8 (n, height, width, channels).
             labels: uint8 (n,).
             augmentation: changes the images at every step; None for no change.
-            label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2015, arXiv:1512.00567, §7).
-            ema_decay: of the moving average of the weights, which is evaluated instead of them; None for no average.
+            training: the settings; label smoothing is that of Szegedy et al. 2015, arXiv:1512.00567, §7.
             seed: determines, with the number of the step, the random numbers of dropout and noise.
-            towers: parts of each batch that are computed in parallel; their gradients are added.
-            use_xla: whether XLA compiles the graph.
+            device: computes each batch in its number of towers, whose gradients are added.
+
+        Raises:
+            ValueError: the model has statistics of whole batches, and there are several towers.
         """
+        if device.towers > 1 and model.non_trainable_weights:
+            raise ValueError(f"{model.name} keeps statistics of whole batches: train it in one tower")
+        self.model = model
         self.optimizer = optimizer
-        self.average = Average(model, ema_decay)
+        self.average = Average(model, training.ema_decay)
         self.image_count = len(images)
-        self.use_xla = use_xla
+        self.towers = device.towers
+        self.use_xla = device.uses_xla
         self._variables = model.trainable_variables
         self._images = tf.constant(images)
         self._labels = tf.constant(labels.astype(np.int32))
         self._augmentation = augmentation
-        self._label_smoothing = label_smoothing
+        self._label_smoothing = training.label_smoothing
         self._classes = model.output.shape[-1]
-        self._towers = towers
-        self._forward = Forward(model, seed, use_xla)
+        self._forward = Forward(model, seed, self.use_xla)
         self._graphs: dict[int, Any] = {}  # by batch size
         optimizer.build(self._variables)
 
@@ -103,14 +107,14 @@ class Steps:
     def _gradients(self, batch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """Return the sum of the losses, the number of errors, and the gradient of the mean loss, added over the towers."""
         count, variables = batch.shape[0], self._variables
-        towers = min(self._towers, count)
+        towers = min(self.towers, count)
         parts = [slice(count * tower // towers, count * (tower + 1) // towers) for tower in range(towers)]
         images, targets = self._examples(batch, step, parts)
         losses, errors, gradients = [], [], []
         for tower, part in enumerate(parts):
             labels = tf.gather(self._labels, batch[part])
             with tf.GradientTape() as tape:
-                logits = tf.cast(self._forward(images[tower], step * self._towers + tower), tf.float32)
+                logits = tf.cast(self._forward(images[tower], step * self.towers + tower), tf.float32)
                 loss = tf.reduce_sum(self._losses(labels, None if targets is None else targets[part], logits))
                 share = self.optimizer.scale_loss(loss / count)  # small gradients would vanish in float16
             gradients.append(tape.gradient(share, variables))

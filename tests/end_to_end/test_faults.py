@@ -87,7 +87,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     assert summary["wall_seconds"] > summary["train_seconds"]
     again = command("resume", "latest")
     assert again.returncode == 2
-    assert "is completed already" in again.stderr
+    assert "is already completed" in again.stderr
 
 
 def test_a_changed_configuration_and_a_live_run_are_not_resumed(tmp_path: Path, command: Command) -> None:

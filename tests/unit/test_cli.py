@@ -67,7 +67,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["data", "show", "dataset=mnst"], 2, "did you mean mnist?"),
         (["data", "show", "augmentation=afine"], 2, "did you mean affine?"),
         (["data", "show", "augmentation=affine", "augmentation.rotatoin=3"], 2, "did you mean augmentation.rotation?"),
-        (["data", "show", "augmentation=affine", "model=cnn"], 2, "model=cnn: changes nothing that is drawn"),
+        (["data", "show", "augmentation=affine", "model=cnn"], 2, "model=cnn: has no effect on the images"),
         (["data", "show", "augmentation=affine,elastic"], 2, "several values"),
         (["data", "show", "--output", "x"], 2, "ends in .png"),
         (["data", "show", "--count", "1", "--output", "nowhere/x.png"], 5, "nowhere/x.png: cannot be written"),
@@ -98,7 +98,7 @@ def test_a_run_of_another_version_is_told_to_be_one(capsys: pytest.CaptureFixtur
     run.config.write_text(yaml.safe_dump(settings))
     assert cli.main(["resume", "old"]) == 2
     note, error, remedy = capsys.readouterr().err.splitlines()
-    assert note.startswith("old/config.yaml: is not as this version of mnist-exp writes it")
+    assert note.startswith("old/config.yaml: is not valid")
     assert error == "error: schedule: is missing"
     assert "cosine" in remedy
 

@@ -33,8 +33,8 @@ def test_the_plate_has_each_image_and_what_the_first_steps_see_in_its_place(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["data", "show", *EVERYTHING, "seed=9", "--count", "3"]) == 0
-    last = "the first 3 training images, beside each what steps 0 to 8 of a training with seed 9 see in its place: "
-    assert capsys.readouterr().out.splitlines()[-1] == f"{last}mnist_affine.png"
+    versions = "each with its augmented versions in steps 0 to 8 of a training with seed 9"
+    assert capsys.readouterr().out.splitlines()[-1] == f"the first 3 training images, {versions}: mnist_affine.png"
     with Image.open("mnist_affine.png") as picture:
         plate = np.asarray(picture)
     assert plate.shape == (3 * (TITLE + SIDE + GAP) + GAP, 10 * (SIDE + GAP) + GAP)

@@ -1,4 +1,4 @@
-"""The digits whose labels people reject, and the mistakes of a model on them."""
+"""The digits whose labels raters rejected, and the errors of a model on them."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from mnist_exp.datasets.dataset import Dataset, Mislabelled
 from mnist_exp.run import evaluation
 
-# test image: its label, what the raters were offered in its place, votes for either and for neither, as published
+# test image: its label, the alternative that the raters saw, votes for either and for neither, as published
 PUBLISHED = {
     947: (8, 9, (0, 5, 0)), 1621: (0, 6, (2, 3, 0)), 1901: (9, 4, (2, 3, 0)), 2130: (4, 9, (2, 2, 1)),
     2462: (2, 0, (0, 4, 1)), 2597: (5, 3, (0, 4, 1)), 2654: (6, 1, (0, 2, 3)), 3520: (6, 4, (2, 0, 3)),
@@ -15,7 +15,7 @@ PUBLISHED = {
 }  # fmt: skip
 
 
-def test_our_digits_have_the_labels_that_the_raters_rejected(digits: Dataset) -> None:
+def test_the_rejected_labels_are_those_of_the_digits(digits: Dataset) -> None:
     assert digits.mislabelled is not None
     assert list(digits.mislabelled.votes) == sorted(PUBLISHED)
     for index, (label, other, votes) in PUBLISHED.items():
@@ -41,7 +41,7 @@ def test_mistakes_on_mislabelled_images_are_counted_and_marked(mislabelled: Misl
     assert marks == {0: None, 1: [{"label": 2, "votes": 3}, {"label": None, "votes": 2}]}
 
 
-def test_where_nobody_has_asked_nothing_is_marked() -> None:
+def test_without_a_study_nothing_is_marked() -> None:
     report = evaluation.error_report(np.eye(2, dtype=np.float32), np.array([1, 0]), ("a", "b"), None)
     assert report["mislabelled"] is None
     assert [mistake["mislabelled"] for mistake in report["worst_mistakes"]] == [None, None]

@@ -1,4 +1,4 @@
-"""Subsets and splits: stratified, disjoint, the same every time."""
+"""Subsets and splits are stratified, disjoint and reproducible."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_a_split_is_disjoint_complete_stratified_and_repeatable(
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
-def test_other_seeds_split_otherwise(seed: int) -> None:
+def test_another_seed_gives_another_split(seed: int) -> None:
     labels = np.repeat(np.arange(10, dtype=np.uint8), 100)
     assert not np.array_equal(split(labels, None, 100, seed).validation, split(labels, None, 100, seed + 1).validation)
 
@@ -59,5 +59,5 @@ def test_without_a_seed_the_last_images_of_each_class_are_held_out(given: list[i
     ("overrides", "expected"),
     [([], 5000), (["dataset.limit=6000"], 500), (["dataset.limit=600"], 50), (["dataset.validation=0"], 0)],
 )
-def test_a_limited_set_holds_out_the_same_share(overrides: list[str], expected: int) -> None:
+def test_a_limited_data_set_has_the_same_share_of_validation_images(overrides: list[str], expected: int) -> None:
     assert validation_images(compose(*overrides).dataset) == expected

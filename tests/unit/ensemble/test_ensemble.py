@@ -273,7 +273,7 @@ def test_status_of_an_ensemble_without_result(place: Path, capfd: pytest.Capture
     files.write_json(run.status, gone | {"status": "completed"})
     assert (read_record(run.directory).status, read_record(run.directory).remedy) == ("incomplete", again)
     assert cli.main(["resume", str(run.directory)]) == 2
-    complaint = f"error: {run.directory}: is an ensemble, which has no state to go on from\n  {again}\n"
+    complaint = f"error: {run.directory}: is an ensemble, which cannot be resumed\n  {again}\n"
     assert capfd.readouterr().err == complaint
     assert snapshot.read_run(run).parameters == {"name": "x", "members": []}
 

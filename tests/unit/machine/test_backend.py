@@ -1,4 +1,4 @@
-"""What starting TensorFlow leaves out."""
+"""Packages that are hidden while TensorFlow starts."""
 
 import sys
 from importlib import import_module
@@ -15,7 +15,7 @@ def test_a_hidden_package_cannot_be_imported_until_the_block_ends(monkeypatch: p
     assert import_module("colorsys") is sys.modules["colorsys"]
 
 
-def test_what_has_been_imported_before_is_not_hidden() -> None:
+def test_an_imported_package_is_not_hidden() -> None:
     with backend.hidden("json"):
         assert import_module("json").dumps([]) == "[]"
     assert "json" in sys.modules

@@ -1,4 +1,4 @@
-"""GPUs are counted without TensorFlow, as CUDA would."""
+"""GPUs are counted without TensorFlow, as CUDA counts them."""
 
 from pathlib import Path
 
@@ -23,14 +23,14 @@ def test_nodes_are_counted(nodes: Path) -> None:
 
 
 @pytest.mark.parametrize(("visible", "expected"), [("", 0), ("-1", 0), ("1", 1), ("0,1", 2), ("0,-1,1", 1), ("0,1,2,3", 2)])
-def test_hidden_gpus_do_not_count(nodes: Path, monkeypatch: pytest.MonkeyPatch, visible: str, expected: int) -> None:
+def test_hidden_gpus_are_not_counted(nodes: Path, monkeypatch: pytest.MonkeyPatch, visible: str, expected: int) -> None:
     (nodes / "nvidia0").touch()
     (nodes / "nvidia1").touch()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert devices.gpu_count() == expected
 
 
-def test_without_nodes_nvidia_smi_is_asked(nodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_nodes_nvidia_smi_counts(nodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = nodes / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: x)'\necho 'GPU 1: B (UUID: y)'\n")
     program.chmod(0o755)
@@ -38,12 +38,12 @@ def test_without_nodes_nvidia_smi_is_asked(nodes: Path, monkeypatch: pytest.Monk
     assert devices.gpu_count() == 2
 
 
-def test_elsewhere_only_tensorflow_can_tell(nodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elsewhere_the_count_is_unknown(nodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (nodes / "kfd").touch()
     assert devices.gpu_count() is None
     monkeypatch.setattr(devices.sys, "platform", "darwin")
     assert devices.gpu_count() is None
 
 
-def test_names() -> None:
+def test_device_names() -> None:
     assert devices.device_names(2) == ["cpu", "gpu:0", "gpu:1"]

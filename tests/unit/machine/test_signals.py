@@ -1,8 +1,9 @@
-"""The first signal is noted, the second ends at once."""
+"""The first signal is deferred, the second is raised at once."""
 
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,43 +19,41 @@ def test_without_a_signal_nothing_happens() -> None:
     assert [signal.getsignal(number) for number in signals.SIGNALS] == before
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Interrupted)])
-def test_the_first_signal_waits_for_the_end(number: signal.Signals, expected: type[BaseException]) -> None:
-    reached = []
+@pytest.fixture
+def _python_handler() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(expected) as caught, signals.deferred() as interrupted:
-            os.kill(os.getpid(), number)
-            reached.append(interrupted())
-    finally:
-        signal.signal(signal.SIGINT, before)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_python_handler")
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Interrupted)])
+def test_the_first_signal_is_raised_at_the_end(number: signal.Signals, expected: type[BaseException]) -> None:
+    reached = []
+    with pytest.raises(expected) as caught, signals.deferred() as interrupted:
+        os.kill(os.getpid(), number)
+        reached.append(interrupted())
     assert reached == [True]
     if number == signal.SIGTERM:
         assert caught.value.exit_code == 143  # type: ignore[attr-defined]
 
 
-def test_the_second_signal_does_not_wait() -> None:
+@pytest.mark.usefixtures("_python_handler")
+def test_the_second_signal_is_raised_at_once() -> None:
     reached = []
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(Interrupted), signals.deferred():
-            os.kill(os.getpid(), signal.SIGINT)
-            reached.append("first")
-            os.kill(os.getpid(), signal.SIGTERM)
-            reached.append("second")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(Interrupted), signals.deferred():
+        os.kill(os.getpid(), signal.SIGINT)
+        reached.append("first")
+        os.kill(os.getpid(), signal.SIGTERM)
+        reached.append("second")
     assert reached == ["first"]
 
 
-def test_a_failure_in_the_block_comes_first_and_the_signal_is_not_forgotten() -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(ValueError, match="the failure"), signals.deferred():
-            os.kill(os.getpid(), signal.SIGINT)
-            raise ValueError("the failure")
-    finally:
-        signal.signal(signal.SIGINT, before)
+@pytest.mark.usefixtures("_python_handler")
+def test_an_error_of_the_block_is_raised_first_and_the_signal_later() -> None:
+    with pytest.raises(ValueError, match="the failure"), signals.deferred():
+        os.kill(os.getpid(), signal.SIGINT)
+        raise ValueError("the failure")
     with pytest.raises(KeyboardInterrupt):
         signals.deliver()
     signals.deliver()  # once

@@ -1,4 +1,4 @@
-"""A run directory: never shared, never half-written, always readable."""
+"""A run directory: created once, locked by one process, and always readable."""
 
 import contextlib
 import errno
@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,58 +18,22 @@ from mnist_exp.errors import EnvironmentFailure, InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.directory import create_directory, find_runs, is_run, locked_run, read_config
-from mnist_exp.run.history import Epoch
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import read_record, write_status
 
 
-def test_directories_made_in_one_second_are_all_different(tmp_path: Path) -> None:
+def test_directories_created_in_one_second_are_different(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         made = list(threads.map(lambda _: create_directory(tmp_path / "deep" / "runs", "mlp_s7"), range(24)))
     assert len(set(made)) == 24
     assert all(directory.is_dir() and "_mlp_s7" in directory.name for directory in made)
 
 
-def test_a_place_that_cannot_hold_runs_is_named(tmp_path: Path) -> None:
+def test_an_invalid_place_for_runs_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EnvironmentFailure, match="cannot be written: Not a directory\ncheck the file") as caught:
         create_directory(tmp_path / "file" / "runs", "x")
     assert caught.value.exit_code == 5
-
-
-def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "status.json"
-    files.write(path, b"old")
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(EnvironmentFailure, match="No space left"):
-        files.write(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["status.json"]
-
-
-def test_json_never_holds_nan(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        files.write_json(tmp_path / "x.json", {"loss": float("nan")})
-    assert not (tmp_path / "x.json").exists()
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_history_keeps_every_digit(tmp_path_factory: pytest.TempPathFactory, value: float) -> None:
-    path = tmp_path_factory.mktemp("history") / "history.csv"
-    files.write_table(path, [Epoch(1, value, value, value, None, None, value, value)], Epoch)
-    header, row = path.read_text().splitlines()
-    fields = dict(zip(header.split(","), row.split(","), strict=True))
-    assert float(fields["train_loss"]) == value
-    assert fields["validation_loss"] == ""
-
-
-def test_arrays_are_stored_without_pickle(tmp_path: Path) -> None:
-    files.write_arrays(tmp_path / "x.npz", {"a": np.arange(3)})
-    assert np.load(tmp_path / "x.npz", allow_pickle=False)["a"].tolist() == [0, 1, 2]
 
 
 def summary(**changes: Any) -> dict[str, Any]:
@@ -84,7 +47,7 @@ def summary(**changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def test_present_summary_means_complete(tmp_path: Path) -> None:
+def test_a_run_is_completed_if_it_has_a_summary(tmp_path: Path) -> None:
     run = Run(tmp_path)
     write_status(run, "running")
     assert read_record(tmp_path).status == "running"
@@ -98,7 +61,7 @@ def test_present_summary_means_complete(tmp_path: Path) -> None:
     assert found.model_dump(mode="json") == summary()
 
 
-def test_a_summary_of_schema_2_is_one_without_members(tmp_path: Path) -> None:
+def test_a_summary_of_schema_2_has_no_members(tmp_path: Path) -> None:
     write_status(Run(tmp_path), "completed")
     older = {key: value for key, value in summary(schema=2).items() if key != "members"}
     files.write_json(Run(tmp_path).summary, older)
@@ -107,7 +70,7 @@ def test_a_summary_of_schema_2_is_one_without_members(tmp_path: Path) -> None:
     assert found.model_dump(mode="json") == summary()
 
 
-def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
+def test_a_run_whose_process_has_exited_is_interrupted(tmp_path: Path) -> None:
     run = Run(tmp_path)
     write_status(run, "running")
     gone = subprocess.run(
@@ -125,7 +88,7 @@ def test_a_completed_run_without_its_summary_is_incomplete(tmp_path: Path) -> No
     assert read_record(tmp_path).status == "incomplete"
 
 
-def test_one_process_at_a_time_holds_a_run(tmp_path: Path) -> None:
+def test_one_process_locks_a_run(tmp_path: Path) -> None:
     run = Run(tmp_path)
     write_status(run, "running")
     with (
@@ -149,7 +112,7 @@ def mutations(content: Any) -> list[Any]:
     return [*found, content | {"unknown": 1}]
 
 
-# What is no damage: optional values, and words where any word will do.
+# Valid replacements: optional values, and any text where text is expected.
 ALLOWED = {
     repr(pair)
     for pair in [
@@ -163,7 +126,7 @@ ALLOWED = {
 }
 
 
-def test_any_damage_to_a_summary_is_told_not_raised(tmp_path: Path) -> None:
+def test_a_damaged_summary_is_reported_not_raised(tmp_path: Path) -> None:
     damaged = mutations(summary())
     assert len(damaged) > 100
     for content in damaged:
@@ -174,7 +137,7 @@ def test_any_damage_to_a_summary_is_told_not_raised(tmp_path: Path) -> None:
         assert str(record.cause).startswith("summary.json: ")
 
 
-def test_a_run_has_a_seed_and_an_ensemble_members(tmp_path: Path) -> None:
+def test_a_run_has_a_seed_and_an_ensemble_has_members(tmp_path: Path) -> None:
     member = {"run": "../a", "name": "a", "seed": 1, "config_hash": "0"}
     for seed, members, sound in [
         (7, None, True),
@@ -197,7 +160,7 @@ def test_a_run_has_a_seed_and_an_ensemble_members(tmp_path: Path) -> None:
     ids=lambda content: content[:20].decode(errors="replace"),
 )
 @pytest.mark.parametrize("name", ["summary.json", "status.json"])
-def test_a_half_written_or_foreign_file_is_told_not_raised(tmp_path: Path, name: str, content: bytes) -> None:
+def test_an_invalid_file_is_reported_not_raised(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     record = read_record(tmp_path)
     assert record.summary is None
@@ -212,19 +175,19 @@ def test_a_half_written_or_foreign_file_is_told_not_raised(tmp_path: Path, name:
 @example(b"- " * 100_000)
 @example(b"[" * 50_000 + b"]" * 50_000)
 @example(b"!!python/object/apply:os.system [ls]")
-def test_any_config_is_a_mapping_or_a_value_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_config_is_read_or_a_value_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     run = Run(tmp_path_factory.mktemp("run"))
     run.config.write_bytes(content)
     with contextlib.suppress(ValueError):  # any other exception fails the test
         assert isinstance(read_config(run), dict)
 
 
-def test_a_foreign_directory_is_no_run(tmp_path: Path) -> None:
+def test_a_foreign_directory_is_not_a_run(tmp_path: Path) -> None:
     assert read_record(tmp_path).status == "not a run"
     assert not is_run(tmp_path)
 
 
-def test_find_looks_into_sweeps_and_lists_what_is_no_run(tmp_path: Path) -> None:
+def test_runs_are_found_at_any_depth(tmp_path: Path) -> None:
     for name in ("b_run", "a_sweep/0_x", "a_sweep/1_x"):
         (tmp_path / name).mkdir(parents=True)
         write_status(Run(tmp_path / name), "running")
@@ -241,7 +204,7 @@ def test_find_looks_into_sweeps_and_lists_what_is_no_run(tmp_path: Path) -> None
         find_runs(tmp_path / "nowhere")
 
 
-def test_a_read_only_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_place_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, *_: Any, **__: Any) -> None:  # permissions do not stop root, who runs the tests in a container
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 

@@ -1,4 +1,4 @@
-"""Error numbers against SciPy and against their definitions, written out."""
+"""Evaluation against SciPy and against the definitions."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_calibration_is_the_definition(scores: Scores) -> None:
     assert len(found["bins"]) == 15
 
 
-def test_a_sure_and_always_right_model_is_calibrated() -> None:
+def test_calibration_of_a_confident_model() -> None:
     assert evaluation.calibration(np.eye(3, dtype=np.float32), np.arange(3))["ece"] == 0
     assert evaluation.calibration(np.eye(3, dtype=np.float32), np.array([1, 2, 0]))["ece"] == 1
 

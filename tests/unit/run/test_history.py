@@ -1,4 +1,4 @@
-"""Choosing among epochs by their validation error, and reading them while they are written."""
+"""The history: the best epoch, early stopping, and reading it while it is written."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def history(*errors: float | None) -> list[Epoch]:
 @pytest.mark.parametrize(
     ("errors", "expected"), [([3.0, 2.0, 2.5], 2), ([2.0, 2.0], 1), ([1.0], 1), ([None, None], None), ([], None)]
 )
-def test_the_best_epoch_is_the_first_of_the_lowest(errors: list[float | None], expected: int | None) -> None:
+def test_the_best_epoch_is_the_first_with_the_lowest_error(errors: list[float | None], expected: int | None) -> None:
     assert best_epoch(history(*errors)) == expected
 
 
@@ -32,12 +32,12 @@ def test_the_best_epoch_is_the_first_of_the_lowest(errors: list[float | None], e
         ([None, None], 1, False),
     ],
 )
-def test_patience_ends_without_a_lower_error(errors: list[float | None], patience: int | None, expected: bool) -> None:
+def test_patience_is_exhausted_without_improvement(errors: list[float | None], patience: int | None, expected: bool) -> None:
     assert patience_exhausted(history(*errors), patience) == expected
 
 
 @pytest.mark.parametrize("error", [2.5, None])
-def test_what_was_written_is_read(tmp_path: Path, error: float | None) -> None:
+def test_a_written_history_is_read(tmp_path: Path, error: float | None) -> None:
     rows = history(3.0 if error else None, error)
     files.write_table(tmp_path / "history.csv", rows, Epoch)
     assert read(tmp_path / "history.csv") == rows
@@ -51,7 +51,7 @@ def test_what_was_written_is_read(tmp_path: Path, error: float | None) -> None:
         "3,0.1,1e300,1,1,1,1,1",
     ],
 )  # fmt: skip
-def test_what_stands_before_a_row_that_cannot_be_read_is_kept(tmp_path: Path, last: str) -> None:
+def test_rows_before_an_invalid_row_are_read(tmp_path: Path, last: str) -> None:
     path = tmp_path / "history.csv"
     files.write_table(path, history(3.0, 2.0), Epoch)
     path.write_text(path.read_text() + last)
@@ -59,7 +59,7 @@ def test_what_stands_before_a_row_that_cannot_be_read_is_kept(tmp_path: Path, la
 
 
 @given(st.binary(max_size=60))
-def test_any_file_is_a_history_if_an_empty_one(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_invalid_file_is_an_empty_history(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("run") / "history.csv"
     assert read(path) == []
     path.write_bytes(content)

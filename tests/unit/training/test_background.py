@@ -1,4 +1,4 @@
-"""One thread, jobs in order, and no failure lost."""
+"""The background thread does jobs in order and loses no failure."""
 
 import threading
 import time
@@ -38,14 +38,14 @@ def test_a_failure_of_the_last_job_is_raised_at_the_end() -> None:
         background.do(failing)
 
 
-def test_a_failure_beside_another_is_told_with_it() -> None:
+def test_a_failure_is_added_to_the_error_of_the_block() -> None:
     with pytest.raises(ValueError, match="diverged") as caught, Background() as background:
         background.do(failing)
         raise ValueError("diverged")
     assert caught.value.__notes__ == ["in the background: full"]
 
 
-def test_a_failure_is_known_before_the_next_job() -> None:
+def test_a_failure_is_visible_before_the_next_job() -> None:
     with pytest.raises(OSError, match="full"), Background() as background:
         assert not background.failed
         background.do(failing)
@@ -55,21 +55,21 @@ def test_a_failure_is_known_before_the_next_job() -> None:
 
 def test_a_second_signal_does_not_wait_for_the_job() -> None:
     release = threading.Event()
-    began = threading.Event()
+    started = threading.Event()
 
     def slow() -> None:
-        began.set()
+        started.set()
         assert release.wait(30)
 
     with pytest.raises(KeyboardInterrupt), Background() as background:
         background.do(slow)
-        assert began.wait(30)
+        assert started.wait(30)
         raise KeyboardInterrupt
     assert not release.is_set()
     release.set()
 
 
-def test_what_ends_the_block_counts_more_and_the_job_is_still_finished() -> None:
+def test_an_error_of_the_block_waits_for_the_job() -> None:
     done: list[int] = []
 
     def slow() -> None:

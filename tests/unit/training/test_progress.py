@@ -1,4 +1,4 @@
-"""What the user sees while a model trains."""
+"""The display of a training."""
 
 import io
 import re
@@ -13,31 +13,31 @@ ROW = Epoch(2, 1e-3, 0.25, 7.5, 0.3, 8.25, 1.5, 41_234.4)
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
-def frames(width: int) -> list[str]:
+def drawn_lines(width: int) -> list[str]:
     """The lines that a live display of the second of three epochs draws."""
     file = io.StringIO()
-    shown = progress.Live(Console(file=file, force_terminal=True, width=width), epochs=3, images=1000)
-    with shown:
-        shown.epoch_done(ROW)
-        shown.steps_done(3, 250, 0.3, 7.0)
-        shown.steps_done(3, 500, 0.2, 6.0)
+    display = progress.Live(Console(file=file, force_terminal=True, width=width), epochs=3, images=1000)
+    with display:
+        display.epoch_done(ROW)
+        display.steps_done(3, 250, 0.3, 7.0)
+        display.steps_done(3, 500, 0.2, 6.0)
     return re.split(r"[\r\n]+", CONTROL.sub("", file.getvalue()))
 
 
 def test_a_wide_terminal_shows_everything() -> None:
-    drawn = frames(140)
-    assert progress.epoch_line(ROW, 3) in drawn
+    lines = drawn_lines(140)
+    assert progress.epoch_line(ROW, 3) in lines
     assert any(
         re.fullmatch(
             r"epoch 3/3 ━+.*83 %  +[\d,]+ images/s loss 0.2000  accuracy 94.00 %  validation error 8.25 % left \S+ *", line
         )
-        for line in drawn
+        for line in lines
     )
 
 
 @pytest.mark.parametrize("width", [60, 80, 110])
-def test_a_narrow_terminal_shows_whole_words(width: int) -> None:
-    bars = [line for line in frames(width) if "left" in line]
+def test_a_narrow_terminal_cuts_no_words(width: int) -> None:
+    bars = [line for line in drawn_lines(width) if "left" in line]
     assert any("images/s" in line for line in bars)
     assert all(len(line) <= width and "…" not in line for line in bars)
 
@@ -51,9 +51,9 @@ def test_a_line_for_an_epoch() -> None:
 
 def test_plain_prints_a_line_and_quiet_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     for setting in ("plain", "auto", "quiet"):
-        with progress.display(setting, 3, 1000) as shown:  # type: ignore[arg-type]
-            shown.steps_done(2, 500, 0.2, 6.0)
-            shown.epoch_done(ROW)
+        with progress.display(setting, 3, 1000) as display:  # type: ignore[arg-type]
+            display.steps_done(2, 500, 0.2, 6.0)
+            display.epoch_done(ROW)
     captured = capsys.readouterr()
     assert captured.err == 2 * (progress.epoch_line(ROW, 3) + "\n")  # no terminal here: auto is plain
     assert captured.out == ""

@@ -42,7 +42,7 @@ def test_one_cycle_is_pytorchs() -> None:
         assert rate == pytest.approx(end + (start - end) / 2 * (1 + math.cos(math.pi * share)), rel=1e-5, abs=1e-7)
 
 
-def test_warmup_rises_linearly_and_the_decay_begins_behind_it() -> None:
+def test_warmup_rises_linearly_and_the_decay_starts_after_it() -> None:
     config = CosineConfig(name="cosine", warmup_epochs=0.5, final_fraction=0.0)
     rates = learning_rates(config, 1.0, steps_per_epoch=8, epochs=2)
     assert rates[:5].tolist() == [0.25, 0.5, 0.75, 1.0, 1.0]
