@@ -10,7 +10,7 @@ from mnist_exp.commands import results
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition, SearchSpace
 from mnist_exp.config.execution import BasicSweeperConfig, OptunaSweeperConfig
-from mnist_exp.config.identity import config_hashes, not_identity
+from mnist_exp.config.identity import config_hashes, is_execution_setting
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, ConfigError, InputError, Interrupted
 from mnist_exp.machine import logs
@@ -217,7 +217,7 @@ def _one_of_each(jobs: Sequence[Job]) -> list[Job]:
 def _is_execution_override(line: str) -> bool:
     """Whether an override only changes how jobs are run, not which experiments they are."""
     key = line.lstrip("+~").partition("=")[0]
-    return key.startswith("hydra") or not_identity(key)
+    return key.startswith("hydra") or is_execution_setting(key)
 
 
 def _print_jobs(jobs: Sequence[Job]) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mnist_exp.comparison.predictions import PairedErrors, Predictions, check_against_summary, pair_errors, read_predictions
 from mnist_exp.comparison.rows import NOT_SETTINGS, flatten_untrusted, read_settings
-from mnist_exp.config.identity import is_layers, layered, matched, own_layers
+from mnist_exp.config.identity import expand_layers, is_layer_list, same_layer_list, unmatched_layers
 from mnist_exp.config.problems import format_value
 from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine.plain_data import read_json
@@ -150,15 +150,19 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, dict[s
 
 def _differing_settings(a: dict[str, Any], b: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The settings that differ; for different lists of layers, the few layers that only one list contains are added."""
-    sides = layered(a), layered(b)
+    sides = expand_layers(a), expand_layers(b)
     differences = {
         key: values
         for key, values in _differences(*sides).items()
-        if matched(key, *sides) and key.partition(".")[0] not in NOT_SETTINGS
+        if same_layer_list(key, *sides) and key.partition(".")[0] not in NOT_SETTINGS
     }
     for key, values in differences.items():
         for name, own, other in (("a", a.get(key), b.get(key)), ("b", b.get(key), a.get(key))):
-            if is_layers(own) and is_layers(other) and 0 < len(only := own_layers(own, other)) <= MAX_LISTED_LAYERS:
+            if (
+                is_layer_list(own)
+                and is_layer_list(other)
+                and 0 < len(only := unmatched_layers(own, other)) <= MAX_LISTED_LAYERS
+            ):
                 values[name] += f", only here: {', '.join(map(format_value, only))}"
     return differences
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mnist_exp.config.identity import flat, is_kind, layered, length, list_of
+from mnist_exp.config.identity import expand_layers, flatten, is_layer_name, layer_count, layer_list_of
 from mnist_exp.run.directory import find_runs, read_config
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import Record, read_record
@@ -27,9 +27,9 @@ class Row:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The `layered` settings by dotted key; empty if the run has no result and its config.yaml is damaged."""
+        """The expanded settings by dotted key; empty if the run has no result and its config.yaml is damaged."""
         try:
-            return layered(read_settings(self.record) if self.record.summary is None else self.record.summary.settings)
+            return expand_layers(read_settings(self.record) if self.record.summary is None else self.record.summary.settings)
         except ValueError:
             return {}
 
@@ -77,7 +77,7 @@ def flatten_untrusted(tree: Mapping[Any, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping | list):
             children = [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
             remaining += [(child, depth + 1) for child in children]
-    return flat(dict(tree))
+    return flatten(dict(tree))
 
 
 def differing_settings(rows: Sequence[Row], ignored: frozenset[str] = frozenset()) -> list[str]:
@@ -95,18 +95,22 @@ def differing_settings(rows: Sequence[Row], ignored: frozenset[str] = frozenset(
     ignored |= NOT_SETTINGS
     keys = dict.fromkeys(key for one in settings for key in one if key.partition(".")[0] not in ignored)
     differing = [key for key in keys if _differs(key, settings)]
-    kinds = {key for key in differing if is_kind(key)}
+    kinds = {key for key in differing if is_layer_name(key)}
     if len(kinds) > MAX_LAYER_KINDS:
         return [key for key in differing if key not in kinds]
-    lists = {name for key in kinds if (name := list_of(key)) and len({length(one, name) for one in settings} - {""}) == 1}
+    lists = {
+        name
+        for key in kinds
+        if (name := layer_list_of(key)) and len({layer_count(one, name) for one in settings} - {""}) == 1
+    }
     return [key for key in differing if key not in lists]
 
 
 def _differs(key: str, settings: Sequence[dict[str, Any]]) -> bool:
-    option, layers = f"{key.partition('.')[0]}.name", list_of(key)
+    option, layers = f"{key.partition('.')[0]}.name", layer_list_of(key)
     values: dict[str, set[str]] = {}
     for one in settings:
-        same_layers = layers and (length(one, layers) if is_kind(key) else one.get(layers))
+        same_layers = layers and (layer_count(one, layers) if is_layer_name(key) else one.get(layers))
         context = "" if key == option else repr((one.get(option), same_layers))
         values.setdefault(context, set()).add(repr(one.get(key)))
     return any(len(different) > 1 for different in values.values())

@@ -1,4 +1,4 @@
-"""What an experiment is, apart from its label, its place and how it is shown: what a checkpoint must be of, and a hash."""
+"""The settings that define an experiment: their hash, their changes, and lists of layers as single settings."""
 
 import copy
 import difflib
@@ -11,8 +11,8 @@ from typing import Any, TypeGuard
 from mnist_exp.config import additions
 from mnist_exp.config.schema import Experiment
 
-# What does not define the experiment: its label, the place, and what is kept, shown and told meanwhile.
-NOT_IDENTITY: dict[str, Any] = {
+# Settings that do not change the result: label, place, hardware, display, checkpoints and trackers.
+EXECUTION_SETTINGS: dict[str, Any] = {
     "name": True,
     "device": True,
     "threads": True,
@@ -26,14 +26,14 @@ ELEMENT = re.compile(r"\.\d+(\.|$)")  # of a list, in a dotted key
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
-    """The settings that define the experiment and its repetition, by dotted key, as JSON knows them."""
-    return flat(experiment.model_dump(mode="json", exclude=NOT_IDENTITY))
+    """Return the settings that define a run, including the seed, by dotted key, as JSON values."""
+    return flatten(experiment.model_dump(mode="json", exclude=EXECUTION_SETTINGS))
 
 
-def not_identity(key: str) -> bool:
-    """Whether a setting, by its dotted key, is none of those."""
+def is_execution_setting(key: str) -> bool:
+    """Whether a dotted key is a setting that does not define the experiment."""
     section, _, name = key.partition(".")
-    excluded = NOT_IDENTITY.get(section, set())
+    excluded = EXECUTION_SETTINGS.get(section, set())
     return excluded is True or name in excluded
 
 
@@ -48,12 +48,14 @@ def config_hash(experiment: Experiment) -> str:
 def config_hashes(experiment: Experiment) -> Iterator[str]:
     """Yield the `config_hash` of an experiment, then those that earlier versions computed."""
     for generation in (None, 4, 3, 2, 1):
-        yield _hash(experiment.model_dump(mode="json", exclude=NOT_IDENTITY | {"seed": True}), generation)
+        yield _hash(experiment.model_dump(mode="json", exclude=EXECUTION_SETTINGS | {"seed": True}), generation)
 
 
 def hash_of_settings(settings: dict[str, Any]) -> str:
     """Return the `config_hash` of the settings of an experiment by dotted key."""
-    return _hash(nested({key: value for key, value in settings.items() if key != "seed" and not not_identity(key)}))
+    return _hash(
+        unflatten({key: value for key, value in settings.items() if key != "seed" and not is_execution_setting(key)})
+    )
 
 
 def _hash(tree: dict[str, Any], generation: int | None = None) -> str:
@@ -63,21 +65,21 @@ def _hash(tree: dict[str, Any], generation: int | None = None) -> str:
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """The keys in which two identities differ, each with both values: "seed: 7 → 8"."""
+    """Return the differences between two identities, each with both values: "seed: 7 → 8"."""
     absent = object()
-    before, now = layered(complete(before)), layered(complete(now))
-    keys = [key for key in dict.fromkeys([*before, *now]) if matched(key, before, now)]
+    before, now = expand_layers(complete(before)), expand_layers(complete(now))
+    keys = [key for key in dict.fromkeys([*before, *now]) if same_layer_list(key, before, now)]
     differing = [key for key in keys if before.get(key, absent) != now.get(key, absent)]
     return [f"{key}: {before.get(key, 'absent')} → {now.get(key, 'absent')}" for key in differing]
 
 
 def complete(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings by dotted key, with those that the version that stored them did not have; see `additions`."""
-    return flat(additions.complete(nested(settings))) if additions.may_lack_additions(settings) else settings
+    return flatten(additions.complete(unflatten(settings))) if additions.may_lack_additions(settings) else settings
 
 
-def nested(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of settings by dotted key as nested sections: the inverse of `flat`."""
+def unflatten(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of settings by dotted key as nested sections: the inverse of `flatten`."""
     tree: dict[str, Any] = {}
     for key, value in copy.deepcopy(settings).items():
         *sections, name = key.split(".")
@@ -88,75 +90,78 @@ def nested(settings: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def flat(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings by their dotted keys."""
+def flatten(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values in nested mappings by dotted key."""
     leaves: dict[str, Any] = {}
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        leaves |= flat(value, f"{key}.") if isinstance(value, dict) else {key: value}
+        leaves |= flatten(value, f"{key}.") if isinstance(value, dict) else {key: value}
     return leaves
 
 
-def layered(settings: dict[str, Any]) -> dict[str, Any]:
-    """Flat settings for people: in place of each list of layers, a word for their kinds, and the kind and settings of each.
+def expand_layers(settings: dict[str, Any]) -> dict[str, Any]:
+    """Replace each list of layers by a short label and the settings of its layers.
 
-    So "model.layers" becomes "11 layers 3fa2c1", the same for all lists of these kinds in this order, and what stands in it
-    follows by the keys of overrides: "model.layers.0.name", "model.layers.0.filters".
+    "model.layers" becomes "11 layers 3fa2c1": their number, and a hash of their names in order. The settings of the layers
+    follow under the keys of overrides: "model.layers.0.name", "model.layers.0.filters".
+
+    Args:
+        settings: by dotted key.
     """
-    found: dict[str, Any] = {}
+    expanded: dict[str, Any] = {}
     for key, value in settings.items():
-        if not is_layers(value):
-            found[key] = value
+        if not is_layer_list(value):
+            expanded[key] = value
             continue
         leaves = _leaves(value, key)
-        kinds = {name: kind for name, kind in leaves.items() if is_kind(name)}
-        digest = hashlib.sha256(repr(kinds).encode(errors="surrogatepass")).hexdigest()[:6]
-        found[key] = f"{len(value)} {brief(key)} {digest}"
-        found |= leaves
-    return found
+        names = {name: value for name, value in leaves.items() if is_layer_name(name)}
+        digest = hashlib.sha256(repr(names).encode(errors="surrogatepass")).hexdigest()[:6]
+        expanded[key] = f"{len(value)} {short_key(key)} {digest}"
+        expanded |= leaves
+    return expanded
 
 
-def is_layers(value: Any) -> TypeGuard[list[dict[Any, Any]]]:
-    """Whether a setting is a list of sections."""
+def is_layer_list(value: Any) -> TypeGuard[list[dict[Any, Any]]]:
+    """Whether a value is a list of layers: a list of mappings that is not empty."""
     return isinstance(value, list) and bool(value) and all(isinstance(layer, dict) for layer in value)
 
 
 def _leaves(layers: list[dict[Any, Any]], key: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for number, layer in enumerate(layers):
-        for name, value in flat(layer, f"{key}.{number}.").items():
-            found |= _leaves(value, name) if is_layers(value) else {name: value}
+        for name, value in flatten(layer, f"{key}.{number}.").items():
+            found |= _leaves(value, name) if is_layer_list(value) else {name: value}
     return found
 
 
-def list_of(key: str) -> str | None:
-    """The list in which a key of `layered` settings lies."""
-    listed = ELEMENT.split(key, maxsplit=1)[0]
-    return None if listed == key else listed
+def layer_list_of(key: str) -> str | None:
+    """Return the key of the list that contains a key of expanded settings: model.layers for model.layers.0.filters."""
+    list_key = ELEMENT.split(key, maxsplit=1)[0]
+    return None if list_key == key else list_key
 
 
-def is_kind(key: str) -> bool:
-    """Whether a key of `layered` settings is that of a layer's kind."""
-    return list_of(key) is not None and key.endswith(".name")
+def is_layer_name(key: str) -> bool:
+    """Whether a key of expanded settings is the name of a layer."""
+    return layer_list_of(key) is not None and key.endswith(".name")
 
 
-def length(settings: dict[str, Any], key: str) -> str:
-    """How many layers a list in `layered` settings has, as the word for it says; nothing where there is none."""
+def layer_count(settings: dict[str, Any], key: str) -> str:
+    """Return the number of layers of a list in expanded settings; an empty text if the list does not exist."""
     return str(settings.get(key, "")).partition(" ")[0]
 
 
-def matched(key: str, *settings: dict[str, Any]) -> bool:
-    """Whether a key stands in the same list in all of these `layered` settings, or in none; other lists are told as such."""
-    listed = list_of(key)
-    return listed is None or len({repr(one.get(listed)) for one in settings}) == 1
+def same_layer_list(key: str, *settings: dict[str, Any]) -> bool:
+    """Whether layers with the same names contain a key in all of these expanded settings, so that its values are comparable."""
+    list_key = layer_list_of(key)
+    return list_key is None or len({repr(one.get(list_key)) for one in settings}) == 1
 
 
-def brief(key: str) -> str:
-    """A key without its section: learning_rate, layers.0.filters."""
-    return key[(list_of(key) or key).rfind(".") + 1 :]
+def short_key(key: str) -> str:
+    """Return a key without its section: learning_rate, layers.0.filters."""
+    return key[(layer_list_of(key) or key).rfind(".") + 1 :]
 
 
-def own_layers(layers: list[Any], others: list[Any]) -> list[Any]:
-    """The layers that a list has and another, read side by side, has not."""
+def unmatched_layers(layers: list[Any], others: list[Any]) -> list[Any]:
+    """Return the layers that are not in another list, after both lists have been aligned."""
     matcher = difflib.SequenceMatcher(None, [repr(layer) for layer in others], [repr(layer) for layer in layers], False)
     return [layer for tag, _, _, begin, end in matcher.get_opcodes() if tag != "equal" for layer in layers[begin:end]]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mnist_exp.config.identity import not_identity
+from mnist_exp.config.identity import is_execution_setting
 from mnist_exp.config.problems import format_value, nearest, nearest_key, not_allowed, other_options, remedy
 from mnist_exp.errors import Problem
 
@@ -58,7 +58,7 @@ def sweep_problems(override: Override, multirun: bool, search: bool) -> list[Pro
             f"sweep with: mnist-exp -m {line}; write a list as {key}=[1,2]",
         ),
         (
-            key.startswith("hydra") or not_identity(key),
+            key.startswith("hydra") or is_execution_setting(key),
             "does not change the experiment; all jobs of a sweep share one value",
             "give one value, or start one sweep for each",
         ),

@@ -11,7 +11,7 @@ from mnist_exp.comparison import export
 from mnist_exp.comparison.fields import Metric
 from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.rows import Row
-from mnist_exp.config.identity import brief
+from mnist_exp.config.identity import short_key
 from mnist_exp.config.problems import format_value
 from mnist_exp.report.encodings import OTHERS, UNFINISHED, Style, style_of
 from mnist_exp.report.setting_values import short
@@ -142,7 +142,7 @@ def _configuration(line: Line, record: Mapping[str, Any], metric: Metric, place:
 def _short_name(record: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """The differing settings that the runs have, config groups by their option alone; without any, the name of the line."""
     known = {key: value for key, value in record["settings"].items() if value is not None or key in settings}
-    parts = [short(value) if key.endswith(".name") else f"{brief(key)}={short(value)}" for key, value in known.items()]
+    parts = [short(value) if key.endswith(".name") else f"{short_key(key)}={short(value)}" for key, value in known.items()]
     name = " ".join(parts) or str(record["name"])
     return name if len(name) <= LABEL_CHARACTERS else f"{name[: LABEL_CHARACTERS - 1]}…"
 

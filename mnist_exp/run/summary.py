@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from mnist_exp.config.additions import may_lack_additions
-from mnist_exp.config.identity import complete, config_hash, flat, hash_of_settings
+from mnist_exp.config.identity import complete, config_hash, flatten, hash_of_settings
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.run.evaluation import score, sha256
@@ -163,6 +163,6 @@ def summarize(
         train_seconds=train_seconds,
         wall_seconds=wall_seconds,
         images_per_second=len(split.train) * len(history) / train_seconds,
-        settings=flat(experiment.model_dump(mode="json")),
+        settings=flatten(experiment.model_dump(mode="json")),
         members=None,
     )

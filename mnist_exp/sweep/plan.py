@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mnist_exp.config.execution import Combination
-from mnist_exp.config.identity import brief, config_hash, config_hashes
+from mnist_exp.config.identity import config_hash, config_hashes, short_key
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
@@ -130,7 +130,7 @@ def slug(point: Combination) -> str:
         if key == "seed":
             continue
         if "." in key:
-            parts.append(f"{brief(key)}={_short(value)}")
+            parts.append(f"{short_key(key)}={_short(value)}")
         elif value not in parts:  # the option of a group speaks for itself
             parts.append(value)
     parts.append(f"s{point.experiment.seed}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp import config
-from mnist_exp.config.identity import config_hash, flat, layered
+from mnist_exp.config.identity import config_hash, expand_layers, flatten
 from mnist_exp.errors import IntegrityError, UserError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
@@ -76,7 +76,7 @@ def read_run(run: Run) -> RunSnapshot:
     ended = changed if status.get("status") == "running" else _seconds(status.get("time"), changed)
     try:
         tree = read_config(run)
-        settings = layered(flat(tree) if record.ensemble_settings is None else record.ensemble_settings)
+        settings = expand_layers(flatten(tree) if record.ensemble_settings is None else record.ensemble_settings)
         epochs = _read_epochs(run, started)
     except (ValueError, RecursionError) as error:
         cause = " ".join(str(error).split())

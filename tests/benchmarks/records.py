@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mnist_exp.comparison.statistics import mean_interval
-from mnist_exp.config.identity import not_identity
+from mnist_exp.config.identity import is_execution_setting
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from tests.benchmarks.manual import TABLES, between, replace_between
@@ -94,7 +94,9 @@ def sweeps(place: Path) -> list[Sweep]:
 def defining(overrides: Iterable[str]) -> set[str]:
     """Those of a sweep's overrides that say what is trained, the seeds aside."""
     keys = {line: line.lstrip("+~").partition("=")[0] for line in overrides}
-    return {line for line, key in keys.items() if not (not_identity(key) or key.startswith("hydra") or key == "seed")}
+    return {
+        line for line, key in keys.items() if not (is_execution_setting(key) or key.startswith("hydra") or key == "seed")
+    }
 
 
 def row(recipe: str, summaries: list[dict[str, Any]]) -> tuple[str, float]:

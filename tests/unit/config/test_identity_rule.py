@@ -17,7 +17,7 @@ from mnist_exp.config import additions, identity
 from mnist_exp.config.additions import ADDITIONS, Addition, complete, without_additions
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
-from mnist_exp.config.identity import NOT_IDENTITY, changes, config_hash, config_hashes, flat, nested
+from mnist_exp.config.identity import EXECUTION_SETTINGS, changes, config_hash, config_hashes, flatten, unflatten
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError
 from mnist_exp.machine import files
@@ -59,7 +59,7 @@ def sha256(tree: dict[str, Any]) -> str:
 
 def old_hash(experiment: Experiment) -> str:
     """The hash by the version without the new settings."""
-    return sha256(without_new(experiment.model_dump(mode="json", exclude=NOT_IDENTITY | {"seed": True})))
+    return sha256(without_new(experiment.model_dump(mode="json", exclude=EXECUTION_SETTINGS | {"seed": True})))
 
 
 def without_new(tree: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def make_old_run(directory: Path, *overrides: str) -> Run:
     run = Run(make_run(directory, 100, *overrides))
     tree = without_new(yaml.safe_load(run.config.read_text()))
     run.config.write_text(yaml.safe_dump(tree))
-    known = {"settings": flat(tree), "config_hash": old_hash(compose(*overrides))}
+    known = {"settings": flatten(tree), "config_hash": old_hash(compose(*overrides))}
     files.write_json(run.summary, read_json(run.summary) | known)
     return run
 
@@ -90,8 +90,8 @@ def make_old_run(directory: Path, *overrides: str) -> Run:
 @pytest.mark.parametrize("overrides", [(), ("model=resnet", "augmentation=affine", "optimizer=sgd"), ("evaluation.tta=1",)])
 def test_all_present_settings_count(overrides: tuple[str, ...]) -> None:
     experiment = compose(*overrides)
-    assert config_hash(experiment) == sha256(experiment.model_dump(mode="json", exclude=NOT_IDENTITY | {"seed": True}))
-    settings = flat(experiment.model_dump(mode="json"))
+    assert config_hash(experiment) == sha256(experiment.model_dump(mode="json", exclude=EXECUTION_SETTINGS | {"seed": True}))
+    settings = flatten(experiment.model_dump(mode="json"))
     assert identity.hash_of_settings(settings) == config_hash(experiment)
     assert identity.complete(settings) is settings
 
@@ -110,9 +110,9 @@ def test_settings_of_the_first_version_are_completed_to_valid_ones() -> None:
     for addition in ADDITIONS:
         (section,) = additions._sections_with(addition, tree)
         del section[addition.key]
-    flat_settings = flat(tree)
+    flat_settings = flatten(tree)
     assert complete(tree) == expected
-    assert identity.complete(flat_settings) == flat(expected)
+    assert identity.complete(flat_settings) == flatten(expected)
     config.validate(tree)
 
 
@@ -167,7 +167,7 @@ def test_settings_of_layers_at_any_depth_are_completed() -> None:
     tree = compose("model=resnet").model_dump(mode="json")
     old = without_new(tree)
     assert "momentum" not in repr(old["model"])
-    assert identity.complete(flat(old)) == flat(tree)
+    assert identity.complete(flatten(old)) == flatten(tree)
     assert old == without_new(tree)  # not changed
     assert complete(old)["model"] == tree["model"]
 
@@ -191,7 +191,7 @@ def test_an_old_run_is_read_with_the_settings() -> None:
 
 @pytest.mark.usefixtures("newer")
 def test_an_old_checkpoint_is_of_the_same_experiment() -> None:
-    before = flat(without_new(nested(identity.identity(compose("model=resnet")))))
+    before = flatten(without_new(unflatten(identity.identity(compose("model=resnet")))))
     assert changes(before, identity.identity(compose("model=resnet"))) == []
     other = identity.identity(compose("model=resnet", "training.batch_size=100"))
     assert changes(before, other) == ["training.batch_size: 200 → 100"]

@@ -9,7 +9,7 @@ from mnist_exp import cli
 from mnist_exp.comparison import difference
 from mnist_exp.comparison.rows import differing_settings, read_rows
 from mnist_exp.config.execution import Combination
-from mnist_exp.config.identity import brief, changes, identity, layered, matched, own_layers
+from mnist_exp.config.identity import changes, expand_layers, identity, same_layer_list, short_key, unmatched_layers
 from mnist_exp.run.names import Run
 from mnist_exp.sweep.plan import slug
 from mnist_exp.tracking import snapshot
@@ -26,7 +26,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(*overrides: str) -> dict[str, object]:
-    return layered(identity(compose(*overrides)))
+    return expand_layers(identity(compose(*overrides)))
 
 
 def test_a_list_of_layers_becomes_a_word_and_what_can_be_set_in_it() -> None:
@@ -38,17 +38,17 @@ def test_a_list_of_layers_becomes_a_word_and_what_can_be_set_in_it() -> None:
     assert plain["model.layers.0.name"] == "conv"
     assert len({settings(f"model={name}")["model.layers"] for name in ("cnn", "cnn_deep", "mlp_deep", "resnet")}) == 4
     assert settings("model=mlp") == identity(compose("model=mlp"))
-    assert layered({"a.b": [], "a.c": [1, {"d": 2}]}) == {"a.b": [], "a.c": [1, {"d": 2}]}
+    assert expand_layers({"a.b": [], "a.c": [1, {"d": 2}]}) == {"a.b": [], "a.c": [1, {"d": 2}]}
 
 
 def test_layers_of_other_lists_are_not_held_against_each_other() -> None:
     cnn, deep, mlp = settings("model=cnn"), settings("model=cnn_deep"), settings("model=mlp")
-    assert matched("model.layers.0.filters", cnn, settings("model=cnn", "model.layers.0.filters=8"))
-    assert not matched("model.layers.0.filters", cnn, deep)
-    assert not matched("model.layers.0.filters", cnn, mlp)
-    assert matched("model.layers", cnn, deep)
-    assert brief("model.layers.0.filters") == "layers.0.filters"
-    assert [brief(key) for key in ("optimizer.learning_rate", "model.units.0", "seed")] == [
+    assert same_layer_list("model.layers.0.filters", cnn, settings("model=cnn", "model.layers.0.filters=8"))
+    assert not same_layer_list("model.layers.0.filters", cnn, deep)
+    assert not same_layer_list("model.layers.0.filters", cnn, mlp)
+    assert same_layer_list("model.layers", cnn, deep)
+    assert short_key("model.layers.0.filters") == "layers.0.filters"
+    assert [short_key(key) for key in ("optimizer.learning_rate", "model.units.0", "seed")] == [
         "learning_rate",
         "units.0",
         "seed",
@@ -64,9 +64,9 @@ def test_a_changed_layer_is_told_by_its_key() -> None:
 
 
 def test_own_layers() -> None:
-    assert own_layers([1, 2, 3], [1, 3]) == [2]
-    assert own_layers([1, 3], [1, 2, 3]) == []
-    assert own_layers([1, 2], [3]) == [1, 2]
+    assert unmatched_layers([1, 2, 3], [1, 3]) == [2]
+    assert unmatched_layers([1, 3], [1, 2, 3]) == []
+    assert unmatched_layers([1, 2], [3]) == [1, 2]
 
 
 def test_a_comparison_has_no_long_cell(capsys: pytest.CaptureFixture[str]) -> None:
