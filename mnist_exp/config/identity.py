@@ -151,7 +151,7 @@ def layer_count(settings: dict[str, Any], key: str) -> str:
 
 
 def same_layer_list(key: str, *settings: dict[str, Any]) -> bool:
-    """Whether a key is in a list with the same layer names in all of these expanded settings, so that values are comparable."""
+    """Whether a key is in a list with the same layer names in all of these expanded settings, for a comparison of values."""
     list_key = layer_list_of(key)
     return list_key is None or len({repr(one.get(list_key)) for one in settings}) == 1
 
