@@ -83,7 +83,8 @@ def caption(comparison: Comparison, with_significance: bool) -> list[str]:
         distinct = all(len(set(line.group.seeds)) == line.group.n for line in comparison.lines)
         notes.append("n runs, each with a different seed" if distinct else "n runs")
     if comparison.superseded:
-        notes.append(f"{pluralize(comparison.superseded, 'run')} not counted: a later run has the same settings and seed")
+        runs = pluralize(comparison.superseded, "run")
+        notes.append(f"{runs} not counted: a later run has the same configuration and seed")
     if len(comparison.lines) < comparison.total:
         notes.append(f"{len(comparison.lines):,} of {comparison.total:,} are shown")
     results = [line.significance.result for line in comparison.lines if line.significance is not None]

@@ -164,7 +164,7 @@ def test_runs_are_grouped_by_configuration(tmp_path: Path) -> None:
         os.utime(path, (0, 0))
     found = compare_directory(tmp_path)
     assert [(line.group.name, line.group.n) for line in found.lines] == [("cnn", 1), ("mlp", 3)]
-    assert "1 run not counted: a later run has the same settings and seed" in caption(found, with_significance=False)
+    assert "1 run not counted: a later run has the same configuration and seed" in caption(found, with_significance=False)
     assert compare_directory(tmp_path, by=["run"]).superseded == 0
     statistics = found.lines[1].group.statistics(METRICS[TEST])
     assert statistics is not None
