@@ -1,4 +1,4 @@
-"""The network of the topic models, which needs YAML only, trained on augmented images."""
+"""A network from a user's YAML file, trained on augmented images."""
 
 import json
 import re
@@ -33,4 +33,4 @@ def test_a_user_defined_network(command: Command, tmp_path: Path) -> None:
 
     wrong = command(*mine, "model.layers.2.layers.1.padding=valid")
     assert wrong.returncode == 2
-    assert wrong.stderr.splitlines()[0].startswith("error: model.layers.2.layers: make 6×6×16 of 14×14×8, to which")
+    assert wrong.stderr.splitlines()[0].startswith("error: model.layers.2.layers: turn 14×14×8 into 6×6×16")
