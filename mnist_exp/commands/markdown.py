@@ -1,6 +1,7 @@
-"""Markdown in a terminal: as Rich prints it, except that output and wide tables keep their width, for a pager to scroll."""
+"""Markdown in a terminal, printed by Rich, except that output and wide tables keep their width; a pager scrolls them."""
 
 import re
+import textwrap
 from typing import ClassVar
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -15,32 +16,26 @@ WIDEST_CELL = 40  # columns of a cell in a wider table
 
 
 class Code(CodeBlock):
-    """A code block: commands are bold and continued on the next line, all other lines keep their width."""
+    """A code block: commands are bold and wrapped, all other lines keep their width."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for line in str(self.text).rstrip().splitlines():
             if line.startswith("$ "):
-                for part in wrapped(line, options.max_width - len(INDENT)):
+                for part in wrap_command(line, options.max_width - len(INDENT)):
                     yield Text(INDENT + part, style="bold", no_wrap=True, overflow="ignore")
             else:
                 yield Text(INDENT + line, style="markdown.code_block", no_wrap=True, overflow="ignore")
 
 
-def wrapped(command: str, width: int) -> list[str]:
-    """A command on several lines that still can be copied: each but the last ends with a backslash."""
-    words = re.findall(r"(?:'[^']*'|\"[^\"]*\"|\S)+", command)
-    lines = [words[0]]
-    for word in words[1:]:
-        if len(lines[-1]) + len(word) + 3 > width and lines[-1].strip() != "$":
-            lines[-1] += " \\"
-            lines.append(f"    {word}")
-        else:
-            lines[-1] += f" {word}"
-    return lines
+def wrap_command(command: str, width: int) -> list[str]:
+    """Split a command into lines that can still be copied: all lines except the last end with a backslash."""
+    words = re.sub(r"^\$ |\'[^\']*\'|\"[^\"]*\"", lambda quoted: quoted[0].replace(" ", "\0"), command)
+    lines = textwrap.wrap(words, width - 2, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return " \\\n".join(lines).replace("\0", " ").splitlines()
 
 
 class WideTable(TableElement):
-    """A table that is wrapped to the terminal when it has few columns, and otherwise as wide as it needs to be."""
+    """A table that is wrapped to the terminal if it has few columns; otherwise it is as wide as its content."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for table in super().__rich_console__(console, options):

@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mnist_exp import __version__, tracking
@@ -28,9 +28,11 @@ from mnist_exp.tracking.uploader_process import upload_in_background
 
 log = logging.getLogger(__name__)
 
+DRY_RUN = "sweep.dry_run=true"  # an override that the jobs of a dry run do not list
+
 
 def start(parsed: argparse.Namespace, composition: Composition) -> int:
-    """Train every point of a command line with `-m`, or search among them; return the exit code.
+    """Train all combinations of a command line with `-m`, or search among them; return the exit code.
 
     Raises:
         UserError: the command line cannot be used, or no directory can be created.
@@ -39,18 +41,15 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
     settings = _sweeper(composition)
     if isinstance(settings, OptunaSweeperConfig):
         return _start_search(parsed, composition, settings)
-    with messages.spinner("checking every point"):
-        points = composition.combinations()
-    jobs, experiments = plan.extended([], points)
-    first = points[0].experiment
+    with messages.spinner("checking all jobs"):
+        combinations = composition.combinations()
+    jobs, experiments = plan.extended([], combinations)
+    first = combinations[0].experiment
     if first.sweep.dry_run:
         return _print_jobs(jobs)
-    launchers.check(composition.execution.launcher)
-    tracking.check_installed(first.tracker)
-    sweep = _create(parsed, first, jobs)
+    sweep = _create(parsed, composition, first, jobs)
     with plan.locked(sweep):
-        source = PlannedJobs([(job, experiments[job.number]) for job in jobs], len(jobs))
-        return _train(sweep, launchers.build(sweep, composition.execution.launcher, first), source, first, [])
+        return _train_jobs(sweep, composition, experiments, jobs, [])
 
 
 def _start_search(parsed: argparse.Namespace, composition: Composition, settings: OptunaSweeperConfig) -> int:
@@ -58,23 +57,20 @@ def _start_search(parsed: argparse.Namespace, composition: Composition, settings
 
     with messages.spinner("checking the search space"):
         space = composition.space(settings)
-    first = space.example()
-    if first.sweep.dry_run:
+    if space.example().sweep.dry_run:
         return _print_space(space, settings)
-    launchers.check(composition.execution.launcher)
-    tracking.check_installed(first.tracker)
     sampler(settings, 0)  # raises if it needs a package that is not installed
-    sweep = _create(parsed, first, [])
+    sweep = _create(parsed, composition, space.example(), [])
     with plan.locked(sweep):
         return _search(sweep, composition, space, settings, retry_failed=False)
 
 
 def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int:
-    """Train the remaining jobs of a sweep or search, and the points that the overrides add to it; return the exit code.
+    """Train the remaining jobs of a sweep or search, and the jobs that the overrides add to it; return the exit code.
 
     Args:
         directory: of the sweep.
-        overrides: replace those of the sweep with the same key; such as seed=range(10) or hydra/launcher=joblib.
+        overrides: replace overrides of the sweep with the same key, such as seed=range(10) or hydra/launcher=joblib.
         retry_failed: whether to train failed jobs again.
 
     Raises:
@@ -96,7 +92,8 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         execution_overrides = [line for line in overrides if _is_execution_override(line)]
         jobs, new = list(known.jobs), dict[int, Experiment]()
         if len(execution_overrides) < len(overrides):
-            _experiments(sweep, _one_of_each(jobs), composition, execution_overrides)
+            job_of_each_configuration = {job.config_hash: job for job in jobs}.values()
+            _experiments(sweep, job_of_each_configuration, composition, execution_overrides)
             jobs, new = plan.extended(jobs, composition.combinations())
         remaining, finished = _divide(sweep, jobs, retry_failed)
         old = [job for job in remaining if job.number not in new]
@@ -108,26 +105,26 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
             plan.write(sweep, known.model_copy(update={"extensions": extensions, "jobs": tuple(jobs)}))
         if not remaining:
             return results.finish_sweep(sweep, len(jobs))
-        source = PlannedJobs([(job, experiments[job.number]) for job in remaining], len(jobs))
-        first = experiments[remaining[0].number]
-        return _train(sweep, launchers.build(sweep, composition.execution.launcher, first), source, first, finished)
+        return _train_jobs(sweep, composition, experiments, remaining, finished)
 
 
 def _sweeper(composition: Composition) -> BasicSweeperConfig | OptunaSweeperConfig:
-    """How points are found.
+    """Return the settings of the grid or search.
 
     Raises:
-        ConfigError: everything that is wrong with the command line.
+        ConfigError: all problems of the command line.
     """
     try:
         return composition.execution.sweeper
-    except ConfigError:  # Hydra names one problem; the problems of the points say more, if there are any
+    except ConfigError:  # Hydra reports one problem; the check of the combinations reports all, if it finds any
         composition.combinations()
         raise
 
 
-def _create(parsed: argparse.Namespace, experiment: Experiment, jobs: Sequence[Job]) -> Sweep:
-    """Create a sweep's directory and write its plan."""
+def _create(parsed: argparse.Namespace, composition: Composition, experiment: Experiment, jobs: Sequence[Job]) -> Sweep:
+    """Check that the launcher and the tracker can be used, create the sweep's directory and write its plan."""
+    launchers.check(composition.execution.launcher)
+    tracking.check_installed(experiment.tracker)
     sweep = Sweep(create_directory(Path(experiment.runs_dir).expanduser(), experiment.sweep.name))
     content = Plan(
         layout=1,
@@ -153,6 +150,19 @@ def _search(
     launcher = launchers.build(sweep, composition.execution.launcher, first)
     source = Search(sweep, plan.read(sweep), space, settings, launcher.parallel_jobs, retry_failed)
     return _train(sweep, launcher, source, first, source.finished_jobs)
+
+
+def _train_jobs(
+    sweep: Sweep,
+    composition: Composition,
+    experiments: Mapping[int, Experiment],
+    remaining: Sequence[Job],
+    finished: Sequence[Job],
+) -> int:
+    """Train the remaining jobs of a sweep that this process has locked; return the exit code."""
+    first = experiments[remaining[0].number]
+    source = PlannedJobs([(job, experiments[job.number]) for job in remaining], len(remaining) + len(finished))
+    return _train(sweep, launchers.build(sweep, composition.execution.launcher, first), source, first, finished)
 
 
 def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment, finished: Sequence[Job]) -> int:
@@ -183,7 +193,7 @@ def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Expe
 
 
 def _divide(sweep: Sweep, jobs: Sequence[Job], retry_failed: bool) -> tuple[list[Job], list[Job]]:
-    """The jobs to train, and the finished ones."""
+    """Return the jobs to train, and the finished jobs."""
     remaining: list[Job] = []
     finished: list[Job] = []
     for job in jobs:
@@ -194,28 +204,23 @@ def _divide(sweep: Sweep, jobs: Sequence[Job], retry_failed: bool) -> tuple[list
 
 
 def _experiments(
-    sweep: Sweep, jobs: Sequence[Job], composition: Composition, execution_overrides: Sequence[str]
+    sweep: Sweep, jobs: Collection[Job], composition: Composition, execution_overrides: Sequence[str]
 ) -> dict[int, Experiment]:
-    """The experiments of planned jobs by number.
+    """Return the experiments of planned jobs by number.
 
     Raises:
-        InputError: the overrides of a job mean another experiment than when it was planned.
+        InputError: the overrides of a job compose to another experiment than when it was planned.
     """
     experiments = composition.experiments([(*job.overrides, *execution_overrides) for job in jobs])
     for job, experiment in zip(jobs, experiments, strict=True):
         if job.seed != experiment.seed or job.config_hash not in config_hashes(experiment):
-            cause = f"job {job.number} of {sweep.directory}: its overrides now mean another experiment"
+            cause = f"job {job.number} of {sweep.directory}: its overrides now compose to another experiment"
             raise InputError(cause, "restore the options in conf/ and --config-dir, or start a new sweep")
     return {job.number: experiment for job, experiment in zip(jobs, experiments, strict=True)}
 
 
-def _one_of_each(jobs: Sequence[Job]) -> list[Job]:
-    """One job of each configuration."""
-    return list({job.config_hash: job for job in jobs}.values())
-
-
 def _is_execution_override(line: str) -> bool:
-    """Whether an override only changes how jobs are run, not which experiments they are."""
+    """Whether an override only changes how jobs run, not their experiments."""
     key = line.lstrip("+~").partition("=")[0]
     return key.startswith("hydra") or is_execution_setting(key)
 
@@ -223,7 +228,8 @@ def _is_execution_override(line: str) -> bool:
 def _print_jobs(jobs: Sequence[Job]) -> int:
     """Print the jobs of a dry run."""
     for job in jobs:
-        print(messages.sanitize(f"{job.number:>4}  {' '.join(job.overrides)}"))
+        overrides = " ".join(line for line in job.overrides if not line.endswith(DRY_RUN))
+        print(messages.sanitize(f"{job.number:>4}  {overrides}"))
     print(pluralize(len(jobs), "job"))
     return EXIT_DONE
 

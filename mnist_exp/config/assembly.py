@@ -13,6 +13,7 @@ from mnist_exp.config.checks import check_device
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composed, Composer
 from mnist_exp.config.problems import composition_problems
 from mnist_exp.config.schema import Experiment
+from mnist_exp.config.security import override_problems
 from mnist_exp.errors import ConfigError, Problem
 
 
@@ -70,13 +71,15 @@ class Assembler:
         return experiment, problems + found
 
     def _divide(self, combination: Sequence[Override]) -> tuple[list[Override], list[Override], list[Problem]]:
-        """Return the overrides that Hydra composes, all other settings, and the problems of unknown options."""
+        """Return the overrides that Hydra composes, all other settings, and the problems of unsafe and unknown options."""
         options: list[Override] = []
         settings: list[Override] = []
         problems: list[Problem] = []
         for override in combination:
             section, _, name = override.key_or_group.rpartition(".")
-            if section and name == "name" and self._composer.options(section):
+            if unsafe := override_problems(override):
+                problems += unsafe
+            elif section and name == "name" and self._composer.options(section):
                 problems.append(overrides.option_set_by_name(override))
             elif known := self._composer.options(override.key_or_group):
                 found = overrides.unknown_options(override, known)

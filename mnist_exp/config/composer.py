@@ -114,16 +114,17 @@ class Composer:
     def compose(self, overrides: Sequence[Override]) -> Composed:
         """Compose options, and settings of Hydra's own section.
 
+        Args:
+            overrides: without those that `security.override_problems` refuses.
+
         Raises:
-            ConfigError: `security` refuses them, or a file that they name.
+            ConfigError: `security` refuses a file that they name.
             COMPOSITION_ERRORS: a YAML file or an override is not valid.
         """
         lines = tuple(str(override.input_line) for override in overrides)
         if lines not in self._composed:
-            problems = [problem for override in overrides for problem in security.override_problems(override)]
             if self._config_dir is not None:
-                problems += security.search_path_problems(self._config_dir, self._config_name)
-            raise_problems(problems)  # before the composition, which would import packages of a search path
+                raise_problems(security.search_path_problems(self._config_dir, self._config_name))
             with self._initialized():
                 whole = compose(self._config_name, list(lines), return_hydra_config=True)
             problems = security.code_problems(whole)

@@ -29,7 +29,7 @@ from mnist_exp.config.execution import (
 from mnist_exp.config.overrides import sweep_problems
 from mnist_exp.config.problems import composition_problems, from_validation, raise_problems
 from mnist_exp.config.schema import Experiment
-from mnist_exp.config.security import OPEN_TO_USERS, override_problems
+from mnist_exp.config.security import OPEN_TO_USERS
 from mnist_exp.errors import ConfigError, Problem
 
 SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1))' 'model.units=choice([64],[128])'"
@@ -180,11 +180,11 @@ class Composition:
             return []  # `combinations` reports the problem
 
     def _valid_overrides(self, multirun: bool, search: bool = False) -> tuple[list[Override], list[Problem]]:
-        """Return the overrides that are valid by themselves, and the problems of the others."""
+        """Return the overrides whose sweeps are allowed, and the problems of the others."""
         problems = [*self._composer.shadowed(), *self._unparsed]
         valid = []
         for override in [*(self._configured_sweep if multirun else []), *self._overrides]:
-            found = override_problems(override) or sweep_problems(override, multirun, search)
+            found = sweep_problems(override, multirun, search)
             problems += found
             valid += [] if found else [override]
         return valid, problems

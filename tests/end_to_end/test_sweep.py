@@ -70,7 +70,7 @@ def test_a_dry_run_lists_the_jobs(command: Command, tmp_path: Path) -> None:
     done = command("-m", "model=mlp,cnn_large", "seed=range(2)", "sweep.dry_run=true")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["1", "model=mlp", "seed=0", "sweep.dry_run=true"]
+    assert lines[0].split() == ["1", "model=mlp", "seed=0"]
     assert lines[-1] == "4 jobs"
     assert list(tmp_path.iterdir()) == []
 
