@@ -1,6 +1,6 @@
 """Charts of a comparison: learning curves, means with intervals, error against size and time with the Pareto front."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mnist_exp.report import encodings as vl
 from mnist_exp.report.chart_numbers import nice_step, thin_out
@@ -52,53 +52,38 @@ def configuration_rows(configurations: Sequence[Configuration]) -> list[Row]:
     ]
 
 
-def curve_rows(curves: Sequence[Curve]) -> list[Row]:
-    """The table with a row for each curve; the best comes last, so that it is drawn above the others."""
-    most = min(max(MOST_POINTS // max(len(curves), 1), FEWEST_CURVE_POINTS), MOST_CURVE_POINTS)
+def learning_curves(curves: Sequence[Curve]) -> Chart:
+    """The validation error of each run by epoch; the best is drawn last, above the others."""
+    most = min(max(MOST_POINTS // len(curves), FEWEST_CURVE_POINTS), MOST_CURVE_POINTS)
     rows = []
     for curve in reversed(curves):
         shown = thin_out(curve.errors, most)
-        rows.append(
-            {
-                **curve.style.columns,
-                "run": curve.run,
-                "configuration": curve.configuration,
-                "repetition": curve.repetition,
-                "last": round(float(curve.errors[-1]), 4),
-                "epoch": curve.epochs[shown].tolist(),
-                "error": curve.errors[shown].round(4).tolist(),
-            }
-        )
-    return rows
-
-
-def learning_curves(curves: Sequence[Curve]) -> Chart:
-    """The validation error of each run by epoch."""
+        columns = {"run": curve.run, "configuration": curve.configuration, "repetition": curve.repetition}
+        points = {"epoch": curve.epochs[shown].tolist(), "error": curve.errors[shown].round(4).tolist()}
+        rows.append(curve.style.columns | columns | {"last": round(float(curve.errors[-1]), 4)} | points)
     last = max(int(curve.epochs[-1]) for curve in curves)
     ends = [float(end) for curve in curves for end in (curve.errors.min(), curve.errors.max())]
     step = max(1, round(nice_step(last, 8)))  # no halves of epochs
-    epoch = vl.quantitative(
-        "epoch",
-        "epoch",
-        axis={"format": "d", **vl.ticks(range(step, last + 1, step))},
-        scale={"domain": [1 if last > 1 else 0, last], "nice": False},
-    )
-    encoding = {"x": epoch, "y": vl.number_axis("error", "validation error %", ends, zero=True), "detail": {"field": "run"}}
+    axis = {"format": "d", **vl.ticks(range(step, last + 1, step))}
+    scale = {"domain": [1 if last > 1 else 0, last], "nice": False}
+    encoding = {
+        "x": vl.quantitative("epoch", "epoch", axis=axis, scale=scale),
+        "y": vl.number_axis("error", "validation error %", ends, zero=True),
+        "detail": {"field": "run"},
+    }
     fields = vl.tooltip(run="run", configuration="configuration", repetition="repetition", last="last error %")
     flat = {"flatten": ["epoch", "error"]}
     layers = vl.lines(encoding, len(curves), fields, flat, point={"size": 24} if last <= 2 else False)
     description = f"Validation error in percent by epoch, a line for each of {len(curves):,} runs"
     spec = vl.chart(320, *layers, width=vl.WIDE)
-    rows = curve_rows(curves)
     return Chart("learning_curves", "Learning curves", description, "runs", rows, spec, wide=True, min_width=MIN_WIDTH)
 
 
-def intervals(configurations: Sequence[Configuration], rows: Sequence[Row], error: str) -> Chart:
+def intervals(configurations: Sequence[Configuration], error: str) -> Chart:
     """The mean of each of the best configurations, with its interval and its runs.
 
     Args:
         configurations: best first, at least one.
-        rows: from `configuration_rows`.
         error: the heading of the metric: "validation error %".
     """
     best = configurations[:MOST_INTERVALS]
@@ -121,31 +106,30 @@ def intervals(configurations: Sequence[Configuration], rows: Sequence[Row], erro
     description = f"Mean {error} of {len(best)} configurations, with its interval and each run"
     note = "Points are means, lines their 95 % intervals by Student's t, ticks single runs." if repeated else ""
     spec = vl.chart(len(best) * (24 if len(best) > 6 else 40), *layers, width=vl.WIDE, padding=vl.MARGIN)
+    rows = configuration_rows(configurations)
     return Chart("intervals", title, description, "configurations", rows, spec, note, wide=True, min_width=MIN_WIDTH)
 
 
-def cost_charts(configurations: Sequence[Configuration], rows: Sequence[Row], error: str) -> list[Chart]:
+def cost_charts(configurations: Sequence[Configuration], error: str) -> Iterator[Chart]:
     """The error against the parameters and the training time, each if the configurations differ in it.
 
     Args:
         configurations: best first.
-        rows: from `configuration_rows`.
         error: the heading of the metric: "validation error %".
     """
+    rows = configuration_rows(configurations)
     order = vl.quantitative("rank", sort="descending")  # the best on top
-    charts = []
     for cost, (title, unit, phrase) in COSTS.items():
         costs = [getattr(one, cost) for one in configurations]
         if len(set(costs)) < 2:
             continue
         x, y = vl.number_axis(cost, unit, costs), vl.number_axis("mean", error, [one.mean for one in configurations])
         layers = vl.pareto_front(x, y, f"front_{cost}", _configuration_tooltip(error), order=order)
-        names = [one.label for one, row in zip(configurations, rows, strict=True) if row[f"front_{cost}"]]
+        names = [row["label"] for row in rows if row[f"front_{cost}"]]
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         description = f"Mean {error} against {unit}; on the Pareto front: {', '.join(names[:MOST_NAMES])}{more}"
         note = f"The large points are the Pareto front: no other configuration has {phrase} and as low an error."
-        charts.append(Chart(cost, title, description, "configurations", rows, vl.chart(280, *layers), note))
-    return charts
+        yield Chart(cost, title, description, "configurations", rows, vl.chart(280, *layers), note)
 
 
 def _configuration_tooltip(error: str) -> list[Spec]:

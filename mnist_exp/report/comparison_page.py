@@ -17,8 +17,6 @@ from mnist_exp.report.vega import Chart
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import now
 
-TEMPLATE = "comparison.html.j2"
-
 
 def write(path: Path, view: ComparisonView) -> None:
     """Write the page of a comparison.
@@ -29,13 +27,15 @@ def write(path: Path, view: ComparisonView) -> None:
     files.write(path, render(path, view).encode())
 
 
-def render(path: Path, view: ComparisonView, template: str = TEMPLATE, more: Sequence[Chart] = (), **values: Any) -> str:
+def render(
+    path: Path, view: ComparisonView, template: str = "comparison.html.j2", more: Sequence[Chart] = (), **values: Any
+) -> str:
     """Render the page of a comparison, or of a sweep.
 
     Args:
         path: where it will be written; its links to runs are relative to it.
         view: its content.
-        template: one that extends TEMPLATE.
+        template: comparison.html.j2, or one that extends it.
         more: charts that only this template has.
         values: other names in the template.
     """
@@ -73,14 +73,13 @@ def _reports(path: Path, group: Group) -> list[tuple[str, str | None]]:
 
 
 def _charts(view: ComparisonView) -> list[Chart]:
-    configurations, error = view.configurations, view.error
-    rows = comparison_charts.configuration_rows(configurations)
+    configurations, metric = view.configurations, view.board.metric
     charts = [comparison_charts.learning_curves(view.curves)] if view.curves else []
     if len(configurations) > 1:
-        charts.append(comparison_charts.intervals(configurations, rows, error))
+        charts.append(comparison_charts.intervals(configurations, metric.heading))
         if configurations[0].settings:
-            charts.append(parallel_coordinates.draw(configurations, error))
-    if view.board.metric.lower_is_better:
-        charts += comparison_charts.cost_charts(configurations, rows, error)
-        charts += heat_maps.charts(configurations, error)
+            charts.append(parallel_coordinates.draw(configurations, metric.heading))
+    if metric.lower_is_better:
+        charts += comparison_charts.cost_charts(configurations, metric.heading)
+        charts += heat_maps.charts(configurations, metric.heading)
     return charts

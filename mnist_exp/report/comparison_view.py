@@ -9,11 +9,12 @@ import numpy as np
 
 from mnist_exp.comparison import export
 from mnist_exp.comparison.fields import Metric
-from mnist_exp.comparison.ranking import Comparison, Line
+from mnist_exp.comparison.groups import Group
+from mnist_exp.comparison.ranking import Comparison
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.identity import short_key
 from mnist_exp.config.problems import format_value
-from mnist_exp.report.encodings import OTHERS, UNFINISHED, Style, style_of
+from mnist_exp.report.encodings import UNFINISHED, Style, style_of
 from mnist_exp.report.setting_values import short
 from mnist_exp.run import history
 from mnist_exp.run.names import Run
@@ -35,6 +36,7 @@ class Configuration:
     parameters: int
     seconds: float
     style: Style
+    runs: Sequence[Row] = ()
 
     @property
     def overrides(self) -> str:
@@ -47,7 +49,7 @@ class Curve:
     """The validation error of a run by epoch."""
 
     run: str
-    configuration: str  # its label; "–" for a run without a rank
+    configuration: str  # its label; "–" for a run without a result
     repetition: str  # the seed, and the status of a run without a result
     epochs: np.ndarray  # int64 (n,), n ≥ 1
     errors: np.ndarray  # in percent, float64 (n,)
@@ -62,20 +64,10 @@ class ComparisonView:
     board: Comparison
 
     @property
-    def error(self) -> str:
-        """The heading of the metric that ranks."""
-        return self.board.metric.heading
-
-    @property
     def metrics(self) -> list[tuple[str, Metric]]:
         """The metrics with a mean and an interval in each line, by their key in `lines`."""
         ranked, *others = self.board.shown_metrics
         return [("ranked_by", ranked), *(("test", other) for other in others)]
-
-    @property
-    def reference(self) -> str:
-        """The configuration that the others are tested against."""
-        return f"the {self.board.reference_name}"
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
@@ -86,29 +78,20 @@ class ComparisonView:
     def configurations(self) -> list[Configuration]:
         """The lines that have a value of the metric, in the order of the leaderboard."""
         pairs = zip(self.board.lines, self.lines, strict=True)
-        ranked = [(line, record) for line, record in pairs if record["ranked_by"] is not None]
-        return [_configuration(line, record, self.board.metric, place) for place, (line, record) in enumerate(ranked)]
+        ranked = [(line.group, record) for line, record in pairs if record["ranked_by"] is not None]
+        return [_configuration(group, record, self.board.metric, place) for place, (group, record) in enumerate(ranked)]
 
-    @cached_property
+    @property
     def styles(self) -> dict[str, Style]:
         """The style of each ranked run, by its name."""
-        by_rank = {configuration.rank: configuration.style for configuration in self.configurations}
-        return {row.name: by_rank[line.rank] for line in self.board.lines if line.rank in by_rank for row in line.group.rows}
+        return {row.name: one.style for one in self.configurations for row in one.runs}
 
     @cached_property
     def curves(self) -> list[Curve]:
         """The curves of the ranked runs, in the order of the leaderboard, then those of the runs without a result."""
-        labels = {one.rank: one.label for one in self.configurations}
-        curves = [
-            _curve(row, labels.get(line.rank, "–"), f"seed {summary.seed}", self.styles.get(row.name, OTHERS))
-            for line in self.board.lines
-            for row, summary in zip(line.group.rows, line.group.summaries, strict=True)
-        ]
-        unfinished = [row for row, _ in self.unranked if row.record.summary is None]
-        curves += [
-            _curve(row, "–", f"{row.record.status}, seed {row.settings.get('seed', '?')}", UNFINISHED) for row in unfinished
-        ]
-        return [curve for curve in curves if curve is not None]
+        runs = [(row, one.label, one.style) for one in self.configurations for row in one.runs]
+        runs += [(row, "–", UNFINISHED) for row, _ in self.unranked if row.record.summary is None]
+        return [curve for run in runs if (curve := _curve(*run)) is not None]
 
     @cached_property
     def unranked(self) -> list[tuple[Row, str]]:
@@ -121,12 +104,12 @@ class ComparisonView:
         return list(dict.fromkeys([*(one.style for one in self.configurations), *(curve.style for curve in self.curves)]))
 
 
-def _configuration(line: Line, record: Mapping[str, Any], metric: Metric, place: int) -> Configuration:
-    values = line.group.values(metric)
-    name = _short_name(record, line.group.rows[0].settings)
-    label = f"{line.rank} · {name}"
+def _configuration(group: Group, record: Mapping[str, Any], metric: Metric, place: int) -> Configuration:
+    values = group.values(metric)
+    name = _short_name(record, group.rows[0].settings)
+    label = f"{record['rank']} · {name}"
     return Configuration(
-        rank=line.rank,
+        rank=record["rank"],
         name=name,
         label=label,
         settings=record["settings"],
@@ -136,6 +119,7 @@ def _configuration(line: Line, record: Mapping[str, Any], metric: Metric, place:
         parameters=round(record["parameters"]),
         seconds=record["train_seconds"],
         style=style_of(place, label),
+        runs=group.rows,
     )
 
 
@@ -147,8 +131,10 @@ def _short_name(record: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     return name if len(name) <= LABEL_CHARACTERS else f"{name[: LABEL_CHARACTERS - 1]}…"
 
 
-def _curve(row: Row, configuration: str, repetition: str, style: Style) -> Curve | None:
+def _curve(row: Row, configuration: str, style: Style) -> Curve | None:
     """The curve of a run up to its last epoch; None without validation errors."""
+    summary = row.record.summary
+    repetition = f"seed {summary.seed}" if summary else f"{row.record.status}, seed {row.settings.get('seed', '?')}"
     rows = history.read(Run(row.record.directory).history)
     points = [(row.epoch, row.validation_error_percent) for row in rows if row.validation_error_percent is not None]
     if not points:

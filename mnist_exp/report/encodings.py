@@ -57,14 +57,6 @@ def style_of(place: int, label: str) -> Style:
     return Style(label, COLORS[place], SHAPES[place], SYMBOLS[place], (1, 0) if place < 4 else (6, 3))
 
 
-def constant(field: str) -> Spec:
-    """A column whose values are colours, shapes or dashes."""
-    return {"field": field, "type": "nominal", "scale": None, "legend": None}
-
-
-COLOR, SHAPE, DASH = constant("color"), constant("shape"), constant("dash")
-
-
 def opacity(value: float, others: float | None = None) -> Spec:
     """The opacity of a mark, which fades while another configuration is selected.
 
@@ -92,6 +84,9 @@ def nominal(field: str, title: str | None = None, **more: Any) -> Spec:
     return {"field": field, "type": "nominal", "title": title, **more}
 
 
+COLOR, SHAPE, DASH = (nominal(field, scale=None, legend=None) for field in ("color", "shape", "dash"))  # used as they are
+
+
 def number_axis(field: str, title: str, values: Sequence[float], zero: bool = False, log: bool | None = None) -> Spec:
     """An axis of numbers; the title of a logarithmic one says so.
 
@@ -116,9 +111,7 @@ def ticks(values: Sequence[float]) -> Spec:
     return {"values": [*values], "tickCount": len(values)}
 
 
-def layer(
-    mark: str, encoding: Spec, *transforms: Spec, name: str | None = None, rows: Any = None, **properties: Any
-) -> Spec:
+def layer(mark: str, encoding: Spec, *transforms: Spec, name: str = "", rows: Sequence[Row] = (), **properties: Any) -> Spec:
     """A layer of a chart.
 
     Args:
@@ -126,12 +119,10 @@ def layer(
         encoding: channels and their columns.
         transforms: of the table.
         name: a CSS class of its marks, with "_marks".
-        rows: a table of its own; None for the chart's.
+        rows: a table of its own; empty for the chart's.
     """
-    spec: Spec = {"mark": {"type": mark, **properties}, "encoding": encoding}
-    spec |= {"transform": [*transforms]} if transforms else {}
-    spec |= {"name": name} if name else {}
-    return spec | ({} if rows is None else {"data": {"values": rows}})
+    parts = {"name": name, "transform": [*transforms], "data": rows and {"values": rows}}
+    return {"mark": {"type": mark, **properties}, "encoding": encoding} | {key: part for key, part in parts.items() if part}
 
 
 def chart(height: int, *layers: Spec, width: int = WIDTH, **more: Any) -> Spec:

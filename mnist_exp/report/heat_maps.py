@@ -1,7 +1,7 @@
 """Heat maps: the mean error for each pair of values of two settings, where every pair was trained."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,33 +24,22 @@ HALF_PAGE = 430  # pixels
 # Black and white text have the same contrast, 4.6 : 1, on a colour of this luminance (WCAG 2.2).
 MIDDLE_LUMINANCE = 0.179
 
-Pair = tuple[str, str]  # of values as in overrides
-
 
 @dataclass(frozen=True)
 class Grid:
-    """Two settings, their values in order, and the errors of the configurations for each pair of values."""
+    """Two settings, their values in order, and the mean error for each pair of values."""
 
     x: str
     y: str
     columns: Sequence[str]
     rows: Sequence[str]
-    errors: dict[Pair, list[float]]  # by column and row
+    cells: Sequence[Row]  # n is the number of configurations
 
     @cached_property
-    def means(self) -> dict[Pair, float]:
-        """The mean error of each pair."""
-        return {pair: float(np.mean(errors)) for pair, errors in self.errors.items()}
-
-    @property
-    def lowest(self) -> float:
-        """The lowest mean."""
-        return min(self.means.values())
-
-    @property
-    def highest(self) -> float:
-        """The highest mean."""
-        return max(self.means.values())
+    def span(self) -> tuple[float, float]:
+        """The lowest and the highest mean."""
+        means = [cell["mean"] for cell in self.cells]
+        return min(means), max(means)
 
 
 def grids(configurations: Sequence[Configuration]) -> list[Grid]:
@@ -63,78 +52,65 @@ def grids(configurations: Sequence[Configuration]) -> list[Grid]:
     for first, second in itertools.combinations(keys, 2):
         grid = _grid(configurations, first, second)
         fewer, more = sorted((len(grid.columns), len(grid.rows)))
-        enough = len(grid.errors) * 2 > fewer * more if len(keys) == 2 else len(grid.errors) == fewer * more
+        enough = len(grid.cells) * 2 > fewer * more if len(keys) == 2 else len(grid.cells) == fewer * more
         if fewer > 1 and more <= MOST_VALUES and enough:
             complete.append(grid)
-    return sorted(complete, key=lambda grid: grid.lowest - grid.highest)[:MOST_GRIDS]
+    return sorted(complete, key=lambda grid: grid.span[0] - grid.span[1])[:MOST_GRIDS]
 
 
-def charts(configurations: Sequence[Configuration], error: str) -> Iterator[Chart]:
+def charts(configurations: Sequence[Configuration], error: str) -> list[Chart]:
     """Draw a heat map of each grid.
 
     Args:
         configurations: best first.
         error: the heading of the metric: "validation error %".
     """
-    for place, grid in enumerate(grids(configurations)):
-        yield _chart(f"grid{place}", grid, error)
+    return [_chart(f"grid{place}", grid, error) for place, grid in enumerate(grids(configurations))]
 
 
 def _grid(configurations: Sequence[Configuration], first: str, second: str) -> Grid:
     """The setting with more values is the x axis."""
     values = {key: ordered(one.settings[key] for one in configurations) for key in (first, second)}
     y, x = sorted(values, key=lambda key: len(values[key]))
-    errors: dict[Pair, list[float]] = {}
+    errors: dict[tuple[str, str], list[float]] = {}
     for one in configurations:
         errors.setdefault((format_value(one.settings[x]), format_value(one.settings[y])), []).append(one.mean)
-    return Grid(x, y, [*map(format_value, values[x])], [*map(format_value, values[y])], errors)
-
-
-def _rows(grid: Grid) -> list[Row]:
-    return [
-        {
-            "column": column,
-            "row": row,
-            "mean": round(mean, 4),
-            "n": len(grid.errors[column, row]),
-            "text": f"★ {mean:.2f}" if mean == grid.lowest else f"{mean:.2f}",
-            "best": mean == grid.lowest,
-        }
-        for (column, row), mean in grid.means.items()
+    means = {pair: round(float(np.mean(each)), 4) for pair, each in errors.items()}
+    lowest = min(means.values())
+    cells = [
+        {"column": pair[0], "row": pair[1], "mean": mean, "n": len(errors[pair]), "best": mean == lowest}
+        | {"text": f"{'★ ' if mean == lowest else ''}{mean:.2f}"}
+        for pair, mean in means.items()
     ]
+    return Grid(x, y, [*map(format_value, values[x])], [*map(format_value, values[y])], cells)
 
 
 def _chart(name: str, grid: Grid, error: str) -> Chart:
-    log = needs_log_scale(grid.lowest, grid.highest)
-    look = {"labelLimit": int(MOST_CHARACTERS * CHARACTER), "grid": False, "domain": False}
-    across = look | {"labelAngle": 0, "labelOverlap": False}
-    x = vl.nominal("column", grid.x, scale={"domain": [*grid.columns], "paddingInner": 0.03}, axis=across)
-    y = vl.nominal("row", grid.y, scale={"domain": [*grid.rows], "paddingInner": 0.03}, axis=look)
+    lowest, highest = grid.span
+    best = next(cell for cell in grid.cells if cell["best"])
+    log = needs_log_scale(lowest, highest)
+    label = {"labelLimit": int(MOST_CHARACTERS * CHARACTER), "grid": False, "domain": False}
+    across = label | {"labelAngle": 0, "labelOverlap": False}
+    encoding = {
+        "x": vl.nominal("column", grid.x, scale={"domain": [*grid.columns], "paddingInner": 0.03}, axis=across),
+        "y": vl.nominal("row", grid.y, scale={"domain": [*grid.rows], "paddingInner": 0.03}, axis=label),
+        "tooltip": vl.tooltip(column=grid.x, row=grid.y, mean=f"mean {error}", n="configurations"),
+    }
     # Cividis looks the same to readers who see few colours (Nuñez, Anderton & Renslow 2018, PLOS ONE 13:7).
     scale = {"scheme": "cividis", "reverse": True, "type": "log" if log else "linear"}
     bright = f"luminance(scale('color', datum.mean)) > {MIDDLE_LUMINANCE}"
-    fields = {"tooltip": vl.tooltip(column=grid.x, row=grid.y, mean=f"mean {error}", n="configurations")}
-    fill = {"color": vl.quantitative("mean", scale=scale, legend=None), **fields}
-    text = {
-        "text": vl.nominal("text"),
-        "color": {"condition": {"test": bright, "value": "#000000"}, "value": "#ffffff"},
-        **fields,
-    }
+    black_or_white = {"condition": {"test": bright, "value": "#000000"}, "value": "#ffffff"}
     layers = [
-        vl.layer("rect", fill),
-        vl.layer("rect", fields, {"filter": "datum.best"}, fillOpacity=0, stroke="currentColor", strokeWidth=2.5),
-        vl.layer("text", text, fontSize=12, opacity=1),
+        vl.layer("rect", {"color": vl.quantitative("mean", scale=scale, legend=None)}),
+        vl.layer("rect", {}, {"filter": "datum.best"}, fillOpacity=0, stroke="currentColor", strokeWidth=2.5),
+        vl.layer("text", {"text": vl.nominal("text"), "color": black_or_white}, fontSize=12, opacity=1),
     ]
-    height = max(CELL_HEIGHT * len(grid.rows), int(len(grid.y) * CHARACTER))  # the title of the y axis is vertical
-    column, row = min(grid.means, key=grid.means.__getitem__)
-    description = (
-        f"Mean {error} for each pair of {grid.x} and {grid.y}; "
-        f"the lowest is {grid.lowest:.2f} at {grid.x} {column} and {grid.y} {row}"
-    )
-    over_others = " over all other settings" if max(map(len, grid.errors.values())) > 1 else ""
+    description = f"Mean {error} for each pair of {grid.x} and {grid.y}; "
+    description += f"the lowest is {lowest:.2f} at {grid.x} {best['column']} and {grid.y} {best['row']}"
+    over_others = " over all other settings" if any(cell["n"] > 1 for cell in grid.cells) else ""
     note = f"Mean {error}{over_others}; brighter is lower{', on a logarithmic scale' if log else ''}. ★ is the lowest."
-    characters = [min(max(map(len, texts)), MOST_CHARACTERS) for texts in (grid.columns, grid.rows)]
-    width = int(max(MIN_CELL_WIDTH, characters[0] * CHARACTER + 10) * len(grid.columns) + characters[1] * CHARACTER + 40)
-    spec = vl.chart(height, *layers, encoding={"x": x, "y": y})
-    title = f"{grid.y} and {grid.x}"
-    return Chart(name, title, description, name, _rows(grid), spec, note, wide=width > HALF_PAGE, min_width=width)
+    height = max(CELL_HEIGHT * len(grid.rows), int(len(grid.y) * CHARACTER))  # the title of the y axis is vertical
+    column, row = (min(max(map(len, texts)), MOST_CHARACTERS) * CHARACTER for texts in (grid.columns, grid.rows))
+    width = int(max(MIN_CELL_WIDTH, column + 10) * len(grid.columns) + row + 40)
+    spec, title = vl.chart(height, *layers, encoding=encoding), f"{grid.y} and {grid.x}"
+    return Chart(name, title, description, name, grid.cells, spec, note, wide=width > HALF_PAGE, min_width=width)

@@ -8,8 +8,6 @@ from mnist_exp.config.problems import format_value
 
 LARGEST = 1e300  # a larger number in YAML cannot be drawn
 
-Key = tuple[int, float, tuple[tuple[int, float, str], ...]]
-
 
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number."""
@@ -27,10 +25,7 @@ def short(value: Any, most: int | None = None) -> str:
     return text if most is None or len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _key(value: Any) -> Key:
-    if value is None:
-        return 2, 0.0, ()
-    if is_number(value):
-        return 0, float(value), ()
-    parts = re.split(r"(\d+)", format_value(value))
-    return 1, 0.0, tuple((0, float(part), "") if part.isdecimal() else (1, 0.0, part) for part in parts)
+def _key(value: Any) -> tuple[bool, bool, float, str]:
+    number = float(value) if is_number(value) else 0.0
+    natural = re.sub(r"\d+", lambda digits: digits[0].zfill(20), format_value(value))
+    return value is None, not is_number(value), number, natural

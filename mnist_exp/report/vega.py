@@ -6,6 +6,7 @@ chart serves a light page, a dark page and print.
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,32 +17,11 @@ from typing import Any
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import files
 from mnist_exp.report.encodings import TOUCH, Row, Spec
+from mnist_exp.report.page import TEMPLATES
 
-FONT = {"labelColor": "currentColor", "labelFontSize": 11, "labelLimit": 0}  # with a limit each label is measured twice
-CONFIG: Spec = {
-    "background": None,
-    "aria": False,  # the page describes the chart as a whole; a label for each mark would double its size
-    "font": "system-ui, sans-serif",
-    "view": {"stroke": None},
-    "axis": {
-        "domainColor": "currentColor",
-        "domainOpacity": 0.5,
-        "grid": True,
-        "gridColor": "currentColor",
-        "gridOpacity": 0.12,
-        "labelOpacity": 0.8,
-        "tickCount": 3,  # about; to measure and place a label takes half a millisecond
-        "ticks": False,
-        "titleColor": "currentColor",
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "titleLimit": 0,
-        "titlePadding": 9,
-        **FONT,
-    },
-    "axisX": {"grid": False},
-    "text": {"color": "currentColor", "fontSize": 10, "opacity": 0.8},
-}
+# The page describes a chart as a whole, so no mark has a label (`aria`). Each label of an axis takes half a millisecond, so
+# there are about three (`tickCount`), without a limit of their length (`labelLimit`), for which each is measured twice.
+CONFIG: Spec = json.loads((TEMPLATES / "vega.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -85,7 +65,8 @@ def library() -> str:
 
     To build it takes seconds, so it is kept in the user's cache, under its checksum: two processes may write it at once.
     """
-    cached = _cache() / f"vega-{metadata.version('vl-convert-python')}.js"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  (Path's fails without a home)
+    cached = Path(cache) / "mnist-exp" / f"vega-{metadata.version('vl-convert-python')}.js"
     with contextlib.suppress(OSError, ValueError):
         checksum, _, script = cached.read_text(encoding="utf-8").partition("\n")
         if checksum == _checksum(script):
@@ -101,7 +82,3 @@ def library() -> str:
 
 def _checksum(script: str) -> str:
     return f"// {hashlib.sha256(script.encode()).hexdigest()}"
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "mnist-exp"  # noqa: PTH111  (never fails)

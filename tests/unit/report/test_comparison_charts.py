@@ -35,7 +35,7 @@ def configurations(*points: tuple[Any, ...], means: list[float] | None = None) -
 
 
 def cost_charts(ranked: list[Configuration]) -> list[vega.Chart]:
-    return comparison_charts.cost_charts(ranked, comparison_charts.configuration_rows(ranked), ERROR)
+    return list(comparison_charts.cost_charts(ranked, ERROR))
 
 
 def test_the_best_have_a_style_each_and_the_others_share_one() -> None:
