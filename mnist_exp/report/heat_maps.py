@@ -75,11 +75,11 @@ def _grid(configurations: Sequence[Configuration], first: str, second: str) -> G
     errors: dict[tuple[str, str], list[float]] = {}
     for one in configurations:
         errors.setdefault((format_value(one.settings[x]), format_value(one.settings[y])), []).append(one.mean)
-    means = {pair: round(float(np.mean(each)), 4) for pair, each in errors.items()}
+    means = {pair: float(np.mean(each)) for pair, each in errors.items()}
     lowest = min(means.values())
     cells = [
-        {"column": pair[0], "row": pair[1], "mean": mean, "n": len(errors[pair]), "best": mean == lowest}
-        | {"text": f"{'★ ' if mean == lowest else ''}{mean:.2f}"}
+        {"column": pair[0], "row": pair[1], "mean": round(mean, 4), "n": len(errors[pair])}
+        | {"text": f"{'★ ' if mean == lowest else ''}{mean:.2f}", "best": mean == lowest}
         for pair, mean in means.items()
     ]
     return Grid(x, y, [*map(format_value, values[x])], [*map(format_value, values[y])], cells)

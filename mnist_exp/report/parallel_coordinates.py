@@ -46,19 +46,18 @@ def axis(title: Sequence[str], values: Sequence[Any]) -> Axis:
         labels = [(positions[format_value(value)], short(value, MOST_CHARACTERS)) for value in known]
         return Axis(title, [positions[format_value(value)] for value in values], _readable(labels))
     log = needs_log_scale(numbers[0], numbers[-1])
-    least, greatest = (math.log(end) if log else end for end in (numbers[0], numbers[-1]))
+    scale = math.log if log else float
+    least, greatest = scale(numbers[0]), scale(numbers[-1])
     bottom = ABSENT if None in values else 0.0
 
     def position(number: float) -> float:
-        share = ((math.log(number) if log else number) - least) / (greatest - least)
-        return round(bottom + (1 - bottom) * share, 4)
+        return round(bottom + (1 - bottom) * (scale(number) - least) / (greatest - least), 4)
 
     labels = [(position(number), short(number)) for number in numbers]
-    if len(numbers) > MOST_NUMBERS or len(_readable(labels)) < len(labels):
+    if len(numbers) > MOST_NUMBERS or _readable(labels) != labels:
         between = round_numbers(numbers[0], numbers[-1], log)
-        labels = [
-            (position(number), short(number)) for number in (between if len(between) > 1 else numbers[:: len(numbers) - 1])
-        ]
+        shown = between if len(between) > 1 else [numbers[0], numbers[-1]]
+        labels = [(position(number), short(number)) for number in shown]
     if None in values:
         labels = [(0.0, short(None)), *labels]
     positions_ = [0.0 if value is None else position(float(value)) for value in values]
@@ -73,20 +72,21 @@ def draw(configurations: Sequence[Configuration], error: str) -> Chart:
         error: the heading of the metric: "validation error %".
     """
     keys = [*configurations[0].settings]
-    values = {key: [one.settings[key] for one in configurations] for key in keys[:MOST_AXES]}
-    axes = {f"p{place}": axis(_lines(key), values[key]) for place, key in enumerate(values)}
-    axes[f"p{len(axes)}"] = axis(_lines(error), [one.mean for one in configurations])
+    columns = {key: [one.settings[key] for one in configurations] for key in keys[:MOST_AXES]}
+    columns[error] = [one.mean for one in configurations]
+    axes = {f"p{place}": axis(_lines(title), values) for place, (title, values) in enumerate(columns.items())}
     rows = [
         {**one.style.columns, "label": one.label, "settings": one.overrides, "mean": round(one.mean, 4)}
         | {name: each.positions[place] for name, each in axes.items()}
         for place, one in enumerate(configurations)
     ]
     x = vl.nominal("axis", scale={"type": "point", "domain": [*axes]}, axis=None)
-    y = {"field": "position", "type": "quantitative", "scale": {"domain": [0, 1]}, "axis": None}
+    y = vl.quantitative("position", scale={"domain": [0, 1]}, axis=None)
     fold = {"fold": [*axes], "as": ["axis", "position"]}
     fields = vl.tooltip(label="configuration", settings="settings", mean=error)
     visible, touch = vl.lines({"x": x, "y": y, "detail": {"field": "label"}}, len(rows), fields, fold)
-    spec = vl.chart(HEIGHT, *_axis_lines(axes, x, y), visible, *_labels(axes, x, y), touch, width=vl.WIDE)
+    vertical, *labels = _scales(axes, x, y)
+    spec = vl.chart(HEIGHT, vertical, visible, *labels, touch, width=vl.WIDE)
     description = f"Parallel coordinates: a line for each of {len(configurations):,} configurations, by settings and {error}"
     note = "Each line is a configuration. It crosses each axis at its setting, and the last axis at its error."
     note += f" Left out: {', '.join(keys[MOST_AXES:])}." if len(keys) > MOST_AXES else ""
@@ -112,15 +112,11 @@ def _lines(key: str) -> list[str]:
     return [line.replace(". ", ".") for line in broken]
 
 
-def _axis_lines(axes: dict[str, Axis], x: Spec, y: Spec) -> list[Spec]:
-    rows = [{"axis": name, "position": 0, "top": 1} for name in axes]
-    return [vl.layer("rule", {"x": x, "y": y, "y2": {"field": "top"}}, rows=rows, color="currentColor", opacity=0.35)]
-
-
-def _labels(axes: dict[str, Axis], x: Spec, y: Spec) -> list[Spec]:
-    """Ticks with labels on the left of each axis; titles above, with their last lines at one height."""
+def _scales(axes: dict[str, Axis], x: Spec, y: Spec) -> list[Spec]:
+    """The lines of the axes; ticks and labels on their left; titles above, with their last lines at one height."""
     most = max(len(each.title) for each in axes.values())
-    rows = [{"axis": name, "position": at, "text": text} for name, each in axes.items() for at, text in each.labels]
+    ends = [{"axis": name, "position": 0, "top": 1} for name in axes]
+    labels = [{"axis": name, "position": at, "text": text} for name, each in axes.items() for at, text in each.labels]
     titles = [
         {"axis": name, "text": "\n".join([""] * (most - len(each.title)) + [*each.title])} for name, each in axes.items()
     ]
@@ -129,7 +125,8 @@ def _labels(axes: dict[str, Axis], x: Spec, y: Spec) -> list[Spec]:
     tick: Spec = {"orient": "horizontal", "size": 7, "thickness": 1, "color": "currentColor", "opacity": 0.6}
     above = {"x": x, "y": {"value": -most * LINE_HEIGHT - 6}, "text": text}
     return [
-        vl.layer("tick", {"x": x, "y": y}, rows=rows, **tick),
-        vl.layer("text", {"x": x, "y": y, "text": text}, rows=rows, align="right", baseline="middle", dx=-7, **font),
+        vl.layer("rule", {"x": x, "y": y, "y2": {"field": "top"}}, rows=ends, color="currentColor", opacity=0.35),
+        vl.layer("tick", {"x": x, "y": y}, rows=labels, **tick),
+        vl.layer("text", {"x": x, "y": y, "text": text}, rows=labels, align="right", baseline="middle", dx=-7, **font),
         vl.layer("text", above, rows=titles, align="center", baseline="top", **font),
     ]

@@ -57,9 +57,9 @@ class Panel:
     y: Axis
     width: int
     height: int
+    diagonal: str = ""  # the label of a dashed diagonal, if it has one
     lines: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # by colour
     dots: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)  # x, y, radius; by colour
-    diagonal: str = ""  # the label of a dashed diagonal, if it has one
 
     @property
     def left_margin(self) -> int:
