@@ -1,4 +1,4 @@
-"""Charts of a run as SVG: learning curves, time by epoch, reliability diagram.
+"""Charts of a run, each a document with the root <svg>: learning curves, time by epoch, reliability diagram.
 
 Each training process draws them, so no chart library is used: it would take 0.4 s and 200 MB. Text and axes have the colour
 of the surrounding text: one chart serves a light page, a dark page and print.
@@ -78,20 +78,14 @@ def learning_curves(history: Sequence[Epoch], learning_rates: np.ndarray) -> str
     Args:
         history: a row for each epoch, at least one.
         learning_rates: one for each trained step, float32 (steps_per_epoch * epochs,).
-
-    Returns:
-        A document with the root <svg>.
     """
     epochs = len(history)
     steps = np.linspace(0, epochs, len(learning_rates) + 1)
     rates = np.append(learning_rates, learning_rates[-1]).astype(np.float64)
-    panels = [
-        _line_panel(title, epochs, {TRAIN: _by_epoch(history, train), VALIDATION: _by_epoch(history, validation)})
-        for title, train, validation in (
-            ("loss", "train_loss", "validation_loss"),
-            ("error %", "train_error_percent", "validation_error_percent"),
-        )
-    ]
+    panels = []
+    for title, name in (("loss", "loss"), ("error %", "error_percent")):
+        curves = {TRAIN: _by_epoch(history, f"train_{name}"), VALIDATION: _by_epoch(history, f"validation_{name}")}
+        panels.append(_line_panel(title, epochs, curves))
     panels.append(_line_panel("learning rate", epochs, {TRAIN: (steps, rates)}, dots=False))
     legend = {TRAIN: "training (during the epoch)"}
     if history[0].validation_loss is not None:
@@ -100,19 +94,10 @@ def learning_curves(history: Sequence[Epoch], learning_rates: np.ndarray) -> str
 
 
 def timing(history: Sequence[Epoch]) -> str:
-    """Draw the training seconds and images per second by epoch.
-
-    Args:
-        history: a row for each epoch, at least one.
-
-    Returns:
-        A document with the root <svg>.
-    """
-    columns = {"seconds": "seconds", "images/s": "images_per_second"}
-    size = 375, 150
-    return _svg(
-        [_line_panel(title, len(history), {TRAIN: _by_epoch(history, name)}, size) for title, name in columns.items()]
-    )
+    """Draw the training seconds and images per second by epoch; there is at least one."""
+    columns = (("seconds", "seconds"), ("images/s", "images_per_second"))
+    curves = {title: {TRAIN: _by_epoch(history, name)} for title, name in columns}
+    return _svg([_line_panel(title, len(history), curve, (375, 150)) for title, curve in curves.items()])
 
 
 def reliability(calibration: Mapping[str, Any]) -> str:
@@ -120,9 +105,6 @@ def reliability(calibration: Mapping[str, Any]) -> str:
 
     Args:
         calibration: from `evaluation.calibration`.
-
-    Returns:
-        A document with the root <svg>.
     """
     bins = [entry for entry in calibration["bins"] if entry["n"]]
     total = sum(entry["n"] for entry in bins)

@@ -45,10 +45,8 @@ def write(
     """
     drawn = {"reliability": run_charts.reliability(errors["calibration"])}
     if history:
-        drawn |= {
-            "learning_curves": run_charts.learning_curves(history, learning_rates),
-            "timing": run_charts.timing(history),
-        }
+        drawn["learning_curves"] = run_charts.learning_curves(history, learning_rates)
+        drawn["timing"] = run_charts.timing(history)
     with files.writing(run.figures):
         run.figures.mkdir(exist_ok=True)
     for name, svg in drawn.items():
@@ -56,8 +54,7 @@ def write(
     mistakes, names = errors["worst_mistakes"], data.class_names
     worst = [mistake["index"] for mistake in mistakes]
     if mistakes:
-        pairs = [(mistake["label"], mistake["predicted"], max(mistake["probabilities"])) for mistake in mistakes]
-        titles = [f"{names[label]} as {names[predicted]}  {confidence:.1%}" for label, predicted, confidence in pairs]
+        titles = [f"{names[one['label']]} as {names[one['predicted']]}  {max(one['probabilities']):.1%}" for one in mistakes]
         files.write(run.figures / "worst_mistakes.png", images.image_grid(data.test_images[worst], titles))
     config = run.config if member_table is None else run.ensemble
     environment = read_json(run.environment)
@@ -69,9 +66,7 @@ def write(
         select=select,
         errors=errors,
         shades=shades(errors["confusion_matrix"]),
-        mistakes=mistakes,
         digits=sample_images.template_values(data, probabilities, worst),
-        raters=sample_images.rater_answers(data),
         history=history,
         rows=table_rows(history, summary.best_epoch),
         class_names=names,

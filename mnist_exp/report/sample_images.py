@@ -47,24 +47,26 @@ def template_values(data: Dataset, probabilities: np.ndarray, required: Sequence
 
     Returns:
         The sprite sheet as Base64 (`png`), its number of `columns`, the `ratio` of an image's height to its width, the row
-        and column of each image (`places`), and the data of confusion.js (`json`).
+        and column of each image (`places`), the answers of human `raters`, and the data of confusion.js (`json`).
     """
     indices = select(probabilities, data.test_labels, required)
     selected = probabilities[indices]
     percent = [round(100 * confidence, 1) for confidence in selected.max(axis=1).tolist()]
     columns = indices.tolist(), data.test_labels[indices].tolist(), selected.argmax(axis=1).tolist(), percent
-    answers = {index: answer["most"] for index, answer in rater_answers(data).items()}
-    content = {"columns": COLUMNS, "most": MOST_WRONG, "images": list(zip(*columns, strict=True)), "raters": answers}
+    raters = _rater_answers(data)
+    content = {"columns": COLUMNS, "most": MOST_WRONG, "images": list(zip(*columns, strict=True))}
+    content["raters"] = {index: answer["most"] for index, answer in raters.items()}
     return {
         "png": base64.b64encode(images.sprite_sheet(data.test_images[indices], COLUMNS)).decode(),
         "columns": COLUMNS,
         "ratio": data.test_images.shape[1] / data.test_images.shape[2],
         "places": {index: divmod(place, COLUMNS) for place, index in enumerate(columns[0])},
+        "raters": raters,
         "json": page.json_script(content),
     }
 
 
-def rater_answers(data: Dataset) -> dict[int, dict[str, str]]:
+def _rater_answers(data: Dataset) -> dict[int, dict[str, str]]:
     """Return the answer of `most` raters and all `votes`, by the index of each test image whose label they rejected."""
     answers = {}
     for index, votes in data.mislabelled.votes.items() if data.mislabelled else ():
