@@ -127,8 +127,7 @@ def _short_name(record: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """The differing settings that the runs have, config groups by their option alone; without any, the name of the line."""
     known = {key: value for key, value in record["settings"].items() if value is not None or key in settings}
     parts = [short(value) if key.endswith(".name") else f"{short_key(key)}={short(value)}" for key, value in known.items()]
-    name = " ".join(parts) or str(record["name"])
-    return name if len(name) <= LABEL_CHARACTERS else f"{name[: LABEL_CHARACTERS - 1]}…"
+    return short(" ".join(parts) or str(record["name"]), LABEL_CHARACTERS)
 
 
 def _curve(row: Row, configuration: str, style: Style) -> Curve | None:

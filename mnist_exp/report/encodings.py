@@ -46,12 +46,7 @@ UNFINISHED = Style("without a result", GREY, "stroke", "╌", (2, 3))
 
 
 def style_of(place: int, label: str) -> Style:
-    """Return the style of a configuration: the best eight have their own, the others share one.
-
-    Args:
-        place: from 0, in the order of the leaderboard.
-        label: of the configuration.
-    """
+    """Return the style of the configuration at a place, from 0: the best eight have their own, the others share one."""
     if place >= len(COLORS):
         return OTHERS
     return Style(label, COLORS[place], SHAPES[place], SYMBOLS[place], (1, 0) if place < 4 else (6, 3))
@@ -91,8 +86,7 @@ def number_axis(field: str, title: str, values: Sequence[float], zero: bool = Fa
     """An axis of numbers; the title of a logarithmic one says so.
 
     Args:
-        field: the column.
-        title: of the axis.
+        field, title: the column and its title.
         values: at least one.
         zero: whether a linear axis includes 0.
         log: whether it is logarithmic; None to decide by the values.
@@ -137,12 +131,9 @@ def points(encoding: Spec, tooltip_: list[Spec], *transforms: Spec, size: int = 
 
 
 def lines(encoding: Spec, count: int, tooltip_: list[Spec], *transforms: Spec, **properties: Any) -> tuple[Spec, Spec]:
-    """Layers of lines in the style of their configurations, and of invisible wide ones that show the tooltip.
+    """Layers of lines in the style of their configurations, fainter if there are many, and of wide invisible lines on top.
 
-    Args:
-        encoding: x, y and detail.
-        count: of lines; many are drawn fainter.
-        tooltip_, transforms, properties: of the lines.
+    The wide lines show the tooltip: few readers hit a thin line.
     """
     faint = 0.9 if count <= MANY_LINES else max(0.35 * MANY_LINES / count, 0.06)
     look = {"color": COLOR, "strokeDash": DASH, "opacity": opacity(0.9, others=faint)}
@@ -153,21 +144,12 @@ def lines(encoding: Spec, count: int, tooltip_: list[Spec], *transforms: Spec, *
 
 def steps(x: Spec, y: Spec, *transforms: Spec) -> Spec:
     """A layer with a line in steps."""
-    return layer(
-        "line", {"x": x, "y": y, "order": {"field": x["field"]}}, *transforms,
-        interpolate="step-after", color="currentColor", strokeWidth=1.5, opacity=0.55,
-    )  # fmt: skip
+    look: Spec = {"interpolate": "step-after", "color": "currentColor", "strokeWidth": 1.5, "opacity": 0.55}
+    return layer("line", {"x": x, "y": y, "order": {"field": x["field"]}}, *transforms, **look)
 
 
 def pareto_front(x: Spec, y: Spec, column: str, tooltip_: list[Spec], join: bool = True, **encoding: Any) -> list[Spec]:
-    """Layers of points, larger on the Pareto front and joined in steps.
-
-    Args:
-        x, y: axes.
-        column: true for the rows on the front.
-        join: whether to draw the line.
-        tooltip_, encoding: of the points.
-    """
+    """Layers of points, larger and joined in steps on the Pareto front: in the rows whose `column` is true."""
     size = {"condition": {"test": f"datum.{column}", "value": 110}, "value": 45}
     front = [steps(x, y, {"filter": f"datum.{column}"})] if join else []
     return [*front, points({"x": x, "y": y, "size": size, **encoding}, tooltip_)]
