@@ -43,7 +43,7 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
         return _start_search(parsed, composition, settings)
     with messages.spinner("checking all jobs"):
         combinations = composition.combinations()
-    jobs, experiments = plan.extended([], combinations)
+    jobs, experiments = plan.extend_jobs([], combinations)
     first = combinations[0].experiment
     if first.sweep.dry_run:
         return _print_jobs(jobs)
@@ -94,7 +94,7 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         if len(execution_overrides) < len(overrides):
             job_of_each_configuration = {job.config_hash: job for job in jobs}.values()
             _experiments(sweep, job_of_each_configuration, composition, execution_overrides)
-            jobs, new = plan.extended(jobs, composition.combinations())
+            jobs, new = plan.extend_jobs(jobs, composition.combinations())
         remaining, finished = _divide(sweep, jobs, retry_failed)
         old = [job for job in remaining if job.number not in new]
         experiments = new | _experiments(sweep, old, composition, execution_overrides)

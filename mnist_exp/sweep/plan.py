@@ -22,7 +22,7 @@ from mnist_exp.machine.plain_data import UNREADABLE, load_yaml
 from mnist_exp.run.names import FileIn, Run
 from mnist_exp.run.status import now
 
-SLUG_BYTES = 100
+MAX_NAME = 100  # characters of a directory
 NUMBER_DIGITS = 3  # at least, so that names still sort when jobs are added
 UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
 HELD = re.compile(r"held by (process \d+ on \S+)$", re.MULTILINE)  # in a sweep's log
@@ -44,7 +44,7 @@ class Job(Stored):
     """One run of a sweep."""
 
     number: Annotated[int, Field(ge=1)]
-    directory: Annotated[str, Field(pattern=r"^\d+_[A-Za-z0-9._=,+-]*$", max_length=SLUG_BYTES)]
+    directory: Annotated[str, Field(pattern=r"^\d+_[A-Za-z0-9._=,+-]*$", max_length=MAX_NAME)]
     overrides: Strings
     config_hash: str
     seed: int
@@ -93,18 +93,21 @@ def is_sweep(directory: Path) -> bool:
     return Sweep(directory).plan.exists()
 
 
-def extended(known: Sequence[Job], points: Sequence[Combination]) -> tuple[list[Job], dict[int, Experiment]]:
-    """The jobs of a sweep that is to have these points too, and the experiments of the points by the job's number.
+def extend_jobs(known: Sequence[Job], combinations: Sequence[Combination]) -> tuple[list[Job], dict[int, Experiment]]:
+    """Add combinations to the jobs of a sweep.
 
-    A point is one of the known jobs if its configuration and its seed are; the others get the numbers that follow. Points
-    that are the same share a job.
+    A combination with the configuration and seed of a known job is that job; others get the next numbers. Equal combinations
+    share a job.
+
+    Returns:
+        All jobs, and the experiments of the combinations by job number.
     """
     jobs = list(known)
     by_identity = {(job.config_hash, job.seed): job for job in known}
-    width = max(NUMBER_DIGITS, len(str(len(known) + len(points))))
+    width = max(NUMBER_DIGITS, len(str(len(known) + len(combinations))))
     experiments: dict[int, Experiment] = {}
-    for point in points:
-        experiment = point.experiment
+    for combination in combinations:
+        experiment = combination.experiment
         hashes = config_hashes(experiment) if known else [config_hash(experiment)]
         candidates = [(each, experiment.seed) for each in hashes]  # an earlier version may have planned the job
         identity = next((each for each in candidates if each in by_identity), candidates[0])
@@ -112,8 +115,8 @@ def extended(known: Sequence[Job], points: Sequence[Combination]) -> tuple[list[
             number = len(jobs) + 1
             by_identity[identity] = Job(
                 number=number,
-                directory=f"{number:0{width}d}_{slug(point)}"[:SLUG_BYTES],
-                overrides=tuple(line for line in point.overrides if not line.lstrip("+~").startswith("hydra")),
+                directory=f"{number:0{width}d}_{directory_name(combination)}"[:MAX_NAME],
+                overrides=tuple(line for line in combination.overrides if not line.lstrip("+~").startswith("hydra")),
                 config_hash=identity[0],
                 seed=identity[1],
             )
@@ -122,23 +125,23 @@ def extended(known: Sequence[Job], points: Sequence[Combination]) -> tuple[list[
     return jobs, experiments
 
 
-def slug(point: Combination) -> str:
-    """What the sweep chose for a point, short and safe in a file name: cnn_large_learning_rate=0.001_s3."""
-    parts = [point.experiment.name]
-    for line in point.swept:
+def directory_name(combination: Combination) -> str:
+    """Return the name and the swept values of a combination as part of a file name: cnn_large_learning_rate=0.001_s3."""
+    parts = [combination.experiment.name]
+    for line in combination.swept:
         key, _, value = line.lstrip("+~").partition("=")
         if key == "seed":
             continue
         if "." in key:
             parts.append(f"{short_key(key)}={_short(value)}")
-        elif value not in parts:  # the option of a group speaks for itself
+        elif value not in parts:  # the name of an option needs no key
             parts.append(value)
-    parts.append(f"s{point.experiment.seed}")
+    parts.append(f"s{combination.experiment.seed}")
     return "_".join(UNSAFE.sub("-", part).strip("-") for part in parts)
 
 
 def _short(value: str) -> str:
-    """A number to four digits, a list without its brackets, of sections a hash."""
+    """Shorten a value: a number to four digits, a list without brackets, sections to a hash."""
     try:
         return f"{float(value):.4g}"
     except ValueError:

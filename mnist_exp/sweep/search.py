@@ -154,7 +154,7 @@ class Search:
             messages.warning(f"trial {trial.number}: skipped: {error.problems[0].cause}")
             self._study.tell(trial, state=TrialState.FAIL)
             return None
-        jobs, experiments = plan.extended(self._plan.jobs, [point])
+        jobs, experiments = plan.extend_jobs(self._plan.jobs, [point])
         ((number, experiment),) = experiments.items()
         job = jobs[number - 1]
         trial.set_user_attr(JOB, number)

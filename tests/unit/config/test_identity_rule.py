@@ -225,7 +225,7 @@ def test_an_ensemble_gets_no_setting_that_its_members_may_not_share() -> None:
 def old_sweep() -> Sweep:
     """A sweep of three seeds by the version without the new settings; two jobs have a directory."""
     overrides = ["model.units=[2]", "seed=1,2,3"]
-    jobs, experiments = plan.extended([], Composition(parse_arguments(["-m", *overrides])).combinations())
+    jobs, experiments = plan.extend_jobs([], Composition(parse_arguments(["-m", *overrides])).combinations())
     jobs = [job.model_copy(update={"config_hash": old_hash(experiments[job.number])}) for job in jobs]
     sweep = Sweep(Path("sweep"))
     sweep.directory.mkdir()

@@ -11,7 +11,7 @@ from mnist_exp.comparison.rows import differing_settings, read_rows
 from mnist_exp.config.execution import Combination
 from mnist_exp.config.identity import changes, expand_layers, identity, same_layer_list, short_key, unmatched_layers
 from mnist_exp.run.names import Run
-from mnist_exp.sweep.plan import slug
+from mnist_exp.sweep.plan import directory_name
 from mnist_exp.tracking import snapshot
 from tests.conftest import compose
 from tests.unit.run_directories import make_run
@@ -125,7 +125,7 @@ def test_diff_tells_the_layers_that_differ(capsys: pytest.CaptureFixture[str]) -
 
 def test_a_sweep_names_its_directories_after_the_layer() -> None:
     def named(*swept: str) -> str:
-        return slug(Combination(swept, swept, compose("model=cnn", *swept)))
+        return directory_name(Combination(swept, swept, compose("model=cnn", *swept)))
 
     assert named("model.layers.0.filters=8", "model.layers.3.filters=4") == "cnn_layers.0.filters=8_layers.3.filters=4_s7"
     one, other = (named(f"model.layers=[{SHORT % units}]", "model.dropout=0") for units in (3, 4))

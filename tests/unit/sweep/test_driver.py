@@ -54,7 +54,7 @@ class FakeLauncher:
 def run_sweep(place: Path, behaviour: Behaviour, *overrides: str) -> tuple[FakeLauncher, Progress]:
     """Run a sweep over four seeds."""
     sweep = Sweep(place)
-    jobs, experiments = plan.extended([], points("seed=range(4)"))
+    jobs, experiments = plan.extend_jobs([], points("seed=range(4)"))
     settings: SweepConfig = compose(*overrides).sweep
     launcher = FakeLauncher(behaviour)
     progress = Progress(len(jobs), launcher.parallel_jobs, {})

@@ -26,7 +26,7 @@ def points(*overrides: str) -> list[Combination]:
 
 
 def planned(*overrides: str) -> Plan:
-    jobs, _ = plan.extended([], points(*overrides))
+    jobs, _ = plan.extend_jobs([], points(*overrides))
     texts = {"created": "now", "version": "0", "config_dir": None, "config_name": None}
     return Plan(layout=1, overrides=overrides, extensions=(), jobs=tuple(jobs), **texts)  # type: ignore[arg-type]
 
@@ -42,16 +42,16 @@ def test_directories_contain_the_swept_values() -> None:
 
 
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=40), st.text(max_size=200)), max_size=12))
-def test_every_slug_is_a_short_safe_name(swept: list[tuple[str, str]]) -> None:
+def test_every_directory_name_is_a_short_safe_name(swept: list[tuple[str, str]]) -> None:
     lines = tuple(f"a.{key}={value}" for key, value in swept)
-    (job,), _ = plan.extended([], [Combination(lines, lines, EXPERIMENT)])
+    (job,), _ = plan.extend_jobs([], [Combination(lines, lines, EXPERIMENT)])
     assert len(job.directory.encode()) <= 100
     assert re.fullmatch(r"001_[A-Za-z0-9._=,+-]*", job.directory)
 
 
 def test_a_known_configuration_and_seed_keep_their_job() -> None:
     first = planned("seed=0,1").jobs
-    jobs, experiments = plan.extended(first, points("seed=range(4)", "training.batch_size=200"))  # the default
+    jobs, experiments = plan.extend_jobs(first, points("seed=range(4)", "training.batch_size=200"))  # the default
     assert jobs[:2] == list(first)
     assert [(job.number, job.seed) for job in jobs] == [(1, 0), (2, 1), (3, 2), (4, 3)]
     assert sorted(experiments) == [1, 2, 3, 4]

@@ -237,7 +237,7 @@ def test_only_one_process_uploads_a_run(tmp_path: Path) -> None:
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
     """A sweep of a completed and a running job."""
-    jobs, _ = plan.extended([], Composition(parse_arguments(["-m", "seed=1,2"])).combinations())
+    jobs, _ = plan.extend_jobs([], Composition(parse_arguments(["-m", "seed=1,2"])).combinations())
     sweep = Sweep(tmp_path / "sweep")
     make_run(sweep.run(jobs[0]).directory, 100, "seed=1")
     running(sweep.run(jobs[1]).directory, "seed=2")
