@@ -1,4 +1,4 @@
-"""What all tests share: composed configurations, a small data set, and the real command."""
+"""Shared by all tests: composed configurations, the digits, and the real command."""
 
 import functools
 import signal
@@ -20,7 +20,7 @@ from tests.forks import SECONDS, Forks
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 
-# A script starts what it puts in the background with SIGINT ignored, and so would every command be that a test interrupts.
+# A script starts background processes with SIGINT ignored, and the commands that tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
@@ -31,14 +31,14 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @functools.cache
 def compose(*overrides: str, multirun: bool = False) -> Experiment:
-    """The experiment that these overrides compose to; with several points, the first."""
+    """Compose an experiment from overrides; for a sweep, its first job."""
     arguments = (["-m"] if multirun else []) + list(overrides)
     return Composition(parse_arguments(arguments)).combinations()[0].experiment
 
 
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
-    """What runs the real command in forks of a process that has imported TensorFlow."""
+    """Runs the real command in forks of a process that has imported TensorFlow."""
     started = Forks()
     yield started
     started.close()
@@ -46,7 +46,7 @@ def forks() -> Iterator[Forks]:
 
 @pytest.fixture
 def command(tmp_path: Path, forks: Forks) -> Command:
-    """Run the real command, as `python -m mnist_exp`, in an empty directory; with another environment, from scratch."""
+    """Run `python -m mnist_exp` in an empty directory; with `env`, in a new process."""
 
     def run(*arguments: str, cwd: Path = tmp_path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         if env is None:

@@ -1,8 +1,7 @@
-"""The real command in processes that are forked from one which has imported TensorFlow: most of a short run is that import.
+"""The real command in forks of a process that has imported TensorFlow, which takes most of the time of a short run.
 
-What a process of its own has is a fork's too: arguments, directory, environment, signals, exit code and the way it ends.
-TensorFlow starts its threads with its first operation, so that none are lost by a fork. What depends on how Python starts
-(its options, an environment that it reads then, what a command does not import) is to be tested without this.
+A fork has its own arguments, directory, environment, signals and exit code. TensorFlow starts its threads with its first
+operation, so a fork loses none. Tests of the start of Python (options, environment variables, imports) need a new process.
 """
 
 import importlib
@@ -19,41 +18,41 @@ from pathlib import Path
 
 from mnist_exp.machine import backend
 
-IMPORTED = ("mnist_exp.commands.train", "mnist_exp.training.build")  # and what they import, beside TensorFlow
-LIMIT = 1 << 20  # bytes of an order
-SECONDS = 300  # that a command may take
+IMPORTED = ("mnist_exp.commands.train", "mnist_exp.training.build")  # in addition to TensorFlow
+LIMIT = 1 << 20  # bytes of a request
+SECONDS = 300  # limit of a command
 
 
 class Forks:
-    """The process that is forked, started for the first command."""
+    """The parent process, started for the first command."""
 
     def __init__(self) -> None:
         self._channel: socket.socket | None = None
         self._parent: subprocess.Popen[bytes] | None = None
 
     def run(self, *arguments: str, cwd: Path, timeout: float = SECONDS) -> subprocess.CompletedProcess[str]:
-        """Run `python -m mnist_exp` to its end.
+        """Run `python -m mnist_exp`.
 
         Raises:
-            subprocess.TimeoutExpired: after so many seconds; it is killed.
+            subprocess.TimeoutExpired: after `timeout` seconds; the command is killed.
         """
         channel = self._started()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            order = {"arguments": arguments, "cwd": str(cwd), "environment": dict(os.environ)}
-            socket.send_fds(channel, [json.dumps(order).encode()], [out.fileno(), err.fileno()])
+            request = {"arguments": arguments, "cwd": str(cwd), "environment": dict(os.environ)}
+            socket.send_fds(channel, [json.dumps(request).encode()], [out.fileno(), err.fileno()])
             process = int(channel.recv(LIMIT))
-            ended = bool(select.select([channel], [], [], timeout)[0])
-            if not ended:
+            finished = bool(select.select([channel], [], [], timeout)[0])
+            if not finished:
                 os.kill(process, signal.SIGKILL)
             code = int(channel.recv(LIMIT))
-            if not ended:
+            if not finished:
                 raise subprocess.TimeoutExpired(arguments, timeout)
             out.seek(0)
             err.seek(0)
             return subprocess.CompletedProcess(arguments, code, out.read().decode(), err.read().decode())
 
     def close(self) -> None:
-        """End it; a command that is running goes on."""
+        """Stop the parent process; a running command continues."""
         if self._channel is not None and self._parent is not None:
             self._channel.close()
             self._parent.wait(10)
@@ -74,7 +73,7 @@ class Forks:
 
 
 def serve(channel: socket.socket) -> None:
-    """Fork for each order, and tell of its process and then of its exit code; return in the fork alone."""
+    """Fork for each request; send the process id and then the exit code. Return only in the fork."""
     while True:
         message, descriptors, _, _ = socket.recv_fds(channel, LIMIT, 2)
         if not message:
@@ -91,7 +90,7 @@ def serve(channel: socket.socket) -> None:
 
 
 def become(arguments: list[str], cwd: str, environment: dict[str, str], descriptors: list[int]) -> None:
-    """Be the process that was ordered, as far as a program can tell."""
+    """Set arguments, directory, environment and output as in a new process."""
     for descriptor, standard in zip(descriptors, (1, 2), strict=True):
         os.dup2(descriptor, standard)
         os.close(descriptor)

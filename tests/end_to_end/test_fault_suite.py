@@ -1,4 +1,4 @@
-"""`make faults`, short: the same campaigns with fewer tries."""
+"""`make faults` with fewer tries."""
 
 import signal
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("save", writes.SAVES)
-def test_a_save_that_fails_anywhere_leaves_the_old_or_the_new(save: str, tmp_path: Path) -> None:
+def test_a_failed_save_leaves_the_old_or_the_new_file(save: str, tmp_path: Path) -> None:
     tries, survived = writes.failures(tmp_path / "failures", writes.SAVES[save])
     assert tries >= 30
     assert survived == tries
@@ -35,13 +35,13 @@ def test_of_two_processes_on_a_dead_run_one_wins(tmp_path: Path, uninterrupted: 
     assert rivals.one_of_two_wins(tmp_path / "rivals", uninterrupted)
 
 
-def test_a_disk_too_small_is_known_before_training(disk: Path) -> None:
+def test_a_disk_that_is_too_small_is_reported_before_training(disk: Path) -> None:
     assert disks.refused_before_training(disk)
 
 
-def test_a_disk_that_is_read_only_is_known_before_tensorflow(disk: Path) -> None:
+def test_a_read_only_disk_is_reported_before_tensorflow_starts(disk: Path) -> None:
     assert disks.refused_where_nothing_can_be_written(disk)
 
 
-def test_a_disk_that_fills_ends_a_run_which_goes_on_when_there_is_space(disk: Path, uninterrupted: Path) -> None:
+def test_a_run_on_a_full_disk_is_resumed_once_there_is_space(disk: Path, uninterrupted: Path) -> None:
     assert disks.filled_and_resumed(disk, uninterrupted)

@@ -1,4 +1,4 @@
-"""Runs that do not end well: their exit codes, what they leave, and how they go on."""
+"""Runs that fail or are interrupted: their exit codes, their files, and how they are resumed."""
 
 import contextlib
 import json
@@ -27,14 +27,14 @@ def status(directory: Path) -> dict[str, object]:
 
 @contextlib.contextmanager
 def started(place: Path, *overrides: str) -> Iterator[subprocess.Popen[str]]:
-    """A training that is under way."""
+    """A training in progress."""
     with subprocess.Popen(
         kills.command(*overrides),
         cwd=place,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A suite that a shell started in the background ignores SIGINT, and its children would inherit that.
+        # A test suite started in the background of a shell ignores SIGINT, and its children would too.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509  (no threads here)
     ) as process:
         try:
@@ -44,20 +44,20 @@ def started(place: Path, *overrides: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def until(process: subprocess.Popen[str], beginning: str) -> None:
-    """Wait for a line that begins so."""
+    """Wait for a line with that beginning."""
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith(beginning):
             return
-    raise AssertionError(f"it ended before it wrote {beginning!r}")
+    raise AssertionError(f"it exited before it wrote {beginning!r}")
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "left"),
+    ("number", "code", "recorded"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "interrupted"), (signal.SIGKILL, -9, "running")],
 )
-def test_an_interrupted_run_resumes_to_the_same_result(
-    number: signal.Signals, code: int, left: str, tmp_path: Path, command: Command, uninterrupted: Path
+def test_an_interrupted_run_is_resumed_to_the_same_result(
+    number: signal.Signals, code: int, recorded: str, tmp_path: Path, command: Command, uninterrupted: Path
 ) -> None:
     with started(tmp_path, *LONG) as process:
         until(process, "epoch  5/")
@@ -66,8 +66,8 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     assert process.returncode == code, err
     assert "Traceback" not in err
     (directory,) = (tmp_path / "runs").iterdir()
-    assert status(directory)["status"] == left
-    if left == "interrupted":
+    assert status(directory)["status"] == recorded
+    if recorded == "interrupted":
         assert "continue: mnist-exp resume" in err
     assert not (directory / "summary.json").exists()
     shown = command("show").stdout
@@ -90,7 +90,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     assert "is already completed" in again.stderr
 
 
-def test_a_changed_configuration_and_a_live_run_are_not_resumed(tmp_path: Path, command: Command) -> None:
+def test_a_changed_or_running_run_is_not_resumed(tmp_path: Path, command: Command) -> None:
     with started(tmp_path, *LONG, "training.epochs=3000", "training.early_stopping_patience=null") as process:
         until(process, "epoch    2/")
         live = command("resume", "latest")
@@ -114,19 +114,19 @@ BIG = ("model=cnn_large", "dataset.limit=20000", "training.batch_size=500", "tra
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_within_an_epoch_keeps_its_steps(
+def test_a_signal_within_an_epoch_loses_no_steps(
     number: signal.Signals, code: int, tmp_path: Path, command: Command
 ) -> None:
     with started(tmp_path, *BIG, "progress=live") as process:
         assert process.stderr is not None
         seen = ""
-        while not re.search(r"\d images/s", seen):  # the bar, behind the second stretch
+        while not re.search(r"\d images/s", seen):  # the bar, after the second chunk of steps
             seen += (character := process.stderr.read(1))
             assert character, seen
-        began = time.perf_counter()
+        start = time.perf_counter()
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start
     assert process.returncode == code, err
     assert seconds < 5
     (directory,) = (tmp_path / "runs").iterdir()
@@ -139,7 +139,7 @@ def test_a_signal_within_an_epoch_keeps_its_steps(
 
 
 @pytest.mark.parametrize("held_out", ["5000", "0"])
-def test_a_divergence_that_only_the_weights_show(held_out: str, command: Command, tmp_path: Path) -> None:
+def test_a_divergence_that_only_appears_in_the_weights(held_out: str, command: Command, tmp_path: Path) -> None:
     overrides = [
         *TINY,
         "model.units=[16,16,16]",
@@ -153,7 +153,7 @@ def test_a_divergence_that_only_the_weights_show(held_out: str, command: Command
     assert status(directory)["status"] == "diverged"
 
 
-def test_a_directory_that_goes_away_is_exit_5(tmp_path: Path) -> None:
+def test_a_directory_that_disappears_is_exit_5(tmp_path: Path) -> None:
     with started(tmp_path, *LONG) as process:
         until(process, "epoch  3/")
         (directory,) = (tmp_path / "runs").iterdir()
@@ -165,7 +165,7 @@ def test_a_directory_that_goes_away_is_exit_5(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
-def test_a_lost_checkpoint_is_told(command: Command, tmp_path: Path, uninterrupted: Path) -> None:
+def test_a_lost_checkpoint_is_reported(command: Command, tmp_path: Path, uninterrupted: Path) -> None:
     with started(tmp_path, *LONG) as process:
         until(process, "epoch  5/")
         process.kill()
@@ -187,7 +187,7 @@ def test_a_lost_checkpoint_is_told(command: Command, tmp_path: Path, uninterrupt
     assert "no checkpoint found, but history.csv has" in refused.stderr
 
 
-def test_a_run_that_diverges_says_so(command: Command, tmp_path: Path) -> None:
+def test_a_diverged_run_is_reported(command: Command, tmp_path: Path) -> None:
     done = command(
         *TINY,
         "optimizer=sgd",
@@ -206,7 +206,7 @@ def test_a_run_that_diverges_says_so(command: Command, tmp_path: Path) -> None:
 
 
 def test_damaged_digits_are_exit_3(command: Command, tmp_path: Path) -> None:
-    """An installation of its own, one of whose files has another bit."""
+    """A copy of the package with a flipped bit in one file."""
     package = Path(mnist.__file__).parent.parent
     shutil.copytree(package, tmp_path / "copy" / "mnist_exp", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(package.parent / "conf", tmp_path / "copy" / "mnist_exp" / "conf")
@@ -222,7 +222,7 @@ def test_damaged_digits_are_exit_3(command: Command, tmp_path: Path) -> None:
     assert status(directory)["status"] == "failed"
 
 
-def test_a_reader_that_goes_away_does_not_end_the_training(tmp_path: Path, uninterrupted: Path) -> None:
+def test_a_closed_pipe_does_not_stop_the_training(tmp_path: Path, uninterrupted: Path) -> None:
     with started(tmp_path, *LONG, "progress=plain") as process:
         until(process, "epoch  1/")
         assert process.stderr is not None

@@ -1,4 +1,4 @@
-"""One run through the real command: what it prints, what it leaves, and that it can be repeated."""
+"""One run through the real command: its output, its files, and its reproducibility."""
 
 import csv
 import json
@@ -28,18 +28,18 @@ METRICS = ("epoch", "learning_rate", "train_loss", "train_error_percent", "valid
 
 
 def metrics(directory: Path) -> list[dict[str, str]]:
-    """The rows of history.csv without what the clock says."""
+    """The rows of history.csv without times."""
     with (directory / "history.csv").open() as file:
         return [{name: row[name] for name in METRICS} for row in csv.DictReader(file)]
 
 
 def weights(directory: Path) -> str:
-    """SHA-256 of all weights, as the log tells it."""
+    """SHA-256 of all weights, from the log."""
     (found,) = re.findall(r"weights SHA-256 ([0-9a-f]{64})", (directory / "train.log").read_text())
     return found
 
 
-def test_the_directory_is_complete_and_nothing_else(trained: Path) -> None:
+def test_the_directory_contains_exactly_its_files(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} == FILES
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d_mlp_s7", trained.name)
     assert [path.name for path in sorted((trained / "checkpoints").iterdir())] == ["epoch_000001", "epoch_000002"]
@@ -90,21 +90,21 @@ def test_the_environment_is_recorded(trained: Path) -> None:
     assert git is None or re.fullmatch("[0-9a-f]{40}", git["commit"])
 
 
-def test_what_the_user_sees(trained: Path) -> None:
+def test_the_output_of_a_run(trained: Path) -> None:
     place = trained.parent.parent
     out, err = (place / "stdout").read_text(), (place / "stderr").read_text()
     assert "test error" in out
     assert trained.name in out
     assert f"open {(trained / 'report.html').as_uri()} in a browser" in out
     lines = err.splitlines()
-    assert len(lines) == 2, err  # a line for each epoch, and no library's chatter
+    assert len(lines) == 2, err  # a line for each epoch, and no messages of libraries
     assert re.fullmatch(
         r"epoch 1/2  loss \d\.\d{4}  accuracy +\d+\.\d\d %  validation error \d+\.\d\d %  [\d,]+ images/s  \d+\.\d s",
         lines[0],
     )
 
 
-def test_the_saved_model_is_plain_keras_and_gives_the_runs_predictions(trained: Path) -> None:
+def test_the_saved_model_is_plain_keras_and_reproduces_the_predictions(trained: Path) -> None:
     code = """
 import sys, keras, numpy as np
 from mnist_exp import datasets
@@ -114,9 +114,9 @@ assert images.dtype == np.uint8
 expected = np.load(sys.argv[2])["probabilities"]
 for batch_size in (32, 1, 10_000):
     count = min(len(images), 200 * batch_size)
-    found = model.predict(images[:count], batch_size=batch_size, verbose=0)
-    np.testing.assert_allclose(found, expected[:count], atol=1e-6)
-    assert np.array_equal(found.argmax(axis=1), expected[:count].argmax(axis=1))
+    predicted = model.predict(images[:count], batch_size=batch_size, verbose=0)
+    np.testing.assert_allclose(predicted, expected[:count], atol=1e-6)
+    assert np.array_equal(predicted.argmax(axis=1), expected[:count].argmax(axis=1))
 flat = keras.models.load_model(sys.argv[1])  # images without a channel axis, as other libraries load them
 np.testing.assert_allclose(flat.predict(images[:7, :, :, 0], verbose=0), expected[:7], atol=1e-6)
 """
@@ -125,7 +125,7 @@ np.testing.assert_allclose(flat.predict(images[:7, :, :, 0], verbose=0), expecte
     assert done.returncode == 0, done.stderr
 
 
-def test_the_same_command_gives_the_same_weights_and_another_seed_others(
+def test_the_same_command_gives_the_same_weights_and_another_seed_does_not(
     trained: Path, command: Command, tmp_path: Path
 ) -> None:
     assert command(*TINY).returncode == 0
@@ -178,7 +178,7 @@ def test_show_prints_the_run(trained: Path, command: Command) -> None:
     assert f"did you mean {trained.name}?" in command("show", trained.name[:-1], cwd=trained.parent.parent).stderr
 
 
-def test_an_awkward_runs_dir_is_taken_literally(command: Command, tmp_path: Path) -> None:
+def test_a_runs_dir_with_special_characters(command: Command, tmp_path: Path) -> None:
     name = "my 'runs', a=b [1]"
     done = command(*TINY, "training.epochs=1", "progress=quiet", f'runs_dir="{name}"')
     assert done.returncode == 0, done.stderr
@@ -205,16 +205,16 @@ def test_bfloat16_trains_and_its_model_is_plain_keras(command: Command, tmp_path
     assert "in bfloat16" in (directory / "train.log").read_text()
     code = (
         "import sys, keras, numpy as np; from mnist_exp import datasets; images = datasets.load('mnist').test_images\n"
-        "found = keras.models.load_model(sys.argv[1]).predict(images, batch_size=1000, verbose=0)\n"
-        "np.testing.assert_allclose(found, np.load(sys.argv[2])['probabilities'], atol=1e-2)"
+        "predicted = keras.models.load_model(sys.argv[1]).predict(images, batch_size=1000, verbose=0)\n"
+        "np.testing.assert_allclose(predicted, np.load(sys.argv[2])['probabilities'], atol=1e-2)"
     )
     arguments = [sys.executable, "-c", code, str(directory / "model.keras"), str(directory / "predictions.npz")]
     checked = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
 
 
-def test_starting_tensorflow_leaves_out_what_is_not_needed() -> None:
-    """In a process of its own, since the one of the tests has started it already."""
+def test_starting_tensorflow_imports_no_unneeded_packages() -> None:
+    """In a new process: that of the tests has started TensorFlow already."""
     code = """
 import importlib, os, pathlib, sys
 from mnist_exp.machine import backend

@@ -1,4 +1,4 @@
-"""All faults, at length; prints Markdown and fails if anything was lost. Run with `make faults`; takes about 15 minutes."""
+"""All faults with many tries; prints Markdown and fails if anything was lost. Run `make faults`; takes about 15 minutes."""
 
 import signal
 import sys
@@ -11,7 +11,7 @@ KILLS, SIGNALS, RIVALS = 50, 10, 5
 
 
 def main(kill_tries: int = KILLS, signal_tries: int = SIGNALS, rival_tries: int = RIVALS) -> int:
-    """Run every campaign; 1 if one of them lost something."""
+    """Run all tries; return 1 if anything was lost."""
     rows: list[tuple[str, int, int, str]] = []
 
     def add(fault: str, tries: int, survived: int, more: str = "") -> None:
@@ -32,12 +32,12 @@ def main(kill_tries: int = KILLS, signal_tries: int = SIGNALS, rival_tries: int 
             good = sum(outcome.same and not outcome.lost and outcome.code == code for outcome in outcomes)
             more = f"{sum(outcome.lost for outcome in outcomes)} finished epochs lost"
             if number != signal.SIGKILL:
-                more += f", gone after {max(outcome.seconds for outcome in outcomes):.1f} s at most"
+                more += f", exited after at most {max(outcome.seconds for outcome in outcomes):.1f} s"
             add(f"{signal.Signals(number).name} at a random moment, then `resume`", len(outcomes), good, more)
         expected, _ = kills.uninterrupted(place / "expected", "mlp")
         for name, trial in (
-            ("a second process on a living run", rivals.refused_while_alive),
-            ("two on a dead one", rivals.one_of_two_wins),
+            ("a second process on a running run", rivals.refused_while_alive),
+            ("two processes on an interrupted run", rivals.one_of_two_wins),
         ):
             survived = sum(trial(place / f"{trial.__name__}_{index}", expected) for index in range(rival_tries))
             add(name, rival_tries, survived)

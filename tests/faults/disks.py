@@ -1,4 +1,4 @@
-"""A disk of 16 MB: too small from the start, or filled while a run trains."""
+"""A disk of 16 MB: too small from the start, or filled during a training."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ def small_disk(place: Path) -> Iterator[Path | None]:
 
 
 def refused_before_training(disk: Path) -> bool:
-    """A run that needs more than is free ends with 5 before its first epoch, naming the place and the need."""
+    """A run that needs more space than is free exits with 5 before its first epoch and reports both."""
     done = subprocess.run(
         command("model.units=[800]", f"runs_dir={disk}/big"), cwd=disk.parent, capture_output=True, text=True, check=False
     )
@@ -39,17 +39,17 @@ def refused_before_training(disk: Path) -> bool:
 
 
 def refused_where_nothing_can_be_written(disk: Path) -> bool:
-    """A run on a read-only disk ends with 5 before TensorFlow is started."""
+    """A run on a read-only disk exits with 5 before TensorFlow starts."""
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     arguments = [sys.executable, "-X", "importtime", "-m", "mnist_exp", f"runs_dir={disk}/runs"]
     done = subprocess.run(arguments, cwd=disk.parent, capture_output=True, text=True, check=False)
     subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
-    told = "Read-only file system" in done.stderr and f"{disk}/runs" in done.stderr
-    return done.returncode == 5 and told and " tensorflow\n" not in done.stderr
+    reported = "Read-only file system" in done.stderr and f"{disk}/runs" in done.stderr
+    return done.returncode == 5 and reported and " tensorflow\n" not in done.stderr
 
 
 def filled_and_resumed(disk: Path, expected: Path) -> bool:
-    """The disk fills while a run trains: it ends with 5, and once there is space goes on to the same result."""
+    """The disk fills while a run trains: it exits with 5 and, once there is space, is resumed to the same result."""
     filler = disk / "filler"
     with subprocess.Popen(
         command(*overrides("mlp"), f"runs_dir={disk}/runs"),
@@ -63,9 +63,9 @@ def filled_and_resumed(disk: Path, expected: Path) -> bool:
         with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while file.write(bytes(4096)):
                 pass
-        told = process.stderr.read()
+        stderr = process.stderr.read()
     filler.unlink()
     (run,) = (disk / "runs").iterdir()
     resumed = subprocess.run(command("resume", str(run)), cwd=disk.parent, capture_output=True, text=True, check=False)
-    ended = process.returncode == 5 and "No space left on device" in told and str(run) in told
+    ended = process.returncode == 5 and "No space left on device" in stderr and str(run) in stderr
     return ended and resumed.returncode == 0 and result_of(run) == result_of(expected)

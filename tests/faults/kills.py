@@ -1,4 +1,4 @@
-"""Signals at random moments: the run goes on to the same result, and no epoch that was told is lost."""
+"""Signals at random moments: the run is resumed to the same result, and no reported epoch is lost."""
 
 import itertools
 import random
@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.faults.result import result_of
 
 SMALL = ("dataset.limit=600", "training.batch_size=64", "training.epochs=40")
-# Everything that a state must hold: random numbers, averages, a schedule, the best epoch, early stopping.
+# Everything that a state must contain: random numbers, averages, a schedule, the best epoch, early stopping.
 STATEFUL = (
     "model.dropout=0.3",
     "schedule=cosine",
@@ -30,27 +30,27 @@ NETWORKS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one signal."""
+    """The outcome of one signal."""
 
-    reached: bool  # the run was still going on
-    seconds: float  # until it was gone
+    reached: bool  # the run had not finished
+    seconds: float  # until it exited
     code: int
     lost: int  # reported epochs that were trained again
     same: bool  # the resumed run's result and the uninterrupted one's, bit for bit
 
 
 def command(*arguments: str) -> list[str]:
-    """The real command."""
+    """Return the real command."""
     return [sys.executable, "-m", "mnist_exp", *arguments]
 
 
 def overrides(network: str) -> list[str]:
-    """What is trained."""
+    """Return the overrides of a small training of a network."""
     return [*SMALL, *STATEFUL, *NETWORKS[network]]
 
 
 def uninterrupted(place: Path, network: str) -> tuple[Path, float]:
-    """Train without a fault; the run, and its seconds from its first file to its end."""
+    """Train without a fault; return the run and the seconds from its first file to its end."""
     place.mkdir()
     subprocess.run(command(*overrides(network), "progress=quiet"), cwd=place, check=True, capture_output=True)
     (run,) = (place / "runs").iterdir()
@@ -59,7 +59,7 @@ def uninterrupted(place: Path, network: str) -> tuple[Path, float]:
 
 
 def interrupt(place: Path, network: str, number: signal.Signals, moment: float, expected: Path) -> Outcome:
-    """Train, send a signal so many seconds after the run has its directory, and resume."""
+    """Train, send a signal `moment` seconds after the run has its directory, and resume."""
     place.mkdir()
     with (place / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
@@ -73,23 +73,23 @@ def interrupt(place: Path, network: str, number: signal.Signals, moment: float, 
         time.sleep(0.002)
     time.sleep(moment)
     process.send_signal(number)
-    began = time.perf_counter()
+    start = time.perf_counter()
     code = process.wait(timeout=60)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     (run,) = (place / "runs").iterdir()
     if (run / "summary.json").exists():
         return Outcome(False, seconds, code, 0, result_of(run) == result_of(expected))
     history = run / "history.csv"
     rows = len(history.read_text().splitlines()) - 1 if history.exists() else 0
-    told = max(rows, len(re.findall(r"^epoch +\d+/", (place / "stderr").read_text(), re.MULTILINE)))
+    reported = max(rows, len(re.findall(r"^epoch +\d+/", (place / "stderr").read_text(), re.MULTILINE)))
     resumed = subprocess.run(command("resume", str(run)), cwd=place, capture_output=True, text=True, check=False)
-    behind = re.search(r"resumed after epoch (\d+)", resumed.stderr)
-    lost = max(0, told - int(behind[1]) if behind else told)
+    resumed_after = re.search(r"resumed after epoch (\d+)", resumed.stderr)
+    lost = max(0, reported - int(resumed_after[1]) if resumed_after else reported)
     return Outcome(True, seconds, code, lost, resumed.returncode == 0 and result_of(run) == result_of(expected))
 
 
 def campaign(place: Path, number: signal.Signals, tries: int, seed: int) -> list[Outcome]:
-    """So many interruptions, half of each network, at moments drawn evenly over the whole run; two at a time."""
+    """Return the outcomes of `tries` signals, half for each network, at uniform moments of the run; two at a time."""
     place.mkdir()
     expected = {network: uninterrupted(place / network, network) for network in NETWORKS}
     generator = random.Random(seed)
@@ -104,6 +104,6 @@ def campaign(place: Path, number: signal.Signals, tries: int, seed: int) -> list
                 moment = generator.uniform(0, 1.5 * seconds)  # two at a time are slower than the one that was timed
                 jobs.append(workers.submit(interrupt, place / str(next(numbers)), network, number, moment, run))
             found = [job.result() for job in jobs]
-            # One that came too late interrupted nothing and does not count, unless it did harm.
+            # A signal after the end interrupts nothing and does not count, unless the result is wrong.
             outcomes += [outcome for outcome in found if outcome.reached or not outcome.same]
     return outcomes

@@ -1,4 +1,4 @@
-"""What must be equal, bit for bit, for two runs to have had the same result."""
+"""The values that must be bit-identical in two runs with the same result."""
 
 import csv
 import hashlib
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def result_of(run: Path) -> tuple[str, str, list[dict[str, str]]]:
-    """The hash of the weights, that of the predictions, and the history without its seconds."""
+    """Return the hashes of weights and predictions, and the history without times."""
     hashes = re.findall(r"weights SHA-256 ([0-9a-f]{64})", (run / "train.log").read_text())
     with (run / "history.csv").open() as file:
         history = [

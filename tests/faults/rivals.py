@@ -1,4 +1,4 @@
-"""Two processes on one run directory: one of them is refused, and nothing is harmed."""
+"""Two processes on one run directory: one of them is rejected, and the result is right."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ from tests.faults.result import result_of
 
 
 def refused_while_alive(place: Path, expected: Path) -> bool:
-    """Resume a run that is training: refused with the PID and host of who trains it, whose result is what it would be."""
+    """Resume a run in training: rejected with process and host of the training, which has the expected result."""
     place.mkdir()
     with subprocess.Popen(
         command(*overrides("mlp")), cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -19,15 +19,15 @@ def refused_while_alive(place: Path, expected: Path) -> bool:
         assert process.stderr is not None
         assert any(line.startswith("epoch  1/") for line in process.stderr)
         rival = subprocess.run(command("resume", "latest"), cwd=place, capture_output=True, text=True, check=False)
-        still = process.poll() is None
+        training = process.poll() is None
         process.stderr.read()
     (run,) = (place / "runs").iterdir()
     named = re.search(rf"is being written by process {process.pid} on \S+", rival.stderr) is not None
-    return still and rival.returncode == 2 and named and process.returncode == 0 and result_of(run) == result_of(expected)
+    return training and rival.returncode == 2 and named and process.returncode == 0 and result_of(run) == result_of(expected)
 
 
 def one_of_two_wins(place: Path, expected: Path) -> bool:
-    """Two processes take over a dead one's run at once: one is refused, the other ends with the expected result."""
+    """Two processes resume an interrupted run at once: one is rejected, the other has the expected result."""
     place.mkdir()
     with subprocess.Popen(command(*overrides("mlp"), "progress=quiet"), cwd=place) as process:
         while process.poll() is None and not list(place.glob("runs/*/checkpoints/epoch_*")):

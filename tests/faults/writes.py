@@ -1,4 +1,4 @@
-"""Every operation on the file system that a save makes fails in turn, or is the last before the process dies."""
+"""Each file operation of a save fails in turn, or is the last before the process is killed."""
 
 import builtins
 import contextlib
@@ -21,15 +21,15 @@ from mnist_exp.training import checkpoints
 from mnist_exp.training.checkpoints import Checkpoint
 
 OPERATIONS = ("fsync", "rename", "replace", "mkdir", "unlink", "remove", "rmdir", "open")
-ME = {"seed": 7}
+IDENTITY = {"seed": 7}
 
 
 class Crash(BaseException):
-    """The process is gone: no operation after this one happens, no clean-up either."""
+    """The process is killed: no further operation happens, and no clean-up."""
 
 
 class Faults:
-    """Lets some operations through and fails the next, once or for good."""
+    """Allows some operations and fails the next one, or all further ones."""
 
     def __init__(self, before: int, error: OSError | Crash | None, lasting: bool) -> None:
         self.count = 0
@@ -38,7 +38,7 @@ class Faults:
         self._lasting = lasting
 
     def strikes(self) -> bool:
-        """Count an operation; whether it is to fail."""
+        """Count an operation; return whether it must fail."""
         self.count += 1
         if self._error is None:
             return False
@@ -69,7 +69,7 @@ class Faults:
         return run
 
     def half(self, write: Callable[[Any], int], content: Any) -> int:
-        """Write all, or half and fail, as a disk that fills does."""
+        """Write all, or write half and fail, as on a full disk."""
         if self.strikes():
             write(content[: len(content) // 2])
             assert self._error is not None
@@ -78,7 +78,7 @@ class Faults:
 
     @contextlib.contextmanager
     def injected(self) -> Iterator[None]:
-        """Within, the operations of this process are these."""
+        """Replace the operations of this process in this block."""
         with contextlib.ExitStack() as stack:
             for name in OPERATIONS:
                 stack.enter_context(mock.patch.object(os, name, self.operation(getattr(os, name))))
@@ -107,9 +107,9 @@ class _File:
 
 
 def checkpoint(epoch: int) -> Checkpoint:
-    """A small state that says which epoch it is of."""
+    """Return a small state that depends on its epoch."""
     history = [Epoch(number, 0.1, 0.2, 0.3, None, 0.5, 0.6, 0.7) for number in range(1, epoch + 1)]
-    return Checkpoint(ME, epoch, 0, 12.5, {"weights": np.full(1000, epoch, np.float32)}, history)
+    return Checkpoint(IDENTITY, epoch, 0, 12.5, {"weights": np.full(1000, epoch, np.float32)}, history)
 
 
 def checkpoint_survives(place: Path, faults: Faults) -> bool:
@@ -120,23 +120,28 @@ def checkpoint_survives(place: Path, faults: Faults) -> bool:
     possible = {2, 3}
     with contextlib.suppress(EnvironmentFailure, Crash), faults.injected():
         checkpoints.save(directory, checkpoint(3))
-        possible = {3}  # it says that it is saved
-    found, told = checkpoints.load_latest(directory, ME)
-    whole = found is not None and not told and found.epoch in possible and (found.state["weights"] == found.epoch).all()
+        possible = {3}  # it has returned
+    latest, faults_found = checkpoints.load_latest(directory, IDENTITY)
+    whole = (
+        latest is not None
+        and not faults_found
+        and latest.epoch in possible
+        and (latest.state["weights"] == latest.epoch).all()
+    )
     checkpoints.save(directory, checkpoint(4))
-    after, told = checkpoints.load_latest(directory, ME)
+    after, faults_found = checkpoints.load_latest(directory, IDENTITY)
     clean = sorted(path.name for path in directory.iterdir())[-1] == "epoch_000004" and len(list(directory.iterdir())) == 2
-    return bool(whole and after is not None and after.epoch == 4 and not told and clean)
+    return bool(whole and after is not None and after.epoch == 4 and not faults_found and clean)
 
 
 def file_survives(place: Path, faults: Faults) -> bool:
-    """Write a file anew under faults: the old or the new content must be there, and the next write must work."""
+    """Write a file again under faults: the old or the new content must be there, and the next write must work."""
     path = place / "status.json"
     files.write_json(path, {"is": "old"})
     possible = {"old", "new"}
     with contextlib.suppress(EnvironmentFailure, Crash), faults.injected():
         files.write_json(path, {"is": "new"})
-        possible = {"new"}  # it says that it is written
+        possible = {"new"}  # it has returned
     whole = json.loads(path.read_bytes())["is"] in possible
     files.write_json(path, {"is": "newer"})
     return whole and json.loads(path.read_bytes())["is"] == "newer"
@@ -153,7 +158,7 @@ KINDS: tuple[tuple[type[Crash] | int, bool], ...] = (
 
 
 def failures(place: Path, save: Callable[[Path, Faults], bool]) -> tuple[int, int]:
-    """Fail each operation of a save in each way: how many tries, and after how many the old or the new state was whole."""
+    """Fail each operation of a save in each way; return the tries, and those that left the old or the new state."""
     place.mkdir()
     counted = Faults(0, None, False)
     assert save(place / _fresh(place), counted)
@@ -165,7 +170,7 @@ def failures(place: Path, save: Callable[[Path, Faults], bool]) -> tuple[int, in
             faults = Faults(before, error, lasting)
             tries += 1
             survived += save(place / _fresh(place), faults)
-            assert faults.count > before, "the operation that was to fail was never reached"
+            assert faults.count > before, "the operation that must fail was never reached"
     return tries, survived
 
 

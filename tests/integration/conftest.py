@@ -1,4 +1,4 @@
-"""TensorFlow is imported once for all tests of this folder; small parts to train with."""
+"""TensorFlow is imported once for all tests of this folder; a small trainer."""
 
 import os
 import warnings
@@ -10,7 +10,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # what third parties warn of while they are imported is not ours to mend
+    warnings.simplefilter("ignore")  # third parties' warnings during their import
     import keras  # noqa: F401
     import tensorflow as tf  # noqa: F401
 
@@ -23,14 +23,14 @@ from tests.integration.trainers import SMALL_CNN, trainer_for
 
 @pytest.fixture(scope="session", autouse=True)
 def _thread_pools() -> None:
-    """TensorFlow takes the sizes of its thread pools when it first computes: those of training, whichever test is first."""
+    """Set the sizes of TensorFlow's thread pools, which it accepts once, as for a training."""
     experiment = compose()
     device.prepare("cpu", experiment.precision, experiment.threads, 200, experiment.seed)
 
 
 @pytest.fixture
-def trainer(digits: Dataset) -> Callable[..., Trainer]:
-    """Make a trainer of a small convolutional network with some overrides."""
+def make_trainer(digits: Dataset) -> Callable[..., Trainer]:
+    """A function that builds a trainer of a small convolutional network with some overrides."""
 
     def make(*overrides: str) -> Trainer:
         return trainer_for(compose(*SMALL_CNN, *overrides), digits)

@@ -1,4 +1,4 @@
-"""`mnist-exp data show augmentation=…` draws what a training would see."""
+"""`mnist-exp data show augmentation=…` draws the images of a training."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,7 @@ from mnist_exp.datasets.dataset import Dataset
 from tests.conftest import compose
 from tests.integration.trainers import trainer_for
 
-SIDE, TITLE, GAP = 3 * 28, 18, 10  # pixels of an image, a title and a space on a plate
+SIDE, TITLE, GAP = 3 * 28, 18, 10  # pixels of an image, a title and a space of an image grid
 EVERYTHING = (
     "augmentation=affine",
     "augmentation.rotation=30",
@@ -22,13 +22,13 @@ EVERYTHING = (
 )
 
 
-def shown(plate: np.ndarray, row: int, column: int) -> np.ndarray:
-    """An image on a plate whose titles are narrower than its images, uint8 (28, 28)."""
+def image_at(grid: np.ndarray, row: int, column: int) -> np.ndarray:
+    """Return an image of a grid whose titles are narrower than its images, uint8 (28, 28)."""
     top, left = GAP + row * (TITLE + SIDE + GAP) + TITLE, GAP + column * (SIDE + GAP)
-    return 255 - plate[top : top + SIDE : 3, left : left + SIDE : 3]
+    return 255 - grid[top : top + SIDE : 3, left : left + SIDE : 3]
 
 
-def test_the_plate_has_each_image_and_what_the_first_steps_see_in_its_place(
+def test_the_grid_has_each_image_and_its_augmented_versions(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -36,34 +36,34 @@ def test_the_plate_has_each_image_and_what_the_first_steps_see_in_its_place(
     versions = "each with its augmented versions in steps 0 to 8 of a training with seed 9"
     assert capsys.readouterr().out.splitlines()[-1] == f"the first 3 training images, {versions}: mnist_affine.png"
     with Image.open("mnist_affine.png") as picture:
-        plate = np.asarray(picture)
-    assert plate.shape == (3 * (TITLE + SIDE + GAP) + GAP, 10 * (SIDE + GAP) + GAP)
+        grid = np.asarray(picture)
+    assert grid.shape == (3 * (TITLE + SIDE + GAP) + GAP, 10 * (SIDE + GAP) + GAP)
 
     steps = trainer_for(compose("model.units=[4]", *EVERYTHING, "seed=9"), digits).steps
-    batch = tf.range(200)  # as large as those of a training, for so many draws are made at once
+    batch = tf.range(200)  # the size of a training's batch: the draws depend on it
     for step in (0, 1, 8):
         (images,), _ = steps._examples(batch, tf.constant(step, tf.int64), [slice(0, 200)])
         for row in range(3):
-            assert np.array_equal(shown(plate, row, 1 + step), images[row, ..., 0])
+            assert np.array_equal(image_at(grid, row, 1 + step), images[row, ..., 0])
     for row in range(3):
-        assert np.array_equal(shown(plate, row, 0), digits.train_images[row, ..., 0])
+        assert np.array_equal(image_at(grid, row, 0), digits.train_images[row, ..., 0])
 
 
-def test_mixed_images_are_told_with_their_shares(
+def test_the_titles_of_mixed_images_have_their_shares(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     titles: list[str] = []
 
-    def plate(images: np.ndarray, told: list[str], columns: int) -> bytes:
+    def image_grid(images: np.ndarray, texts: list[str], columns: int) -> bytes:
         assert images.shape == (200 * 10, 28, 28, 1)
         assert columns == 10
-        titles.extend(told)
+        titles.extend(texts)
         content = io.BytesIO()
         Image.fromarray(images[0, ..., 0]).save(content, "PNG")
         return content.getvalue()
 
-    monkeypatch.setattr("mnist_exp.report.images.image_grid", plate)
+    monkeypatch.setattr("mnist_exp.report.images.image_grid", image_grid)
     assert cli.main(["data", "show", "augmentation=mixup", "--count", "200", "--output", "mixed.png"]) == 0
     assert "mixed.png" in capsys.readouterr().out
     names = [digits.class_names[label] for label in digits.train_labels[:200]]

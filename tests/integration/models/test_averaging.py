@@ -94,9 +94,9 @@ def test_the_mean_over_members_equals_numpy_also_after_saving(max_shift: int, di
 
 
 def test_a_trainer_predicts_the_mean_in_small_batches(
-    trainer: Callable[..., Trainer], digits: Dataset, monkeypatch: pytest.MonkeyPatch
+    make_trainer: Callable[..., Trainer], digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built = trainer("threads.towers=2")
+    built = make_trainer("threads.towers=2")
     sizes = []
     images = digits.test_images[:43]
     built.average_over_shifts(3)
@@ -123,8 +123,8 @@ def test_every_tower_has_an_image_for_any_number_of_passes(passes: int, digits: 
     assert found == pytest.approx(np.asarray(model(images)), abs=1e-6)
 
 
-def test_a_trainer_without_shifts_keeps_its_graph(trainer: Callable[..., Trainer]) -> None:
-    built = trainer()
+def test_a_trainer_without_shifts_keeps_its_graph(make_trainer: Callable[..., Trainer]) -> None:
+    built = make_trainer()
     before = built._predict
     built.average_over_shifts(0)
     assert built._predict is before

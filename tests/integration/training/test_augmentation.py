@@ -1,4 +1,4 @@
-"""Augmentation: each transform against NumPy and SciPy given the same draws, and draws that only seed and step decide."""
+"""Augmentation: each transform against NumPy and SciPy with the same random values, which only seed and step determine."""
 
 import math
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def configured(*overrides: str) -> RandomAugmentationConfig:
     return config
 
 
-def made(*overrides: str, seed: int = 7) -> Augmentation:
+def augmentation_of(*overrides: str, seed: int = 7) -> Augmentation:
     return Augmentation(configured(*overrides), (*SIZE, 1), seed)
 
 
@@ -121,7 +121,7 @@ def test_the_matrix_is_the_inverse_of_rotation_shear_scale_and_shift(numbers: tu
     assert places == pytest.approx(expected[:, :2] @ (new - center) + expected[:, 2:] + center, abs=1e-5)
 
 
-def test_which_way_is_which() -> None:
+def test_directions() -> None:
     """A dot above the center: a right angle brings it to the left, a shear leftwards, a stretch further up."""
     image = np.zeros((1, 9, 9, 1), np.uint8)
     image[0, 1, 4] = 255  # three above the center of nine
@@ -158,7 +158,7 @@ def test_displacements_are_simards(alpha: float, sigma: float) -> None:
         assert one == pytest.approx(field(expected, alpha, sigma), abs=1e-5 * alpha)
 
 
-def test_what_is_cut_out_is_black_and_nothing_else_is() -> None:
+def test_only_the_cut_out_square_is_black() -> None:
     images = np.full((4, 6, 7, 1), 9, np.uint8)
     corners = np.array([[1, 2], [-2, 5], [4, -1], [-3, -3]], np.int32)
     found = augmentation.cut_out(tf.constant(images), tf.constant(corners), 3).numpy()
@@ -178,9 +178,9 @@ def test_images_are_mixed_with_the_next(digits: Dataset) -> None:
 
 @pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize("more", [(), ("augmentation.elastic_alpha=20", "augmentation.cutout_probability=0.5")])
-def test_every_option_is_what_the_reference_makes_of_its_draws(option: str, more: tuple[str, ...], digits: Dataset) -> None:
+def test_every_option_equals_the_reference(option: str, more: tuple[str, ...], digits: Dataset) -> None:
     overrides = (f"augmentation={option}", *more)
-    images, own = digits.train_images[:12], made(*overrides)
+    images, own = digits.train_images[:12], augmentation_of(*overrides)
     draws = own.draw(tf.constant(3, tf.int64), len(images))
     found = own.transform(tf.constant(images), draws)
     if draws.shares is not None:
@@ -192,13 +192,13 @@ def test_every_option_is_what_the_reference_makes_of_its_draws(option: str, more
     assert np.abs(found.numpy().astype(int) - images).max() > 100
 
 
-# What is drawn.
+# The random values.
 
 
 def test_an_option_draws_what_it_needs() -> None:
-    needs = {option: set(drawn(made(f"augmentation={option}"))) for option in OPTIONS}
+    needs = {option: set(drawn(augmentation_of(f"augmentation={option}"))) for option in OPTIONS}
     assert needs == {"affine": {"matrices"}, "elastic": {"noise"}, "cutout": {"corners"}, "mixup": {"shares"}}
-    assert set(drawn(made(*EVERYTHING))) == {"matrices", "noise", "corners", "shares"}
+    assert set(drawn(augmentation_of(*EVERYTHING))) == {"matrices", "noise", "corners", "shares"}
     assert augmentation.build(compose().augmentation, (*SIZE, 1), 7) is None
 
 
@@ -215,7 +215,7 @@ def test_an_option_draws_what_it_needs() -> None:
 )
 def test_draws_are_uniform_up_to_the_setting_either_way(setting: str, of: Callable[[np.ndarray], float]) -> None:
     nothing = [f"augmentation.{name}=0" for name in ("rotation", "shear", "scale", "shift")]
-    matrices = drawn(made("augmentation=affine", *nothing, f"augmentation.{setting}"), count=MANY)["matrices"]
+    matrices = drawn(augmentation_of("augmentation=affine", *nothing, f"augmentation.{setting}"), count=MANY)["matrices"]
     most = float(setting.partition("=")[2])
     values = np.array([of(matrix) for matrix in matrices]) / most
     assert np.abs(values).max() <= 1 + 1e-5
@@ -224,12 +224,12 @@ def test_draws_are_uniform_up_to_the_setting_either_way(setting: str, of: Callab
 
 def test_both_sides_are_stretched_independently() -> None:
     nothing = [f"augmentation.{name}=0" for name in ("rotation", "shear", "shift")]
-    matrices = drawn(made("augmentation=affine", *nothing), count=MANY)["matrices"]
+    matrices = drawn(augmentation_of("augmentation=affine", *nothing), count=MANY)["matrices"]
     assert abs(np.corrcoef(matrices[:, 0, 0], matrices[:, 1, 1])[0, 1]) < 0.06
 
 
 def test_noise_is_uniform() -> None:
-    noise = drawn(made("augmentation=elastic"), count=50)["noise"]
+    noise = drawn(augmentation_of("augmentation=elastic"), count=50)["noise"]
     counts = np.bincount(noise.astype(int).ravel() + 128, minlength=256)
     assert stats.chisquare(counts).pvalue > 1e-3
     assert abs(np.corrcoef(noise[:, 0].ravel(), noise[:, 1].ravel())[0, 1]) < 0.03  # down and right
@@ -237,9 +237,9 @@ def test_noise_is_uniform() -> None:
 
 @pytest.mark.parametrize("probability", [0.25, 1.0])
 @pytest.mark.parametrize("size", [1, 7, 8])
-def test_that_share_of_the_images_loses_a_square_centred_anywhere(probability: float, size: int) -> None:
+def test_cutout_has_its_probability_and_uniform_centers(probability: float, size: int) -> None:
     overrides = (f"augmentation.cutout_probability={probability}", f"augmentation.cutout_size={size}")
-    corners = drawn(made("augmentation=cutout", *overrides), count=MANY)["corners"]
+    corners = drawn(augmentation_of("augmentation=cutout", *overrides), count=MANY)["corners"]
     cut = corners[:, 0] > -size
     assert cut.mean() == pytest.approx(probability, abs=4 * math.sqrt(probability * (1 - probability) / MANY))
     centers = corners[cut] + size // 2
@@ -253,7 +253,7 @@ def test_that_share_of_the_images_loses_a_square_centred_anywhere(probability: f
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 1.0, 8.0])
 def test_shares_are_those_of_the_beta_distribution(alpha: float) -> None:
-    shares = drawn(made("augmentation=mixup", f"augmentation.mixup={alpha}"), count=MANY)["shares"]
+    shares = drawn(augmentation_of("augmentation=mixup", f"augmentation.mixup={alpha}"), count=MANY)["shares"]
     assert shares.min() >= 0.5
     assert shares.max() <= 1
     larger = stats.beta(alpha, alpha).ppf((1 + (np.arange(LEVELS) + 0.5) / LEVELS) / 2)
@@ -261,33 +261,33 @@ def test_shares_are_those_of_the_beta_distribution(alpha: float) -> None:
     nearest = known[np.clip(np.searchsorted(known, shares), 0, LEVELS - 1)]
     assert nearest == pytest.approx(shares, abs=1e-6)  # of the table of SciPy's quantiles
     ranks = stats.beta(alpha, alpha).cdf(shares.astype(np.float64)) * 2 - 1
-    inner = ranks[shares < 1 - 1e-6]  # float32 cannot tell apart what is nearer to 1
+    inner = ranks[shares < 1 - 1e-6]  # float32 cannot distinguish values nearer to 1
     assert stats.kstest(inner / ranks[shares < 1 - 1e-6].max(), "uniform").pvalue > 1e-3
 
 
 @pytest.mark.parametrize("alpha", [1e-9, 1e-3, 100.0])
-def test_shares_are_numbers_at_the_ends_of_what_is_allowed(alpha: float) -> None:
-    shares = drawn(made("augmentation=mixup", f"augmentation.mixup={alpha}"), count=MANY)["shares"]
+def test_shares_are_finite_at_the_limits(alpha: float) -> None:
+    shares = drawn(augmentation_of("augmentation=mixup", f"augmentation.mixup={alpha}"), count=MANY)["shares"]
     assert np.isfinite(shares).all()
     assert shares.mean() == pytest.approx(1 if alpha < 1 else 0.5 + math.sqrt(1 / (402 * math.pi)), abs=0.002)
 
 
-# What decides the draws.
+# What the random values depend on.
 
 
-def test_seed_and_step_decide_the_draws_and_nothing_else_does() -> None:
-    first, again = drawn(made(*EVERYTHING), 5), drawn(made(*EVERYTHING), 5)
+def test_only_seed_and_step_determine_the_draws() -> None:
+    first, again = drawn(augmentation_of(*EVERYTHING), 5), drawn(augmentation_of(*EVERYTHING), 5)
     for name, values in first.items():
         assert np.array_equal(values, again[name])
-    for other in (drawn(made(*EVERYTHING), 6), drawn(made(*EVERYTHING, seed=8), 5)):
+    for other in (drawn(augmentation_of(*EVERYTHING), 6), drawn(augmentation_of(*EVERYTHING, seed=8), 5)):
         for name, values in first.items():
             assert not np.array_equal(values, other[name]), name
 
 
-def test_an_option_leaves_the_draws_of_the_others_alone() -> None:
-    everything = drawn(made(*EVERYTHING), 2)
-    assert np.array_equal(drawn(made("augmentation=affine"), 2)["matrices"], everything["matrices"])
-    assert np.array_equal(drawn(made("augmentation=elastic"), 2)["noise"], everything["noise"])
+def test_the_draws_of_an_option_do_not_depend_on_others() -> None:
+    everything = drawn(augmentation_of(*EVERYTHING), 2)
+    assert np.array_equal(drawn(augmentation_of("augmentation=affine"), 2)["matrices"], everything["matrices"])
+    assert np.array_equal(drawn(augmentation_of("augmentation=elastic"), 2)["noise"], everything["noise"])
 
 
 def test_no_two_streams_share_a_key(monkeypatch: pytest.MonkeyPatch, digits: Dataset) -> None:
@@ -322,7 +322,7 @@ def test_no_two_streams_share_a_key(monkeypatch: pytest.MonkeyPatch, digits: Dat
 # Within training.
 
 
-def test_a_step_sees_the_same_images_in_however_many_towers(digits: Dataset) -> None:
+def test_images_of_a_step_do_not_depend_on_the_number_of_towers(digits: Dataset) -> None:
     """And the same targets: those of the batch in its order."""
     batch = tf.constant([3, 1, 4, 15, 9, 2, 6], tf.int32)
     found = []
@@ -337,7 +337,7 @@ def test_a_step_sees_the_same_images_in_however_many_towers(digits: Dataset) -> 
         assert np.array_equal(targets, found[0][1])
 
     images, targets = found[0]
-    draws, config = drawn(made(*EVERYTHING), 9, 7), configured(*EVERYTHING)
+    draws, config = drawn(augmentation_of(*EVERYTHING), 9, 7), configured(*EVERYTHING)
     expected = transformed(digits.train_images[batch.numpy()], draws, config)
     assert np.abs(images[..., 0] - expected).max() < 1.51
     own = np.eye(10)[digits.train_labels[batch.numpy()]]
@@ -347,12 +347,12 @@ def test_a_step_sees_the_same_images_in_however_many_towers(digits: Dataset) -> 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_of_mixed_images_is_the_mixture_of_both_losses(smoothing: float, digits: Dataset) -> None:
-    made_of = ("model.units=[8]", "augmentation=mixup", "threads.towers=1", f"training.label_smoothing={smoothing}")
-    own = trainer_for(compose(*made_of), digits)
+    overrides = ("model.units=[8]", "augmentation=mixup", "threads.towers=1", f"training.label_smoothing={smoothing}")
+    own = trainer_for(compose(*overrides), digits)
     batch, step = tf.constant([0, 5, 7, 8], tf.int32), tf.constant(0, tf.int64)
     (images,), _ = own.steps._examples(batch, step, [slice(0, 4)])
     logs = np.log(own.predict(images.numpy()).astype(np.float64))
-    labels, shares = digits.train_labels[batch.numpy()], drawn(made("augmentation=mixup"), 0, 4)["shares"]
+    labels, shares = digits.train_labels[batch.numpy()], drawn(augmentation_of("augmentation=mixup"), 0, 4)["shares"]
 
     def cross_entropy(of: np.ndarray) -> np.ndarray:
         return -(1 - smoothing) * logs[np.arange(4), of] - smoothing * logs.mean(axis=1)
@@ -377,9 +377,7 @@ TOWERS = (*EVERYTHING, "model=mlp", "model.units=[12]", "model.dropout=0.3", "tr
 
 
 @pytest.mark.parametrize("overrides", [STATEFUL, TOWERS], ids=["batch norm and noise", "towers"])
-def test_stopped_within_an_epoch_an_augmented_training_goes_on_bit_for_bit(
-    overrides: tuple[str, ...], digits: Dataset
-) -> None:
+def test_a_resumed_augmented_training_is_bit_identical(overrides: tuple[str, ...], digits: Dataset) -> None:
     def trainer() -> Trainer:
         return trainer_for(compose(*overrides), digits)
 
@@ -395,13 +393,13 @@ def test_stopped_within_an_epoch_an_augmented_training_goes_on_bit_for_bit(
     assert weights_sha256(resumed.model) == weights_sha256(whole.model)
 
 
-def test_an_augmented_training_is_another(digits: Dataset) -> None:
+def test_augmentation_changes_the_training(digits: Dataset) -> None:
     assert losses(trainer_for(compose(*TOWERS), digits), 1) != losses(trainer_for(compose(*TOWERS[4:]), digits), 1)
 
 
 @pytest.mark.parametrize("step", [4, 2**40])
-def test_compiled_by_xla_the_same_is_drawn_and_made_of_it(step: int, digits: Dataset) -> None:
-    """As on a GPU, whatever part of a key XLA would read if it were asked to choose the generator."""
+def test_draws_and_transforms_compiled_by_xla_are_the_same(step: int, digits: Dataset) -> None:
+    """As on a GPU, for steps in both halves of a key."""
     own, images = Augmentation(configured(*EVERYTHING), (*SIZE, 1), 7), tf.constant(digits.train_images[:6])
 
     def changed(step: tf.Tensor) -> tuple[Draws, tf.Tensor]:
@@ -418,6 +416,6 @@ def test_compiled_by_xla_the_same_is_drawn_and_made_of_it(step: int, digits: Dat
     assert np.count_nonzero(apart) < 0.01 * apart.size
 
 
-def test_compiled_by_xla_an_augmented_training_is_the_same(digits: Dataset) -> None:
+def test_an_augmented_training_compiled_by_xla_is_the_same(digits: Dataset) -> None:
     plain, compiled = (trainer_for(compose(*TOWERS, "optimizer=sgd"), digits, jit) for jit in (False, True))
     assert losses(compiled, 1) == [pytest.approx(pair, rel=1e-3) for pair in losses(plain, 1)]

@@ -1,4 +1,4 @@
-"""The loop: the same numbers every time, measured, and never a number that is none."""
+"""The training loop: reproducible, evaluated after each epoch, and stopped when a number is not finite."""
 
 import gc
 import re
@@ -26,72 +26,72 @@ from tests.conftest import ROOT, TINY, compose
 from tests.integration.trainers import COUNT, NO_IMAGES, losses, never, no_progress
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_gives_others(trainer: Callable[..., Trainer]) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(make_trainer: Callable[..., Trainer]) -> None:
     hashes = []
     for overrides in ((), (), ("seed=8",), ("precision=bfloat16",), ("precision=bfloat16",)):
-        made = trainer(*overrides)
-        hashes.append((losses(made, 2), weights_sha256(made.model)))
+        trainer = make_trainer(*overrides)
+        hashes.append((losses(trainer, 2), weights_sha256(trainer.model)))
     assert hashes[0] == hashes[1]
     assert hashes[3] == hashes[4]
     assert len({weights for _, weights in hashes}) == 3
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 1001])
-def test_any_number_of_images_can_be_predicted(count: int, trainer: Callable[..., Trainer], digits: Dataset) -> None:
-    made = trainer("threads.towers=4")
+def test_any_number_of_images_can_be_predicted(count: int, make_trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    trainer = make_trainer("threads.towers=4")
     images = digits.test_images[:1200]
-    assert made.predict(images[:count]) == pytest.approx(made.predict(images)[:count], abs=1e-5)
+    assert trainer.predict(images[:count]) == pytest.approx(trainer.predict(images)[:count], abs=1e-5)
 
 
-def test_dropout_of_nearly_everything_is_still_defined(trainer: Callable[..., Trainer]) -> None:
-    assert np.isfinite(losses(trainer("model.dropout=0.999999"), 1)).all()
+def test_dropout_of_nearly_everything_is_finite(make_trainer: Callable[..., Trainer]) -> None:
+    assert np.isfinite(losses(make_trainer("model.dropout=0.999999"), 1)).all()
 
 
-def test_a_weight_that_is_not_finite_is_never_kept(trainer: Callable[..., Trainer]) -> None:
-    """Within an epoch, where the loss of the last step has not seen its update."""
-    made = trainer()
-    rates = made.learning_rates.copy()
-    made._chunk, rates[2] = 3, np.inf
-    made.learning_rates = rates
+def test_a_weight_that_is_not_finite_is_never_saved(make_trainer: Callable[..., Trainer]) -> None:
+    """Within an epoch, where no loss depends on the last update yet."""
+    trainer = make_trainer()
+    rates = trainer.learning_rates.copy()
+    trainer._chunk, rates[2] = 3, np.inf
+    trainer.learning_rates = rates
     with pytest.raises(DivergenceError, match="is not finite in epoch 1, step 3"):
-        made.run_epoch(*NO_IMAGES, no_progress, lambda: True)
+        trainer.run_epoch(*NO_IMAGES, no_progress, lambda: True)
 
 
-def test_an_epoch_is_measured(trainer: Callable[..., Trainer], digits: Dataset) -> None:
-    made = trainer()
+def test_an_epoch_is_evaluated(make_trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    trainer = make_trainer()
     seen = []
-    row = made.run_epoch(digits.test_images[:50], digits.test_labels[:50], lambda *told: seen.append(told), never)
+    row = trainer.run_epoch(digits.test_images[:50], digits.test_labels[:50], lambda *progress: seen.append(progress), never)
     assert row is not None
-    assert row.epoch == made.epoch == 1
+    assert row.epoch == trainer.epoch == 1
     assert seen[-1][:2] == (1, COUNT)
     assert row.train_loss == pytest.approx(seen[-1][2])
     assert row.train_error_percent == pytest.approx(seen[-1][3])
     assert row.validation_error_percent == pytest.approx(
-        100 * np.mean(made.predict(digits.test_images[:50]).argmax(axis=1) != digits.test_labels[:50])
+        100 * np.mean(trainer.predict(digits.test_images[:50]).argmax(axis=1) != digits.test_labels[:50])
     )
-    empty = made.run_epoch(*NO_IMAGES, no_progress, never)
+    empty = trainer.run_epoch(*NO_IMAGES, no_progress, never)
     assert empty is not None
     assert empty.validation_loss is None
     assert empty.validation_error_percent is None
 
 
-def test_predictions_do_not_depend_on_dropout_or_batching(trainer: Callable[..., Trainer], digits: Dataset) -> None:
-    made = trainer("model.dropout=0.9")
+def test_predictions_do_not_depend_on_dropout_or_batching(make_trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    trainer = make_trainer("model.dropout=0.9")
     images = digits.test_images[:1500]
-    probabilities = made.predict(images)
-    assert np.array_equal(probabilities, made.predict(images))
-    assert probabilities[:10] == pytest.approx(made.predict(images[:10]), abs=1e-6)
+    probabilities = trainer.predict(images)
+    assert np.array_equal(probabilities, trainer.predict(images))
+    assert probabilities[:10] == pytest.approx(trainer.predict(images[:10]), abs=1e-6)
 
 
-def test_divergence_names_the_epoch_and_step(trainer: Callable[..., Trainer]) -> None:
-    made = trainer("optimizer=sgd", "optimizer.learning_rate=100", "model.activation=leaky_relu")
+def test_divergence_names_the_epoch_and_step(make_trainer: Callable[..., Trainer]) -> None:
+    trainer = make_trainer("optimizer=sgd", "optimizer.learning_rate=100", "model.activation=leaky_relu")
 
     with pytest.raises(DivergenceError, match=r"the loss is (nan|inf) in epoch \d+, step \d+\n") as caught:
-        losses(made, 3)
+        losses(trainer, 3)
     assert caught.value.exit_code == 4
 
 
-def test_a_device_that_is_not_there_is_refused() -> None:
+def test_a_missing_device_is_rejected() -> None:
     experiment = compose()
     with pytest.raises(EnvironmentFailure, match="TensorFlow sees only cpu") as caught:
         device.prepare("gpu:7", "float32", experiment.threads, 200, 7)
@@ -100,43 +100,43 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         device.prepare("auto", "float16", experiment.threads, 200, 7)
 
 
-def test_threads_cannot_change_within_a_process(trainer: Callable[..., Trainer]) -> None:
-    trainer()
+def test_threads_cannot_change_within_a_process(make_trainer: Callable[..., Trainer]) -> None:
+    make_trainer()
     with pytest.raises(EnvironmentFailure, match="already runs with"):
         device.prepare("cpu", "float32", compose("threads.intra_op=3").threads, 200, 7)
 
 
-def test_the_average_follows_its_formula_and_is_what_is_evaluated(trainer: Callable[..., Trainer], digits: Dataset) -> None:
-    made = trainer("training.ema_decay=0.6", f"training.batch_size={COUNT}", "training.epochs=20")
+def test_the_average_follows_its_formula_and_is_evaluated(make_trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    trainer = make_trainer("training.ema_decay=0.6", f"training.batch_size={COUNT}", "training.epochs=20")
     images, labels = digits.test_images[:50], digits.test_labels[:50]
-    expected = made.model.get_weights()
+    expected = trainer.model.get_weights()
     for step in range(1, 9):  # one step an epoch
-        row = made.run_epoch(images, labels, no_progress, never)
+        row = trainer.run_epoch(images, labels, no_progress, never)
         decay = min(0.6, (1 + step) / (10 + step))
         expected = [
             average + (1 - decay) * (weight - average)
-            for average, weight in zip(expected, made.model.get_weights(), strict=True)
+            for average, weight in zip(expected, trainer.model.get_weights(), strict=True)
         ]
     assert row is not None
-    trained = made.model.get_weights()
-    made.select_weights("last")
-    for average, weight in zip(expected, made.model.get_weights(), strict=True):
+    trained = trainer.model.get_weights()
+    trainer.select_weights("last")
+    for average, weight in zip(expected, trainer.model.get_weights(), strict=True):
         assert average == pytest.approx(weight, abs=1e-6)
-    assert max(np.abs(before - now).max() for before, now in zip(trained, made.model.get_weights(), strict=True)) > 1e-4
-    assert evaluation.score(made.predict(images), labels)["loss"] == row.validation_loss
+    assert max(np.abs(before - now).max() for before, now in zip(trained, trainer.model.get_weights(), strict=True)) > 1e-4
+    assert evaluation.score(trainer.predict(images), labels)["loss"] == row.validation_loss
 
 
-def test_what_was_kept_comes_back(trainer: Callable[..., Trainer], digits: Dataset) -> None:
-    made = trainer()
+def test_the_remembered_weights_are_selected(make_trainer: Callable[..., Trainer], digits: Dataset) -> None:
+    trainer = make_trainer()
     images, labels = digits.test_images[:50], digits.test_labels[:50]
-    first = made.run_epoch(images, labels, no_progress, never)
-    made.remember_best()
-    second = made.run_epoch(images, labels, no_progress, never)
+    first = trainer.run_epoch(images, labels, no_progress, never)
+    trainer.remember_best()
+    second = trainer.run_epoch(images, labels, no_progress, never)
     assert first is not None
     assert second is not None
-    resumed = trainer()
-    resumed.restore(made.state())
-    for one in (made, resumed):
+    resumed = make_trainer()
+    resumed.restore(trainer.state())
+    for one in (trainer, resumed):
         one.select_weights("last")
         assert evaluation.score(one.predict(images), labels)["loss"] == second.validation_loss
         one.select_weights("best")
@@ -144,8 +144,8 @@ def test_what_was_kept_comes_back(trainer: Callable[..., Trainer], digits: Datas
     assert first.validation_loss != second.validation_loss
 
 
-def test_everything_lives_on_the_chosen_device() -> None:
-    """Two logical CPUs stand in for two GPUs; a process of its own, since devices are fixed once TensorFlow has started."""
+def test_all_variables_are_on_the_chosen_device() -> None:
+    """Two logical CPUs instead of two GPUs, in a new process: devices are fixed once TensorFlow has started."""
     code = """
 import sys, tensorflow as tf
 tf.config.set_logical_device_configuration(
@@ -189,11 +189,11 @@ def test_a_run_that_stops_early_reports_the_rates_that_were_trained(tmp_path: Pa
     assert rates[-1] == np.float32(history[-1].learning_rate)
 
 
-def test_nothing_of_a_training_stays_in_memory(trainer: Callable[..., Trainer]) -> None:
-    """A process trains hundreds of jobs of a sweep: no graph may outlive its trainer."""
+def test_no_graph_of_a_training_stays_in_memory(make_trainer: Callable[..., Trainer]) -> None:
+    """A process trains hundreds of jobs of a sweep."""
 
     def train(*overrides: str) -> None:
-        losses(trainer(*overrides), 1)
+        losses(make_trainer(*overrides), 1)
 
     def graphs() -> int:
         gc.collect()
