@@ -18,7 +18,8 @@ from pathlib import Path
 
 from mnist_exp.machine import backend
 
-IMPORTED = ("mnist_exp.commands.train", "mnist_exp.training.build")  # in addition to TensorFlow
+# In addition to TensorFlow.
+IMPORTED = ("mnist_exp.commands.train", "mnist_exp.commands.sweep", "mnist_exp.experiment", "mnist_exp.training.build")
 LIMIT = 1 << 20  # bytes of a request
 SECONDS = 300  # limit of a command
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands.named_runs import find_directories, find_run
 from mnist_exp.comparison import columns, conditions, export, tables
 from mnist_exp.comparison.fields import METRICS, check_fields, describe_values, find_metric
 from mnist_exp.comparison.ranking import Comparison, compare
@@ -108,7 +109,7 @@ def _select_rows(parsed: argparse.Namespace) -> list[Row]:
     Raises:
         InputError: no run is found or matches the condition, or the condition is invalid.
     """
-    places = [place for name in parsed.runs for place in command_line.find_directories(name, parsed.runs_dir)]
+    places = [place for name in parsed.runs for place in find_directories(name, parsed.runs_dir)]
     rows = [row for row in read_rows(places or [Path(parsed.runs_dir)]) if row.record.status != NOT_A_RUN]
     if not rows:
         raise InputError(f"{', '.join(parsed.runs) or parsed.runs_dir}: contains no runs", "train a model: mnist-exp")
@@ -128,7 +129,7 @@ def _select_rows(parsed: argparse.Namespace) -> list[Row]:
 def _baseline(parsed: argparse.Namespace, rows: list[Row]) -> Row | None:
     if parsed.baseline is None:
         return None
-    directory = command_line.find_run(parsed.baseline, parsed.runs_dir).directory.resolve()
+    directory = find_run(parsed.baseline, parsed.runs_dir).directory.resolve()
     for row in rows:
         if row.record.directory.resolve() == directory:
             return row

@@ -9,6 +9,7 @@ import numpy as np
 
 from mnist_exp import datasets
 from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands.named_runs import find_run
 from mnist_exp.comparison import difference, difference_tables
 from mnist_exp.comparison.difference import RunDifference
 from mnist_exp.comparison.predictions import PairedErrors
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
     parsed = parser.parse_args(arguments)
     if parsed.output not in {None, NO_IMAGES} and not parsed.output.endswith(".png"):
         raise InputError(f"--output {parsed.output}: not allowed", f"allowed: a file name that ends in .png, or {NO_IMAGES}")
-    found = difference.compare_runs(*(command_line.find_run(name, parsed.runs_dir) for name in (parsed.a, parsed.b)))
+    found = difference.compare_runs(*(find_run(name, parsed.runs_dir) for name in (parsed.a, parsed.b)))
     images = _images(found) if parsed.format == "table" or parsed.output != NO_IMAGES else None
     path = None
     if isinstance(images, tuple) and parsed.output != NO_IMAGES:

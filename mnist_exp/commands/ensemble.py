@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
+from mnist_exp.commands.named_runs import find_directories
 from mnist_exp.comparison import tables
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.schema import ThreadsConfig
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
     except ValidationError:
         allowed = TypeAdapter(Label).json_schema()["description"]
         raise InputError(f"--name {parsed.name}: not allowed", f"allowed: {allowed}") from None
-    places = [place for word in parsed.runs for place in command_line.find_directories(word, parsed.runs_dir)]
+    places = [place for word in parsed.runs for place in find_directories(word, parsed.runs_dir)]
     ensemble = members.read_ensemble(name, places)
     run = Run(create_directory(Path(parsed.runs_dir).expanduser(), name))
     content = ensemble.content(run.directory)

@@ -10,7 +10,6 @@ from importlib.resources import files
 
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.errors import EXIT_DONE, InputError
-from mnist_exp.terminal import messages
 
 EXAMPLES = """\
   mnist-exp help                    list the topics of the manual
@@ -23,7 +22,7 @@ ORDER = (
     "statistics", "ensembles", "trackers", "recipes", "reliability", "speed", "troubleshooting", "glossary", "architecture",
     "decisions",
 )  # fmt: skip
-WIDEST = 100  # columns of the list of topics
+WIDEST = 100  # columns, of the list of topics
 # For less: stop after one screen, allow colours, scroll wide lines sideways instead of wrapping them, and print the keys.
 LESS = "-FRS -PsUse the arrow keys to scroll\\, press q to quit."
 
@@ -49,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def topics() -> dict[str, str]:
-    """Every topic in reading order, with its summary: the first paragraph below the title."""
+    """Return all topics in reading order, each with its summary."""
     found = (files("mnist_exp") / "docs").iterdir()
     pages = {path.name.removesuffix(".md"): path for path in found if path.name.endswith(".md")}
     names = [name for name in ORDER if name in pages] + sorted(set(pages) - set(ORDER))
@@ -57,14 +56,14 @@ def topics() -> dict[str, str]:
 
 
 def summary(text: str) -> str:
-    """The first paragraph of a page below its title, on one line and without Markdown's marks of code."""
+    """Return the first paragraph after the title of a page, on one line and without backquotes."""
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     first = next((paragraph for paragraph in paragraphs if paragraph and not paragraph.startswith("#")), "")
     return first.replace("`", "")
 
 
 def contents(width: int) -> str:
-    """The list of topics, wrapped at a number of columns."""
+    """Return the list of topics, wrapped at a number of columns."""
     listed = topics()
     indent = max(map(len, listed)) + 4
     lines = ["The manual of mnist-exp. Print a topic with: mnist-exp help TOPIC", ""]
@@ -76,7 +75,7 @@ def contents(width: int) -> str:
 
 
 def page(topic: str) -> str:
-    """The Markdown text of a topic.
+    """Return the Markdown text of a topic.
 
     Raises:
         InputError: the topic is unknown; the nearest topic is suggested.
@@ -90,7 +89,7 @@ def page(topic: str) -> str:
 
 
 def for_terminal(text: str) -> str:
-    """Markdown whose links name the command that prints the other topic, without comments and pictures."""
+    """Return Markdown without comments and pictures, with the commands that print other topics instead of links."""
     text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
     text = re.sub(r"^!\[([^\]]*)\]\([^)]*\)", r"*Picture: \1*", text, flags=re.MULTILINE)
     text = re.sub(r"(?<!!)\[([^\]]+)\]\(#[^)]*\)", r"\1", text)
@@ -105,6 +104,7 @@ def _with_path(link: re.Match[str]) -> str:
 
 def _page_through(text: str) -> None:
     from mnist_exp.commands.markdown import Page
+    from mnist_exp.terminal import messages
 
     os.environ.setdefault("LESS", LESS)
     out = messages.output()

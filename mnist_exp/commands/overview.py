@@ -1,4 +1,4 @@
-"""`mnist-exp --help`: use, examples, every group with its options, the sub-commands; read from the YAML files themselves."""
+"""`mnist-exp --help`: usage, examples, sub-commands, and all groups with their options, read from the YAML files."""
 
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ examples:
 
 FLAGS = """\
 flags:
-  -m, --multirun     sweep over every combination of the values
+  -m, --multirun     sweep over all combinations of the values
   --cfg job          print the composed configuration; --resolve fills in references
   --config-dir DIR   add a directory of your own options, laid out like the groups
   -sc                shell completion: eval "$(mnist-exp -sc install=bash)"
@@ -60,16 +60,16 @@ def main(commands: Mapping[str, str]) -> int:
 
 
 def description(option: Traversable) -> str:
-    """The first comment of a YAML file that is not a directive of Hydra's."""
+    """Return the first comment of a YAML file that is not a directive for Hydra."""
     for line in option.read_text(encoding="utf-8").splitlines():
         if line.startswith("# ") and not line.startswith("# @"):
             return line.removeprefix("# ")
     return ""
 
 
-def _groups(place: Traversable, prefix: str) -> Iterator[tuple[str, list[Traversable]]]:
-    """Every directory below a place that holds YAML files, by its name, as hydra/launcher, with these files."""
-    for entry in place.iterdir():
+def _groups(directory: Traversable, prefix: str) -> Iterator[tuple[str, list[Traversable]]]:
+    """Iterate over all directories that contain YAML files, with their name (such as hydra/launcher) and these files."""
+    for entry in directory.iterdir():
         if entry.is_dir():
             options = [child for child in entry.iterdir() if child.name.endswith(".yaml")]
             if options:
@@ -78,7 +78,7 @@ def _groups(place: Traversable, prefix: str) -> Iterator[tuple[str, list[Travers
 
 
 def _top_level(primary: Traversable) -> list[str]:
-    """The top-level keys, found without a YAML parser, whose import would cost more than all the rest."""
+    """Return the top-level keys of a YAML file, without a YAML parser: its import takes longer than all of the overview."""
     lines = primary.read_text(encoding="utf-8").splitlines()
     keys = [line.partition(":")[0] for line in lines if line[:1].isalpha()]
     return [key for key in keys if key not in {"defaults", "hydra"}]

@@ -2,6 +2,7 @@
 
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
+from mnist_exp.commands.named_runs import find_run
 from mnist_exp.errors import EXIT_DONE, IntegrityError
 from mnist_exp.run.status import read_record
 from mnist_exp.terminal import messages
@@ -19,7 +20,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="a directory, its name, or latest")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
-    record = read_record(command_line.find_run(parsed.run, parsed.runs_dir).directory)
+    record = read_record(find_run(parsed.run, parsed.runs_dir).directory)
     if record.summary is not None:
         messages.output().print(results.summary_table(record.directory, record.summary))
         return EXIT_DONE

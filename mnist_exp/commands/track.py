@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mnist_exp import tracking
 from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands.named_runs import find_directory
 from mnist_exp.config.schema import AnyTracker
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputError, UserError
 from mnist_exp.run.directory import find_runs, is_run
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
     command_line.add_runs_dir(parser)
     parsed = parser.parse_intermixed_args(arguments)
     overrides = [word for word in parsed.words if OVERRIDE.match(word) and not Path(word).exists()]
-    places = [command_line.find_directory(word, parsed.runs_dir) for word in parsed.words if word not in overrides]
+    places = [find_directory(word, parsed.runs_dir) for word in parsed.words if word not in overrides]
     settings = _tracker_settings(overrides, parsed.config_dir)
     if not places:
         raise InputError("no run is given", "name a run, a sweep, or latest: mnist-exp track latest tracker=mlflow")

@@ -1,26 +1,21 @@
-"""`mnist-exp [overrides]` and `mnist-exp -m …`: check the command line, then train, sweep, or let Hydra answer."""
+"""`mnist-exp [overrides]` and `mnist-exp -m …`: check the command line, then train, sweep, or let Hydra print something."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
-from mnist_exp import tracking
-from mnist_exp.commands import results, sweep
 from mnist_exp.config import composer
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
+from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted
-from mnist_exp.experiment import train_or_resume
-from mnist_exp.run import job
-from mnist_exp.run.directory import create_directory
-from mnist_exp.run.names import Run
-from mnist_exp.tracking.uploader_process import upload_in_background
 
 
 def main(arguments: list[str]) -> int:
-    """Train what the command line asks for, or let Hydra answer it; return the exit code.
+    """Train one run or a sweep, or print what Hydra's flags ask for; return the exit code.
 
     Raises:
         UserError: the command line or the configuration cannot be used, or no directory can be created.
@@ -28,20 +23,33 @@ def main(arguments: list[str]) -> int:
     """
     parsed = parse_arguments(arguments)
     if parsed.hydra_help:
-        return _hydra(["--hydra-help"])  # without a configuration of the user's, which nobody has checked
+        return _hydra(["--hydra-help"])  # without the user's configuration, which has not been checked
     if parsed.shell_completion:
         return _hydra(arguments)  # composes, but runs nothing that a configuration could name
     composition = Composition(parsed)
     if parsed.cfg or parsed.info:
-        composition.combinations()  # raises what is wrong with them
+        composition.combinations()  # raises all problems
         return _hydra(arguments)
     if parsed.multirun:
+        from mnist_exp.commands import sweep
+
         return sweep.start(parsed, composition)
-    experiment = composition.single()
+    return _train(composition.single(), parsed.overrides)
+
+
+def _train(experiment: Experiment, overrides: Sequence[str]) -> int:
+    # Imported after the command line has been checked, so that errors appear sooner.
+    from mnist_exp import tracking
+    from mnist_exp.commands import results
+    from mnist_exp.experiment import train_or_resume
+    from mnist_exp.run import job
+    from mnist_exp.run.directory import create_directory
+    from mnist_exp.run.names import Run
+    from mnist_exp.tracking.uploader_process import upload_in_background
+
     tracking.check_installed(experiment.tracker)
     run = Run(create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}"))
-    overrides = [line for line in parsed.overrides if not line.lstrip("+~").startswith("hydra")]
-    job.prepare(experiment, run, overrides, "running")
+    job.prepare(experiment, run, [line for line in overrides if not line.lstrip("+~").startswith("hydra")], "running")
     with upload_in_background(run.directory, experiment.tracker):
         try:
             code = train_or_resume(experiment, run)
@@ -53,7 +61,7 @@ def main(arguments: list[str]) -> int:
 
 @hydra.main(version_base=composer.HYDRA_VERSION_BASE, config_path=composer.CONFIG_PATH, config_name=composer.CONFIG_NAME)
 def _print_information(_: DictConfig) -> None:
-    """Hydra prints what its flags ask for and never calls this."""
+    """Do nothing: Hydra prints what its flags ask for, and exits before it calls this function."""
 
 
 def _hydra(arguments: list[str]) -> int:

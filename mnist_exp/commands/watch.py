@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.live import Live
 
 from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands.named_runs import find_directory
 from mnist_exp.errors import EXIT_DONE, InputError
 from mnist_exp.terminal import messages
 from mnist_exp.watch import table
@@ -36,7 +37,7 @@ def main(arguments: list[str]) -> int:
     if not MIN_SECONDS <= parsed.interval <= MAX_SECONDS:
         allowed = f"allowed: from {MIN_SECONDS:g} to {MAX_SECONDS:g} seconds"
         raise InputError(f"--interval {parsed.interval:g}: not allowed", allowed)
-    places = [command_line.find_directory(name, parsed.runs_dir) for name in parsed.places] or [Path(parsed.runs_dir)]
+    places = [find_directory(name, parsed.runs_dir) for name in parsed.places] or [Path(parsed.runs_dir)]
     if not places[0].is_dir():
         raise InputError(f"{places[0]}: no such directory", "train with mnist-exp, or give another with --runs-dir DIR")
     watcher = Watcher(places, named=bool(parsed.places))

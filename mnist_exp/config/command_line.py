@@ -1,4 +1,4 @@
-"""The flags of `mnist-exp [overrides]`: Hydra's own, except those that would run code or hide the shipped options."""
+"""The flags of `mnist-exp [overrides]`: those of Hydra, except for flags that run code or hide the shipped options."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ REFUSED = {
         "repeat a run with the overrides in its overrides.yaml",
     ),
     "config_path": (
-        "--config-path: refused, because it would hide every shipped option",
+        "--config-path: refused, because it would hide all shipped options",
         "add a directory of your own options with --config-dir DIR",
     ),
 }
@@ -21,7 +21,7 @@ REFUSED = {
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Report a wrong flag as every other mistake is reported."""
+        """Report an unknown flag like all other mistakes."""
         raise InputError(message, "see mnist-exp --help; a setting is written key=value, without dashes")
 
 

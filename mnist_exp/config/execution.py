@@ -1,4 +1,4 @@
-"""The points of a sweep, how they are found and where they run: what `hydra/sweeper` and `hydra/launcher` may be set to."""
+"""The combinations of a sweep, the parameters of a search, and the schema of `hydra/sweeper` and `hydra/launcher`."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal

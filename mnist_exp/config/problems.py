@@ -32,7 +32,7 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def nearest_key(key: str, keys: Collection[str]) -> str | None:
-    """Return the dotted key that a user probably meant: section by section, or a key with this last part elsewhere."""
+    """Return the dotted key that a user probably meant: section by section, or by its last part in other sections."""
     section = ""
     for part in key.split("."):
         children = [name.removeprefix(section) for name in keys if name.startswith(section)]
@@ -141,7 +141,7 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
             cause = f"{key}.name={format_value(chosen)}: unknown {'layer' if '.layers.' in key else key}"
             return Problem(key, cause, allowed)
         case "int_type" if isinstance(given, float) and given.is_integer() and len(str(given)) < 10:
-            given = str(given)  # 16.0: `format_value` omits what is wrong with it
+            given = str(given)  # such as 16.0, which `format_value` shortens to 16
     return not_allowed(key, given, "not allowed", remedy(_describe(schema, root), nearest(str(given), _choices(schema))))
 
 

@@ -1,7 +1,7 @@
 """Refuse configurations that name Python code to run, or that change how Hydra runs.
 
 Of Hydra's own configuration, users may set the launcher and the sweeper. The rest can set environment variables, open files
-or run code, so it must be equal to what `conf/` alone composes to.
+or run code, so it must be as `conf/` alone sets it.
 """
 
 import re

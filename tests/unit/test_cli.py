@@ -1,4 +1,4 @@
-"""The command line without training: dispatch, help, errors; and what it must not import."""
+"""The command line without training: sub-commands, help, errors, exit codes, and imports."""
 
 import subprocess
 import sys
@@ -19,11 +19,11 @@ from tests.unit.run_directories import make_run
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_help_names_every_group_option_and_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_all_groups_options_and_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
     words = set(text.split())
@@ -35,7 +35,7 @@ def test_help_names_every_group_option_and_command(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
-def test_every_command_has_help_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_commands_have_help_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main([name, "--help"])
     assert caught.value.code == 0
@@ -89,7 +89,7 @@ def test_errors_have_a_cause_a_remedy_and_a_code(
     assert not Path("runs").exists()
 
 
-def test_a_run_of_another_version_is_told_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_configuration_of_another_version_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     run = Run(make_run(Path("old"), 10))
     run.summary.unlink()
     write_status(run, "interrupted", 130)
@@ -124,7 +124,7 @@ def test_cfg_prints_the_composed_configuration(capfd: pytest.CaptureFixture[str]
 
 
 def modules_of(*arguments: str) -> set[str]:
-    """The modules that a command has imported when it ends well."""
+    """Return the modules that a command has imported when it exits."""
     code = (
         "import sys; from mnist_exp import cli; code = cli.main(sys.argv[1:]); "
         "print('modules:', *sys.modules); sys.exit(code)"
@@ -141,7 +141,7 @@ LIGHT = [
 
 
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
-def test_only_training_imports_tensorflow_only_composing_hydra_and_only_drawing_pillow(arguments: list[str]) -> None:
+def test_tensorflow_hydra_and_pillow_are_imported_only_when_needed(arguments: list[str]) -> None:
     make_run(Path("runs/a"), 100)
     make_run(Path("runs/b"), 100)
     modules = modules_of(*arguments)
@@ -152,7 +152,7 @@ def test_only_training_imports_tensorflow_only_composing_hydra_and_only_drawing_
 
 
 @pytest.mark.parametrize("arguments", [["model=mlp", "--help"], ["-m", "-h"], ["--config-dir", ".", "--help"]], ids=" ".join)
-def test_help_anywhere_is_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_works_at_any_position(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(arguments) == 0
     assert "usage: mnist-exp" in capsys.readouterr().out
     assert not Path("runs").exists()
@@ -164,7 +164,7 @@ def test_a_defect_is_two_lines(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert capsys.readouterr().err.splitlines()[0] == "error: ZeroDivisionError: division by zero"
 
 
-def test_a_reader_that_has_seen_enough() -> None:
+def test_a_closed_pipe_prints_no_error() -> None:
     done = subprocess.run(
         f"{sys.executable} -m mnist_exp --help | head -n 1", shell=True, capture_output=True, text=True, check=False
     )
@@ -173,7 +173,7 @@ def test_a_reader_that_has_seen_enough() -> None:
 
 
 @pytest.mark.parametrize("status", ["running", "failed", "completed"])
-def test_show_tells_of_a_run_without_a_result(status: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_the_status_of_a_run_without_a_result(status: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("runs/a").mkdir(parents=True)
     write_status(Run(Path("runs/a")), status, 1, "the cause", "the remedy")  # type: ignore[arg-type]
     assert cli.main(["show"]) == 0
@@ -201,7 +201,7 @@ def test_data_show_prints_and_draws(digits: Dataset, capsys: pytest.CaptureFixtu
     text = capsys.readouterr().out
     for fact in ("60,000", "10,000", "28×28×1", "uint8", "33.318", "78.567", "5,923", "1,135", "ba891046e6505d7a"):
         assert fact in text
-    with Image.open("mnist.png") as plate:  # two by two, three pixels for each, 10 between them and 18 for a title
-        assert plate.size == (2 * (3 * 28 + 10) + 10, 2 * (18 + 3 * 28 + 10) + 10)
-        second = np.asarray(plate)[28 : 28 + 84 : 3, 10 + 94 : 10 + 94 + 84 : 3]
+    with Image.open("mnist.png") as grid:  # two by two, three pixels for each, 10 between them and 18 for a title
+        assert grid.size == (2 * (3 * 28 + 10) + 10, 2 * (18 + 3 * 28 + 10) + 10)
+        second = np.asarray(grid)[28 : 28 + 84 : 3, 10 + 94 : 10 + 94 + 84 : 3]
     assert np.array_equal(255 - second, digits.train_images[1, :, :, 0])

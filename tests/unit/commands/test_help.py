@@ -47,12 +47,12 @@ def test_help_lists_every_topic_with_its_summary(
 
 
 @pytest.mark.parametrize("topic", [page.stem for page in PAGES])
-def test_a_topic_in_a_pipe_is_the_page(topic: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_topic_in_a_pipe_is_the_markdown_text(topic: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["help", topic]) == 0
     assert capsys.readouterr().out == next(page for page in PAGES if page.stem == topic).read_text()
 
 
-def test_every_topic_has_its_place_in_the_reading_order() -> None:
+def test_all_topics_are_in_the_reading_order() -> None:
     assert {page.stem for page in PAGES} <= set(manual.ORDER)
     assert list(manual.topics()) == [name for name in manual.ORDER if name in manual.topics()]
 

@@ -1,4 +1,4 @@
-"""Every configuration error names the key, what was given, what is allowed and the nearest name."""
+"""Configuration errors: each names the key, its value, what is allowed and the nearest name."""
 
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def test_several_errors_at_once() -> None:
     assert sorted(keys) == sorted(["model", "optimzer.learning_rate", "optimizer.lr", "training.epochs", "seed", "device"])
 
 
-def test_an_unknown_device_is_answered_with_the_existing_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_for_an_unknown_device_lists_the_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "gpu_count", lambda: 2)
     assert compose("device=gpu:1").device == "gpu:1"
     assert problems("device=gpu:7") == [
@@ -120,13 +120,13 @@ def test_float16_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         (["model=cnn_large", "model.filters=[4]"], "filters need 1 kernel sizes"),
     ],
 )
-def test_layers_that_do_not_fit_are_named(overrides: list[str], expected: str) -> None:
+def test_layers_that_are_too_large_are_named(overrides: list[str], expected: str) -> None:
     found = problems(*overrides)
     assert len(found) == 1
     assert expected in found[0]
 
 
-def test_every_point_of_a_sweep_is_checked_before_it_starts() -> None:
+def test_all_jobs_of_a_sweep_are_checked_before_it_starts() -> None:
     found = problems("model=mlp,cnn_larg", "seed=1,-1", "training.epochs=0,1,2", multirun=True)
     assert sorted(line.partition(":")[0] for line in found) == ["model=cnn_larg", "seed=-1", "training.epochs=0"]
 
@@ -134,11 +134,11 @@ def test_every_point_of_a_sweep_is_checked_before_it_starts() -> None:
 @pytest.mark.parametrize(
     "line", ["runs_dir=a,b", "device=cpu,gpu", "threads.towers=1,2", "sweep.retries=1,2", "hydra/launcher=basic,joblib"]
 )
-def test_settings_outside_the_experiment_cannot_be_swept(line: str) -> None:
+def test_execution_settings_cannot_be_swept(line: str) -> None:
     assert "all jobs of a sweep share one value" in problems(line, multirun=True)[0]
 
 
-def test_a_sweep_has_at_least_one_point() -> None:
+def test_a_sweep_has_at_least_one_job() -> None:
     assert "contains no value" in problems("seed=range(1,1)", multirun=True)[0]
 
 
@@ -156,7 +156,7 @@ def test_a_shipped_option_cannot_be_shadowed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", ["training.select=best", "training.early_stopping_patience=2"])
-def test_choosing_among_epochs_needs_validation_images(setting: str) -> None:
+def test_selecting_an_epoch_needs_validation_images(setting: str) -> None:
     assert problems("experiment=tutorial_mlp", setting)[0].startswith(f"{setting}: there are no validation images")
     assert compose(setting).dataset.validation == 5000
 
@@ -193,7 +193,7 @@ def test_interpolations_are_resolved_or_refused() -> None:
         ["hydra.mode=MULTIRUN"],
     ],
 )
-def test_code_by_override_is_refused(overrides: list[str]) -> None:
+def test_code_in_an_override_is_refused(overrides: list[str]) -> None:
     found = problems(*overrides)
     assert any("refused" in line or "cannot be set" in line for line in found)
 
@@ -218,7 +218,7 @@ def test_code_by_override_is_refused(overrides: list[str]) -> None:
         ("- a\n", "Cannot merge DictConfig with ListConfig"),
     ],
 )
-def test_code_by_a_users_yaml_is_refused(tmp_path: Path, content: str, expected: str) -> None:
+def test_code_in_a_users_yaml_file_is_refused(tmp_path: Path, content: str, expected: str) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\n" + content)
     assert any(expected in line for line in problems("--config-dir", str(tmp_path), "experiment=mine"))
@@ -230,15 +230,15 @@ def test_unresolved_interpolations_are_reported_together() -> None:
 
 
 @pytest.mark.parametrize("group", ["model", "dataset", "experiment"])
-def test_no_group_may_be_null(group: str) -> None:
+def test_a_group_cannot_be_null(group: str) -> None:
     assert problems(f"{group}=null")[0].startswith(f"{group}=null: unknown {group}")
 
 
-def test_an_interval_has_no_list_of_values() -> None:
+def test_a_grid_refuses_an_interval() -> None:
     assert "a sweep needs a list of values" in problems("optimizer.learning_rate=interval(0.1,1)", multirun=True)[0]
 
 
-def test_the_sweep_of_a_recipe_is_checked_too(tmp_path: Path) -> None:
+def test_the_sweep_of_a_recipe_is_checked(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     recipe = "# @package _global_\nhydra:\n  sweeper:\n    params:\n      seed: 1,-1\n"
     (tmp_path / "experiment" / "mine.yaml").write_text(recipe)
@@ -286,7 +286,7 @@ def test_a_users_own_options_work(tmp_path: Path) -> None:
         ["-p", "hydra"],
     ],
 )
-def test_refused_flags(arguments: list[str]) -> None:
+def test_unsafe_or_unknown_flags_are_refused(arguments: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         compose(*arguments)
     assert caught.value.exit_code == 2
@@ -298,7 +298,7 @@ def test_nearest() -> None:
     assert nearest("zzz", ["epochs"]) is None
 
 
-def test_show() -> None:
+def test_format_value() -> None:
     assert [format_value(value) for value in (None, True, 1e-3, float("nan"), [1, "a"], "", {"a": 1})] == [
         "null",
         "true",

@@ -255,7 +255,7 @@ def test_a_sweep_is_not_resumed_where_its_options_have_another_value(
 ) -> None:
     monkeypatch.setattr(additions, "ADDITIONS", (*ADDITIONS, Addition("training", "batch_size", 100), *NEW[1:]))
     assert cli.main(["resume", "sweep", "sweep.dry_run=true"]) == 2
-    assert "its overrides now mean another experiment" in capsys.readouterr().err
+    assert "its overrides now compose to another experiment" in capsys.readouterr().err
 
 
 def test_a_sweep_of_schema_2_is_extended(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""A network as a list of layers: which lists can be built, what is said of the others, and how an override changes one."""
+"""A network as a list of layers: valid lists, the messages for invalid lists, and overrides of single layers."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def network(*layers: dict[str, Any], dropout: float = 0.0) -> NetworkConfig:
         [residual(CONV | {"padding": "same", "strides": 9}), FLATTEN, LOGITS],  # 28 → 4, as a stride of 7 does too
     ],
 )
-def test_layers_that_fit(layers: list[dict[str, Any]]) -> None:
+def test_valid_lists_of_layers(layers: list[dict[str, Any]]) -> None:
     assert list(checks.check_layers(compose().dataset, network(*layers))) == []
 
 
@@ -103,14 +103,14 @@ def test_layers_that_fit(layers: list[dict[str, Any]]) -> None:
         ),
     ],
 )
-def test_layers_that_do_not_fit(layers: list[dict[str, Any]], cause: str, remedy: str) -> None:
+def test_invalid_lists_of_layers(layers: list[dict[str, Any]], cause: str, remedy: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_network(network(*layers), IMAGE)
     assert caught.value.problems[0].cause.startswith(cause)
     assert remedy in caught.value.problems[0].remedy
 
 
-def test_a_rate_needs_a_dropout_anywhere() -> None:
+def test_a_dropout_rate_needs_a_dropout_layer() -> None:
     with pytest.raises(ConfigError, match=r"model\.dropout=0\.3: the model has no dropout layer"):
         check_network(network(FLATTEN, LOGITS, dropout=0.3), IMAGE)
     check_network(network(residual(DROPOUT), FLATTEN, LOGITS, dropout=0.3), IMAGE)
@@ -123,7 +123,7 @@ def test_a_rate_needs_a_dropout_anywhere() -> None:
         ((28, 28, 1), (14, 14, 1), 2),
         ((28, 28, 1), (4, 4, 1), 7),
         ((28, 28, 1), (26, 26, 1), None),
-        ((9, 16, 1), (2, 2, 1), 8),  # of the strides that suit nine rows, the least that suits sixteen columns too
+        ((9, 16, 1), (2, 2, 1), 8),  # the smallest stride that fits both nine rows and sixteen columns
         ((9, 16, 1), (2, 5, 1), None),
     ],
 )
@@ -131,7 +131,7 @@ def test_the_stride_of_a_projection(before: tuple[int, ...], after: tuple[int, .
     assert projection_stride(before, after) == expected
 
 
-def test_batch_norm_is_found_within_residual_layers_too() -> None:
+def test_batch_norm_is_found_in_residual_layers() -> None:
     assert has_batch_norm(network(residual(residual(BATCH_NORM)), GLOBAL, LOGITS))
     assert not has_batch_norm(network(residual(ACTIVATION), GLOBAL, LOGITS))
     assert not has_batch_norm(compose("model=cnn_large").model)
@@ -161,18 +161,18 @@ def problems(*overrides: str) -> list[str]:
         ("model.layers.2.pool_size=27", "model.layers.2.pool_size=27: max_pool is larger than its input of 26×26"),
     ],
 )
-def test_a_wrong_override_of_a_layer_is_told(override: str, expected: str) -> None:
+def test_the_message_for_an_invalid_override_of_a_layer(override: str, expected: str) -> None:
     (found,) = problems(override)
     assert found.startswith(expected)
 
 
-def test_a_misspelt_layer_gets_the_nearest_name() -> None:
+def test_a_misspelled_layer_gets_a_suggestion() -> None:
     assert problems("model.layers.0.name=covn")[0].endswith("did you mean conv?")
     assert problems("model.layers.0.filter=8")[0].endswith("did you mean model.layers.0.filters?")
     assert problems("model.layers=[{name:residual,layers:[{name:flaten}]}]")[0].endswith("did you mean flatten?")
 
 
-def test_an_override_changes_one_layer_alone() -> None:
+def test_an_override_changes_only_one_layer() -> None:
     plain, changed = (compose("model=cnn", *more).model for more in ((), ("model.layers.0.filters=8",)))
     assert isinstance(plain, NetworkConfig)
     assert isinstance(changed, NetworkConfig)

@@ -1,4 +1,4 @@
-"""Lists of layers where settings are told: in comparisons, differences, names of directories, trackers and checkpoints."""
+"""Lists of layers in comparisons, differences, names of directories, trackers and checkpoints."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ OWN = ("model=cnn", "model.dropout=0")
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -29,7 +29,7 @@ def settings(*overrides: str) -> dict[str, object]:
     return expand_layers(identity(compose(*overrides)))
 
 
-def test_a_list_of_layers_becomes_a_word_and_what_can_be_set_in_it() -> None:
+def test_a_list_of_layers_becomes_a_label_and_the_settings_of_its_layers() -> None:
     plain, wider = settings("model=cnn"), settings("model=cnn", "model.layers.0.filters=8")
     assert plain["model.layers"] == wider["model.layers"]
     assert str(plain["model.layers"]).startswith("11 layers ")
@@ -41,7 +41,7 @@ def test_a_list_of_layers_becomes_a_word_and_what_can_be_set_in_it() -> None:
     assert expand_layers({"a.b": [], "a.c": [1, {"d": 2}]}) == {"a.b": [], "a.c": [1, {"d": 2}]}
 
 
-def test_layers_of_other_lists_are_not_held_against_each_other() -> None:
+def test_layers_of_different_lists_are_not_compared() -> None:
     cnn, deep, mlp = settings("model=cnn"), settings("model=cnn_deep"), settings("model=mlp")
     assert same_layer_list("model.layers.0.filters", cnn, settings("model=cnn", "model.layers.0.filters=8"))
     assert not same_layer_list("model.layers.0.filters", cnn, deep)
@@ -55,15 +55,15 @@ def test_layers_of_other_lists_are_not_held_against_each_other() -> None:
     ]
 
 
-def test_a_changed_layer_is_told_by_its_key() -> None:
+def test_a_changed_layer_is_reported_by_its_key() -> None:
     before, now, other = (identity(compose("model=cnn", *more)) for more in ((), ("model.layers.0.filters=8",), ("seed=8",)))
     assert changes(before, now) == ["model.layers.0.filters: 16 → 8"]
     assert changes(before, other) == ["seed: 7 → 8"]
-    (told,) = (line for line in changes(before, identity(compose("model=cnn_deep"))) if "layers" in line)
-    assert len(told) < 80
+    (line,) = (change for change in changes(before, identity(compose("model=cnn_deep"))) if "layers" in change)
+    assert len(line) < 80
 
 
-def test_own_layers() -> None:
+def test_unmatched_layers() -> None:
     assert unmatched_layers([1, 2, 3], [1, 3]) == [2]
     assert unmatched_layers([1, 3], [1, 2, 3]) == []
     assert unmatched_layers([1, 2], [3]) == [1, 2]
@@ -81,7 +81,7 @@ def test_a_comparison_has_no_long_cell(capsys: pytest.CaptureFixture[str]) -> No
     assert max(len(cell) for line in capsys.readouterr().out.splitlines() for cell in line.split(",")) < 100
 
 
-def test_a_comparison_of_one_architecture_tells_the_layers_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_of_one_architecture_shows_the_settings_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
     for filters in (8, 16):
         make_run(Path("runs") / str(filters), filters, "model=cnn", f"model.layers.0.filters={filters}")
     make_run(Path("runs/other"), 30, *OWN, f"model.layers=[{SHORT % 5}]")
@@ -92,7 +92,7 @@ def test_a_comparison_of_one_architecture_tells_the_layers_that_differ(capsys: p
     assert "│ 8    │ 8 " in capsys.readouterr().out
 
 
-def test_a_comparison_tells_the_kinds_of_a_few_layers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_shows_the_names_of_a_few_layers(capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("max_pool", "average_pool"):
         make_run(Path("runs") / kind, len(kind), "model=cnn", f"model.layers.2.name={kind}")
     assert differing_settings(read_rows([Path("runs")])) == ["model.layers.2.name"]
@@ -105,7 +105,7 @@ def test_a_comparison_tells_the_kinds_of_a_few_layers(capsys: pytest.CaptureFixt
     assert differing_settings(read_rows([Path("many")])) == ["model.layers"]  # four kinds
 
 
-def test_diff_tells_the_layers_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
+def test_diff_shows_the_layers_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
     units, others = (f"model.layers=[{SHORT % number}]" for number in (5, 6))
     longer = units.replace("{name:activation}", "{name:activation},{name:batch_norm,momentum:0.5}")
     for name, layers in (("a", units), ("b", others), ("c", longer)):
@@ -133,9 +133,9 @@ def test_a_sweep_names_its_directories_after_the_layer() -> None:
     assert len(one) < 40
 
 
-def test_a_tracker_is_told_of_layers_one_by_one() -> None:
+def test_a_tracker_gets_each_layer_setting_as_a_parameter() -> None:
     run = Run(make_run(Path("runs/a"), 100, "model=cnn_deep"))
-    told = snapshot.read_run(run).parameters
-    assert told["model.layers.0.filters"] == 32
-    assert max(len(str(value)) for value in told.values()) < 100
+    parameters = snapshot.read_run(run).parameters
+    assert parameters["model.layers.0.filters"] == 32
+    assert max(len(str(value)) for value in parameters.values()) < 100
     assert yaml.safe_load(run.config.read_text())["model"]["layers"][0]["filters"] == 32

@@ -1,4 +1,4 @@
-"""The shipped YAML files are the configuration that the program documents."""
+"""The shipped YAML files: they compose, describe themselves and match the schema."""
 
 import re
 from importlib.resources import files
@@ -21,7 +21,7 @@ CONF = ROOT / "conf"
 OPTIONS = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml") if path.parent != CONF)
 
 
-def test_there_are_options_to_test() -> None:
+def test_the_groups_of_options() -> None:
     assert {str(path.parent) for path in OPTIONS} == {
         "augmentation",
         "dataset",
@@ -38,7 +38,7 @@ def test_there_are_options_to_test() -> None:
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=str)
-def test_every_option_composes_and_validates(path: Path) -> None:
+def test_all_options_compose_and_validate(path: Path) -> None:
     group, option = str(path.parent), path.stem
     experiment = compose(f"{group}={option}")
     if group.startswith("hydra/"):
@@ -51,16 +51,16 @@ def test_every_option_composes_and_validates(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=str)
-def test_every_option_describes_itself(path: Path) -> None:
+def test_all_options_have_a_description(path: Path) -> None:
     assert len(description(files("mnist_exp.conf").joinpath(*path.parts))) > 10
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("experiment/*.yaml")), ids=lambda path: path.stem)
-def test_every_recipe_says_how_to_run_it(path: Path) -> None:
+def test_all_recipes_contain_the_command_that_runs_them(path: Path) -> None:
     assert re.search(rf"^# mnist-exp (-m )?experiment={path.stem}$", path.read_text(), re.MULTILINE)
 
 
-def test_defaults_are_the_issue_of_the_tutorial() -> None:
+def test_the_defaults_are_those_of_the_tutorial() -> None:
     experiment = compose()
     assert (experiment.seed, experiment.model.name, experiment.dataset.validation) == (7, "mlp", 5000)
     assert (experiment.training.epochs, experiment.training.batch_size) == (10, 200)
@@ -68,7 +68,7 @@ def test_defaults_are_the_issue_of_the_tutorial() -> None:
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn_simple", "cnn_large"])
-def test_tutorial_recipes_hold_nothing_out(name: str) -> None:
+def test_tutorial_recipes_have_no_validation_images(name: str) -> None:
     experiment = compose(f"experiment=tutorial_{name}")
     assert experiment.dataset.validation == 0
     assert experiment.model.name == name
@@ -79,14 +79,14 @@ def test_the_experiment_is_frozen() -> None:
         compose().seed = 8  # type: ignore[misc]
 
 
-def test_what_was_validated_validates_again_to_the_same() -> None:
+def test_a_stored_experiment_validates_to_the_same_experiment() -> None:
     experiment = compose("model=cnn_large", "dataset.limit=1000", "threads.intra_op=1")
     again = config.validate(OmegaConf.create(OmegaConf.to_yaml(OmegaConf.create(experiment.model_dump(mode="json")))))
     assert again == experiment
     assert config.validate(experiment.model_dump(mode="json")) == experiment
 
 
-def test_a_missing_key_is_named() -> None:
+def test_a_missing_key_is_reported() -> None:
     tree = compose().model_dump(mode="json")
     del tree["seed"]
     with pytest.raises(ConfigError, match="seed: is missing"):
@@ -106,7 +106,7 @@ def test_a_missing_key_is_named() -> None:
         "tracker=wandb",
     ],
 )
-def test_the_hash_leaves_out_repetition_and_place(override: str) -> None:
+def test_the_hash_excludes_the_seed_and_execution_settings(override: str) -> None:
     assert config_hash(compose(override)) == config_hash(compose())
 
 
@@ -125,11 +125,11 @@ def test_the_hash_leaves_out_repetition_and_place(override: str) -> None:
         "preprocessing=standardize",
     ],
 )
-def test_the_hash_covers_what_defines_the_experiment(override: str) -> None:
+def test_the_hash_includes_settings_that_change_the_result(override: str) -> None:
     assert config_hash(compose(override)) != config_hash(compose())
 
 
-def test_every_section_forbids_unknown_keys() -> None:
+def test_all_sections_are_strict_and_without_defaults() -> None:
     def sections(model: type) -> list[type]:
         return [model, *(below for child in model.__subclasses__() for below in sections(child))]
 
