@@ -33,20 +33,18 @@ def main(arguments: list[str]) -> int:
     parser = command_line.parser("data", purpose, EXAMPLES)
     parser.add_argument("action", choices=("show",))
     parser.add_argument("settings", nargs="*", metavar="dataset=NAME|augmentation=NAME|augmentation.KEY=VALUE|seed=N")
-    parser.add_argument(
-        "--count", type=int, metavar="N", help=f"images to draw (default: {IMAGES}, or {AUGMENTED} with an augmentation)"
-    )
-    parser.add_argument("--output", default="", metavar="FILE", help="the PNG (default: NAME.png, or NAME_AUGMENTATION.png)")
+    count_help = f"images to draw (default: {IMAGES}, or {AUGMENTED} with an augmentation)"
+    parser.add_argument("--count", type=int, metavar="N", help=count_help)
+    parser.add_argument("--output", metavar="FILE", help="the PNG (default: NAME.png, or NAME_AUGMENTATION.png)")
     parser.add_argument(
         "--config-dir", metavar="DIR", help="a directory with your own options, such as augmentation/NAME.yaml"
     )
     parsed = parser.parse_intermixed_args(arguments)
     experiment = _compose(parsed.settings, parsed.config_dir) if parsed.settings else None
-    data = datasets.load(_default_name() if experiment is None else experiment.dataset.name)
-    if experiment is not None and isinstance(experiment.augmentation, RandomAugmentationConfig):
-        name, count = f"{data.name}_{experiment.augmentation.name}", AUGMENTED
-    else:
-        name, count, experiment = data.name, IMAGES, None
+    default = next(entry["dataset"] for entry in command_line.primary_config()["defaults"] if "dataset" in entry)
+    data = datasets.load(experiment.dataset.name if experiment else default)
+    augmentation = experiment.augmentation.name if experiment else "none"
+    name, count = (data.name, IMAGES) if augmentation == "none" else (f"{data.name}_{augmentation}", AUGMENTED)
     count = count if parsed.count is None else parsed.count
     path = Path(parsed.output or f"{name}.png")
     if not 1 <= count <= MOST_IMAGES:
@@ -54,30 +52,20 @@ def main(arguments: list[str]) -> int:
     if path.suffix != ".png":
         raise InputError(f"--output {path}: not allowed", "allowed: a file name that ends in .png")
 
-    out = messages.output()
+    console = messages.output()
     for table in _tables(data):
-        out.print(table)
-    caption = f"the first {count} training images"
-    if experiment is None:
-        images = data.train_images[:count, np.newaxis]
-        titles = np.array(data.class_names)[data.train_labels[:count, np.newaxis]]
-    else:
-        with backend.tensorflow(Path(os.devnull), quiet=False):
-            images, titles, mixed = _augmented(data, experiment, count)
-        caption += f", each with its augmented versions in steps 0 to {STEPS - 1} of a training with seed {experiment.seed}"
-        caption += ", mixed with the next image (a training shuffles)" if mixed else ""
-    if out.is_terminal:
-        columns = max(2, out.width // (images.shape[3] + 1))  # that fit in a line
-        out.print(characters.draw_images(_flat(images[:, :columns]), _flat(titles[:, :columns]).tolist(), out.width))
-    _draw(_flat(images), _flat(titles).tolist(), path, images.shape[1])
-    out.print(f"{caption}: {path}", markup=False, highlight=False)
+        console.print(table)
+    images, titles, caption = _images(data, count, experiment)
+    if console.is_terminal:
+        columns = max(2, console.width // (images.shape[3] + 1))  # that fit in a line
+        shown = _flat(images[:, :columns]), _flat(titles[:, :columns]).tolist()
+        console.print(characters.draw_images(*shown, console.width))
+    from mnist_exp.report.images import image_grid
+
+    columns = round(count**0.5) if augmentation == "none" and count <= 16 else 10
+    files.write(path, image_grid(_flat(images), _flat(titles).tolist(), columns))
+    console.print(f"{caption}: {path}", markup=False, highlight=False)
     return EXIT_DONE
-
-
-def _default_name() -> str:
-    """Return the data set in the defaults list of conf/config.yaml, without starting Hydra."""
-    (name,) = (entry["dataset"] for entry in command_line.primary_config()["defaults"] if "dataset" in entry)
-    return str(name)
 
 
 def _compose(settings: Sequence[str], config_dir: str | None) -> Experiment:
@@ -95,39 +83,44 @@ def _compose(settings: Sequence[str], config_dir: str | None) -> Experiment:
     for override in settings:
         key = override.lstrip("+~").partition("=")[0]
         if key not in SETTINGS and not key.startswith("augmentation."):
-            allowed = f"allowed: {', '.join(SETTINGS)} and augmentation.KEY"
-            raise InputError(f"{override}: has no effect on the images", allowed)
+            cause = f"{override}: has no effect on the images"
+            raise InputError(cause, f"allowed: {', '.join(SETTINGS)} and augmentation.KEY")
     return experiment
 
 
-def _augmented(data: Dataset, experiment: Experiment, count: int) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return the first images, and next to each its augmented versions in the first steps.
+def _images(data: Dataset, count: int, experiment: Experiment | None) -> tuple[np.ndarray, np.ndarray, str]:
+    """The first training images; for an augmentation, next to each its augmented versions in the first steps.
 
     Returns:
-        uint8 (count, 1 + STEPS, height, width, channels); the titles, (count, 1 + STEPS); whether images are mixed.
+        uint8 (count, columns, height, width, channels); the title of each image, (count, columns); a caption.
     """
-    import tensorflow as tf
+    caption = f"the first {count} training images"
+    batch = data.train_images[: max(count, experiment.training.batch_size if experiment else 0)]
+    names = [data.class_names[label] for label in data.train_labels[: len(batch)]]
+    columns, titles = [batch], [names]
+    if experiment is not None and isinstance(experiment.augmentation, RandomAugmentationConfig):
+        caption += f", each with its augmented versions in steps 0 to {STEPS - 1} of a training with seed {experiment.seed}"
+        caption += ", mixed with the next image (a training shuffles)" if experiment.augmentation.mixup else ""
+        with backend.tensorflow(Path(os.devnull), quiet=False):
+            import tensorflow as tf
 
-    from mnist_exp.training import augmentation
+            from mnist_exp.training import augmentation
 
-    batch = data.train_images[: max(experiment.training.batch_size, count)]
-    names = np.array(data.class_names)[data.train_labels[: len(batch)]].tolist()
-    columns, titles, mixed = [batch], [names], False
-    if transforms := augmentation.build(experiment.augmentation, batch.shape[1:], experiment.seed):
-        for step in range(STEPS):
-            draws = transforms.draw(tf.constant(step, tf.int64), len(batch))
-            images, title = transforms.transform(tf.constant(batch), draws), [f"step {step}"] * len(batch)
-            if mixed := draws.shares is not None:
-                images = augmentation.mix(images, draws.shares)
-                percents = np.round(100 * draws.shares.numpy()).astype(int).tolist()
-                others = [*names[1:], names[0]]  # as in `augmentation.next_in_batch`
-                title = [_shares(*image) for image in zip(percents, names, others, strict=True)]
-            columns.append(images.numpy())
-            titles.append(title)
-    return np.stack(columns, axis=1)[:count], np.array(titles).T[:count], mixed
+            transforms = augmentation.Augmentation(experiment.augmentation, batch.shape[1:], experiment.seed)
+            for step in range(STEPS):
+                draws = transforms.draw(tf.constant(step, tf.int64), len(batch))
+                images, title = transforms.transform(tf.constant(batch), draws), [f"step {step}"] * len(batch)
+                if draws.shares is not None:
+                    images = augmentation.mix(images, draws.shares)
+                    others = [*names[1:], names[0]]  # as in `augmentation.next_in_batch`
+                    title = [_shares(*one) for one in zip(draws.shares.numpy(), names, others, strict=True)]
+                columns.append(images.numpy())
+                titles.append(title)
+    return np.stack(columns, axis=1)[:count], np.array(titles).T[:count], caption
 
 
-def _shares(percent: int, name: str, other: str) -> str:
+def _shares(share: float, name: str, other: str) -> str:
+    percent = round(100 * share)
     return f"{percent} % {name}" + (f", {100 - percent} % {other}" if percent < 100 else "")
 
 
@@ -140,17 +133,14 @@ def _tables(data: Dataset) -> Iterator[Table]:
     """Yield tables of the images, the classes and the files."""
     parts = {"train": (data.train_images, data.train_labels), "test": (data.test_images, data.test_labels)}
     facts = []
-    for part, (images, _) in parts.items():
+    classes: list[Iterable[str]] = [data.class_names]  # columns
+    for part, (images, labels) in parts.items():
         shape = "×".join(map(str, images.shape[1:]))
         facts.append((part, f"{len(images):,}", shape, str(images.dtype), f"{images.mean():.3f}", f"{images.std():.3f}"))
+        counts = np.bincount(labels, minlength=len(data.class_names))
+        classes += [[f"{count:,}" for count in counts], [f"{100 * count / len(labels):.2f}" for count in counts]]
     yield _table(data.name, ("part", "images", "shape", "dtype", "mean", "std"), facts)
-    counts = np.stack([np.bincount(labels, minlength=len(data.class_names)) for _, labels in parts.values()], axis=1)
-    percents = 100 * counts / counts.sum(axis=0)
-    rows = [
-        (name, f"{train:,}", f"{train_percent:.2f}", f"{test:,}", f"{test_percent:.2f}")
-        for name, (train, test), (train_percent, test_percent) in zip(data.class_names, counts, percents, strict=True)
-    ]
-    yield _table("images of each class", ("class", "train", "%", "test", "%"), rows)
+    yield _table("images of each class", ("class", "train", "%", "test", "%"), zip(*classes, strict=True))
     yield _table("SHA-256 of the uncompressed files", ("file", "SHA-256"), data.file_sha256.items())
 
 
@@ -161,11 +151,3 @@ def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -
     for row in rows:
         table.add_row(*row)
     return table
-
-
-def _draw(images: np.ndarray, titles: Sequence[str], path: Path, columns: int) -> None:
-    from mnist_exp.report.images import image_grid
-
-    if columns == 1:
-        columns = min(10, round(len(images) ** 0.5)) if len(images) <= 16 else 10
-    files.write(path, image_grid(images, titles, columns))

@@ -1,8 +1,6 @@
 """`mnist-exp diff A B`: the differences between two runs."""
 
 import json
-import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,6 @@ from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands.named_runs import find_run
 from mnist_exp.comparison import difference, difference_tables
 from mnist_exp.comparison.difference import RunDifference
-from mnist_exp.comparison.predictions import PairedErrors
 from mnist_exp.errors import EXIT_DONE, InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.terminal import characters, messages
@@ -26,8 +23,7 @@ EXAMPLES = """\
 NO_IMAGES = "none"
 MAX_IMAGES = 60  # in the image grid
 ROWS = 2  # of images in a terminal
-UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
-NAME_CHARACTERS = 100
+NAME_CHARACTERS = 100  # of a run, in the name of a file
 
 
 def main(arguments: list[str]) -> int:
@@ -43,59 +39,48 @@ def main(arguments: list[str]) -> int:
     if parsed.output not in {None, NO_IMAGES} and not parsed.output.endswith(".png"):
         raise InputError(f"--output {parsed.output}: not allowed", f"allowed: a file name that ends in .png, or {NO_IMAGES}")
     found = difference.compare_runs(*(find_run(name, parsed.runs_dir) for name in (parsed.a, parsed.b)))
-    images = _images(found) if parsed.format == "table" or parsed.output != NO_IMAGES else None
+    images, titles, text = _images(found)
     path = None
-    if isinstance(images, tuple) and parsed.output != NO_IMAGES:
+    if titles and parsed.output != NO_IMAGES:
         from mnist_exp.report.images import image_grid
 
-        path = Path(parsed.output or _file_name(found))
-        files.write(path, image_grid(*images))
+        names = (side.run.directory.resolve().name[:NAME_CHARACTERS] for side in found.sides)
+        path = Path(parsed.output or f"{'_'.join(['diff', *names])}.png")
+        files.write(path, image_grid(images[:MAX_IMAGES], titles[:MAX_IMAGES]))
+        text += f", {len(titles[:MAX_IMAGES])} of them, highest confidence first, in {path}"
     if parsed.format == "json":
         print(json.dumps(difference.to_json(found, path), indent=2, allow_nan=False))
     else:
-        difference_tables.print_difference(found, messages.output())
-        if isinstance(images, tuple) and isinstance(found.errors, PairedErrors):
-            _print_images(*images, len(found.errors.disagreements), path)
-        elif isinstance(images, str):
-            messages.output().print(messages.cell(images))
+        console = messages.output()
+        difference_tables.print_difference(found, console)
+        if text:
+            console.print(messages.cell(text + ("; label: prediction of A | prediction of B" if titles else "")))
+        if console.is_terminal:
+            count = ROWS * max(1, console.width // (images.shape[2] + 1))
+            console.print(characters.draw_images(images[:count], titles[:count], console.width), end="")
     for fault in (*found.a.faults, *found.b.faults):
         if isinstance(fault, IntegrityError):
             raise fault
     return EXIT_DONE
 
 
-def _images(found: RunDifference) -> tuple[np.ndarray, list[str]] | str | None:
-    """The first test images with different predictions.
+def _images(found: RunDifference) -> tuple[np.ndarray, list[str], str]:
+    """The test images with different predictions, if they can be shown.
 
     Returns:
-        The images, uint8 (n, height, width, channels), and the label and both predictions of each; or why there are no
-        images; None if a run has no predictions.
+        uint8 (n, height, width, channels); the label and both predictions of each; how many they are, or why there are none.
     """
+    none = np.empty((0, 1, 1, 1), np.uint8), list[str]()
     a, b = found.a.predictions, found.b.predictions
     if isinstance(found.errors, str) or a is None or b is None:
-        return None
-    indices = found.errors.disagreements[:MAX_IMAGES]
+        return *none, ""  # the printed differences say why
+    indices = found.errors.disagreements
     if not len(indices):
-        return "no image has different predictions"
+        return *none, "no image has different predictions"
     name = found.a.settings.get("dataset.name", found.b.settings.get("dataset.name"))
     data = datasets.load(name) if isinstance(name, str) and name in datasets.LOADERS else None
     if data is None or not np.array_equal(data.test_labels, a.labels):
-        return f"the images cannot be shown: they are not in the installed version of the data set {name}"
+        return *none, f"the images cannot be shown: they are not in the installed version of the data set {name}"
     names = [[data.class_names[classes[index]] for classes in (a.labels, a.classes, b.classes)] for index in indices]
-    return data.test_images[indices], [f"{label}: {of_a} | {of_b}" for label, of_a, of_b in names]
-
-
-def _print_images(images: np.ndarray, titles: Sequence[str], total: int, path: Path | None) -> None:
-    """Print the number of images and their file and, in a terminal, the first images."""
-    console = messages.output()
-    text = f"{pluralize(total, 'image')} with different predictions"
-    text += f", {len(images)} of them, highest confidence first, in {path}" if path is not None else ""
-    console.print(messages.cell(f"{text}; label: prediction of A | prediction of B"))
-    if console.is_terminal:
-        count = ROWS * max(1, console.width // (images.shape[2] + 1))
-        console.print(characters.draw_images(images[:count], titles[:count], console.width), end="")
-
-
-def _file_name(found: RunDifference) -> str:
-    names = [UNSAFE.sub("-", side.run.directory.resolve().name)[:NAME_CHARACTERS] for side in found.sides]
-    return f"{'_'.join(['diff', *names])}.png"
+    titles = [f"{label}: {of_a} | {of_b}" for label, of_a, of_b in names]
+    return data.test_images[indices], titles, f"{pluralize(len(titles), 'image')} with different predictions"
