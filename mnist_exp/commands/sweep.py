@@ -9,10 +9,10 @@ from mnist_exp import __version__, tracking
 from mnist_exp.commands import results
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition, SearchSpace
-from mnist_exp.config.execution import BasicSweeperConfig, OptunaSweeperConfig
+from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.config.identity import config_hashes, is_execution_setting
 from mnist_exp.config.schema import Experiment
-from mnist_exp.errors import EXIT_DONE, ConfigError, InputError, Interrupted
+from mnist_exp.errors import EXIT_DONE, InputError, Interrupted
 from mnist_exp.machine import logs
 from mnist_exp.run.directory import create_directory
 from mnist_exp.run.status import now, read_record
@@ -38,7 +38,7 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
         UserError: the command line cannot be used, or no directory can be created.
         KeyboardInterrupt, Interrupted: after the results so far have been printed.
     """
-    settings = _sweeper(composition)
+    settings = composition.execution.sweeper
     if isinstance(settings, OptunaSweeperConfig):
         return _start_search(parsed, composition, settings)
     with messages.spinner("checking all jobs"):
@@ -82,7 +82,7 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         known = plan.read(sweep)
         parsed = parse_arguments([*known.arguments, *overrides])
         composition = Composition(parsed)
-        settings = _sweeper(composition)
+        settings = composition.execution.sweeper
         if isinstance(settings, OptunaSweeperConfig):
             space = composition.space(settings)
             if space.example().sweep.dry_run:
@@ -106,19 +106,6 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         if not remaining:
             return results.finish_sweep(sweep, len(jobs))
         return _train_jobs(sweep, composition, experiments, remaining, finished)
-
-
-def _sweeper(composition: Composition) -> BasicSweeperConfig | OptunaSweeperConfig:
-    """Return the settings of the grid or search.
-
-    Raises:
-        ConfigError: all problems of the command line.
-    """
-    try:
-        return composition.execution.sweeper
-    except ConfigError:  # Hydra reports one problem; the check of the combinations reports all, if it finds any
-        composition.combinations()
-        raise
 
 
 def _create(parsed: argparse.Namespace, composition: Composition, experiment: Experiment, jobs: Sequence[Job]) -> Sweep:

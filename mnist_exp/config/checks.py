@@ -5,7 +5,7 @@ from typing import Any
 
 from mnist_exp.config import shapes
 from mnist_exp.config.execution import OptunaSweeperConfig
-from mnist_exp.config.networks import AnyModel, CnnConfig, NetworkConfig, has_batch_norm
+from mnist_exp.config.networks import AnyModel, has_batch_norm
 from mnist_exp.config.problems import nearest, not_allowed, remedy
 from mnist_exp.config.schema import (
     AnyTracker,
@@ -32,10 +32,7 @@ def validation_images(dataset: MnistConfig) -> int:
 def check_layers(dataset: MnistConfig, model: AnyModel) -> Iterator[Problem]:
     """An image must pass through all layers."""
     try:
-        if isinstance(model, CnnConfig):
-            shapes.check_cnn(model, dataset.image_shape)
-        elif isinstance(model, NetworkConfig):
-            shapes.check_network(model, dataset.image_shape)
+        shapes.check_model(model, dataset.image_shape)
     except ConfigError as error:
         yield from error.problems
 

@@ -77,16 +77,24 @@ class Composition:
         """The launcher and the sweeper.
 
         Raises:
-            ConfigError: all problems of their settings.
+            ConfigError: all problems of their settings, or of the command line.
         """
+        is_search = False
         try:
             hydra = self._with_hydra.hydra
+            is_search = OmegaConf.select(hydra, "sweeper.name") == "optuna"
             settings = {part: OmegaConf.to_container(hydra[part], resolve=True) for part in sorted(OPEN_TO_USERS)}
             return Execution.model_validate({"hydra": settings}).hydra
         except ValidationError as error:
-            raise ConfigError(from_validation(error, Execution)) from None
-        except COMPOSITION_ERRORS as error:
-            raise ConfigError(composition_problems(error)) from None
+            problems = from_validation(error, Execution)
+        except (ConfigError, *COMPOSITION_ERRORS) as error:
+            problems = composition_problems(error)
+        try:
+            if not is_search:
+                self.combinations()
+        except ConfigError as error:
+            problems += error.problems
+        raise ConfigError(list(dict.fromkeys(problems)))
 
     def single(self) -> Experiment:
         """Return the experiment of a command that trains once.

@@ -51,34 +51,23 @@ def sweep_problems(override: Override, multirun: bool, search: bool) -> list[Pro
     if not override.is_sweep_override():
         return []
     key, line, is_list = override.key_or_group, override.input_line, override.is_discrete_sweep()
-    cases = (
-        (
-            not multirun,
-            "several values, but the command is not a sweep",
-            f"sweep with: mnist-exp -m {line}; write a list as {key}=[1,2]",
-        ),
-        (
-            key.startswith("hydra") or is_execution_setting(key),
-            "does not change the experiment; all jobs of a sweep share one value",
-            "give one value, or start one sweep for each",
-        ),
-        (
-            search and key == "seed",
-            "a search compares settings at one seed",
-            "repeat the best configurations with other seeds: mnist-exp -m ... 'seed=range(5)'",
-        ),
-        (
-            not search and not is_list,
-            "a sweep needs a list of values, not an interval",
-            f"write {key}=0.1,0.2 or {key}=range(1,5), or search the interval with hydra/sweeper=optuna",
-        ),
-        (
-            is_list and not any(True for _ in override.sweep_string_iterator()),
-            "contains no value",
-            "give at least one value: range(3) is 0, 1 and 2",
-        ),
-    )
-    return [Problem(key, f"{line}: {reason}", instead) for applies, reason, instead in cases if applies][:1]
+    if not multirun:
+        reason = "several values, but the command is not a sweep"
+        instead = f"sweep with: mnist-exp -m {line}; write a list as {key}=[1,2]"
+    elif key.startswith("hydra") or is_execution_setting(key):
+        reason = "does not change the experiment; all jobs of a sweep share one value"
+        instead = "give one value, or start one sweep for each"
+    elif search and key == "seed":
+        reason = "a search compares settings at one seed"
+        instead = "repeat the best configurations with other seeds: mnist-exp -m ... 'seed=range(5)'"
+    elif not is_list and not search:
+        reason = "a sweep needs a list of values, not an interval"
+        instead = f"write {key}=0.1,0.2 or {key}=range(1,5), or search the interval with hydra/sweeper=optuna"
+    elif is_list and not any(True for _ in override.sweep_string_iterator()):
+        reason, instead = "contains no value", "give at least one value: range(3) is 0, 1 and 2"
+    else:
+        return []
+    return [Problem(key, f"{line}: {reason}", instead)]
 
 
 def key_problems(override: Override, keys: Mapping[str, None]) -> list[Problem]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from mnist_exp.config.networks import (
     AnyLayer,
+    AnyModel,
     CnnConfig,
     ConvLayer,
     DenseLayer,
@@ -24,40 +25,16 @@ IMAGE_LAYERS = {"conv", "max_pool", "average_pool", "global_average_pool", "resi
 FEATURE_LAYERS = {"dense", "logits"}
 
 
-def check_cnn(model: CnnConfig, image_shape: Shape) -> None:
-    """Check that an image can pass through convolutions and pools.
+def check_model(model: AnyModel, image_shape: Shape) -> None:
+    """Check that an image can pass through all layers of a model.
 
     Raises:
-        ConfigError: the image is too small for a layer, or a convolution has no kernel size.
+        ConfigError: the first problem that was found.
     """
-    if len(model.filters) != len(model.kernel_sizes):
-        cause = f"={format_value(model.kernel_sizes)}: filters need {len(model.filters)} kernel sizes"
-        raise _error("model.kernel_sizes", cause, "as many as model.filters")
-    side = min(image_shape[:2])
-    for number, kernel_size in enumerate(model.kernel_sizes, start=1):
-        side = _windows(side, kernel_size, 1, f"model.kernel_sizes.{number - 1}", f"layer conv_{number}")
-        side = _windows(side, model.pool_size, model.pool_size, "model.pool_size", f"layer pool_{number}")
-
-
-def check_network(model: NetworkConfig, image_shape: Shape) -> None:
-    """Check that an image can pass through a list of layers to the logits.
-
-    Raises:
-        ConfigError: a layer cannot process its input, the logits are missing or not last, the dropout rate has no dropout
-            layer, or there are too many layers.
-    """
-    layers = list(all_layers(model.layers))
-    if len(layers) > MOST_LAYERS:
-        cause = f": {len(layers):,} layers, including those in residual layers"
-        raise _error("model.layers", cause, f"{MOST_LAYERS:,} at most")
-    names = [layer.name for layer in model.layers]
-    if "logits" not in names or set(names[names.index("logits") + 1 :]) - {"batch_norm"}:
-        cause = ": the network must end with its logits; only batch_norm may follow them"
-        raise _error("model.layers", cause, "- {name: logits} as the last of the list")
-    if model.dropout and not any(layer.name == "dropout" for layer in layers):
-        cause = f"={format_value(model.dropout)}: the model has no dropout layer"
-        raise _error("model.dropout", cause, "0, or - {name: dropout} in model.layers")
-    _shape_after_all(model.layers, image_shape, "model.layers")
+    if isinstance(model, CnnConfig):
+        _check_cnn(model, image_shape)
+    elif isinstance(model, NetworkConfig):
+        _check_network(model, image_shape)
 
 
 def projection_stride(before: Shape, after: Shape) -> int | None:
@@ -70,6 +47,31 @@ def projection_stride(before: Shape, after: Shape) -> int | None:
     sides = list(zip(before[:2], after[:2], strict=True))
     strides = max(-(-side // wanted) for side, wanted in sides)
     return strides if all(-(-side // strides) == wanted for side, wanted in sides) else None
+
+
+def _check_cnn(model: CnnConfig, image_shape: Shape) -> None:
+    if len(model.filters) != len(model.kernel_sizes):
+        cause = f"={format_value(model.kernel_sizes)}: filters need {len(model.filters)} kernel sizes"
+        raise _error("model.kernel_sizes", cause, "as many as model.filters")
+    side = min(image_shape[:2])
+    for number, kernel_size in enumerate(model.kernel_sizes, start=1):
+        side = _windows(side, kernel_size, 1, f"model.kernel_sizes.{number - 1}", f"layer conv_{number}")
+        side = _windows(side, model.pool_size, model.pool_size, "model.pool_size", f"layer pool_{number}")
+
+
+def _check_network(model: NetworkConfig, image_shape: Shape) -> None:
+    layers = list(all_layers(model.layers))
+    if len(layers) > MOST_LAYERS:
+        cause = f": {len(layers):,} layers, including those in residual layers"
+        raise _error("model.layers", cause, f"{MOST_LAYERS:,} at most")
+    names = [layer.name for layer in model.layers]
+    if "logits" not in names or set(names[names.index("logits") + 1 :]) - {"batch_norm"}:
+        cause = ": the network must end with its logits; only batch_norm may follow them"
+        raise _error("model.layers", cause, "- {name: logits} as the last of the list")
+    if model.dropout and not any(layer.name == "dropout" for layer in layers):
+        cause = f"={format_value(model.dropout)}: the model has no dropout layer"
+        raise _error("model.dropout", cause, "0, or - {name: dropout} in model.layers")
+    _shape_after_all(model.layers, image_shape, "model.layers")
 
 
 def _shape_after_all(layers: Sequence[AnyLayer], shape: Shape, key: str) -> Shape:

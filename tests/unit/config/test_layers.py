@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from mnist_exp.config import checks
 from mnist_exp.config.networks import ConvLayer, NetworkConfig, ResidualLayer, has_batch_norm
-from mnist_exp.config.shapes import check_network, projection_stride
+from mnist_exp.config.shapes import check_model, projection_stride
 from mnist_exp.errors import ConfigError
 from tests.conftest import compose
 
@@ -105,15 +105,15 @@ def test_valid_lists_of_layers(layers: list[dict[str, Any]]) -> None:
 )
 def test_invalid_lists_of_layers(layers: list[dict[str, Any]], cause: str, remedy: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_network(network(*layers), IMAGE)
+        check_model(network(*layers), IMAGE)
     assert caught.value.problems[0].cause.startswith(cause)
     assert remedy in caught.value.problems[0].remedy
 
 
 def test_a_dropout_rate_needs_a_dropout_layer() -> None:
     with pytest.raises(ConfigError, match=r"model\.dropout=0\.3: the model has no dropout layer"):
-        check_network(network(FLATTEN, LOGITS, dropout=0.3), IMAGE)
-    check_network(network(residual(DROPOUT), FLATTEN, LOGITS, dropout=0.3), IMAGE)
+        check_model(network(FLATTEN, LOGITS, dropout=0.3), IMAGE)
+    check_model(network(residual(DROPOUT), FLATTEN, LOGITS, dropout=0.3), IMAGE)
 
 
 @pytest.mark.parametrize(

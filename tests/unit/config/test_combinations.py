@@ -1,0 +1,47 @@
+"""The combinations of a sweep: their order, and that each is composed as if it were alone."""
+
+import itertools
+
+import pytest
+
+from mnist_exp.config.command_line import parse_arguments
+from mnist_exp.config.composition import Composition
+from mnist_exp.config.execution import Combination
+from mnist_exp.errors import ConfigError
+from tests.conftest import compose
+
+
+def combinations(*overrides: str) -> list[Combination]:
+    return Composition(parse_arguments(["-m", *overrides])).combinations()
+
+
+def test_the_order_is_that_of_itertools_product() -> None:
+    found = combinations("model=mlp,cnn_simple", "optimizer.learning_rate=0.1,0.01", "seed=range(2)")
+    expected = itertools.product(["model=mlp", "model=cnn_simple"], ["0.1", "0.01"], ["0", "1"])
+    assert [combination.swept for combination in found] == [
+        (model, f"optimizer.learning_rate={rate}", f"seed={seed}") for model, rate, seed in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model=mlp,cnn_simple", "model.dropout=0,0.1", "seed=1,2", "name=x"],
+        ["model.units=[8],[16,4],[2,2,2]", "++training.epochs=3", "seed=1,2"],
+        ["evaluation={tta:1},{tta:2}", "seed=1,2"],
+        ["model.dropout=0.3", "optimizer.learning_rate=${model.dropout},0.1", "seed=1,2"],
+        ["model=cnn", "model.layers.0.filters=8,4", "model.layers.1.name=activation,dropout", "model.dropout=0.1,0.2"],
+        ["optimizer=sgd,adam", "training.epochs=1,2", "training.epochs=3,4"],
+    ],
+    ids=str,
+)
+def test_each_combination_is_composed_as_if_it_were_alone(overrides: list[str]) -> None:
+    for combination in combinations(*overrides):
+        assert combination.experiment == compose(*combination.overrides)
+
+
+def test_problems_of_the_launcher_and_of_the_jobs_are_reported_together() -> None:
+    composition = Composition(parse_arguments(["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0", "seed=1,-1"]))
+    with pytest.raises(ConfigError) as caught:
+        _ = composition.execution
+    assert [problem.key for problem in caught.value.problems] == ["hydra.launcher.n_jobs", "seed"]
