@@ -7,7 +7,7 @@ from pathlib import Path
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands.named_runs import find_directories, find_run
 from mnist_exp.comparison import columns, conditions, export, tables
-from mnist_exp.comparison.fields import METRICS, check_fields, describe_values, find_metric
+from mnist_exp.comparison.fields import METRICS, check_fields, describe_values
 from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.errors import EXIT_DONE, InputError
@@ -40,9 +40,11 @@ def main(arguments: list[str]) -> int:
     if parsed.top is not None and parsed.top < 1:
         raise InputError(f"--top {parsed.top}: not allowed", "allowed: an integer from 1")
     rows = _select_rows(parsed)
+    if parsed.metric is not None:
+        check_fields([parsed.metric], (), "--metric", "metric", METRICS)
     comparison = compare(
         rows,
-        metric=None if parsed.metric is None else find_metric(parsed.metric),
+        metric=METRICS.get(parsed.metric),
         by=parsed.by,
         sort=parsed.sort,
         top=parsed.top or (MAX_LINES if form == "table" else None),
@@ -51,7 +53,7 @@ def main(arguments: list[str]) -> int:
     if form == "html":
         return _write_page(Path(str(output)), ", ".join(parsed.runs) or parsed.runs_dir, comparison)
     if output is None and form == "table":
-        tables.print_comparison(comparison, _columns(comparison, parsed.columns), messages.output())
+        tables.print_comparison(comparison, columns.build(comparison, parsed.columns), messages.output())
         if len(comparison.lines) < comparison.total:
             messages.output().print(f"show all lines: --top {comparison.total}")
         return EXIT_DONE
@@ -136,10 +138,6 @@ def _baseline(parsed: argparse.Namespace, rows: list[Row]) -> Row | None:
     raise InputError(f"--baseline {parsed.baseline}: not among the compared runs", "add it to the compared runs")
 
 
-def _columns(comparison: Comparison, chosen: list[str] | None) -> list[columns.Column]:
-    return columns.build(comparison, chosen) if comparison.lines else []
-
-
 def _to_text(comparison: Comparison, form: str, chosen: list[str] | None) -> str:
     """The comparison in a text format; JSON and CSV always contain everything."""
     if form == "json":
@@ -147,4 +145,4 @@ def _to_text(comparison: Comparison, form: str, chosen: list[str] | None) -> str
     if form == "csv":
         return export.to_csv(comparison).rstrip("\n")
     write = {"table": tables.to_text, "markdown": tables.to_markdown, "latex": tables.to_latex}[form]
-    return write(comparison, _columns(comparison, chosen))
+    return write(comparison, columns.build(comparison, chosen))

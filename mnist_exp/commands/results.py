@@ -59,7 +59,7 @@ def finish_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, inter
     rows = [row for row in read_rows([sweep.directory]) if row.name in jobs]
     comparison = compare(rows)
     if comparison.lines:
-        best = replace(comparison, lines=comparison.lines[:MAX_ROWS], not_ranked=())  # failures are printed below
+        best = replace(comparison, lines=comparison.lines[:MAX_ROWS], not_ranked={})  # failures are printed below
         tables.print_comparison(best, columns.build(best), messages.output())
         if len(comparison.lines) > MAX_ROWS:
             messages.output().print(messages.cell(f"all lines: {sweep.leaderboard.with_suffix('.md')}"))

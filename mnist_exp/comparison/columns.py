@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_exp.comparison.fields import METRICS, Metric, field_value, unknown_name
+from mnist_exp.comparison.fields import METRICS, Metric, check_fields, field_value
 from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.config.problems import format_value
 from mnist_exp.terminal.messages import MISSING
@@ -25,24 +25,20 @@ class Column:
 
 
 def build(comparison: Comparison, chosen: Sequence[str] | None = None) -> list[Column]:
-    """Build the columns of a comparison.
+    """Build the columns of a comparison; none if it has no lines.
 
     Args:
-        comparison: with at least one line.
         chosen: the keys of the columns, in order; None for the default columns.
 
     Raises:
         InputError: a key is unknown.
     """
-    default = _default(comparison)
-    if chosen is None:
+    default = _default(comparison) if comparison.lines else []
+    if chosen is None or not default:
         return default
     columns = {column.key: column for column in default}
     rows = [row for line in comparison.lines for row in line.group.rows]
-    for key in chosen:
-        if key not in columns and key not in METRICS and not any(key in row.settings for row in rows):
-            names = dict.fromkeys([*columns, *METRICS])
-            raise unknown_name(f"--columns {key}: unknown column", key, names, rows[0].settings)
+    check_fields(chosen, rows, "--columns", "column", dict.fromkeys([*columns, *METRICS]))
     return [columns.get(key) or _additional(comparison, key) for key in chosen]
 
 
@@ -64,11 +60,10 @@ def _default(comparison: Comparison) -> list[Column]:
             columns.append(Column(f"{metric.key}.ci95", heading, cells, priority - 2))
         if repeated and is_ranking:
             columns.append(Column("best", "best", [metric.format(one["best"] if one else None) for one in statistics], 3))
-    results = [line.significance for line in lines]
     if len(lines) > 1:
         reference = comparison.reference_name
-        heading = f"compared with the {reference}, {next((one.metric.heading for one in results if one is not None), '')}"
-        cells = [reference if one is None else one.text for one in results]
+        heading = f"compared with the {reference}, {comparison.shown_metrics[-1].heading}"
+        cells = [line.significance.text if line.significance else reference for line in lines]
         columns.append(Column("significance", heading, cells, 8, "left", wraps=True))
     columns += [Column(key, key, [_setting(line, key) for line in lines], 8, "left") for key in comparison.settings]
     keys = {column.key for column in columns}
@@ -111,4 +106,4 @@ def _interval(line: Line, metric: Metric, repeated: bool) -> str:
         summary = line.group.summaries[0]
         score = summary.validation if metric.images == "validation" else summary.test
         interval = score.ci95 if score is not None and metric.key.endswith("error_percent") else None
-    return MISSING if interval is None else f"{metric.format(interval[0])} – {metric.format(interval[1])}"
+    return metric.format_interval(interval)

@@ -8,6 +8,7 @@ from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
 from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.significance import Significance
 from mnist_exp.config.problems import format_value
+from mnist_exp.run.status import Record
 
 FORMULA_START = ("=", "+", "-", "@", "\t", "\r")  # an apostrophe before it makes the cell text
 ERRORS = {"validation": VALIDATION, "test": TEST}
@@ -23,14 +24,8 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         "against": reference and {"run": reference.rows[0].name, "is": comparison.reference_name},
         "configurations": [line_to_json(comparison, line) for line in comparison.lines],
         "not_ranked": [
-            {
-                "reason": group.reason,
-                "runs": [
-                    {"run": row.name, "status": row.record.status, "cause": row.record.cause, "remedy": row.record.remedy}
-                    for row in group.rows
-                ],
-            }
-            for group in comparison.not_ranked
+            {"reason": reason, "runs": [{"run": row.name} | _record_to_json(row.record) for row in rows]}
+            for reason, rows in comparison.not_ranked.items()
         ],
     }
 
@@ -63,6 +58,10 @@ def to_csv(comparison: Comparison) -> str:
     writer.writerow([_harmless(name) for name in names])
     writer.writerows([[_harmless(row.get(name)) for name in names] for row in rows])
     return text.getvalue()
+
+
+def _record_to_json(record: Record) -> dict[str, str | None]:
+    return {"status": record.status, "cause": record.cause, "remedy": record.remedy}
 
 
 def _significance(significance: Significance) -> dict[str, Any]:

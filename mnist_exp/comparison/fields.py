@@ -1,7 +1,7 @@
 """The fields by which runs are ranked, sorted and selected: settings and the numbers of summary.json, by dotted key."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,10 @@ class Metric:
         """Format the number for a table."""
         return MISSING if value is None else format(value, self.format_spec)
 
+    def format_interval(self, interval: tuple[float, float] | None) -> str:
+        """Format a confidence interval for a table."""
+        return MISSING if interval is None else f"{self.format(interval[0])} – {self.format(interval[1])}"
+
 
 VALIDATION, TEST = "validation.error_percent", "test.error_percent"
 METRICS = {
@@ -55,7 +59,8 @@ METRICS = {
         Metric("images_per_second", "images/s", ",.0f", lower_is_better=False),
     )
 }
-RUN, STATUS = "run", "status"  # fields besides metrics and settings
+RUN, STATUS = "run", "status"
+FIELDS = (*METRICS, RUN, STATUS)  # besides the settings
 
 
 def field_value(row: Row, key: str) -> Any:
@@ -69,38 +74,22 @@ def field_value(row: Row, key: str) -> Any:
     return row.settings.get(key)
 
 
-def check_fields(keys: Iterable[str], rows: Iterable[Row], option: str) -> None:
-    """Check that each field exists in at least one run.
+def check_fields(
+    keys: Iterable[str], rows: Iterable[Row], option: str, kind: str = "field", names: Collection[str] = FIELDS
+) -> None:
+    """Check that each key is one of the names or a setting of a run.
 
     Raises:
-        InputError: a field is unknown; the message suggests the nearest name.
+        InputError: a key is unknown; the message suggests the nearest, or lists the names.
     """
-    keys = [key for key in keys if key not in METRICS and key not in {RUN, STATUS}]
-    settings = dict.fromkeys(key for row in rows for key in row.settings) if keys else {}
-    for key in keys:
+    others = [key for key in keys if key not in names]
+    settings = dict.fromkeys(key for row in rows for key in row.settings) if others else {}
+    for key in others:
         if key not in settings:
-            raise unknown_name(f"{option} {key}: unknown field", key, [*METRICS, RUN, STATUS], settings)
-
-
-def find_metric(key: str) -> Metric:
-    """The metric with this key.
-
-    Raises:
-        InputError: the metric is unknown; the message suggests the nearest name.
-    """
-    if key not in METRICS:
-        raise unknown_name(f"--metric {key}: unknown metric", key, METRICS)
-    return METRICS[key]
-
-
-def unknown_name(cause: str, key: str, names: Iterable[str], settings: Iterable[str] | None = None) -> InputError:
-    """The error for an unknown name, with the nearest name or else the allowed names (but not all settings)."""
-    known = [*names, *(settings or ())]
-    sections = {name.rpartition(".")[0] for name in known}
-    nearest = nearest_key(key, {*known, *sections} - {""})
-    if nearest in known:
-        return InputError(cause, f"did you mean {nearest}?")
-    return InputError(cause, f"allowed: {', '.join(names)}" + (", or a setting of the runs" if settings is not None else ""))
+            known = [*names, *settings]
+            nearest = nearest_key(key, {*known, *(name.rpartition(".")[0] for name in known)} - {""})
+            allowed = f"allowed: {', '.join(names)}{', or a setting of the runs' if settings else ''}"
+            raise InputError(f"{option} {key}: unknown {kind}", f"did you mean {nearest}?" if nearest in known else allowed)
 
 
 def describe_values(key: str, rows: Iterable[Row]) -> str:

@@ -1,7 +1,6 @@
 """Groups of runs that share a configuration or the settings of `--by`, and the runs that cannot be ranked with them."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from mnist_exp.comparison.fields import METRICS, RUN, TEST, VALIDATION, Metric, field_value
+from mnist_exp.comparison.predictions import Predictions, read_predictions
 from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.comparison.statistics import mean_interval
 from mnist_exp.config.problems import format_value
-from mnist_exp.run.directory import last_change
 from mnist_exp.run.names import Run
 from mnist_exp.run.summary import Summary
 from mnist_exp.terminal.messages import join_some
@@ -32,7 +31,16 @@ class Group:
     @cached_property
     def summaries(self) -> Sequence[Summary]:
         """The summaries of the runs."""
-        return [_summary(row) for row in self.rows]
+        return [row.summary for row in self.rows]
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The predictions of the first run.
+
+        Raises:
+            UserError: they are missing or damaged.
+        """
+        return read_predictions(Run(self.rows[0].record.directory))
 
     @property
     def n(self) -> int:
@@ -76,17 +84,9 @@ class Group:
         }
 
 
-@dataclass(frozen=True)
-class NotRanked:
-    """Runs that cannot be ranked with the others, and the reason."""
-
-    rows: Sequence[Row]
-    reason: str
-
-
 def select_comparable(
     rows: Sequence[Row], metric: Metric | None, reference: Row | None
-) -> tuple[list[Row], list[NotRanked], Metric]:
+) -> tuple[list[Row], dict[str, list[Row]], Metric]:
     """Select the runs that can be ranked together: those evaluated on the same images with the same labels.
 
     If the runs were evaluated on several sets of images, the set of the reference is selected, or else the set with the
@@ -94,6 +94,9 @@ def select_comparable(
 
     Args:
         metric: to rank by; None for the validation error or, without validation images, the test error.
+
+    Returns:
+        The selected runs, the others by the reason why they cannot be ranked with them, and the metric.
     """
     not_ranked: dict[str, list[Row]] = {}
     sets: dict[tuple[str, ...], list[Row]] = {}
@@ -105,16 +108,15 @@ def select_comparable(
             sets.setdefault(_evaluated_images(row.record.summary, metric), []).append(row)
 
     def priority(members: Sequence[Row]) -> tuple[bool, int, int]:
-        latest = max(map(_last_change, members)) if len(sets) > 1 else 0
-        return reference in members, len(members), latest
+        return reference in members, len(members), max(row.last_change for row in members)
 
     selected = max(sets.values(), key=priority, default=[])
     for members in sets.values():
         if members is not selected:
-            not_ranked.setdefault(_difference(_summary(members[0]), _summary(selected[0])), []).extend(members)
+            not_ranked.setdefault(_difference(members[0].summary, selected[0].summary), []).extend(members)
     if metric is None:
-        metric = METRICS[VALIDATION if selected and _summary(selected[0]).validation is not None else TEST]
-    return selected, [NotRanked(members, reason) for reason, members in not_ranked.items()], metric
+        metric = METRICS[VALIDATION if selected and selected[0].summary.validation is not None else TEST]
+    return selected, not_ranked, metric
 
 
 def group_runs(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
@@ -131,7 +133,7 @@ def group_runs(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
         if each_run:
             key = str(row.record.directory)
         elif by is None:
-            key = _summary(row).config_hash
+            key = row.summary.config_hash
         else:
             key = repr([field_value(row, field) for field in by])
         members.setdefault(key, []).append(row)
@@ -140,27 +142,11 @@ def group_runs(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
     return [Group(group, {key: field_value(group[0], key) for key in fields}) for group in members.values()]
 
 
-def sort_groups(groups: Iterable[Group], metric: Metric) -> list[Group]:
-    """Sort groups by their mean, the best first and those without the metric last."""
-
-    def rank(group: Group) -> float:
-        mean = group.mean(metric)
-        return math.inf if mean is None else mean if metric.lower_is_better else -mean
-
-    return sorted(groups, key=rank)
-
-
 def _latest(rows: Sequence[Row]) -> list[Row]:
     """The latest run of each configuration and seed."""
-    repetitions: dict[tuple[str, int | None], list[Row]] = {}
-    for row in rows:
-        repetitions.setdefault((_summary(row).config_hash, _summary(row).seed), []).append(row)
-    latest = {id(same[0] if len(same) == 1 else sorted(same, key=_last_change)[-1]) for same in repetitions.values()}
-    return [row for row in rows if id(row) in latest]
-
-
-def _last_change(row: Row) -> int:
-    return last_change(Run(row.record.directory))
+    in_order = sorted(rows, key=lambda row: row.last_change)
+    latest = {(row.summary.config_hash, row.summary.seed): row for row in in_order}
+    return [row for row in rows if latest[row.summary.config_hash, row.summary.seed] is row]
 
 
 def _evaluated_images(summary: Summary, metric: Metric | None) -> tuple[str, ...]:
@@ -183,9 +169,3 @@ def _difference(summary: Summary, selected: Summary) -> str:
     keys = ("dataset.split_seed", "dataset.validation", "dataset.limit")
     differences = [f"{key}={format_value(settings.get(key))}" for key in keys if settings.get(key) != others.get(key)]
     return f"different validation images: {', '.join(differences) or 'different split'}; {RANK_BY_TEST}"
-
-
-def _summary(row: Row) -> Summary:
-    if row.record.summary is None:
-        raise ValueError(f"{row.name} has no result")
-    return row.record.summary

@@ -1,12 +1,12 @@
 """The ranking of groups of runs, with a significance test of each group against the best or the baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from mnist_exp.comparison import significance
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric, check_fields, field_value
-from mnist_exp.comparison.groups import Group, NotRanked, group_runs, select_comparable, sort_groups
+from mnist_exp.comparison.groups import Group, group_runs, select_comparable
 from mnist_exp.comparison.rows import Row
 from mnist_exp.comparison.significance import Significance
 from mnist_exp.errors import InputError
@@ -30,19 +30,14 @@ class Comparison:
     total: int  # number of groups, also those beyond `--top`
     settings: Sequence[str]  # those that differ between the groups
     reference: Group | None  # the group that the others are tested against; None if there is no group
-    has_baseline: bool  # whether the reference is the baseline; else it is the best group
-    not_ranked: Sequence[NotRanked]
-    superseded: int = 0  # number of runs that a later run with the same configuration and seed replaces
+    reference_name: Literal["baseline", "best"]
+    not_ranked: Mapping[str, Sequence[Row]]  # runs by the reason why they cannot be ranked with the others
+    superseded: int  # number of runs that a later run with the same configuration and seed replaces
 
     @property
     def has_repetitions(self) -> bool:
         """Whether a group has several runs."""
         return any(line.group.n > 1 for line in self.lines)
-
-    @property
-    def reference_name(self) -> str:
-        """What the reference is: the baseline or the best group."""
-        return "baseline" if self.has_baseline else "best"
 
     @property
     def shown_metrics(self) -> list[Metric]:
@@ -61,7 +56,6 @@ def compare(
     """Rank runs and test which differences are significant.
 
     Args:
-        rows: the runs.
         metric: to rank by; None for the validation error or, without validation images, the test error.
         by: the fields that the runs of a group share; None for the configuration without seed.
         sort: the fields to sort the lines by instead of the rank; a field with a leading - sorts in descending order.
@@ -76,7 +70,7 @@ def compare(
     if baseline is not None and baseline.record.summary is None:
         raise InputError(f"--baseline {baseline.name}: has no result: {baseline.record.status}", "choose a completed run")
     ranked, not_ranked, metric = select_comparable(rows, metric, baseline)
-    groups = sort_groups(group_runs(ranked, by), metric)
+    groups = _sorted(group_runs(ranked, by), [metric.key if metric.lower_is_better else f"-{metric.key}"])
     ranks = {id(group): rank for rank, group in enumerate(groups, 1)}
     reference = _reference(groups, baseline)
     shown = _sorted(groups, sort)[:top]
@@ -87,7 +81,7 @@ def compare(
         total=len(groups),
         settings=list(groups[0].settings) if groups else [],
         reference=reference,
-        has_baseline=baseline is not None,
+        reference_name="best" if baseline is None else "baseline",
         not_ranked=not_ranked,
         superseded=len(ranked) - sum(group.n for group in groups),
     )
@@ -96,9 +90,8 @@ def compare(
 def _reference(groups: Sequence[Group], baseline: Row | None) -> Group | None:
     if baseline is None:
         return groups[0] if groups else None
-    directory = baseline.record.directory.resolve()
     for group in groups:
-        if any(row.record.directory.resolve() == directory for row in group.rows):
+        if baseline in group.rows:
             return group
     cause = f"--baseline {baseline.name}: a later run has the same configuration and seed"
     raise InputError(cause, "choose the later run, or compare single runs: --by run")
@@ -106,14 +99,12 @@ def _reference(groups: Sequence[Group], baseline: Row | None) -> Group | None:
 
 def _sorted(groups: Sequence[Group], sort: Sequence[str]) -> list[Group]:
     """Sort by fields, the first field first: numbers before text, and groups without a value last."""
-    groups = list(groups)
     for key in reversed(sort):
-        name = key.removeprefix("-")
-        with_value = [group for group in groups if _value(group, name) is not None]
-        without_value = [group for group in groups if _value(group, name) is None]
-        with_value.sort(key=lambda group: _sort_key(_value(group, name)), reverse=key.startswith("-"))
-        groups = with_value + without_value
-    return groups
+        values = [(group, _value(group, key.removeprefix("-"))) for group in groups]
+        known = [pair for pair in values if pair[1] is not None]
+        known.sort(key=lambda pair: _sort_key(pair[1]), reverse=key.startswith("-"))
+        groups = [group for group, _ in known] + [group for group, value in values if value is None]
+    return list(groups)
 
 
 def _value(group: Group, key: str) -> Any:

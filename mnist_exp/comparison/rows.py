@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp.config.identity import expand_layers, flatten, is_layer_name, layer_count, layer_list_of
-from mnist_exp.run.directory import find_runs, read_config
+from mnist_exp.run.directory import find_runs, last_change, read_config
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import Record, read_record
+from mnist_exp.run.summary import Summary
 
 MAX_LAYER_KINDS = 3  # kinds of layers that are listed one by one
 # The label of a run, where it is stored, and how it is displayed.
@@ -32,6 +33,22 @@ class Row:
             return expand_layers(read_settings(self.record) if self.record.summary is None else self.record.summary.settings)
         except ValueError:
             return {}
+
+    @property
+    def summary(self) -> Summary:
+        """The summary of a completed run.
+
+        Raises:
+            ValueError: the run is not completed.
+        """
+        if self.record.summary is None:
+            raise ValueError(f"{self.name} has no result")
+        return self.record.summary
+
+    @cached_property
+    def last_change(self) -> int:
+        """The time of the last change of status or summary, in nanoseconds."""
+        return last_change(Run(self.record.directory))
 
 
 def read_rows(places: Iterable[Path]) -> list[Row]:
@@ -88,7 +105,6 @@ def differing_settings(rows: Sequence[Row], ignored: frozenset[str] = frozenset(
     of layers. If all lists of layers have the same length and few kinds differ, the kinds are listed instead of the list.
 
     Args:
-        rows: the runs.
         ignored: sections and settings to leave out, besides NOT_SETTINGS.
     """
     settings = [row.settings for row in rows if row.settings]

@@ -12,10 +12,9 @@ import numpy as np
 from mnist_exp.comparison import statistics
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric
 from mnist_exp.comparison.groups import Group
-from mnist_exp.comparison.predictions import Predictions, pair_errors, read_predictions
+from mnist_exp.comparison.predictions import pair_errors
 from mnist_exp.comparison.statistics import LEVEL, MAX_SEEDS, Difference
 from mnist_exp.errors import UserError
-from mnist_exp.run.names import Run
 
 ONE_SEED = "not tested: only one seed"
 NOT_SIGNIFICANT = "no significant difference"
@@ -43,9 +42,8 @@ class Significance:
         p = f"p {format_p_value(self.p_corrected)}"
         if self.significant:
             value, (low, high) = self.result.value, self.result.interval
-            if value < 0:
-                low, high = -high, -low
-            size = f"{self.metric.format(abs(value))} ({self.metric.format(low)} – {self.metric.format(high)})"
+            interval = (-high, -low) if value < 0 else (low, high)
+            size = f"{self.metric.format(abs(value))} ({self.metric.format_interval(interval)})"
             return f"{'better' if (value < 0) == self.metric.lower_is_better else 'worse'} by {size}, {p}"
         if self.result.test == "McNemar":
             return f"{NOT_SIGNIFICANT}, {p}"
@@ -54,19 +52,16 @@ class Significance:
 
 
 def test_groups(groups: Sequence[Group], reference: Group, metric: Metric) -> list[Significance | None]:
-    """Test each group against the reference, and correct the p-values for the number of tests.
+    """Test each shown group against the reference, and correct the p-values for the number of tests.
 
     Args:
-        groups: the groups that are shown.
-        reference: the best group or the baseline.
-        metric: the metric of the ranking.
+        metric: by which the groups are ranked.
 
     Returns:
         For each group the result; None for the reference.
     """
     tested = METRICS[TEST] if metric.key == VALIDATION else metric
-    predictions = _predictions(reference) if tested.key == TEST and reference.n == 1 else ONE_SEED
-    results = [None if group is reference else _test(group, reference, tested, predictions) for group in groups]
+    results = [None if group is reference else _test(group, reference, tested) for group in groups]
     p_values = [result.p for result in results if isinstance(result, Difference)]
     corrected = iter(statistics.holm(p_values))
     tests: list[Significance | None] = []
@@ -78,10 +73,10 @@ def test_groups(groups: Sequence[Group], reference: Group, metric: Metric) -> li
     return tests
 
 
-def _test(group: Group, reference: Group, tested: Metric, predictions: Predictions | str) -> Difference | str:
-    """Test one group; `predictions` are those of a reference with one run, or why they are missing."""
+def _test(group: Group, reference: Group, tested: Metric) -> Difference | str:
+    """Test one group, or say why it is not tested."""
     if group.n == reference.n == 1 and tested.key == TEST:
-        return _test_predictions(_predictions(group), predictions)
+        return _test_predictions(group, reference)
     if group.n == 1 or reference.n == 1:
         return ONE_SEED
     first, second = group.values(tested), reference.values(tested)
@@ -94,23 +89,15 @@ def _test(group: Group, reference: Group, tested: Metric, predictions: Predictio
     return statistics.welch(first, second)
 
 
-def _test_predictions(first: Predictions | str, second: Predictions | str) -> Difference | str:
+def _test_predictions(group: Group, reference: Group) -> Difference | str:
     """Test two single runs by their predictions for the same test images."""
-    if isinstance(first, str):
-        return first
-    if isinstance(second, str):
-        return second
+    try:
+        first, second = group.predictions, reference.predictions
+    except UserError as error:
+        return f"not tested: {error.cause}"
     if not np.array_equal(first.labels, second.labels):
         return "not tested: predictions for different images"
     return pair_errors(first, second).difference
-
-
-def _predictions(group: Group) -> Predictions | str:
-    """The predictions of a single run, or why they are missing."""
-    try:
-        return read_predictions(Run(group.rows[0].record.directory))
-    except UserError as error:
-        return f"not tested: {error.cause}"
 
 
 def _more_seeds(difference: Difference, comparisons: int) -> int | None:

@@ -1,7 +1,7 @@
 """A comparison as text: for the terminal, as Markdown and as LaTeX."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -9,7 +9,6 @@ from rich.text import Text
 
 from mnist_exp.comparison.columns import Column
 from mnist_exp.comparison.fields import TEST
-from mnist_exp.comparison.groups import NotRanked
 from mnist_exp.comparison.ranking import Comparison
 from mnist_exp.comparison.statistics import Difference
 from mnist_exp.terminal import messages
@@ -35,8 +34,8 @@ def print_comparison(comparison: Comparison, columns: Sequence[Column], console:
         if hidden := [column.heading for column in columns if column not in shown]:
             notes.append(f"hidden, the terminal is too narrow: {', '.join(hidden)}")
         console.print(messages.cell("; ".join(notes), style="italic"))
-    for group in comparison.not_ranked:
-        console.print(messages.cell(_describe(group)))
+    for note in _not_ranked(comparison):
+        console.print(messages.cell(note))
 
 
 def to_text(comparison: Comparison, columns: Sequence[Column]) -> str:
@@ -54,13 +53,13 @@ def to_markdown(comparison: Comparison, columns: Sequence[Column]) -> str:
         rows = [[column.heading for column in columns], ["---"] * len(columns), *_rows(columns)]
         lines += ["| " + " | ".join(map(_escape_markdown, row)) + " |" for row in rows]
         lines += ["", f"*{_escape_markdown('; '.join(caption(comparison, _has_significance(columns))))}*"]
-    lines += [f"- {_escape_markdown(_describe(group))}" for group in comparison.not_ranked]
+    lines += [f"- {_escape_markdown(note)}" for note in _not_ranked(comparison)]
     return "\n".join(lines)
 
 
 def to_latex(comparison: Comparison, columns: Sequence[Column]) -> str:
     """A LaTeX table in the style of the package booktabs, with the notes as comments above it."""
-    notes = [*caption(comparison, _has_significance(columns)), *map(_describe, comparison.not_ranked)]
+    notes = [*caption(comparison, _has_significance(columns)), *_not_ranked(comparison)]
     heading, *rows = [
         " & ".join(messages.sanitize(text).translate(LATEX) for text in row) + r" \\"
         for row in ([column.heading for column in columns], *_rows(columns))
@@ -101,24 +100,21 @@ def _has_significance(columns: Sequence[Column]) -> bool:
     return any(column.key == "significance" for column in columns)
 
 
-def _describe(group: NotRanked) -> str:
-    names = [f"{row.name} ({row.record.cause})" if row.record.cause else row.name for row in group.rows]
-    return f"not ranked, {group.reason}: {join_some(names, MAX_NAMED)}"
+def _not_ranked(comparison: Comparison) -> Iterator[str]:
+    for reason, rows in comparison.not_ranked.items():
+        names = [f"{row.name} ({row.record.cause})" if row.record.cause else row.name for row in rows]
+        yield f"not ranked, {reason}: {join_some(names, MAX_NAMED)}"
 
 
 def _fit(columns: Sequence[Column], width: int) -> tuple[list[Column], Table]:
     """The table that fits a width: first headings and sentences are wrapped, then the least important columns are hidden."""
-    shown, table = list(columns), _table(columns, narrow=False)
-    if not _fits(table, width):
-        table = _table(shown, narrow=True)
-    while len(shown) > 1 and not _fits(table, width):
-        shown.remove(min(reversed(shown), key=lambda column: column.priority))
-        table = _table(shown, narrow=True)
+    shown, narrow = list(columns), False
+    measure = Console(width=MAX_WIDTH).measure
+    while measure(table := _table(shown, narrow)).maximum > width and not (narrow and len(shown) == 1):
+        if narrow:
+            shown.remove(min(reversed(shown), key=lambda column: column.priority))
+        narrow = True
     return shown, table
-
-
-def _fits(table: Table, width: int) -> bool:
-    return Console(width=MAX_WIDTH).measure(table).maximum <= width
 
 
 def _table(columns: Sequence[Column], narrow: bool) -> Table:

@@ -109,9 +109,9 @@ def _select(places: Sequence[Path]) -> list[tuple[Row, Summary]]:
             reason = "is an ensemble" if summary else f"has no result: {row.record.cause or row.record.status}"
             raise InputError(f"{row.record.directory}: {reason}", "choose completed runs that are not ensembles")
     _, incomparable, _ = select_comparable([row for row, _ in selected], METRICS[TEST], None)
-    for other in incomparable:
-        names = ", ".join(row.name for row in other.rows)
-        raise InputError(f"{names}: cannot be averaged with the others: {other.reason}", "choose runs of one data set")
+    for reason, rows in incomparable.items():
+        names = ", ".join(row.name for row in rows)
+        raise InputError(f"{names}: cannot be averaged with the others: {reason}", "choose runs of one data set")
     if len(selected) < MIN_MEMBERS:
         cause = f"{', '.join(map(str, places))}: contains {pluralize(len(selected), 'completed run')}; an ensemble needs two"
         raise InputError(cause, "choose other runs, or train them")

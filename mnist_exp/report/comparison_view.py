@@ -96,7 +96,7 @@ class ComparisonView:
     @cached_property
     def unranked(self) -> list[tuple[Row, str]]:
         """The runs that are not ranked, each with the reason."""
-        return [(row, group.reason) for group in self.board.not_ranked for row in group.rows]
+        return [(row, reason) for reason, rows in self.board.not_ranked.items() for row in rows]
 
     @property
     def legend(self) -> list[Style]:

@@ -18,5 +18,5 @@ def write(sweep: Sweep, board: Comparison) -> None:
     """
     files.write_json(sweep.leaderboard, {"sweep": sweep.directory.name} | export.to_json(board))
     files.write(sweep.leaderboard.with_suffix(".csv"), export.to_csv(board).encode())
-    markdown = tables.to_markdown(board, columns.build(board) if board.lines else [])
+    markdown = tables.to_markdown(board, columns.build(board))
     files.write(sweep.leaderboard.with_suffix(".md"), f"{markdown}\n".encode())

@@ -30,7 +30,7 @@ def order(comparison: Comparison) -> list[str]:
 
 def not_ranked(comparison: Comparison) -> dict[str, list[str]]:
     """The names of the runs that are not ranked, by reason."""
-    return {group.reason: names(list(group.rows)) for group in comparison.not_ranked}
+    return {reason: names(list(rows)) for reason, rows in comparison.not_ranked.items()}
 
 
 def test_the_best_group_is_first_and_runs_without_a_result_are_not_ranked(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_metrics_are_numbers_of_the_summary(tmp_path: Path) -> None:
             expected = expected[part]
         assert fields.field_value(row, key) == expected
     with pytest.raises(InputError, match=r"--metric test\.eror_percent: unknown metric"):
-        fields.find_metric("test.eror_percent")
+        fields.check_fields(["test.eror_percent"], [], "--metric", "metric", METRICS)
 
 
 @pytest.mark.parametrize(

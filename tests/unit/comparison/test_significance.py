@@ -118,7 +118,7 @@ def test_a_single_run_can_be_better_than_the_baseline(tmp_path: Path) -> None:
     found = compare(rows, baseline=rows[1])
     assert significance(found.lines[0]).text.startswith("better by 0.60 (0.4")
     assert found.lines[1].significance is None
-    assert found.has_baseline
+    assert found.reference_name == "baseline"
 
 
 def test_damaged_predictions_or_different_images_are_not_tested(tmp_path: Path) -> None:
