@@ -36,9 +36,7 @@ def main(arguments: list[str]) -> int:
     count_help = f"images to draw (default: {IMAGES}, or {AUGMENTED} with an augmentation)"
     parser.add_argument("--count", type=int, metavar="N", help=count_help)
     parser.add_argument("--output", metavar="FILE", help="the PNG (default: NAME.png, or NAME_AUGMENTATION.png)")
-    parser.add_argument(
-        "--config-dir", metavar="DIR", help="a directory with your own options, such as augmentation/NAME.yaml"
-    )
+    parser.add_argument("--config-dir", metavar="DIR", help="a directory with options of your own: augmentation/NAME.yaml")
     parsed = parser.parse_intermixed_args(arguments)
     experiment = _compose(parsed.settings, parsed.config_dir) if parsed.settings else None
     default = next(entry["dataset"] for entry in command_line.primary_config()["defaults"] if "dataset" in entry)

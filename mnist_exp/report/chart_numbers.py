@@ -5,12 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 
-SMALLEST = 1e-300  # a span below it cannot be divided
+SMALLEST, LARGEST = 1e-300, 1e300  # spans beyond them cannot be divided
 LOGARITHMIC_RATIO = 6.0  # a logarithmic axis shows more of numbers that differ by a larger factor
-INTERVALS = 5  # between the labels of a linear axis, at most
 
 
-def nice_step(span: float, most: int = INTERVALS) -> float:
+def nice_step(span: float, most: int = 5) -> float:
     """Return the smallest of 1, 2 and 5 times a power of ten that fits into a span at most `most` times.
 
     Args:

@@ -58,9 +58,8 @@ def learning_curves(curves: Sequence[Curve]) -> Chart:
     rows = []
     for curve in reversed(curves):
         shown = thin_out(curve.errors, most)
-        columns = {"run": curve.run, "configuration": curve.configuration, "repetition": curve.repetition}
         points = {"epoch": curve.epochs[shown].tolist(), "error": curve.errors[shown].round(4).tolist()}
-        rows.append(curve.style.columns | columns | {"last": round(float(curve.errors[-1]), 4)} | points)
+        rows.append({**curve.style.columns, **curve.labels, **points, "last": round(float(curve.errors[-1]), 4)})
     last = max(int(curve.epochs[-1]) for curve in curves)
     ends = [float(end) for curve in curves for end in (curve.errors.min(), curve.errors.max())]
     step = max(1, round(nice_step(last, 8)))  # no halves of epochs

@@ -48,12 +48,10 @@ class Configuration:
 class Curve:
     """The validation error of a run by epoch."""
 
-    run: str
-    configuration: str  # its label; "–" for a run without a result
-    repetition: str  # the seed, and the status of a run without a result
     epochs: np.ndarray  # int64 (n,), n ≥ 1
     errors: np.ndarray  # in percent, float64 (n,)
     style: Style
+    labels: Mapping[str, str]  # of the run, of its configuration, and of the repetition: its seed
 
 
 @dataclass(frozen=True)
@@ -132,11 +130,12 @@ def _short_name(record: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
 
 def _curve(row: Row, configuration: str, style: Style) -> Curve | None:
     """The curve of a run up to its last epoch; None without validation errors."""
-    summary = row.record.summary
-    repetition = f"seed {summary.seed}" if summary else f"{row.record.status}, seed {row.settings.get('seed', '?')}"
     rows = history.read(Run(row.record.directory).history)
     points = [(row.epoch, row.validation_error_percent) for row in rows if row.validation_error_percent is not None]
     if not points:
         return None
     epochs, errors = zip(*points, strict=True)
-    return Curve(row.name, configuration, repetition, np.array(epochs), np.array(errors), style)
+    summary = row.record.summary
+    repetition = f"seed {summary.seed}" if summary else f"{row.record.status}, seed {row.settings.get('seed', '?')}"
+    labels = {"run": row.name, "configuration": configuration, "repetition": repetition}
+    return Curve(np.array(epochs), np.array(errors), style, labels)

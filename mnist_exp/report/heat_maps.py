@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -34,12 +33,8 @@ class Grid:
     columns: Sequence[str]
     rows: Sequence[str]
     cells: Sequence[Row]  # n is the number of configurations
-
-    @cached_property
-    def span(self) -> tuple[float, float]:
-        """The lowest and the highest mean."""
-        means = [cell["mean"] for cell in self.cells]
-        return min(means), max(means)
+    lowest: float
+    highest: float
 
 
 def grids(configurations: Sequence[Configuration]) -> list[Grid]:
@@ -55,7 +50,7 @@ def grids(configurations: Sequence[Configuration]) -> list[Grid]:
         enough = len(grid.cells) * 2 > fewer * more if len(keys) == 2 else len(grid.cells) == fewer * more
         if fewer > 1 and more <= MOST_VALUES and enough:
             complete.append(grid)
-    return sorted(complete, key=lambda grid: grid.span[0] - grid.span[1])[:MOST_GRIDS]
+    return sorted(complete, key=lambda grid: grid.lowest - grid.highest)[:MOST_GRIDS]
 
 
 def charts(configurations: Sequence[Configuration], error: str) -> list[Chart]:
@@ -76,19 +71,18 @@ def _grid(configurations: Sequence[Configuration], first: str, second: str) -> G
     for one in configurations:
         errors.setdefault((format_value(one.settings[x]), format_value(one.settings[y])), []).append(one.mean)
     means = {pair: float(np.mean(each)) for pair, each in errors.items()}
-    lowest = min(means.values())
+    lowest, highest = min(means.values()), max(means.values())
     cells = [
         {"column": pair[0], "row": pair[1], "mean": round(mean, 4), "n": len(errors[pair])}
         | {"text": f"{'★ ' if mean == lowest else ''}{mean:.2f}", "best": mean == lowest}
         for pair, mean in means.items()
     ]
-    return Grid(x, y, [*map(format_value, values[x])], [*map(format_value, values[y])], cells)
+    return Grid(x, y, [*map(format_value, values[x])], [*map(format_value, values[y])], cells, lowest, highest)
 
 
 def _chart(name: str, grid: Grid, error: str) -> Chart:
-    lowest, highest = grid.span
     best = next(cell for cell in grid.cells if cell["best"])
-    log = needs_log_scale(lowest, highest)
+    log = needs_log_scale(grid.lowest, grid.highest)
     label = {"labelLimit": int(MOST_CHARACTERS * CHARACTER), "grid": False, "domain": False}
     across = label | {"labelAngle": 0, "labelOverlap": False}
     encoding = {
@@ -106,7 +100,7 @@ def _chart(name: str, grid: Grid, error: str) -> Chart:
         vl.layer("text", {"text": vl.nominal("text"), "color": black_or_white}, fontSize=12, opacity=1),
     ]
     description = f"Mean {error} for each pair of {grid.x} and {grid.y}; "
-    description += f"the lowest is {lowest:.2f} at {grid.x} {best['column']} and {grid.y} {best['row']}"
+    description += f"the lowest is {grid.lowest:.2f} at {grid.x} {best['column']} and {grid.y} {best['row']}"
     over_others = " over all other settings" if any(cell["n"] > 1 for cell in grid.cells) else ""
     note = f"Mean {error}{over_others}; brighter is lower{', on a logarithmic scale' if log else ''}. ★ is the lowest."
     height = max(CELL_HEIGHT * len(grid.rows), int(len(grid.y) * CHARACTER))  # the title of the y axis is vertical

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from mnist_exp.report import page
-from mnist_exp.report.chart_numbers import SMALLEST, nice_step, thin_out
+from mnist_exp.report.chart_numbers import LARGEST, SMALLEST, nice_step, thin_out
 from mnist_exp.run.history import Epoch
 
 TRAIN, VALIDATION = "#4a80c8", "#d1603d"  # both have enough contrast on white and on black
-LARGEST = 1e300  # larger values cannot be divided into ticks
 MOST_POINTS = 200  # of a curve
 MOST_DOTS = 50  # epochs; with more, dots would hide the line
 DOT = 2.65  # radius, in pixels
@@ -35,12 +34,10 @@ class Axis:
     step: float
 
     @classmethod
-    def fit(cls, title: str, greatest: float, whole: bool = False) -> "Axis":
-        """Return an axis up to the greatest value with ticks at whole numbers, or to a quarter step above it."""
+    def fit(cls, title: str, greatest: float) -> "Axis":
+        """Return an axis that ends at a quarter of a step, at the greatest value or above it."""
         greatest = min(greatest, LARGEST) if greatest > SMALLEST else 1.0
         step = nice_step(greatest)
-        if whole:
-            return cls(title, greatest, max(1.0, step))
         return cls(title, math.ceil(greatest / step * 4 - 1e-6) / 4 * step, step)  # 0.1 is larger in float32
 
     def ticks(self) -> list[tuple[float, str]]:
@@ -126,7 +123,7 @@ def _line_panel(
     """A panel with a line for each curve that has values, by colour; NaN is left out."""
     finite = {color: (x[np.isfinite(y)], y[np.isfinite(y)]) for color, (x, y) in curves.items() if np.isfinite(y).any()}
     greatest = max((float(y.max()) for _, y in finite.values()), default=0.0)
-    panel = Panel(Axis.fit("epoch", epochs, whole=True), Axis.fit(title, greatest), *size)
+    panel = Panel(Axis("epoch", epochs, max(1.0, nice_step(epochs))), Axis.fit(title, greatest), *size)
     for color, (x, y) in finite.items():
         shown = thin_out(y, MOST_POINTS)
         panel.lines[color] = panel.pixels(x[shown], y[shown])

@@ -62,28 +62,25 @@ def charts(result: SearchResult, styles: Mapping[str, Style]) -> Iterator[Chart]
     ends = [f": {name}" if len(names) > 1 else "" for name in names]  # of titles
     fields = vl.tooltip(trial="trial", run="run", **objectives, **parameters)
 
-    def chart(name: str, title: str, description: str, spec: Spec, note: str = "") -> Chart:
-        return Chart(name, title, description, "trials", rows, spec, note)
-
     number = vl.quantitative("trial", "trial", axis={"format": "d"}, scale={"padding": 8})
     for place, (name, y) in enumerate(zip(names, axes, strict=True)):
         best = vl.steps(number, y | {"field": f"lowest{place}"})
         description = f"{name} of each trial, and the lowest so far"
         spec = vl.chart(280, best, vl.points({"x": number, "y": y}, fields))
-        yield chart(f"history{place}", f"Search history{ends[place]}", description, spec)
+        yield Chart(f"history{place}", f"Search history{ends[place]}", description, "trials", rows, spec)
     for first, second in itertools.combinations(range(len(names))[:3], 2):
         pair = f"{names[second]} and {names[first]}"
         spec = vl.chart(280, *vl.pareto_front(axes[first], axes[second], "on_front", fields, join=len(names) == 2))
         description = f"{pair} of each trial; the table of trials lists those on the Pareto front"
         note = "The large points are the Pareto front: no other trial is as good by every objective and better by one."
-        yield chart(f"front{first}{second}", f"Pareto front: {pair}", description, spec, note)
+        yield Chart(f"front{first}{second}", f"Pareto front: {pair}", description, "trials", rows, spec, note)
     for place, (name, shares) in enumerate(zip(names, result.importances, strict=True)):
         if shares:
             yield _importance(f"importance{place}", f"Parameter importance{ends[place]}", name, shares, len(rows))
     for field, (key, distribution) in zip(parameters, [*result.parameters.items()][:MOST_PARAMETERS], strict=False):
         x = _parameter_axis(field, key, distribution, [row[field] for row in rows if row[field] is not None])
         spec = vl.chart(220, vl.points({"x": x, "y": axes[0]}, fields))
-        yield chart(field, key, f"{names[0]} against {key}", spec)
+        yield Chart(field, key, f"{names[0]} against {key}", "trials", rows, spec)
 
 
 def _parameter_axis(field: str, key: str, distribution: "BaseDistribution", values: Sequence[Any]) -> Spec:

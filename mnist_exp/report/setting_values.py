@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from mnist_exp.config.problems import format_value
-
-LARGEST = 1e300  # a larger number in YAML cannot be drawn
+from mnist_exp.report.chart_numbers import LARGEST
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number."""
+    """Whether a value is a number that can be drawn."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
