@@ -1,4 +1,4 @@
-"""What augmentation costs: the steps of cnn_large without and with each option, in turn, in one process.
+"""The cost of augmentation: steps of cnn_large without and with each option, in turn, in one process.
 
 Run with `make benchmark-augmentation`; prints a Markdown table. Bar: no option takes more than 25 % of its step.
 """
@@ -29,7 +29,7 @@ PLAIN = "none"
 
 
 def steps_of(option: str) -> tuple[Steps, int]:
-    """The steps of the model with that augmentation, and the size of its batches."""
+    """Return the steps of the model with that augmentation, and its batch size."""
     settings = compose(MODEL, f"augmentation={option}")
     size = settings.training.batch_size
     cpu = device.prepare("cpu", settings.precision, threads.requested(settings), size, settings.seed)
@@ -39,13 +39,13 @@ def steps_of(option: str) -> tuple[Steps, int]:
 
 
 def measured(repetitions: int, steps: int) -> dict[str, list[float]]:
-    """Milliseconds of a step with each option, all of them in every repetition."""
-    made = {option: steps_of(option) for option in OPTIONS}
+    """Return the milliseconds of a step with each option, all options in every repetition."""
+    built = {option: steps_of(option) for option in OPTIONS}
     seconds: dict[str, list[float]] = {option: [] for option in OPTIONS}
     generator = np.random.default_rng(0)
     rates = np.full(steps, 1e-3, np.float32)
     for number in range(repetitions + 1):  # the first builds the graphs
-        for option, (graph, size) in made.items():
+        for option, (graph, size) in built.items():
             batches = generator.integers(0, 60_000, (steps, size)).astype(np.int32)
             began = time.perf_counter()
             graph(batches, rates, number * steps)
@@ -56,7 +56,7 @@ def measured(repetitions: int, steps: int) -> dict[str, list[float]]:
 
 
 def main() -> int:
-    """Measure, print the table, and say whether the bar is met."""
+    """Measure, print the table, and return 1 if the bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--steps", type=int, default=32, help="in a repetition of each option")
@@ -71,8 +71,8 @@ def main() -> int:
         times = found[option]
         shares = [100 * (1 - plain / own) for plain, own in zip(found[PLAIN], times, strict=True)]
         rates = [1000 * size / own for own in times]
-        told = "" if option == PLAIN else spread(shares, 0)
-        print(f"| {option} | {spread(times)} | {spread(rates, 0)} | {told} |")
+        share = "" if option == PLAIN else spread(shares, 0)
+        print(f"| {option} | {spread(times)} | {spread(rates, 0)} | {share} |")
         failed += statistics.median(shares) > SHARE_BAR
     print(f"bar of {SHARE_BAR:.0f} %: {'met' if not failed else f'missed by {failed}'}")
     return 1 if failed else 0

@@ -1,7 +1,7 @@
-"""What was tried in the training loop, each against the loop as it is: interleaved, medians, and the ratio.
+"""Alternatives of the training loop, each against the loop as it is: interleaved, medians, and the ratio.
 
 Run with `.venv/bin/python -m tests.benchmarks.choices [REPETITIONS]`; prints the Markdown table of CONTRIBUTING.md. Every
-measurement is a process of its own, since TensorFlow's thread pools and its determinism are set once per process.
+measurement is a new process, since TensorFlow's thread pools and its determinism are set once per process.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from unittest import mock
 
 MODELS = (("mlp", "float32"), ("cnn_simple", "float32"), ("cnn_large", "float32"), ("cnn_large", "bfloat16"))
-STEPS = 32  # of a stretch; three of them are timed
+STEPS = 32  # of a chunk; three chunks are timed
 CHOICES = {
     "as it is": [],
     "one tower, TensorFlow's own threads": ["threads.towers=1", "threads.intra_op=2"],
@@ -31,7 +31,7 @@ CHOICES = {
 
 @contextlib.contextmanager
 def chosen(choice: str) -> Iterator[None]:
-    """The program with that choice, where it is no setting."""
+    """Run this block with that alternative, unless it is a setting."""
     import keras
     import tensorflow as tf
 
@@ -59,7 +59,7 @@ def chosen(choice: str) -> Iterator[None]:
 
 
 def milliseconds(choice: str, model: str, precision: str) -> float:
-    """A step's, in this process."""
+    """Return the milliseconds of a step, in this process."""
     import numpy as np
 
     from mnist_exp import datasets
@@ -86,7 +86,7 @@ def milliseconds(choice: str, model: str, precision: str) -> float:
 
 
 def main(repetitions: int = 5) -> None:
-    """Measure every choice on every model in turn, and print the table."""
+    """Measure every alternative on every model in turn, and print the table."""
     found: dict[tuple[str, str, str], list[float]] = {}
     for number in range(repetitions):
         for choice in CHOICES:

@@ -1,8 +1,8 @@
-"""What runs make of the images that they held out, finer than a count of a few dozen errors.
+"""Runs on their validation images, measured more precisely than by a few dozen errors.
 
-Run with `python -m tests.benchmarks.held_out RUN…`. Two networks whose errors differ by three images may differ in all the
-others: the negative log likelihood says so. That of a network trained with label smoothing is first of all the smoothing's;
-so each is taken at the temperature at which it is lowest (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+Run with `python -m tests.benchmarks.held_out RUN…`. Two networks whose errors differ by three images may differ on all
+others: the negative log likelihood shows that. It depends strongly on label smoothing, so it is measured at the temperature
+with the lowest value (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 """
 
 import argparse
@@ -23,12 +23,12 @@ from mnist_exp.run.status import read_record
 from mnist_exp.training.prediction import Predictor
 
 LEAST = 1e-12  # a probability that float32 rounds to 0
-TEMPERATURES = (0.05, 5.0)  # among which the best is looked for
-MOST = 1  # pixels of shift that runs average over: how large the batches may be
+TEMPERATURES = (0.05, 5.0)  # limits of the search for the best
+MOST = 1  # pixels of shift that runs average over; limits the batch size
 
 
 def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """The lowest mean over images, in nats, that a temperature makes of it, and that temperature.
+    """Return the lowest mean over images, in nats, over all temperatures, and its temperature.
 
     Args:
         probabilities: shape (n, classes).
@@ -43,17 +43,17 @@ def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> tu
     return float(found.fun), float(found.x)
 
 
-def told(name: str, probabilities: np.ndarray, labels: np.ndarray) -> str:
-    """A row of the table."""
+def table_row(name: str, probabilities: np.ndarray, labels: np.ndarray) -> str:
+    """Return a row of the table."""
     likelihood, temperature = negative_log_likelihood(probabilities, labels)
     errors = 100 * float(np.mean(probabilities.argmax(axis=1) != labels))
     return f"| {name} | {errors:.2f} | {1000 * likelihood:.2f} | {temperature:.2f} |"
 
 
 def main() -> int:
-    """Print a row for each run, one without its averaging over shifts if it has any, and one of all of them averaged."""
+    """Print a row for each run, another without its averaging over shifts, and one for the mean of all runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", type=Path, help="directories of runs that held images out")
+    parser.add_argument("runs", nargs="+", type=Path, help="directories of runs with validation images")
     arguments = parser.parse_args()
 
     import keras
@@ -72,12 +72,15 @@ def main() -> int:
         images, labels = data.train_images[held_out.validation], data.train_labels[held_out.validation]
         model = keras.saving.load_model(Run(directory).model, compile=False)
         for inner in [layer for layer in model.layers if isinstance(layer, keras.Model)]:
-            print(told(f"{directory.name}, without averaging over shifts", Predictor(inner, 1)(images), labels), flush=True)
+            print(
+                table_row(f"{directory.name}, without averaging over shifts", Predictor(inner, 1)(images), labels),
+                flush=True,
+            )
         averaged.append(Predictor(model, 1, shift_count(MOST))(images))
-        print(told(directory.name, averaged[-1], labels), flush=True)
+        print(table_row(directory.name, averaged[-1], labels), flush=True)
         splits.add(held_out.sha256)
     if len(averaged) > 1 and len(splits) == 1:  # of the same images
-        print(told("all of them, averaged", np.mean(averaged, axis=0, dtype=np.float64), labels))
+        print(table_row("all of them, averaged", np.mean(averaged, axis=0, dtype=np.float64), labels))
     return 0
 
 

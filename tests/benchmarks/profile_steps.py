@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, by kind of operation, and how much arithmetic there is to do.
+"""The time of a training step by kind of operation, and its arithmetic.
 
 Usage: python -m tests.benchmarks.profile_steps mlp|cnn_simple|cnn_large float32|bfloat16
 Prints one line of JSON: the multiplications and additions of an epoch, the machine's matmul peak (each in GFLOP), and the
@@ -45,7 +45,7 @@ KINDS = {
 
 
 def gflop(model: keras.Model, images: int) -> float:
-    """The arithmetic of one epoch: forwards, and twice that backwards, but for the gradient of the pixels."""
+    """Return the arithmetic of one epoch: forward, and twice that backward, without the gradient of the pixels."""
     total, first = 0.0, True
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
@@ -57,9 +57,9 @@ def gflop(model: keras.Model, images: int) -> float:
 
 
 def peak(precision: str, size: int = 2048, repetitions: int = 5) -> float:
-    """The fastest of some square matrix products, in GFLOP/s."""
+    """Return the speed of the fastest of some square matrix products, in GFLOP/s."""
     matrix = tf.cast(tf.random.normal([size, size]), precision)
-    # One product on each core, as towers have it.
+    # One product on each core, as in towers.
     parts = tf.split(matrix, usable_cores())
     products = tf.function(lambda: [tf.reduce_sum(tf.matmul(part, matrix)) for part in parts])
     products()
@@ -72,7 +72,7 @@ def peak(precision: str, size: int = 2048, repetitions: int = 5) -> float:
 
 
 def operations(trainer: Trainer, images: int, batch_size: int) -> dict[str, float]:
-    """Milliseconds in a step, over all threads, by kind of operation."""
+    """Return the milliseconds in a step, over all threads, by kind of operation."""
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     order = np.arange(STEPS * batch_size, dtype=np.int32).reshape(STEPS, batch_size) % images

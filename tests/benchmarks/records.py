@@ -1,4 +1,4 @@
-"""The recipes, trained anew, and the table of their results; what was interrupted is resumed.
+"""Train the recipes again and print the table of their results; interrupted sweeps are resumed.
 
 Run with `make records`. Every recipe is a sweep over seeds in a directory of its own, so a second call trains what is
 missing, and adds seeds if there are to be more. `record` is the ensemble of its runs and the first of `cnn_best`. The
@@ -24,7 +24,7 @@ from mnist_exp.sweep.plan import Sweep
 from tests.benchmarks.manual import TABLES, between, replace_between
 from tests.benchmarks.training import machine
 
-SEEDS_OF_CNN_BEST = 4  # are members of `record`, beside the runs of its own
+SEEDS_OF_CNN_BEST = 4  # are members of `record`, in addition to its own runs
 RECIPES = {  # what each must reach, test error in percent, and what was published
     "mlp_best": (
         0.70,
@@ -55,8 +55,8 @@ def train(recipe: str, place: Path, overrides: list[str], *points: str) -> Sweep
     if begun := sweeps(place):
         held, asked = defining(plan.read(begun[0]).overrides), defining([f"experiment={recipe}", *overrides])
         if held != asked:
-            told = " ".join(sorted(held)), " ".join(sorted(asked))
-            sys.exit(f"error: {place}: was begun with {told[0]}, not {told[1]}\n  name another place: --runs-dir DIR")
+            started, wanted = " ".join(sorted(held)), " ".join(sorted(asked))
+            sys.exit(f"error: {place}: was started with {started}, not {wanted}\n  name another directory: --runs-dir DIR")
         how = [line for line in overrides if line not in asked]
         mnist_exp("resume", str(begun[0].directory), *points, *how)
     else:
@@ -111,7 +111,7 @@ def row(recipe: str, summaries: list[dict[str, Any]]) -> tuple[str, float]:
 
 
 def ensemble_row(place: Path, members: list[Path]) -> tuple[str, float]:
-    """The line of the ensemble, and its error; beside it, the errors of those without one of the members."""
+    """The line of the ensemble, and its error; and the errors of ensembles without one of the members."""
     mnist_exp("ensemble", *map(str, members), f"--runs-dir={place}", "--name=record")
     newest = max(place.glob("*/ensemble.yaml"), key=lambda path: path.stat().st_mtime).parent
     found = json.loads((newest / "summary.json").read_text())["test"]
@@ -140,7 +140,7 @@ def table(rows: dict[str, str]) -> str:
     return "\n".join([f"{machine()}.", "", *HEAD, *(rows[recipe] for recipe in RECIPES if recipe in rows)])
 
 
-def told_before() -> dict[str, str]:
+def previous_rows() -> dict[str, str]:
     """The lines of recipes in the manual, if they are from this machine."""
     first, *lines = between(*TABLES["records"]).splitlines()
     return {line.split("`")[1]: line for line in lines if line.startswith("| `")} if first == f"{machine()}." else {}
@@ -169,7 +169,7 @@ def main() -> int:
         missed += [f"{recipe}: {error:.3f} %, wanted ≤ {RECIPES[recipe][0]} %"] if error > RECIPES[recipe][0] else []
     print(table(rows))
     if arguments.manual:
-        replace_between(*TABLES["records"], table(told_before() | rows))
+        replace_between(*TABLES["records"], table(previous_rows() | rows))
     for sentence in missed:
         print(f"MISSED: {sentence}", file=sys.stderr)
     return int(bool(missed))

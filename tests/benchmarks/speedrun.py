@@ -1,8 +1,8 @@
 """The time to 99 %: `experiment=speedrun` against the tutorial's script, whole processes, in turn in one run.
 
 Run with `make speedrun`; arguments: seeds (20), repetitions of the script (5), --manual to write the table into the manual.
-The script's time ends when it first shows a test accuracy of 99.0 % or more; that of this program when the process has ended
-and the report is written.
+The script's time ends at its first test accuracy of 99.0 % or more; that of this program when the process exits, with its
+report written.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from tests.benchmarks.tutorial import SHOWN
 
 HERE = Path(__file__).parent
 WANTED = 0.990  # accuracy
-MOST_EPOCHS = 30  # the tutorial has ten; a seed that has not got there goes on
+MOST_EPOCHS = 30  # the tutorial has ten; a seed may need more
 SHARE_BAR, ERROR_BAR = 0.2, 1.0
 
 
 def script_seconds() -> float:
-    """From the start of the tutorial's script to its first epoch that shows the accuracy."""
+    """Return the seconds from the start of the tutorial's script to its first epoch with the accuracy."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "tests.benchmarks.tutorial", "cnn_large", str(MOST_EPOCHS)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
@@ -42,7 +42,7 @@ def script_seconds() -> float:
 
 
 def our_seconds(seed: int) -> tuple[float, float, float]:
-    """Of one seed: seconds of the whole process, of training alone, and the test error in percent."""
+    """Return for one seed: seconds of the process, seconds of training, and the test error in percent."""
     with tempfile.TemporaryDirectory() as runs:
         command = [
             sys.executable,
@@ -62,7 +62,7 @@ def our_seconds(seed: int) -> tuple[float, float, float]:
 
 
 def main() -> int:
-    """Measure in turn, so that a slow minute of the machine hits both; 1 if a bar is missed."""
+    """Measure in turn, so that a slow minute of the machine affects both; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("seeds", nargs="?", type=int, default=20)
     parser.add_argument("repetitions", nargs="?", type=int, default=5)

@@ -32,7 +32,7 @@ MEASURED = {
 
 
 def seconds(arguments: list[str], place: str) -> float:
-    """The wall-clock time of one process, or what it measured itself."""
+    """Return the wall-clock time of one process, or the time that it printed."""
     began = time.perf_counter()
     done = subprocess.run([sys.executable, *arguments], cwd=place, capture_output=True, text=True, check=False)
     elapsed = time.perf_counter() - began
@@ -40,7 +40,7 @@ def seconds(arguments: list[str], place: str) -> float:
 
 
 def main() -> int:
-    """Measure, print a table, and fail if a median is over its bar."""
+    """Measure, print a table, and return 1 if a median exceeds its bar."""
     times: dict[str, list[float]] = {name: [] for name in MEASURED}
     with tempfile.TemporaryDirectory() as place:
         for _ in range(REPETITIONS):

@@ -1,4 +1,4 @@
-"""The tutorial's networks in plain PyTorch, eager, on tensors in memory; PyTorch is installed for this alone, if at all.
+"""The tutorial's networks in plain PyTorch, eager, on tensors in memory; nothing else needs PyTorch.
 
 Usage: python tests/benchmarks/torch_tutorial.py mlp|cnn_simple|cnn_large EPOCHS
 Prints one line of JSON, as tutorial.py does.

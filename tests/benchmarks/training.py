@@ -1,8 +1,8 @@
 """This program against plain Keras and PyTorch: whole processes, interleaved in one run, medians and ranges.
 
 Run with `make benchmark`; arguments: repetitions (5), and --manual to write the tables into the manual. An epoch's seconds
-are those of training, evaluation apart on all sides, and the first epoch, which builds the graph, is left out. Memory is the
-peak resident set. PyTorch is measured if it is installed: `.venv/bin/python -m pip install torch`.
+are those of training without evaluation; the first epoch, which builds the graph, does not count. Memory is the peak
+resident set. PyTorch is measured if it is installed: `.venv/bin/python -m pip install torch`.
 """
 
 import argparse
@@ -39,21 +39,21 @@ BARS = {  # seconds of an epoch, as a share of another program's
     ("cnn_simple", OURS, TORCH): 0.50,
     ("cnn_large", OURS, TORCH): 0.50,
 }
-ADDED_BAR = 3.5  # seconds around training, the import of TensorFlow apart
+ADDED_BAR = 3.5  # seconds besides training and the import of TensorFlow
 IMPORT = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'; import keras, tensorflow"
 
 
 @dataclass
 class Measured:
-    """What was seen of one program on one model, a value for each epoch or process."""
+    """The measurements of one program on one model, a value for each epoch or process."""
 
     epochs: list[float] = field(default_factory=list)
     process: list[float] = field(default_factory=list)
-    around: list[float] = field(default_factory=list)  # of the process, what was not training
+    around: list[float] = field(default_factory=list)  # seconds of the process without training
     memory: list[float] = field(default_factory=list)  # MB
 
     def add(self, command: Sequence[str], seconds_of: Callable[[str], list[float]]) -> None:
-        """Run a command whose output tells the seconds of its epochs."""
+        """Run a command; `seconds_of` reads the seconds of its epochs from its output."""
         began = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
             assert process.stdout is not None
@@ -62,7 +62,7 @@ class Measured:
             process.returncode = os.waitstatus_to_exitcode(status)
         took = time.perf_counter() - began
         if process.returncode:
-            raise RuntimeError(f"{command} ended with {process.returncode}")
+            raise RuntimeError(f"{command} exited with {process.returncode}")
         seconds = seconds_of(out)
         self.epochs += seconds[1:]
         self.process.append(took)
@@ -71,12 +71,12 @@ class Measured:
 
 
 def script(name: str, measured: Measured, model: str, epochs: int) -> None:
-    """A script of this folder."""
+    """Measure a script of this folder."""
     measured.add([sys.executable, str(HERE / name), model, str(epochs)], lambda out: list(json.loads(out)["seconds"]))
 
 
 def ours(precision: str, measured: Measured, model: str, epochs: int) -> None:
-    """The same training by this program, report and all."""
+    """Measure the same training by this program, report included."""
     with tempfile.TemporaryDirectory() as runs:
         settings = [f"experiment=tutorial_{model}", f"training.epochs={epochs}", f"precision={precision}"]
 
@@ -89,7 +89,7 @@ def ours(precision: str, measured: Measured, model: str, epochs: int) -> None:
 
 
 def measure(program: str, measured: Measured, model: str, epochs: int) -> None:
-    """One process of a program."""
+    """Measure one process of a program."""
     if program == KERAS:
         script("tutorial.py", measured, model, epochs)
     elif program == TORCH:
@@ -99,13 +99,13 @@ def measure(program: str, measured: Measured, model: str, epochs: int) -> None:
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
-    """The median, and the range."""
+    """Return the median and the range."""
     low, middle, high = (f"{value:,.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
     return f"{middle} ({low} – {high})"
 
 
 def machine() -> str:
-    """What all this was measured on."""
+    """Return the machine and the versions."""
     described = environment.describe()
     packages = [
         f"{name} {metadata.version(name)}" for name in ("tensorflow", "keras", "torch") if importlib.util.find_spec(name)
@@ -115,7 +115,7 @@ def machine() -> str:
 
 
 def epochs_table(seen: dict[tuple[str, str], Measured], profiles: dict[tuple[str, str], dict[str, object]]) -> list[str]:
-    """A row for each model and program."""
+    """Return a row for each model and program."""
     rows = [
         "| model | program | s / epoch | of plain Keras | of PyTorch | images/s | peak memory, MB | of the matmul peak |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -135,7 +135,7 @@ def epochs_table(seen: dict[tuple[str, str], Measured], profiles: dict[tuple[str
 
 
 def profile_table(profiles: dict[tuple[str, str], dict[str, object]]) -> list[str]:
-    """Shares of the processor's time in a step."""
+    """Return the shares of the processor's time in a step."""
     columns = {key: dict(value["operations"]) for key, value in profiles.items()}  # type: ignore[call-overload]
     kinds = sorted(
         {kind for column in columns.values() for kind in column},
@@ -150,7 +150,7 @@ def profile_table(profiles: dict[tuple[str, str], dict[str, object]]) -> list[st
 
 
 def main() -> int:
-    """Measure everything in turn, so that a slow minute of the machine hits all alike; 1 if a bar is missed."""
+    """Measure all programs in turn, so that a slow minute of the machine affects all; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("repetitions", nargs="?", type=int, default=5)
     parser.add_argument("--manual", action="store_true", help="write the tables into the manual")
@@ -190,7 +190,7 @@ def main() -> int:
 
 
 def missed(seen: dict[tuple[str, str], Measured], cold: dict[str, Measured], added: list[float]) -> list[bool]:
-    """Print each bar with what was measured; whether each was missed."""
+    """Print each bar with its measurement; return whether each was missed."""
     found = []
 
     def judge(what: str, value: float, bar: float) -> None:

@@ -1,7 +1,7 @@
-"""The tutorial's script as its readers run it: plain Keras, `fit`, batch 200; what this program is measured against.
+"""The tutorial's script as its readers run it: plain Keras, `fit`, batch 200; the baseline of this program.
 
 Usage: python tests/benchmarks/tutorial.py mlp|cnn_simple|cnn_large EPOCHS
-Prints one line of JSON: the seconds of each training epoch (evaluation apart) and the test error in percent. While it trains
+Prints one line of JSON: the seconds of each epoch (without evaluation) and the test error in percent. While it trains
 it shows the test accuracy after each epoch on the error stream, as `fit` would.
 """
 

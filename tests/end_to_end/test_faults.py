@@ -70,10 +70,10 @@ def test_an_interrupted_run_is_resumed_to_the_same_result(
     if recorded == "interrupted":
         assert "continue: mnist-exp resume" in err
     assert not (directory / "summary.json").exists()
-    shown = command("show").stdout
-    assert "interrupted" in shown
-    assert "mnist-exp resume " in shown
-    assert f"runs/{directory.name}" in shown
+    output = command("show").stdout
+    assert "interrupted" in output
+    assert "mnist-exp resume " in output
+    assert f"runs/{directory.name}" in output
 
     done = command("resume", "latest")
     assert done.returncode == 0, done.stderr

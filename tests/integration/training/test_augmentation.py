@@ -122,7 +122,7 @@ def test_the_matrix_is_the_inverse_of_rotation_shear_scale_and_shift(numbers: tu
 
 
 def test_directions() -> None:
-    """A dot above the center: a right angle brings it to the left, a shear leftwards, a stretch further up."""
+    """A dot above the center: a right angle brings it to the left, a shear leftwards, scaling further up."""
     image = np.zeros((1, 9, 9, 1), np.uint8)
     image[0, 1, 4] = 255  # three above the center of nine
 
@@ -411,9 +411,9 @@ def test_draws_and_transforms_compiled_by_xla_are_the_same(step: int, digits: Da
     )
     for name, values in plain._asdict().items():
         assert getattr(compiled, name).numpy() == pytest.approx(values.numpy(), abs=1e-6), name
-    apart = mixed.numpy().astype(int) - others.numpy()
-    assert np.abs(apart).max() <= 1  # where the last bit of a coordinate turns a rounding
-    assert np.count_nonzero(apart) < 0.01 * apart.size
+    differences = mixed.numpy().astype(int) - others.numpy()
+    assert np.abs(differences).max() <= 1  # where the last bit of a coordinate turns a rounding
+    assert np.count_nonzero(differences) < 0.01 * differences.size
 
 
 def test_an_augmented_training_compiled_by_xla_is_the_same(digits: Dataset) -> None:

@@ -93,11 +93,11 @@ def test_steps_equal_kerass_train_on_batch(
 
     losses(ours, 2)
     moved = max(np.abs(now - start).max() for start, now in zip(before, ours.model.get_weights(), strict=True))
-    apart = [np.abs(mine - other) for mine, other in zip(ours.model.get_weights(), theirs.get_weights(), strict=True)]
+    differences = [np.abs(mine - other) for mine, other in zip(ours.model.get_weights(), theirs.get_weights(), strict=True)]
     assert moved > 1e-3
     # Adam, RMSprop and Lion divide by or take the sign of gradients near zero, where the last bit decides: a few weights may
     # differ by whole steps (Lion's, in bfloat16, by several), the bulk may not.
-    largest, mean = max(part.max() for part in apart), np.concatenate([part.ravel() for part in apart]).mean()
+    largest, mean = max(part.max() for part in differences), np.concatenate([part.ravel() for part in differences]).mean()
     assert mean < moved * (1e-5 if precision == "float32" else 2e-2)
     assert largest < moved * (0.02 if precision == "float32" else 1 if experiment.optimizer.name == "lion" else 0.5)
 
@@ -107,8 +107,8 @@ def test_steps_compiled_by_xla_are_the_same(network: tuple[str, ...], digits: Da
     """As on a GPU."""
     found = []
     for compiled in (False, True):
-        made = trainer_for(compose(*network, "model.dropout=0.3", "optimizer=sgd"), digits, compiled)
-        found.append((losses(made, 2), made.model.get_weights()))
+        trainer = trainer_for(compose(*network, "model.dropout=0.3", "optimizer=sgd"), digits, compiled)
+        found.append((losses(trainer, 2), trainer.model.get_weights()))
     (plain_losses, plain), (compiled_losses, compiled_weights) = found
     assert compiled_losses == [pytest.approx(pair, rel=1e-4) for pair in plain_losses]
     for one, other in zip(plain, compiled_weights, strict=True):

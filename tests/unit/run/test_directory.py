@@ -24,9 +24,9 @@ from mnist_exp.run.status import read_record, write_status
 
 def test_directories_created_in_one_second_are_different(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
-        made = list(threads.map(lambda _: create_directory(tmp_path / "deep" / "runs", "mlp_s7"), range(24)))
-    assert len(set(made)) == 24
-    assert all(directory.is_dir() and "_mlp_s7" in directory.name for directory in made)
+        directories = list(threads.map(lambda _: create_directory(tmp_path / "deep" / "runs", "mlp_s7"), range(24)))
+    assert len(set(directories)) == 24
+    assert all(directory.is_dir() and "_mlp_s7" in directory.name for directory in directories)
 
 
 def test_an_invalid_place_for_runs_is_reported(tmp_path: Path) -> None:
