@@ -209,7 +209,7 @@ def test_damaged_digits_are_exit_3(command: Command, tmp_path: Path) -> None:
     """A copy of the package with a flipped bit in one file."""
     package = Path(mnist.__file__).parent.parent
     shutil.copytree(package, tmp_path / "copy" / "mnist_exp", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(package.parent / "conf", tmp_path / "copy" / "mnist_exp" / "conf")
+    shutil.copytree(package.parent / "conf", tmp_path / "copy" / "mnist_exp" / "conf", dirs_exist_ok=True)
     damaged = tmp_path / "copy" / "mnist_exp" / "datasets" / "mnist" / "train-labels-idx1-ubyte.gz"
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 1
@@ -237,7 +237,7 @@ def test_a_place_that_cannot_be_written_is_exit_5(command: Command, tmp_path: Pa
     done = command(*TINY, "runs_dir=file/runs")
     assert done.returncode == 5
     assert "file/runs: cannot be written: Not a directory" in done.stderr
-    assert "choose another place" in done.stderr
+    assert "choose another directory" in done.stderr
 
 
 def test_a_defect_is_in_the_log_with_its_traceback_and_not_on_the_screen(command: Command, tmp_path: Path) -> None:
