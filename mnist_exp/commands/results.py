@@ -16,6 +16,7 @@ from mnist_exp.run.status import Record, read_record
 from mnist_exp.run.summary import Score, Summary
 from mnist_exp.sweep import leaderboard, plan
 from mnist_exp.sweep.plan import Plan, Sweep
+from mnist_exp.sweep.progress import FAILED, count_outcomes
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
 
@@ -63,22 +64,20 @@ def finish_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, inter
         tables.print_comparison(best, columns.build(best), messages.output())
         if len(comparison.lines) > MAX_ROWS:
             messages.output().print(messages.cell(f"all lines: {sweep.leaderboard.with_suffix('.md')}"))
-    failures = [row.record for row in rows if row.record.status in {"failed", "diverged", "unreadable"}]
-    for failure in sorted(failures, key=lambda record: record.directory):
-        print_failure(failure)
-    completed = sum(row.record.summary is not None for row in rows)
-    pruned = sum(row.record.status == "pruned" for row in rows)
-    left = total - completed - pruned - len(failures)
+    for row in rows:
+        if row.record.status in FAILED:
+            print_failure(row.record)
+    _, completed, pruned, failed, left = count_outcomes((row.record for row in rows), total)
     parts = [f"{sweep.directory}: {completed:,} of {pluralize(total, 'job')} completed"]
     parts += [f"{pruned:,} pruned"] if pruned else []
     parts += [f"{peak_memory / 1e6:,.0f} MB at most in one process"] if peak_memory else []
     parts += [f"{pluralize(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
-    parts += [f"{len(failures):,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failures else []
+    parts += [f"{failed:,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failed else []
     messages.output().print(messages.cell("; ".join(parts)))
     leaderboard.write(sweep, comparison)  # after printing, so that a full disk does not hide the result
     if not interrupted:
         _write_report(sweep, sweep_plan, rows, comparison, total)
-    return EXIT_DONE if completed + pruned == total else EXIT_FAILED
+    return EXIT_FAILED if failed or left else EXIT_DONE
 
 
 def _write_report(sweep: Sweep, sweep_plan: Plan, rows: Sequence[Row], comparison: Comparison, total: int) -> None:

@@ -10,7 +10,7 @@ from mnist_exp.commands import results
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition, SearchSpace
 from mnist_exp.config.execution import OptunaSweeperConfig
-from mnist_exp.config.identity import config_hashes, is_execution_setting
+from mnist_exp.config.identity import is_execution_setting
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, InputError, Interrupted
 from mnist_exp.machine import logs
@@ -18,10 +18,10 @@ from mnist_exp.run.directory import create_directory
 from mnist_exp.run.status import now, read_record
 from mnist_exp.sweep import launchers, plan
 from mnist_exp.sweep.display import display
-from mnist_exp.sweep.driver import Driver, JobSource, PlannedJobs, job_states
+from mnist_exp.sweep.driver import Driver, JobSource
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Plan, Sweep
-from mnist_exp.sweep.progress import FINISHED, Progress
+from mnist_exp.sweep.progress import FINISHED, State, state_of
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
 from mnist_exp.tracking.uploader_process import upload_in_background
@@ -49,7 +49,7 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
         return _print_jobs(jobs)
     sweep = _create(parsed, composition, first, jobs)
     with plan.locked(sweep):
-        return _train_jobs(sweep, composition, experiments, jobs, [])
+        return _train_jobs(sweep, composition, experiments, jobs, {})
 
 
 def _start_search(parsed: argparse.Namespace, composition: Composition, settings: OptunaSweeperConfig) -> int:
@@ -95,7 +95,13 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
             job_of_each_configuration = {job.config_hash: job for job in jobs}.values()
             _experiments(sweep, job_of_each_configuration, composition, execution_overrides)
             jobs, new = plan.extend_jobs(jobs, composition.combinations())
-        remaining, finished = _divide(sweep, jobs, retry_failed)
+        remaining, finished = list[Job](), dict[int, State]()
+        for job in jobs:
+            record = read_record(sweep.run(job).directory)
+            if record.summary is not None or (record.status in FINISHED and not retry_failed):
+                finished[job.number] = state_of(record)
+            else:
+                remaining.append(job)
         old = [job for job in remaining if job.number not in new]
         experiments = new | _experiments(sweep, old, composition, execution_overrides)
         if remaining and experiments[remaining[0].number].sweep.dry_run:
@@ -133,10 +139,10 @@ def _search(
     """Run the trials of a search that this process has locked; return the exit code."""
     from mnist_exp.sweep.search import Search
 
-    first = space.example()
-    launcher = launchers.build(sweep, composition.execution.launcher, first)
-    source = Search(sweep, plan.read(sweep), space, settings, launcher.parallel_jobs, retry_failed)
-    return _train(sweep, launcher, source, first, source.finished_jobs)
+    launcher = launchers.build(sweep, composition.execution.launcher, space.example())
+    # No trial is drawn in advance: the results of the running ones would be unknown.
+    launcher.queue_limit = min(launcher.queue_limit, settings.n_jobs or launcher.parallel_jobs)
+    return _train(sweep, launcher, Search(sweep, space, settings, retry_failed), space.example())
 
 
 def _train_jobs(
@@ -144,50 +150,33 @@ def _train_jobs(
     composition: Composition,
     experiments: Mapping[int, Experiment],
     remaining: Sequence[Job],
-    finished: Sequence[Job],
+    finished: Mapping[int, State],
 ) -> int:
     """Train the remaining jobs of a sweep that this process has locked; return the exit code."""
     first = experiments[remaining[0].number]
-    source = PlannedJobs([(job, experiments[job.number]) for job in remaining], len(remaining) + len(finished))
-    return _train(sweep, launchers.build(sweep, composition.execution.launcher, first), source, first, finished)
+    source = JobSource([(job, experiments[job.number]) for job in remaining], finished)
+    return _train(sweep, launchers.build(sweep, composition.execution.launcher, first), source, first)
 
 
-def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment, finished: Sequence[Job]) -> int:
+def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment) -> int:
     """Train the jobs of a source and print the results of the whole sweep; return the exit code.
 
-    Args:
-        sweep: locked by this process.
-        launcher: where jobs run.
-        source: of the remaining jobs.
-        experiment: of any job, for the settings that all share.
-        finished: the other jobs.
+    Any job's `experiment` has the settings that all share.
     """
     with logs.log_to_file(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
-        states = job_states(sweep, finished)
-        remaining = pluralize(source.total - len(finished), "job")
+        finished = len(source.finished)
+        remaining = pluralize(source.total - finished, "job")
         text = f"{sweep.directory}: {remaining} to train, {launcher.parallel_jobs} at once"
-        text += f"; {len(finished):,} already done" if finished else ""
+        text += f"; {finished:,} already done" if finished else ""
         log.info("%s", text)
         if experiment.progress != "quiet":
             messages.note(text)
-        progress = Progress(source.total, launcher.parallel_jobs, states)
         try:
-            Driver(sweep, experiment.sweep, launcher, display(experiment.progress, sweep)).run(source, progress)
+            Driver(sweep, experiment.sweep, source, launcher, display(experiment.progress, sweep)).run()
         except (KeyboardInterrupt, Interrupted):
             results.finish_sweep(sweep, source.total, interrupted=True)
             raise
         return results.finish_sweep(sweep, source.total, launcher.peak_memory)
-
-
-def _divide(sweep: Sweep, jobs: Sequence[Job], retry_failed: bool) -> tuple[list[Job], list[Job]]:
-    """Return the jobs to train, and the finished jobs."""
-    remaining: list[Job] = []
-    finished: list[Job] = []
-    for job in jobs:
-        record = read_record(sweep.run(job).directory)
-        done = record.summary is not None or (record.status in FINISHED and not retry_failed)
-        (finished if done else remaining).append(job)
-    return remaining, finished
 
 
 def _experiments(
@@ -200,7 +189,7 @@ def _experiments(
     """
     experiments = composition.experiments([(*job.overrides, *execution_overrides) for job in jobs])
     for job, experiment in zip(jobs, experiments, strict=True):
-        if job.seed != experiment.seed or job.config_hash not in config_hashes(experiment):
+        if not job.is_planned_from(experiment):
             cause = f"job {job.number} of {sweep.directory}: its overrides now compose to another experiment"
             raise InputError(cause, "restore the options in conf/ and --config-dir, or start a new sweep")
     return {job.number: experiment for job, experiment in zip(jobs, experiments, strict=True)}

@@ -49,6 +49,10 @@ class Job(Stored):
     config_hash: str
     seed: int
 
+    def is_planned_from(self, experiment: Experiment) -> bool:
+        """Whether an experiment is that of this job, which an earlier version may have planned."""
+        return self.seed == experiment.seed and self.config_hash in config_hashes(experiment)
+
 
 class Plan(Stored):
     """The content of sweep.yaml."""

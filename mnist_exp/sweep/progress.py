@@ -1,8 +1,9 @@
 """The progress of a sweep: finished jobs, the best result, and an estimate of the time left."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mnist_exp.config.schema import Experiment
 from mnist_exp.run.names import Run
@@ -12,6 +13,7 @@ from mnist_exp.sweep.plan import Job
 
 State = Literal["completed", "pruned", "failed"]  # of a finished job
 FINISHED = frozenset({"completed", "pruned", "failed", "diverged"})  # statuses of a run that needs no more training
+FAILED = frozenset({"failed", "diverged", "unreadable"})
 
 
 @dataclass
@@ -44,6 +46,23 @@ class Progress:
             best = score.error_percent, f"job {job.number}, {name} error {score.error_percent:.2f} %"
             if self.best is None or best[0] < self.best[0]:
                 self.best = best
+
+
+class Counts(NamedTuple):
+    """The numbers of jobs of a sweep."""
+
+    total: int
+    completed: int
+    pruned: int
+    failed: int
+    left: int
+
+
+def count_outcomes(records: Iterable[Record], total: int) -> Counts:
+    """Count the jobs of a sweep with `total` jobs, from the records of those that have a directory."""
+    statuses = Counter(record.status for record in records)
+    completed, pruned, failed = statuses["completed"], statuses["pruned"], sum(statuses[status] for status in FAILED)
+    return Counts(total, completed, pruned, failed, max(total - completed - pruned - failed, 0))
 
 
 def state_of(record: Record) -> State:

@@ -11,8 +11,9 @@ from mnist_exp.report.comparison_view import ComparisonView
 from mnist_exp.report.search_charts import SearchResult
 from mnist_exp.run.names import Run
 from mnist_exp.sweep.plan import Plan, Sweep
+from mnist_exp.sweep.progress import count_outcomes
+from mnist_exp.terminal.messages import join_some
 
-FAILED = frozenset({"failed", "diverged", "unreadable"})
 MAX_VALUES = 8  # of a setting, listed in the header
 
 
@@ -40,7 +41,7 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, tot
         plan=known,
         command=shlex.join(["mnist-exp", *known.arguments]),
         swept=_swept(known, study),
-        counts=_counts(rows, total),
+        counts=count_outcomes((row.record for row in rows), total),
         study=study,
         searched=searched,
         links={row.name: comparison_page.relative_url(sweep.report, Run(row.record.directory).report) for row in rows},
@@ -68,18 +69,4 @@ def _swept(known: Plan, study: SearchResult | None) -> dict[str, str]:
         for line in job.overrides:
             key, _, value = line.lstrip("+~").partition("=")
             values.setdefault(key, {})[value] = None
-    swept = {}
-    for key, tried in values.items():
-        if len(tried) > 1:
-            some = list(tried)[: MAX_VALUES if len(tried) > MAX_VALUES + 1 else None]
-            more = len(tried) - len(some)
-            swept[key] = ", ".join(some) + (f" and {more:,} more" if more else "")
-    return swept
-
-
-def _counts(rows: Sequence[Row], total: int) -> dict[str, int]:
-    completed = sum(row.record.summary is not None for row in rows)
-    pruned = sum(row.record.status == "pruned" for row in rows)
-    failed = sum(row.record.status in FAILED for row in rows)
-    left = max(total - completed - pruned - failed, 0)
-    return {"total": total, "completed": completed, "pruned": pruned, "failed": failed, "left": left}
+    return {key: join_some(list(tried), MAX_VALUES) for key, tried in values.items() if len(tried) > 1}

@@ -1,12 +1,11 @@
-"""A search with Optuna: each trial is a job, and its settings are drawn when there is room for it.
+"""A search with Optuna: each trial is a job, whose settings are drawn when the launcher accepts it.
 
-Only this process, the driver, uses the study. It reads the progress of the jobs from their files, wherever they run. So a
-search runs on every launcher, and can be resumed after its driver is killed.
+Only the driver uses the study; it reads the progress of the jobs from their files, wherever they run.
 """
 
 import logging
 import math
-from collections import deque
+from operator import attrgetter
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
@@ -18,10 +17,10 @@ from mnist_exp.machine import files
 from mnist_exp.run import history
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import Record, read_record
-from mnist_exp.run.summary import Summary
 from mnist_exp.sweep import plan
-from mnist_exp.sweep.plan import Job, Plan, Sweep
-from mnist_exp.sweep.progress import FINISHED
+from mnist_exp.sweep.driver import JobSource
+from mnist_exp.sweep.plan import Job, Sweep
+from mnist_exp.sweep.progress import FINISHED, state_of
 from mnist_exp.sweep.sampling import distribution, grid_values
 from mnist_exp.sweep.study import JOB, open_study
 from mnist_exp.terminal import messages
@@ -31,70 +30,48 @@ log = logging.getLogger(__name__)
 RETRY = "again"  # attribute of a trial: it repeats one that failed
 
 
-class Search:
-    """A source of jobs: the trials of a study."""
+class Search(JobSource):
+    """The jobs of a study's trials."""
 
-    def __init__(
-        self,
-        sweep: Sweep,
-        known: Plan,
-        space: SearchSpace,
-        settings: OptunaSweeperConfig,
-        parallel_jobs: int,
-        retry_failed: bool,
-    ) -> None:
-        """Open or create the study, and continue its unfinished trials.
-
-        Args:
-            sweep: the directory of the search.
-            known: the jobs of earlier trials.
-            space: the parameters.
-            settings: of the search.
-            parallel_jobs: jobs in training at once, at most.
-            retry_failed: whether to repeat failed trials.
+    def __init__(self, sweep: Sweep, space: SearchSpace, settings: OptunaSweeperConfig, retry_failed: bool) -> None:
+        """Open or create the study, and continue its unfinished trials; `retry_failed` repeats the failed ones.
 
         Raises:
             InputError: the study has other parameters or objectives.
-            IntegrityError: the journal is damaged or missing.
+            IntegrityError: the plan or the journal is damaged or missing.
             EnvironmentFailure: the sampler needs a package that is not installed.
         """
+        super().__init__([], {})
         self._sweep = sweep
-        self._plan = known
+        self._plan = plan.read(sweep)
         self._space = space
         self._settings = settings
-        self._parallel_jobs = settings.n_jobs or parallel_jobs
         self._distributions = {parameter.key: distribution(parameter) for parameter in space.parameters}
-        self._study = open_study(sweep, known, settings, self._distributions)
+        self._study = open_study(sweep, self._plan, settings, self._distributions)
         self._max_trials = settings.n_trials
         if settings.sampler == "grid":
             grid_size = math.prod(len(grid_values(each)) for each in self._distributions.values())
             self._max_trials = min(settings.n_trials, grid_size)
         self._trials: dict[int, list[Trial]] = {}  # unfinished trials by job number; equal trials share a job
-        self._resumed: deque[tuple[Job, Experiment]] = deque()
         for trial in self._frozen_trials():
             if trial.state == TrialState.RUNNING:
                 self._resume(trial)
             elif retry_failed and trial.state == TrialState.FAIL and self._has_failed(trial.user_attrs.get(JOB)):
                 self._retry(trial)
-        self.finished_jobs = [
-            job for job in self._plan.jobs if job.number not in self._trials and self._record(job).status in FINISHED
-        ]
+        records = {job.number: self._record(job) for job in self._plan.jobs if job.number not in self._trials}
+        self.finished = {number: state_of(record) for number, record in records.items() if record.status in FINISHED}
 
     @property
     def total(self) -> int:
         """The number of jobs, with one for each new trial."""
         return len(self._plan.jobs) + self._new_trials()
 
-    def take(self, running: int) -> tuple[Job, Experiment] | None:
-        """Return the next job; None if enough jobs are running, or no trials are left."""
-        if running >= self._parallel_jobs:
-            return None
-        if self._resumed:
-            return self._resumed.popleft()
-        while self._new_trials():
-            if (started := self._start(self._study.ask(self._distributions))) is not None:
-                return started
-        return None
+    def take(self) -> tuple[Job, Experiment] | None:
+        """Return the job of an unfinished trial or of a new one; None if no trials are left."""
+        job = super().take()
+        while job is None and self._new_trials():
+            job = self._start(self._study.ask(self._distributions))
+        return job
 
     def finish(self, job: Job, record: Record) -> None:
         """Report the result of a job to the study."""
@@ -136,17 +113,14 @@ class Search:
 
     def _resume(self, trial: FrozenTrial) -> None:
         if (started := self._start(Trial(self._study, trial._trial_id))) is not None:
-            self._resumed.append(started)
+            self._jobs.append(started)
 
     def _start(self, trial: Trial) -> tuple[Job, Experiment] | None:
-        """Assign a trial to a job, new or known.
-
-        Returns:
-            The job and its experiment if it must be trained; None if the job is in training or finished, or if the
-            settings are not allowed together.
-        """
+        """Assign a trial to a job, new or known; return the job if it must be trained."""
         try:
-            point = self._space.combination([_as_typed(trial.params[parameter.key]) for parameter in self._space.parameters])
+            drawn = [trial.params[parameter.key] for parameter in self._space.parameters]
+            values = [value if isinstance(value, str) else repr(value) for value in drawn]  # with every digit of a number
+            combination = self._space.combination(values)
         except KeyError:  # the driver was killed while the trial was drawn
             self._study.tell(trial, state=TrialState.FAIL)
             return None
@@ -154,7 +128,7 @@ class Search:
             messages.warning(f"trial {trial.number}: skipped: {error.problems[0].cause}")
             self._study.tell(trial, state=TrialState.FAIL)
             return None
-        jobs, experiments = plan.extend_jobs(self._plan.jobs, [point])
+        jobs, experiments = plan.extend_jobs(self._plan.jobs, [combination])
         ((number, experiment),) = experiments.items()
         job = jobs[number - 1]
         trial.set_user_attr(JOB, number)
@@ -178,27 +152,9 @@ class Search:
         if record.summary is not None:
             if self._settings.pruner != "none":
                 _report_epochs(trial, Run(record.directory))
-            self._study.tell(trial, [objective(record.summary, name) for name in self._settings.objectives])
+            self._study.tell(trial, [attrgetter(name)(record.summary) for name in self._settings.objectives])
         else:
             self._study.tell(trial, state=TrialState.PRUNED if record.status == "pruned" else TrialState.FAIL)
-
-
-def objective(summary: Summary, name: str) -> float:
-    """The value of an objective, which the search minimizes.
-
-    Raises:
-        ValueError: the run has no validation images.
-    """
-    if name == "validation.error_percent":
-        if summary.validation is None:
-            raise ValueError("a run without validation images cannot be an objective")
-        return summary.validation.error_percent
-    return float(summary.model.parameters if name == "model.parameters" else summary.train_seconds)
-
-
-def _as_typed(value: object) -> str:
-    """Format a drawn value as in an override, with every digit of a number."""
-    return value if isinstance(value, str) else repr(value)
 
 
 def _report_epochs(trial: Trial, run: Run) -> bool:

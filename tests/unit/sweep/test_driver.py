@@ -10,7 +10,7 @@ from mnist_exp.run.names import Run
 from mnist_exp.run.status import read_record, write_status
 from mnist_exp.sweep import driver, plan
 from mnist_exp.sweep.display import Plain
-from mnist_exp.sweep.driver import Driver, PlannedJobs
+from mnist_exp.sweep.driver import Driver, JobSource
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.sweep.progress import Progress, duration
 from tests.conftest import compose
@@ -57,11 +57,10 @@ def run_sweep(place: Path, behaviour: Behaviour, *overrides: str) -> tuple[FakeL
     jobs, experiments = plan.extend_jobs([], points("seed=range(4)"))
     settings: SweepConfig = compose(*overrides).sweep
     launcher = FakeLauncher(behaviour)
-    progress = Progress(len(jobs), launcher.parallel_jobs, {})
-    source = PlannedJobs([(job, experiments[job.number]) for job in jobs], len(jobs))
-    Driver(sweep, settings, launcher, Plain()).run(source, progress)
+    driver = Driver(sweep, settings, JobSource([(job, experiments[job.number]) for job in jobs], {}), launcher, Plain())
+    driver.run()
     assert launcher.closed
-    return launcher, progress
+    return launcher, driver.progress
 
 
 def complete_except(but: Iterable[str] = ()) -> Behaviour:
