@@ -43,13 +43,13 @@ def print_failure(record: Record) -> None:
     messages.error(f"{record.directory}: {record.status}: {record.cause}", *more)
 
 
-def finish_sweep(sweep: Sweep, total: int, peak_memory: int | None = None, interrupted: bool = False) -> int:
+def finish_sweep(sweep: Sweep, total: int, peak_memory: int = 0, interrupted: bool = False) -> int:
     """Print the leaderboard, failures and remaining jobs of a sweep, and write its leaderboard and report.
 
     Args:
         sweep: the sweep, locked by this process.
         total: the number of jobs; for a search, the maximum number.
-        peak_memory: the highest memory of one training process in bytes, if known.
+        peak_memory: the highest memory of one training process in bytes, 0 if unknown.
         interrupted: whether the user interrupted the sweep; then no report is written, so that the command exits at once.
 
     Returns:

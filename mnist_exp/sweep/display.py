@@ -27,9 +27,7 @@ def display(setting: Literal["auto", "live", "plain", "quiet"], sweep: Sweep) ->
     if setting == "quiet":
         return Quiet()
     console = Console(stderr=True, force_terminal=True if setting == "live" else None)
-    if setting == "live" or (setting == "auto" and console.is_terminal):
-        return Live(sweep, console)
-    return Plain()
+    return Live(sweep, console) if console.is_terminal and setting != "plain" else Plain()
 
 
 class Quiet:

@@ -7,11 +7,7 @@ from mnist_exp.sweep.plan import Sweep
 
 
 def write(sweep: Sweep, board: Comparison) -> None:
-    """Write leaderboard.json, .csv and .md.
-
-    Args:
-        sweep: the sweep.
-        board: the comparison of its runs.
+    """Write leaderboard.json, .csv and .md from the comparison of a sweep's runs.
 
     Raises:
         EnvironmentFailure: a file cannot be written.

@@ -25,20 +25,16 @@ def main(arguments: list[str]) -> int:
 
 
 def train(directory: str, timeout: float | None, cores: int, stop: threading.Event | None = None) -> None:
-    """Train a run in a process of its own.
-
-    Args:
-        directory: of the run.
-        timeout: seconds after which the run has failed.
-        cores: the number of CPU cores to use.
-        stop: ends the training early, so that it can be resumed.
+    """Train a run in a process of its own, until it ends, `stop` is set or the parent process exits.
 
     Raises:
         KeyboardInterrupt: the cluster cancelled the job; the run can be resumed.
     """
-    supervisor = Supervisor({CORES: str(cores)})
+    supervisor, parent = Supervisor({CORES: str(cores)}), os.getppid()
     try:
-        supervisor.train(Run(Path(directory)), timeout, stop or threading.Event(), needs_parent=True)
+        supervisor.train(
+            Run(Path(directory)), timeout, lambda: os.getppid() != parent or (stop is not None and stop.is_set())
+        )
     finally:
         supervisor.end()
 

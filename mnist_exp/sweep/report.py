@@ -21,7 +21,7 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, tot
     """Write report.html.
 
     Args:
-        sweep: the sweep.
+        sweep: the directory.
         known: its plan.
         rows: its runs.
         board: the comparison of the runs.

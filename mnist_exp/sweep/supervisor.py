@@ -6,15 +6,14 @@ A run that is killed, calls exit, runs out of memory or hangs ends its worker, n
 import contextlib
 import json
 import os
-import selectors
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from multiprocessing import connection
+from typing import IO, cast
 
 from mnist_exp import config
 from mnist_exp.errors import EXIT_FAILED, UserError
@@ -43,41 +42,36 @@ class Supervisor:
         self._environment = environment or {}
         self._cores = cores
         self._worker: Worker | None = None
-        self._killed = False
 
-    def train(self, run: Run, timeout: float | None, stop: threading.Event, needs_parent: bool) -> int | None:
+    def train(self, run: Run, timeout: float | None, must_stop: Callable[[], bool]) -> int:
         """Train a prepared run until it ends; its status is the result.
 
         Args:
             run: the run.
             timeout: seconds after which the run has failed, with the start of TensorFlow.
-            stop: ends the training early, so that it can be resumed.
-            needs_parent: whether the end of this process's parent has the same effect.
+            must_stop: whether to end the training early, so that it can be resumed; called several times a second.
 
         Returns:
-            The most memory that the run took, in bytes; None if unknown.
+            The most memory that the run took, in bytes; 0 if unknown.
         """
-        start, parent = time.monotonic(), os.getppid()
+        start, peak_memory, failure = time.monotonic(), None, None
         worker = self._worker_for(run)
         try:
             worker.send(run)
-            while (reply := worker.receive()) is None and worker.process.poll() is None:
-                timed_out = timeout is not None and time.monotonic() - start > timeout
-                if timed_out or stop.is_set() or (needs_parent and os.getppid() != parent):
-                    self.end()
-                    if timed_out:
-                        cause = f"took longer than sweep.job_timeout={timeout:g} s"
-                        _write_failure(run, cause, "increase sweep.job_timeout, or see in the log where it hung")
-                    return None
-        except BaseException:
-            self.end()
-            raise
-        if reply is None:
-            if not self._killed:
-                _write_failure(run, *worker.failure())
-            self.end()
-            return None
-        return reply.get("peak_memory")
+            while (peak_memory := worker.receive()) is None and not must_stop():
+                if worker.process.poll() is not None:
+                    failure = worker.failure()
+                    break
+                if timeout is not None and time.monotonic() - start > timeout:
+                    cause = f"took longer than sweep.job_timeout={timeout:g} s"
+                    failure = cause, "increase sweep.job_timeout, or see in the log where it hung"
+                    break
+        finally:
+            if peak_memory is None:
+                self.end()
+        if failure is not None and not must_stop():  # if it must stop, the worker may have been killed for it
+            _write_failure(run, *failure)
+        return peak_memory or 0
 
     def end(self) -> None:
         """End the worker: a run in training first writes a checkpoint, within a grace period."""
@@ -87,7 +81,6 @@ class Supervisor:
 
     def kill(self) -> None:
         """End the worker at once; its run can be resumed from the last checkpoint."""
-        self._killed = True
         if (worker := self._worker) is not None:
             worker.process.kill()
 
@@ -125,11 +118,8 @@ class Worker:
             env=os.environ | environment,
             start_new_session=True,  # Ctrl-C in a terminal reaches only this process, which ends the worker itself
         )
-        if self.process.stdin is None or self.process.stdout is None:
-            raise ValueError("a process with pipes has none")
-        self._requests, self._replies = self.process.stdin, self.process.stdout
-        self._ready = selectors.DefaultSelector()
-        self._ready.register(self._replies, selectors.EVENT_READ)
+        self._requests = cast("IO[bytes]", self.process.stdin)
+        self._replies = cast("IO[bytes]", self.process.stdout)
 
     def send(self, run: Run) -> None:
         """Have a run trained."""
@@ -137,10 +127,10 @@ class Worker:
             self._requests.write(json.dumps(str(run.directory.resolve())).encode() + b"\n")
             self._requests.flush()
 
-    def receive(self) -> dict[str, Any] | None:
-        """Return the reply if it comes within `POLL_SECONDS`."""
-        line = self._replies.readline() if self._ready.select(POLL_SECONDS) else b""
-        return dict(json.loads(line)) if line else None
+    def receive(self) -> int | None:
+        """Return the reply, the most memory of the run in bytes, if it comes within `POLL_SECONDS`."""
+        line = self._replies.readline() if connection.wait([self._replies.fileno()], POLL_SECONDS) else b""
+        return int(line) if line else None
 
     def failure(self) -> tuple[str, str]:
         """Why the process ended before its run, and a remedy."""
@@ -163,7 +153,6 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self._ready.close()
         self._replies.close()
         self._errors.close()
 

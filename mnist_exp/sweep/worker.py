@@ -1,8 +1,8 @@
 """`python -m mnist_exp.sweep.worker [CORE...]`: a process that trains one run after the other.
 
-Standard input has the directory of a run in each line, as JSON; standard output has a reply for each. TensorFlow is imported
-once, for the first run. The end of standard input means that the supervisor is done or dead: a run in training writes a
-checkpoint, and the process exits.
+Standard input has the directory of a run in each line, as JSON; standard output has a reply for each: the most memory that
+the run took, in bytes, 0 if unknown. The end of standard input means that the supervisor is done or dead: a run in training
+writes a checkpoint, and the process exits.
 """
 
 import contextlib
@@ -15,7 +15,6 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from mnist_exp import config
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UserError
@@ -46,10 +45,12 @@ def main(cores: list[int]) -> int:
     try:
         while (directory := directories.get()) is not None:
             training.set()
-            reply = _train(Run(Path(directory)))
+            is_reset = memory.reset_peak()
+            _train(Run(Path(directory)))
             training.clear()
+            peak = memory.peak_bytes() if is_reset else None
             with contextlib.suppress(BrokenPipeError):  # the supervisor is dead
-                replies.write(json.dumps(reply) + "\n")
+                replies.write(f"{peak or 0}\n")
     except Interrupted as interruption:
         return interruption.exit_code
     return EXIT_DONE
@@ -66,18 +67,14 @@ def _receive(directories: Directories, training: threading.Event) -> None:
     os._exit(EXIT_FAILED)
 
 
-def _train(run: Run) -> dict[str, Any]:
-    """Train one run; return its exit code, and the most memory it took, in bytes, where it is known."""
-    is_reset = memory.reset_peak()
+def _train(run: Run) -> None:
     try:
         experiment = config.validate(read_config(run)).model_copy(update={"progress": "quiet"})
-        code = train_or_resume(experiment, run, lock_timeout=LOCK_SECONDS)
+        train_or_resume(experiment, run, lock_timeout=LOCK_SECONDS)
     except (ValueError, UserError) as error:  # a damaged config.yaml
         write_status(run, "failed", EXIT_FAILED, " ".join(str(error).split()), "train it again with --retry-failed")
-        code = EXIT_FAILED
-    except Interrupted as interruption:
-        code = interruption.exit_code
-    return {"code": code, "peak_memory": memory.peak_bytes() if is_reset else None}
+    except Interrupted:  # its status is written
+        pass
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

@@ -1,14 +1,14 @@
 """Snapshots of runs and sweeps, read from their files: nothing is locked or written."""
 
+import contextlib
 import os
+import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
+from typing import Any, Literal
 
 from mnist_exp.errors import IntegrityError
 from mnist_exp.machine.plain_data import read_json
@@ -50,20 +50,14 @@ class Watcher:
     """Takes snapshots again and again; finished runs are cached, so that this is fast for any number of runs."""
 
     def __init__(self, places: Sequence[Path], named: bool) -> None:
-        """Take no snapshot yet.
-
-        Args:
-            places: runs, sweeps, or directories of them.
-            named: whether the user named these places; then they are shown even if they have finished.
-        """
+        """Take no snapshot yet; `places` that the user `named` are shown even if they have finished."""
         self._places = places
-        # Directories are kept as text where many are compared: creating a Path takes ten times as long.
         self._shown = {str(place) for place in places} if named else set()  # once shown, always shown
-        self._completed: set[str] = set()
+        self._completed: set[str] = set()  # as text: creating a Path takes ten times as long
         self._plans: dict[Path, tuple[int, Plan | None]] = {}  # with the time of the last change
         self._records: dict[Path, tuple[int, Record]] = {}  # of runs that are not active, with that time
         self._first: dict[Path, tuple[int, float]] = {}  # a run's number of epochs in the first snapshot, and their time
-        self._training: dict[Path, tuple[int | None, bool]] = {}
+        self._training: dict[Path, dict[str, Any]] = {}  # the section of a run's configuration
 
     def snapshots(self) -> list[Snapshot]:
         """Return what is running, what was running in an earlier snapshot, and what lost its process, sorted by name."""
@@ -85,7 +79,7 @@ class Watcher:
         elif self._has_completed(str(directory)):
             if str(directory) in self._shown:
                 yield directory, None
-        elif _modified(Run(directory).status) is not None:
+        elif _modified(Run(directory).status):
             yield directory, None
         else:
             for child in _children(directory):
@@ -96,30 +90,29 @@ class Watcher:
     def _plan(self, directory: Path) -> Plan | None:
         """The plan of a sweep; None if it cannot be read: then its runs are shown one by one."""
         modified = _modified(Sweep(directory).plan)
-        if modified is None:
-            return None
-        if directory not in self._plans or self._plans[directory][0] != modified:
-            try:
+        if modified and self._plans.get(directory, (0, None))[0] != modified:
+            self._plans[directory] = modified, None
+            with contextlib.suppress(IntegrityError):
                 self._plans[directory] = modified, plan.read(Sweep(directory))
-            except IntegrityError:
-                self._plans[directory] = modified, None
-        return self._plans[directory][1]
+        return self._plans[directory][1] if modified else None
 
-    def _is_shown(self, directory: Path, running: bool) -> bool:
+    def _is_shown(self, directory: Path, running: bool, records: Iterable[Record]) -> bool:
         if running:
             self._shown.add(str(directory))
-        return str(directory) in self._shown
+        return str(directory) in self._shown or any(
+            record.status == "interrupted" and record.cause == NO_STATUS_RECORDED for record in records
+        )
 
     def _single(self, directory: Path, name: str) -> list[Snapshot]:
-        record, _ = self._record(directory)
-        if not self._is_shown(directory, _is_active(record)) and not _is_lost(record):
-            return []
-        return [self._run(record, name, False)]
+        _, record = self._record(directory)
+        return [self._run(record, name, False)] if self._is_shown(directory, _is_active(record), [record]) else []
 
     def _run(self, record: Record, name: str, job: bool) -> Snapshot:
         run = Run(record.directory)
         rows = history.read(run.history)
-        epochs, may_stop_early = self._epochs(run)
+        training = self._training_section(run)
+        epochs = training.get("epochs")
+        total = epochs if isinstance(epochs, int) and 0 < epochs < MAX_EPOCHS else None
         errors = [row.validation_error_percent for row in rows]
         running = record.status == "running"
         return Snapshot(
@@ -128,108 +121,96 @@ class Watcher:
             running=_is_active(record),
             unit="epochs",
             done=len(rows),
-            total=epochs,
+            total=total,
             job=job,
             loss=rows[-1].train_loss if rows else None,
             error=errors[-1] if rows else None,
             best_error=min((error for error in errors if error is not None), default=None),
             images_per_second=rows[-1].images_per_second if rows and running else None,
-            seconds_left=self._seconds_left(run, rows, epochs - len(rows)) if rows and epochs and running else None,
-            may_stop_early=may_stop_early,
+            seconds_left=self._seconds_left(run, rows, total - len(rows)) if rows and total and running else None,
+            may_stop_early=training.get("early_stopping_patience") is not None,
             note="; ".join(text for text in (record.cause, record.remedy) if text) or None,
         )
 
     def _seconds_left(self, run: Run, rows: Sequence[Epoch], epochs: int) -> float:
-        """Estimate the time of the remaining epochs.
+        """Estimate the time of the remaining epochs, from the epochs since the first snapshot.
 
-        An epoch takes as long as those since the first snapshot, with validation and checkpoints; in the first snapshot
-        only the seconds of training are known.
+        In the first snapshot only the seconds of training are known, without validation and checkpoints.
         """
-        written = (_modified(run.history) or 0) / 1e9
+        written = _modified(run.history) / 1e9
         first_epoch, first_written = self._first.setdefault(run.directory, (len(rows), written))
         if len(rows) > first_epoch and written > first_written:
             seconds = (written - first_written) / (len(rows) - first_epoch)
         else:
-            seconds = float(np.mean([row.seconds for row in rows[-RECENT_EPOCHS:]]))
+            seconds = statistics.fmean(row.seconds for row in rows[-RECENT_EPOCHS:])
         current_epoch = min(max(time.time() - written, 0), seconds)
         return max(seconds * epochs - current_epoch, 0)
 
     def _sweep(self, directory: Path, name: str, known: Plan) -> list[Snapshot]:
         """The snapshots of a sweep and of its jobs in training; none if it is not shown."""
-        sweep = Sweep(directory)
-        completed = bool(known.jobs) and all(self._has_completed(f"{directory}/{job.directory}") for job in known.jobs)
-        if completed and str(directory) not in self._shown and not sweep.study.exists():
+        sweep, total = Sweep(directory), len(known.jobs)
+        is_search = sweep.study.exists()  # its plan has only the jobs drawn so far
+        completed = total and all(self._has_completed(f"{directory}/{job.directory}") for job in known.jobs)
+        if completed and str(directory) not in self._shown and not is_search:
             return []
         present = set(_children(directory))
         jobs = [self._record(directory / job.directory) for job in known.jobs if job.directory in present]
-        records = [record for record, _ in jobs]
-        latest = max([_modified(sweep.plan) or 0, *(changed for record, changed in jobs if record.status in FINISHED)])
-        ended = (_modified(sweep.leaderboard) or 0) >= latest  # it is written last
+        records = [record for _, record in jobs]
+        latest = max([_modified(sweep.plan), *(changed for changed, record in jobs if record.status in FINISHED)])
+        ended = _modified(sweep.leaderboard) >= latest  # it is written last
         settling = not ended and time.time() - latest / 1e9 < SETTLE_SECONDS
         running = settling or any(_is_active(record) for record in records)
-        if not self._is_shown(directory, running) and not any(_is_lost(record) for record in records):
+        if not self._is_shown(directory, running, records):
             return []
         training = [self._run(record, record.directory.name, True) for record in records if record.status == "running"]
-        return [_sweep_snapshot(sweep, name, running, len(known.jobs), records, training), *training]
+        states = Counter({"waiting": total - len(records)}) + Counter(record.status for record in records)
+        left = total - sum(states[state] for state in FINISHED)
+        failed = states["failed"] + states["diverged"]
+        status = "running" if running else "interrupted" if left else "failed" if failed else "completed"
+        summaries = [record.summary for record in records if record.summary is not None]
+        errors = [summary.validation.error_percent for summary in summaries if summary.validation is not None]
+        errors += [job.best_error for job in training if job.best_error is not None]
+        trained = sum(job.done / job.total for job in training if job.total)
+        seconds = time_left([summary.wall_seconds for summary in summaries], left - trained, len(training))
+        notes = [f"{states[state]:,} {state}" for state in sorted(states)]
+        notes += [f"continue: mnist-exp resume {directory}"] if status == "interrupted" else []
+        notes += [f"retry failed jobs: mnist-exp resume {directory} --retry-failed"] if status == "failed" else []
+        snapshot = Snapshot(
+            name=name,
+            status=status,
+            running=running,
+            unit="jobs",
+            done=total - left,
+            total=None if is_search else total,
+            best_error=min(errors, default=None),
+            seconds_left=seconds if running and not is_search else None,
+            note=", ".join(notes),
+        )
+        return [snapshot, *training]
 
     def _has_completed(self, directory: str) -> bool:
         if directory not in self._completed and Run(Path(directory)).summary.exists():
             self._completed.add(directory)
         return directory in self._completed
 
-    def _record(self, directory: Path) -> tuple[Record, int]:
-        """A run's record, and the time of its last change in nanoseconds; read only if it may have changed."""
-        if directory in self._records:
-            changed, record = self._records[directory]
-            if record.summary is not None or changed == last_change(Run(directory)):
-                return record, changed
+    def _record(self, directory: Path) -> tuple[int, Record]:
+        """The time of a run's last change in nanoseconds, and its record; read only if it may have changed."""
+        known = self._records.get(directory)
+        if known is not None and (known[1].summary is not None or known[0] == last_change(Run(directory))):
+            return known
         changed, record = last_change(Run(directory)), read_record(directory)
         if record.status not in {"running", "waiting"}:
             self._records[directory] = changed, record
-        return record, changed
+        return changed, record
 
-    def _epochs(self, run: Run) -> tuple[int | None, bool]:
-        """A run's `training.epochs`, and whether it may stop early."""
+    def _training_section(self, run: Run) -> dict[str, Any]:
+        """The section `training` of a run's configuration; empty if it cannot be read."""
         if run.directory not in self._training:
-            try:
-                training = read_config(run).get("training")
-            except ValueError:
-                return None, False
-            settings = training if isinstance(training, dict) else {}
-            epochs = settings.get("epochs")
-            valid = epochs if isinstance(epochs, int) and 0 < epochs < MAX_EPOCHS else None
-            self._training[run.directory] = valid, settings.get("early_stopping_patience") is not None
+            section = None
+            with contextlib.suppress(ValueError):
+                section = read_config(run).get("training")
+            self._training[run.directory] = section if isinstance(section, dict) else {}
         return self._training[run.directory]
-
-
-def _sweep_snapshot(
-    sweep: Sweep, name: str, running: bool, total: int, records: Sequence[Record], training: Sequence[Snapshot]
-) -> Snapshot:
-    """The snapshot of a sweep, from the records of the jobs that have a directory and the snapshots of those in training."""
-    states = Counter({"waiting": total - len(records)}) + Counter(record.status for record in records)
-    left = total - sum(states[state] for state in FINISHED)
-    failed = states["failed"] + states["diverged"]
-    status = "running" if running else "interrupted" if left else "failed" if failed else "completed"
-    summaries = [record.summary for record in records if record.summary is not None]
-    errors = [summary.validation.error_percent for summary in summaries if summary.validation is not None]
-    errors += [job.best_error for job in training if job.best_error is not None]
-    is_search = sweep.study.exists()  # its plan has only the jobs drawn so far
-    trained = sum(job.done / job.total for job in training if job.total)
-    seconds = time_left([summary.wall_seconds for summary in summaries], left - trained, len(training))
-    notes = [f"{states[state]:,} {state}" for state in sorted(states)]
-    notes += [f"continue: mnist-exp resume {sweep.directory}"] if status == "interrupted" else []
-    notes += [f"retry failed jobs: mnist-exp resume {sweep.directory} --retry-failed"] if status == "failed" else []
-    return Snapshot(
-        name=name,
-        status=status,
-        running=running,
-        unit="jobs",
-        done=total - left,
-        total=None if is_search else total,
-        best_error=min(errors, default=None),
-        seconds_left=seconds if running and not is_search else None,
-        note=", ".join(notes),
-    )
 
 
 def _is_active(record: Record) -> bool:
@@ -239,17 +220,12 @@ def _is_active(record: Record) -> bool:
     return record.status == "running"
 
 
-def _is_lost(record: Record) -> bool:
-    """Whether a run's process exited without recording a status."""
-    return record.status == "interrupted" and record.cause == NO_STATUS_RECORDED
-
-
-def _modified(path: Path) -> int | None:
-    """When a file was last written, in nanoseconds; None if it does not exist."""
+def _modified(path: Path) -> int:
+    """When a file was last written, in nanoseconds; 0 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
-        return None
+        return 0
 
 
 def _children(directory: Path) -> list[str]:

@@ -23,16 +23,11 @@ STYLES = {"running": "green", "waiting": "cyan", "completed": "bold", "interrupt
 
 
 def render(snapshots: Sequence[Snapshot], width: int, max_rows: int | None = None) -> Group:
-    """Draw a table with a row for each snapshot, and the notes below it.
-
-    Args:
-        snapshots: from `Watcher.snapshots`.
-        width: of the terminal, in characters.
-        max_rows: rows of the table, at most; None for all.
-    """
-    shown = _limit_jobs(snapshots, max_rows)
+    """Draw a table of at most `max_rows` rows that fits a terminal of `width` characters, and the notes below it."""
+    shown = list(snapshots) if max_rows is None else _limit_jobs(snapshots, max_rows)
     rows = [_cells(snapshot) for snapshot in shown]
-    widths = {heading: _width(heading, [row[heading] for row in rows]) for heading in COLUMNS}
+    measure = Console(width=10_000).measure
+    widths = {name: max(measure(cell).maximum for cell in (name, *(row[name] for row in rows))) for name in COLUMNS}
     columns = [heading for heading in COLUMNS if heading in {"name", "done"} or any(row[heading] for row in rows)]
 
     def room_for_name() -> int:
@@ -58,10 +53,8 @@ def render(snapshots: Sequence[Snapshot], width: int, max_rows: int | None = Non
     return Group(table, *notes)
 
 
-def _limit_jobs(snapshots: Sequence[Snapshot], max_rows: int | None) -> list[Snapshot]:
+def _limit_jobs(snapshots: Sequence[Snapshot], max_rows: int) -> list[Snapshot]:
     """The snapshots without jobs beyond `MAX_ROWS` of a sweep or `max_rows` in all."""
-    if max_rows is None:
-        return list(snapshots)
     kept: list[Snapshot] = []
     jobs = 0
     for snapshot in snapshots:
@@ -100,9 +93,3 @@ def _time_left(snapshot: Snapshot) -> str:
     if snapshot.done == snapshot.total:
         return "soon"
     return ("≤ " if snapshot.may_stop_early else "") + duration(snapshot.seconds_left)
-
-
-def _width(heading: str, cells: Sequence[RenderableType]) -> int:
-    """The width of a column, in characters."""
-    console = Console(width=10_000)
-    return max(*map(len, heading.split("\n")), *(console.measure(cell).maximum for cell in cells), 0)

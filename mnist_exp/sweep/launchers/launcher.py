@@ -11,7 +11,7 @@ class Launcher(Protocol):
 
     parallel_jobs: int  # runs in training at once, at most
     queue_limit: int  # runs submitted at once, at most: those in training, and those that wait
-    peak_memory: int | None = None  # the most memory that a run took, in bytes; None if unknown
+    peak_memory: int = 0  # the most memory that a run took, in bytes; 0 if unknown
 
     def submit(self, runs: Sequence[Run]) -> None:
         """Have these runs trained."""

@@ -34,7 +34,7 @@ class Local(Launcher):
         for supervisor in supervisors:
             self._idle.put(supervisor)
         self._threads = futures.ThreadPoolExecutor(len(supervisors))
-        self._runs: dict[futures.Future[int | None], Run] = {}
+        self._runs: dict[futures.Future[int], Run] = {}
 
     def submit(self, runs: Sequence[Run]) -> None:
         """Have these runs trained."""
@@ -48,7 +48,7 @@ class Local(Launcher):
             run = self._runs.pop(future)
             ended[run] = None
             try:
-                self.peak_memory = max(self.peak_memory or 0, future.result() or 0)
+                self.peak_memory = max(self.peak_memory, future.result())
             except futures.CancelledError:
                 continue
             except (UserError, OSError) as error:  # its directory is missing, or no process can be started
@@ -72,12 +72,10 @@ class Local(Launcher):
         for supervisor in self._supervisors:
             supervisor.end()
 
-    def _train(self, run: Run) -> int | None:
-        if self._stop.is_set():
-            return None
+    def _train(self, run: Run) -> int:
         supervisor = self._idle.get()
         try:
-            return supervisor.train(run, self._timeout, self._stop, needs_parent=False)
+            return supervisor.train(run, self._timeout, self._stop.is_set)
         finally:
             self._idle.put(supervisor)
 

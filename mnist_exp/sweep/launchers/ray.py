@@ -1,6 +1,5 @@
 """The launcher of a Ray cluster: one task for each job, supervised on its node."""
 
-import importlib.util
 import os
 import signal
 import socket
@@ -22,16 +21,6 @@ CONNECT_SECONDS = 5.0
 CANCEL_SECONDS = 15.0  # for runs in training to write a checkpoint
 
 
-def check() -> None:
-    """Check that Ray is installed.
-
-    Raises:
-        EnvironmentFailure: it is not.
-    """
-    if importlib.util.find_spec("ray") is None:
-        raise EnvironmentFailure("hydra/launcher=ray: Ray is not installed", "pip install 'mnist-exp[ray]'")
-
-
 class Ray(Launcher):
     """The tasks of one sweep in a running Ray cluster."""
 
@@ -39,11 +28,10 @@ class Ray(Launcher):
         """Connect to the cluster.
 
         Raises:
-            EnvironmentFailure: Ray is not installed, no cluster answers at the address, or no node is large enough.
+            EnvironmentFailure: no cluster answers at the address, or no node is large enough.
         """
         # Ray would print messages about lost workers, which the sweep reports itself.
         os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
-        check()
         import ray
 
         handler = signal.getsignal(signal.SIGTERM)

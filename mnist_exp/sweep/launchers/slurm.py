@@ -1,13 +1,11 @@
 """The launcher of a Slurm cluster: arrays of jobs, submitted with sbatch and followed with squeue.
 
-Submitit is not used: without Slurm's accounting it waits forever for a lost job, and it passes functions as pickles. Here a
-job is a directory that the node can read, and its status is the result.
+A job is a directory that the node can read, and its status is the result.
 """
 
 import hashlib
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -32,19 +30,6 @@ ENDED = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"}
     | {"PREEMPTED", "REVOKED", "SPECIAL_EXIT", "TIMEOUT"}
 )
-GONE = "GONE"  # the state of a job that squeue no longer lists
-
-
-def check() -> None:
-    """Check that Slurm's commands are installed.
-
-    Raises:
-        EnvironmentFailure: one is not.
-    """
-    missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
-    if missing:
-        cause = f"hydra/launcher=submitit_slurm: {missing[0]} is not on the PATH"
-        raise EnvironmentFailure(cause, "start the sweep on a machine that has Slurm's commands, such as a login node")
 
 
 class Slurm(Launcher):
@@ -54,9 +39,8 @@ class Slurm(Launcher):
         """Cancel the jobs of this sweep that a killed driver left in the queue.
 
         Raises:
-            EnvironmentFailure: Slurm is not installed, or does not answer.
+            EnvironmentFailure: Slurm does not answer.
         """
-        check()
         self.parallel_jobs = settings.array_parallelism
         self.queue_limit = MAX_ARRAY
         self._directory = sweep.directory.resolve() / "slurm"
@@ -97,13 +81,13 @@ class Slurm(Launcher):
         finally:
             self._polled = time.monotonic()
         for element in list(self._queued):
-            state = states.get(element, GONE)
-            if state in ENDED | {GONE}:
+            state = states.get(element, "COMPLETED")  # squeue no longer lists it
+            if state in ENDED:
                 run = self._queued.pop(element)
                 record = read_record(run.directory)
                 if state == "CANCELLED" and record.summary is None and record.status != "waiting":
                     write_status(run, "failed", EXIT_FAILED, "was cancelled in Slurm", "train it again with --retry-failed")
-                ended[run] = None if state in {"COMPLETED", GONE} else f"its job in Slurm ended as {state}"
+                ended[run] = None if state == "COMPLETED" else f"its job in Slurm ended as {state}"
         self._submit_held()
         return ended
 
@@ -141,11 +125,8 @@ class Slurm(Launcher):
             "time": settings.timeout_min,
             "gpus-per-node": settings.gpus_per_node,
             "mem": None if settings.mem_gb is None else f"{round(settings.mem_gb * 1024)}M",
-            "partition": settings.partition,
-            "account": settings.account,
-            "qos": settings.qos,
-            "constraint": settings.constraint,
         }
+        options |= settings.model_dump(include={"partition", "account", "qos", "constraint"})
         return [f"--{name}={value}" for name, value in options.items() if value is not None]
 
     def _states(self) -> dict[str, str]:

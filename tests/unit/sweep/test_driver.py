@@ -25,7 +25,7 @@ class FakeLauncher:
 
     parallel_jobs = 2
     queue_limit = 2
-    peak_memory = None
+    peak_memory = 0
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.attempts: list[str] = []

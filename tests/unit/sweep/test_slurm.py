@@ -57,7 +57,6 @@ class Queue:
 def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
     made = Queue()
     monkeypatch.setattr(slurm, "_output", made.output)
-    monkeypatch.setattr(slurm, "check", lambda: None)
     monkeypatch.setattr(slurm, "POLL_SECONDS", 0.0)
     return made
 
