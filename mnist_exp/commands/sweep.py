@@ -159,10 +159,7 @@ def _train_jobs(
 
 
 def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment) -> int:
-    """Train the jobs of a source and print the results of the whole sweep; return the exit code.
-
-    Any job's `experiment` has the settings that all share.
-    """
+    """Train the jobs of a source and print the results of the whole sweep; `experiment` has the settings of all jobs."""
     with logs.log_to_file(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
         finished = len(source.finished)
         remaining = pluralize(source.total - finished, "job")

@@ -7,11 +7,7 @@ from mnist_exp.sweep.plan import Sweep
 
 
 def write(sweep: Sweep, board: Comparison) -> None:
-    """Write leaderboard.json, .csv and .md from the comparison of a sweep's runs.
-
-    Raises:
-        EnvironmentFailure: a file cannot be written.
-    """
+    """Write leaderboard.json, .csv and .md from the comparison of a sweep's runs."""
     files.write_json(sweep.leaderboard, {"sweep": sweep.directory.name} | export.to_json(board))
     files.write(sweep.leaderboard.with_suffix(".csv"), export.to_csv(board).encode())
     markdown = tables.to_markdown(board, columns.build(board))

@@ -25,11 +25,7 @@ def main(arguments: list[str]) -> int:
 
 
 def train(directory: str, timeout: float | None, cores: int, stop: threading.Event | None = None) -> None:
-    """Train a run in a process of its own, until it ends, `stop` is set or the parent process exits.
-
-    Raises:
-        KeyboardInterrupt: the cluster cancelled the job; the run can be resumed.
-    """
+    """Train a run in a process of its own, until it ends, `stop` is set or the parent process exits."""
     supervisor, parent = Supervisor({CORES: str(cores)}), os.getppid()
     try:
         supervisor.train(

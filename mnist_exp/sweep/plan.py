@@ -153,11 +153,7 @@ def _short(value: str) -> str:
 
 
 def write(sweep: Sweep, plan: Plan) -> None:
-    """Write sweep.yaml.
-
-    Raises:
-        EnvironmentFailure: the file cannot be written.
-    """
+    """Write sweep.yaml."""
     content = plan.model_dump(mode="json")
     files.write(sweep.plan, yaml.dump(content, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120).encode())
 

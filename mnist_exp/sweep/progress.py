@@ -78,15 +78,9 @@ def ranking_score(summary: Summary) -> tuple[str, Score]:
 
 
 def time_left(seconds: Sequence[float], jobs: float, parallel_jobs: int) -> float | None:
-    """Estimate the seconds that the remaining jobs take.
+    """Estimate the seconds of the remaining `jobs` from those of each completed one; None if no job has completed.
 
-    Args:
-        seconds: the wall time of each completed job.
-        jobs: the number of remaining jobs; a job in training counts with its remaining share.
-        parallel_jobs: jobs in training at once.
-
-    Returns:
-        None if no job has completed.
+    A job in training counts with its remaining share.
     """
     return sum(seconds) / len(seconds) * jobs / max(min(parallel_jobs, jobs), 1) if seconds else None
 

@@ -18,20 +18,13 @@ MAX_VALUES = 8  # of a setting, listed in the header
 
 
 def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, total: int) -> None:
-    """Write report.html.
-
-    Args:
-        sweep: the directory.
-        known: its plan.
-        rows: its runs.
-        board: the comparison of the runs.
-        total: the number of jobs; for a search, with the trials not drawn yet.
-
-    Raises:
-        EnvironmentFailure: the file cannot be written.
-    """
+    """Write report.html from a sweep's plan, runs and comparison; `total` includes the trials that are not drawn yet."""
     view = ComparisonView(sweep.directory.name, board)
-    study = _study(sweep, known)
+    study = None
+    if sweep.study.exists():  # Optuna is imported only for a search
+        from mnist_exp.sweep.study import read_result
+
+        study = read_result(sweep, known)
     searched = list(search_charts.charts(study, view.styles)) if study else []
     text = comparison_page.render(
         sweep.report,
@@ -47,15 +40,6 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, tot
         links={row.name: comparison_page.relative_url(sweep.report, Run(row.record.directory).report) for row in rows},
     )
     files.write(sweep.report, text.encode())
-
-
-def _study(sweep: Sweep, known: Plan) -> SearchResult | None:
-    """Read the journal of a search; Optuna is imported only for one."""
-    if not sweep.study.exists():
-        return None
-    from mnist_exp.sweep import study
-
-    return study.read_result(sweep, known)
 
 
 def _swept(known: Plan, study: SearchResult | None) -> dict[str, str]:

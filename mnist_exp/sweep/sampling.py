@@ -12,11 +12,7 @@ from mnist_exp.errors import EnvironmentFailure
 
 
 def sampler(settings: OptunaSweeperConfig, trials: int) -> optuna.samplers.BaseSampler:
-    """Create the sampler of a search.
-
-    Args:
-        settings: name and seed of the sampler.
-        trials: the number of trials in the study; a resumed search must not draw the same values again.
+    """Create the sampler of a search whose study has this number of trials, which it must not draw again.
 
     Raises:
         EnvironmentFailure: the sampler needs a package that is not installed.

@@ -57,7 +57,10 @@ class Search(JobSource):
             if trial.state == TrialState.RUNNING:
                 self._resume(trial)
             elif retry_failed and trial.state == TrialState.FAIL and self._has_failed(trial.user_attrs.get(JOB)):
-                self._retry(trial)
+                again = create_trial(state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions)
+                again.set_user_attr(RETRY, True)
+                self._study.add_trial(again)
+                self._resume(self._frozen_trials()[-1])
         records = {job.number: self._record(job) for job in self._plan.jobs if job.number not in self._trials}
         self.finished = {number: state_of(record) for number, record in records.items() if record.status in FINISHED}
 
@@ -102,14 +105,6 @@ class Search(JobSource):
         if number is None or number in self._trials:
             return False
         return self._record(self._plan.jobs[number - 1]).summary is None
-
-    def _retry(self, trial: FrozenTrial) -> None:
-        """Add a trial with the settings of a failed one, and train its job again."""
-        running, attributes = TrialState.RUNNING, {RETRY: True}
-        self._study.add_trial(
-            create_trial(state=running, params=trial.params, distributions=trial.distributions, user_attrs=attributes)
-        )
-        self._resume(self._frozen_trials()[-1])
 
     def _resume(self, trial: FrozenTrial) -> None:
         if (started := self._start(Trial(self._study, trial._trial_id))) is not None:

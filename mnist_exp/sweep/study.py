@@ -74,15 +74,7 @@ def open_study(
 
 
 def read_result(sweep: Sweep, known: Plan) -> SearchResult | None:
-    """Read a search for its report, without writing to the journal.
-
-    Args:
-        sweep: a search.
-        known: its jobs.
-
-    Returns:
-        None if the journal cannot be read.
-    """
+    """Read a search for its report, without writing to the journal; None if it cannot be read."""
     try:
         study = optuna.load_study(study_name=NAME, storage=JournalStorage(JournalFileBackend(str(sweep.study))))
         return _result(study, known)

@@ -33,12 +33,7 @@ class Supervisor:
     """Trains one run after the other in a worker, which it starts when it is needed."""
 
     def __init__(self, environment: Mapping[str, str] | None = None, cores: frozenset[int] = frozenset()) -> None:
-        """Set where the worker runs.
-
-        Args:
-            environment: additional environment variables.
-            cores: the only CPU cores that it may use; empty for those of this process.
-        """
+        """Set additional environment variables of the worker, and its CPU cores; empty for those of this process."""
         self._environment = environment or {}
         self._cores = cores
         self._worker: Worker | None = None

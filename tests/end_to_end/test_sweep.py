@@ -87,7 +87,7 @@ def test_failed_jobs_do_not_stop_the_others(command: Command, tmp_path: Path) ->
         assert cause in status["cause"]
         assert done.stderr.count(cause) >= 2  # at the retry and at the end
     assert [statuses(sweep)[f"{seed + 1:03d}_mlp_s{seed}"] for seed in (0, 6, 7)] == ["completed"] * 3
-    assert done.stderr.count("its log: ") == 5
+    assert done.stderr.count("  log: ") == 5
     assert "3 of 8 jobs completed" in done.stdout
     (left_out,) = json.loads((sweep / "leaderboard.json").read_text())["not_ranked"]
     assert (left_out["reason"], len(left_out["runs"])) == ("failed", 5)

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import re
 import threading
 from collections.abc import Sequence
 from concurrent import futures
@@ -112,8 +113,5 @@ def _gpus(device: str) -> list[str]:
 
 def _workers_that_fit() -> int:
     """How many workers fit into the available memory, at least one."""
-    for line in MEMORY.read_text().splitlines() if MEMORY.exists() else []:
-        name, _, kilobytes = line.partition(":")
-        if name == "MemAvailable":
-            return max(1, int(kilobytes.split()[0]) * 1024 // MEMORY_OF_A_WORKER)
-    return os.cpu_count() or 1
+    kilobytes = re.search(r"MemAvailable: *(\d+)", MEMORY.read_text()) if MEMORY.exists() else None
+    return os.cpu_count() or 1 if kilobytes is None else max(1, int(kilobytes[1]) * 1024 // MEMORY_OF_A_WORKER)

@@ -65,9 +65,7 @@ class Ray(Launcher):
 
     def wait(self, seconds: float) -> dict[Run, str | None]:
         """Wait until a run ends, or for that many seconds."""
-        if not self._runs:
-            return {}
-        ended = self._thread.submit(self._wait, seconds).result()
+        ended = self._thread.submit(self._wait, seconds).result() if self._runs else {}
         return {self._runs.pop(task): loss for task, loss in ended.items()}
 
     def cancel_waiting(self) -> None:
@@ -99,11 +97,7 @@ class Ray(Launcher):
 
 
 def _check_listening(address: str) -> None:
-    """Check that a server listens at the address: Ray itself would try for minutes.
-
-    Raises:
-        OSError: no server does.
-    """
+    """Raise OSError if no server listens at the address: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host.rpartition("/")[2], int(port)), CONNECT_SECONDS).close()

@@ -58,11 +58,7 @@ class Slurm(Launcher):
             self._directory.mkdir(exist_ok=True)
 
     def submit(self, runs: Sequence[Run]) -> None:
-        """Queue these runs, or hold them back until there is room.
-
-        Raises:
-            EnvironmentFailure: Slurm refuses them.
-        """
+        """Queue these runs, or hold them back until there is room; raise EnvironmentFailure if Slurm refuses them."""
         self._held += runs
         self._submit_held()
 
@@ -142,11 +138,7 @@ class Slurm(Launcher):
 
 
 def _output(*command: str, stdin: str = "") -> str:
-    """Run a command of Slurm, and return what it prints.
-
-    Raises:
-        EnvironmentFailure: it fails.
-    """
+    """Run a command of Slurm and return its output; raise EnvironmentFailure if it fails."""
     try:
         done = subprocess.run(  # noqa: S603  (Slurm's own)
             command, input=stdin, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
