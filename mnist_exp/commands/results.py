@@ -1,21 +1,20 @@
 """The output at the end of a run or a sweep, and the exit code."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Table
 
 from mnist_exp.comparison import columns, tables
-from mnist_exp.comparison.ranking import Comparison, compare
-from mnist_exp.comparison.rows import Row, read_rows
+from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.rows import read_rows
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import Record, read_record
 from mnist_exp.run.summary import Score, Summary
 from mnist_exp.sweep import leaderboard, plan
-from mnist_exp.sweep.plan import Plan, Sweep
+from mnist_exp.sweep.plan import Sweep
 from mnist_exp.sweep.progress import FAILED, count_outcomes
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
@@ -76,23 +75,17 @@ def finish_sweep(sweep: Sweep, total: int, peak_memory: int = 0, interrupted: bo
     messages.output().print(messages.cell("; ".join(parts)))
     leaderboard.write(sweep, comparison)  # after printing, so that a full disk does not hide the result
     if not interrupted:
-        _write_report(sweep, sweep_plan, rows, comparison, total)
+        from mnist_exp.sweep import report
+
+        try:
+            with messages.spinner("writing the report"):
+                report.write(sweep, sweep_plan, rows, comparison, total)
+            messages.output().print(messages.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
+        except ValueError as error:  # from the drawing library, for unexpected values in a run
+            log.exception("no report")
+            cause = " ".join(str(error).split())
+            messages.warning(f"report.html was not written: {cause}; the leaderboard is complete")
     return EXIT_FAILED if failed or left else EXIT_DONE
-
-
-def _write_report(sweep: Sweep, sweep_plan: Plan, rows: Sequence[Row], comparison: Comparison, total: int) -> None:
-    """Write report.html and print its address."""
-    from mnist_exp.sweep import report
-
-    try:
-        with messages.spinner("writing the report"):
-            report.write(sweep, sweep_plan, rows, comparison, total)
-    except ValueError as error:  # from the drawing library, for unexpected values in a run
-        log.exception("no report")
-        cause = " ".join(str(error).split())
-        messages.warning(f"report.html was not written: {cause}; the leaderboard is complete")
-        return
-    messages.output().print(messages.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
 
 
 def summary_table(directory: Path, summary: Summary) -> Table:

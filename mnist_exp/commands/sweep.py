@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mnist_exp import __version__, tracking
@@ -49,7 +49,8 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
         return _print_jobs(jobs)
     sweep = _create(parsed, composition, first, jobs)
     with plan.locked(sweep):
-        return _train_jobs(sweep, composition, experiments, jobs, {})
+        launcher = launchers.build(sweep, composition.execution.launcher, first)
+        return _train(sweep, launcher, JobSource(jobs, experiments, {}), first)
 
 
 def _start_search(parsed: argparse.Namespace, composition: Composition, settings: OptunaSweeperConfig) -> int:
@@ -104,14 +105,16 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
                 remaining.append(job)
         old = [job for job in remaining if job.number not in new]
         experiments = new | _experiments(sweep, old, composition, execution_overrides)
-        if remaining and experiments[remaining[0].number].sweep.dry_run:
+        first = experiments[remaining[0].number] if remaining else None
+        if first is not None and first.sweep.dry_run:
             return _print_jobs(remaining)
         if len(jobs) > len(known.jobs):
             extensions = (*known.extensions, tuple(overrides))
             plan.write(sweep, known.model_copy(update={"extensions": extensions, "jobs": tuple(jobs)}))
-        if not remaining:
+        if first is None:
             return results.finish_sweep(sweep, len(jobs))
-        return _train_jobs(sweep, composition, experiments, remaining, finished)
+        launcher = launchers.build(sweep, composition.execution.launcher, first)
+        return _train(sweep, launcher, JobSource(remaining, experiments, finished), first)
 
 
 def _create(parsed: argparse.Namespace, composition: Composition, experiment: Experiment, jobs: Sequence[Job]) -> Sweep:
@@ -119,7 +122,7 @@ def _create(parsed: argparse.Namespace, composition: Composition, experiment: Ex
     launchers.check(composition.execution.launcher)
     tracking.check_installed(experiment.tracker)
     sweep = Sweep(create_directory(Path(experiment.runs_dir).expanduser(), experiment.sweep.name))
-    content = Plan(
+    known = Plan(
         layout=1,
         created=now(),
         version=__version__,
@@ -129,7 +132,7 @@ def _create(parsed: argparse.Namespace, composition: Composition, experiment: Ex
         extensions=(),
         jobs=tuple(jobs),
     )
-    plan.write(sweep, content)
+    plan.write(sweep, known)
     return sweep
 
 
@@ -143,19 +146,6 @@ def _search(
     # No trial is drawn in advance: the results of the running ones would be unknown.
     launcher.queue_limit = min(launcher.queue_limit, settings.n_jobs or launcher.parallel_jobs)
     return _train(sweep, launcher, Search(sweep, space, settings, retry_failed), space.example())
-
-
-def _train_jobs(
-    sweep: Sweep,
-    composition: Composition,
-    experiments: Mapping[int, Experiment],
-    remaining: Sequence[Job],
-    finished: Mapping[int, State],
-) -> int:
-    """Train the remaining jobs of a sweep that this process has locked; return the exit code."""
-    first = experiments[remaining[0].number]
-    source = JobSource([(job, experiments[job.number]) for job in remaining], finished)
-    return _train(sweep, launchers.build(sweep, composition.execution.launcher, first), source, first)
 
 
 def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment) -> int:
@@ -179,17 +169,13 @@ def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Expe
 def _experiments(
     sweep: Sweep, jobs: Collection[Job], composition: Composition, execution_overrides: Sequence[str]
 ) -> dict[int, Experiment]:
-    """Return the experiments of planned jobs by number.
-
-    Raises:
-        InputError: the overrides of a job compose to another experiment than when it was planned.
-    """
+    """Compose the experiments of planned jobs, by number; raise InputError if one is not the planned one."""
     experiments = composition.experiments([(*job.overrides, *execution_overrides) for job in jobs])
     for job, experiment in zip(jobs, experiments, strict=True):
         if not job.is_planned_from(experiment):
             cause = f"job {job.number} of {sweep.directory}: its overrides now compose to another experiment"
             raise InputError(cause, "restore the options in conf/ and --config-dir, or start a new sweep")
-    return {job.number: experiment for job, experiment in zip(jobs, experiments, strict=True)}
+    return dict(zip((job.number for job in jobs), experiments, strict=True))
 
 
 def _is_execution_override(line: str) -> bool:

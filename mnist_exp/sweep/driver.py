@@ -28,9 +28,9 @@ MAX_LOSSES = 3  # how often a job may lose its process or machine without progre
 class JobSource:
     """The jobs of a sweep, all known in advance; the base of a source that chooses them by earlier results."""
 
-    def __init__(self, jobs: Sequence[tuple[Job, Experiment]], finished: Mapping[int, State]) -> None:
-        """Set the remaining jobs, and the states of the finished ones by number."""
-        self._jobs = deque(jobs)
+    def __init__(self, jobs: Sequence[Job], experiments: Mapping[int, Experiment], finished: Mapping[int, State]) -> None:
+        """Set the remaining jobs, their experiments by number, and the states of the finished jobs by number."""
+        self._jobs = deque((job, experiments[job.number]) for job in jobs)
         self._total = len(jobs) + len(finished)
         self.finished = dict(finished)
 

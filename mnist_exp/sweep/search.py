@@ -41,7 +41,7 @@ class Search(JobSource):
             IntegrityError: the plan or the journal is damaged or missing.
             EnvironmentFailure: the sampler needs a package that is not installed.
         """
-        super().__init__([], {})
+        super().__init__([], {}, {})
         self._sweep = sweep
         self._plan = plan.read(sweep)
         self._space = space

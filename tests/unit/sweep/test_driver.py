@@ -57,7 +57,7 @@ def run_sweep(place: Path, behaviour: Behaviour, *overrides: str) -> tuple[FakeL
     jobs, experiments = plan.extend_jobs([], points("seed=range(4)"))
     settings: SweepConfig = compose(*overrides).sweep
     launcher = FakeLauncher(behaviour)
-    driver = Driver(sweep, settings, JobSource([(job, experiments[job.number]) for job in jobs], {}), launcher, Plain())
+    driver = Driver(sweep, settings, JobSource(jobs, experiments, {}), launcher, Plain())
     driver.run()
     assert launcher.closed
     return launcher, driver.progress
