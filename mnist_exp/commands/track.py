@@ -74,7 +74,7 @@ def _upload(runs: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) 
     with Uploads(tracker) as uploads:
         for number, place in enumerate(places, 1):
             try:
-                address = uploads.send_sweep(place) if isinstance(place, Sweep) else uploads.send(place)
+                address = uploads.send(place)
             except EnvironmentFailure:
                 raise
             except UserError as error:

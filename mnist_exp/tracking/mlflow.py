@@ -2,23 +2,21 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mnist_exp.config.problems import format_value
 from mnist_exp.config.schema import MlflowTrackerConfig
 from mnist_exp.terminal import messages
-from mnist_exp.tracking.snapshot import Identity, RunSnapshot
+from mnist_exp.tracking.snapshot import RunSnapshot
 
 ID_TAG = "mnist_exp.id"
 PARENT_TAG = "mlflow.parentRunId"  # known to MLflow, as COMMIT_TAG
 COMMIT_TAG = "mlflow.source.git.commit"
 EPOCH_METRIC = "train_loss"  # in every row of history.csv
 STATUSES = {"running": "RUNNING", "completed": "FINISHED", "pruned": "KILLED", "interrupted": "KILLED"}  # others: FAILED
-# Limits of the server: characters of a key, a parameter and a tag; items in one request.
 FORBIDDEN_IN_KEY = re.compile(r"[^A-Za-z0-9_. :-]|^\.")
-MAX_KEY, MAX_PARAMETER, MAX_TAG = 250, 6000, 8000
-MAX_METRICS, MAX_PARAMETERS = 800, 100
+MAX_KEY, MAX_PARAMETER, MAX_TAG = 250, 6000, 8000  # characters that the server accepts
 
 
 class Mlflow:
@@ -42,11 +40,11 @@ class Mlflow:
 
         self._client = MlflowClient(self.location)
 
-    def open_run(self, snapshot: RunSnapshot, parent: Identity | None) -> "MlflowRun":
-        """Find or create a run, and its parent."""
+    def open_run(self, snapshot: RunSnapshot, sweep: RunSnapshot | None) -> "MlflowRun":
+        """Find or create a run, and the run of its sweep as its parent."""
         experiment = self._experiment_id()
-        tags = {} if parent is None else {PARENT_TAG: self._find_or_create(experiment, parent, {}).info.run_id}
-        run = self._find_or_create(experiment, snapshot.identity, tags)
+        tags = {} if sweep is None else {PARENT_TAG: self._find_or_create(experiment, sweep, {}).info.run_id}
+        run = self._find_or_create(experiment, snapshot, tags)
         return MlflowRun(self._client, run, f"{self.location}/#/experiments/{experiment}/runs/{run.info.run_id}")
 
     def send_sweep(self, snapshot: RunSnapshot) -> str:
@@ -68,16 +66,12 @@ class Mlflow:
                     raise
         return str(experiment.experiment_id)
 
-    def _find_or_create(self, experiment: str, identity: Identity, tags: Mapping[str, str]) -> Any:
-        runs = self._client.search_runs([experiment], f"tags.`{ID_TAG}` = '{identity.id}'", max_results=1)
+    def _find_or_create(self, experiment: str, snapshot: RunSnapshot, tags: Mapping[str, str]) -> Any:
+        runs = self._client.search_runs([experiment], f"tags.`{ID_TAG}` = '{snapshot.id}'", max_results=1)
         if runs:
             return runs[0]
-        return self._client.create_run(
-            experiment,
-            start_time=round(identity.started * 1000),
-            tags={ID_TAG: identity.id, **tags},
-            run_name=messages.sanitize(identity.name),
-        )
+        tags = {ID_TAG: snapshot.id, **tags}
+        return self._client.create_run(experiment, round(snapshot.started * 1000), tags, snapshot.name)
 
 
 class MlflowRun:
@@ -89,39 +83,31 @@ class MlflowRun:
         self._id = run.info.run_id
         self._status = run.info.status
         self._parameters = set(run.data.params)
-        self._metrics = dict(run.data.metrics)
+        self._results = dict(run.data.metrics)
         self._epochs = {metric.step for metric in client.get_metric_history(self._id, EPOCH_METRIC)}
 
     def send(self, snapshot: RunSnapshot) -> None:
         """Send new epochs and parameters, tags and status; at the end also results and files."""
         from mlflow.entities import Metric, Param, RunTag
 
-        epochs = [row for row in snapshot.epochs if row.epoch not in self._epochs]
         metrics = [
             Metric(_key(name), value, round(row.time * 1000), row.epoch)
-            for row in epochs
+            for row in snapshot.epochs
+            if row.epoch not in self._epochs
             for name, value in row.metrics.items()
         ]
         if snapshot.ended is not None:
             time, step = round(snapshot.ended * 1000), len(snapshot.epochs)
             results = {_key(name): value for name, value in snapshot.results.items()}
-            metrics += [Metric(key, value, time, step) for key, value in results.items() if self._metrics.get(key) != value]
-        parameters = {_key(name): value for name, value in snapshot.parameters.items()}
-        new = [
-            Param(key, messages.sanitize(format_value(value))[:MAX_PARAMETER])
-            for key, value in parameters.items()
-            if key not in self._parameters
-        ]
-        tags = {_key(name): value[:MAX_TAG] for name, value in snapshot.tags.items()}
+            metrics += [Metric(key, value, time, step) for key, value in results.items() if self._results.get(key) != value]
+        texts = {_key(name): messages.sanitize(format_value(value)) for name, value in snapshot.parameters.items()}
+        parameters = [Param(key, text[:MAX_PARAMETER]) for key, text in texts.items() if key not in self._parameters]
+        tags = {name: text[:MAX_TAG] for name, text in snapshot.tags.items()}
         if "git_commit" in tags:
             tags[COMMIT_TAG] = tags["git_commit"]
-        for batch in _batches(metrics, MAX_METRICS):
-            self._client.log_batch(self._id, metrics=batch)
-        for batch in _batches(new, MAX_PARAMETERS):
-            self._client.log_batch(self._id, params=batch)
-        self._client.log_batch(self._id, tags=[RunTag(key, value) for key, value in tags.items()])
-        self._epochs |= {row.epoch for row in epochs}
-        self._parameters |= set(parameters)
+        self._client.log_batch(self._id, metrics, parameters, [RunTag(name, text) for name, text in tags.items()])
+        self._epochs |= {row.epoch for row in snapshot.epochs}
+        self._parameters |= set(texts)
         status = STATUSES.get(snapshot.status, "FAILED")
         if snapshot.ended is not None:
             for path in snapshot.files:
@@ -133,10 +119,6 @@ class MlflowRun:
 
     def close(self) -> None:
         """Do nothing: a run on the server needs no connection."""
-
-
-def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _key(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Snapshots of runs and sweeps for trackers, read from their directories alone, and the contents of tracking.json."""
+"""Snapshots of runs and sweeps for trackers, read from their directories alone."""
 
 import re
 import secrets
@@ -27,15 +27,6 @@ REMEDY = "repair the file, or train the run again"
 
 
 @dataclass(frozen=True)
-class Identity:
-    """How trackers identify a run or a sweep."""
-
-    id: str  # 32 random hexadecimal digits, stored in tracking.json
-    name: str
-    started: float  # seconds since 1970
-
-
-@dataclass(frozen=True)
 class Epoch:
     """One row of history.csv."""
 
@@ -49,14 +40,20 @@ class RunSnapshot:
     """All data of a run or a sweep for a tracker, at one moment."""
 
     directory: Path
-    identity: Identity
+    id: str  # 32 random hexadecimal digits, stored in tracking.json
     status: str  # as in run.status.Record
+    started: float  # seconds since 1970
     ended: float | None  # seconds since 1970; None while it is running
     parameters: Mapping[str, Any]  # settings by dotted key
     tags: Mapping[str, str]
     epochs: Sequence[Epoch]
     results: Mapping[str, float]  # by key of summary.json; empty unless the run is completed
     files: Sequence[Path]
+
+    @property
+    def name(self) -> str:
+        """The name of the directory."""
+        return messages.sanitize(self.directory.resolve().name)
 
 
 def read_run(run: Run) -> RunSnapshot:
@@ -83,10 +80,11 @@ def read_run(run: Run) -> RunSnapshot:
         raise IntegrityError(f"{run.directory}: cannot be uploaded: {cause}", REMEDY) from None
     return RunSnapshot(
         directory=run.directory,
-        identity=_identity(run.tracking, started),
+        id=_read_id(run.tracking),
         status=record.status,
+        started=started,
         ended=None if record.status == "running" else ended,
-        parameters={str(key): value for key, value in settings.items() if key.partition(".")[0] != "tracker"},
+        parameters={messages.sanitize(key): value for key, value in settings.items() if key.partition(".")[0] != "tracker"},
         tags=_tags(record, tree, environment),
         epochs=epochs,
         results={} if record.summary is None else _results(record.summary, read_json(run.errors)),
@@ -112,8 +110,9 @@ def read_sweep(sweep: Sweep) -> RunSnapshot:
         status = "failed" if states & {"failed", "diverged", "unreadable", "incomplete"} else "interrupted"
     return RunSnapshot(
         directory=sweep.directory,
-        identity=_identity(sweep.tracking, _seconds(content.created, changed)),
+        id=_read_id(sweep.tracking),
         status=status,
+        started=_seconds(content.created, changed),
         ended=None if status == "running" else changed,
         parameters={"overrides": list(content.overrides), "jobs": len(content.jobs)},
         tags={"status": status},
@@ -123,30 +122,14 @@ def read_sweep(sweep: Sweep) -> RunSnapshot:
     )
 
 
-def is_uploaded(run: Run, target: str) -> bool:
-    """Whether tracking.json records that a tracker has all of a run in its present state; only to avoid work."""
-    uploaded = read_json(run.tracking).get("uploaded")
-    return isinstance(uploaded, dict) and uploaded.get(target) == last_change(run)
-
-
-def record_upload(run: Run, target: str) -> None:
-    """Record in tracking.json that a tracker has all of a run.
-
-    Raises:
-        EnvironmentFailure: it cannot be written.
-    """
-    content = read_json(run.tracking)
-    files.write_json(run.tracking, content | {"uploaded": content["uploaded"] | {target: last_change(run)}})
-
-
-def _identity(tracking: Path, started: float) -> Identity:
+def _read_id(tracking: Path) -> str:
     """Read the id in a tracking.json, or create it; the caller holds the lock of the file."""
     if not tracking.exists():
         files.write_json(tracking, {"schema": 1, "id": secrets.token_hex(16), "uploaded": {}})
     content = read_json(tracking)
     if not ID.fullmatch(str(content.get("id"))) or not isinstance(content.get("uploaded"), dict):
         raise IntegrityError(f"{tracking}: is damaged", "remove it; trackers then create a new run")
-    return Identity(str(content["id"]), tracking.parent.resolve().name, started)
+    return str(content["id"])
 
 
 def _read_epochs(run: Run, started: float) -> list[Epoch]:

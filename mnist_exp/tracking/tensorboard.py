@@ -10,17 +10,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from tensorboard.compat.proto import event_pb2, summary_pb2
-from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-from tensorboard.plugins.text.metadata import create_summary_metadata as text_metadata
+from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
-from tensorboard.util.tensor_util import make_tensor_proto
 
 from mnist_exp.config.problems import format_value
 from mnist_exp.run.names import Run
 from mnist_exp.terminal import messages
-from mnist_exp.tracking.snapshot import Identity, RunSnapshot
+from mnist_exp.tracking.snapshot import RunSnapshot
 
 SUCCESSFUL = {"completed", "pruned"}
 MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()#+-!|"} | {"<": "&lt;", "&": "&amp;"})
@@ -32,7 +31,7 @@ class Tensorboard:
     target = location = "tensorboard"
     remedy = "free space or fix the permissions of the run directory"
 
-    def open_run(self, snapshot: RunSnapshot, parent: Identity | None) -> "EventFile":  # noqa: ARG002  (the path shows it)
+    def open_run(self, snapshot: RunSnapshot, sweep: RunSnapshot | None) -> "EventFile":  # noqa: ARG002  (the path shows it)
         """Start the event file of a run."""
         return EventFile(snapshot)
 
@@ -53,14 +52,13 @@ class EventFile:
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}"
         self._writer = RecordWriter((directory / name).open("wb"))
         self._sent = 0  # epochs
-        started = snapshot.identity.started
-        self._write(started, 0, file_version="brain.Event:2")
+        self._write(snapshot.started, 0, file_version="brain.Event:2")
         # A running TensorBoard discards the events of the old file.
-        self._write(started, 0, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
-        info = plugin_data_pb2.SessionStartInfo(start_time_secs=started)
+        self._write(snapshot.started, 0, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
+        info = plugin_data_pb2.SessionStartInfo(start_time_secs=snapshot.started)
         for key, value in snapshot.parameters.items():
-            _set_hparam(info.hparams[messages.sanitize(key)], value)
-        self._write_session(started, metadata.SESSION_START_INFO_TAG, session_start_info=info)
+            _set_hparam(info.hparams[key], value)
+        self._write_session(snapshot.started, metadata.SESSION_START_INFO_TAG, session_start_info=info)
 
     def send(self, snapshot: RunSnapshot) -> None:
         """Write new epochs; at the end also results, tags and status."""
@@ -69,7 +67,9 @@ class EventFile:
         self._sent = len(snapshot.epochs)
         if snapshot.ended is not None:
             self._write_scalars(snapshot.ended, self._sent, snapshot.results)
-            self._write_tags(snapshot.ended, snapshot.tags)
+            rows = "".join(f"| {name} | {text.translate(MARKDOWN)} |\n" for name, text in snapshot.tags.items())
+            table = text_pb("tags/text_summary", np.array([f"| tag | |\n| --- | --- |\n{rows}"]))
+            self._write(snapshot.ended, 0, summary=table)
             status = api_pb2.STATUS_SUCCESS if snapshot.status in SUCCESSFUL else api_pb2.STATUS_FAILURE
             end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=snapshot.ended)
             self._write_session(snapshot.ended, metadata.SESSION_END_INFO_TAG, session_end_info=end)
@@ -80,21 +80,13 @@ class EventFile:
         self._writer.close()
 
     def _write_scalars(self, when: float, step: int, values: Mapping[str, float]) -> None:
-        scalars = [{"tag": messages.sanitize(key), "simple_value": value} for key, value in values.items()]
+        scalars = [{"tag": key, "simple_value": value} for key, value in values.items()]
         self._write(when, step, summary=summary_pb2.Summary(value=scalars))
-
-    def _write_tags(self, when: float, tags: Mapping[str, str]) -> None:
-        rows = "".join(f"| {name} | {text.translate(MARKDOWN)} |\n" for name, text in tags.items())
-        table = make_tensor_proto([f"| tag | |\n| --- | --- |\n{rows}".encode()], dtype=DT_STRING)
-        self._write_tensor(when, "tags/text_summary", text_metadata("tags", ""), table)
 
     def _write_session(self, when: float, tag: str, **info: Any) -> None:
         """Write a message for the HPARAMS tab."""
         described = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**info))
-        self._write_tensor(when, tag, described, metadata.NULL_TENSOR)
-
-    def _write_tensor(self, when: float, tag: str, described: Any, tensor: Any) -> None:
-        value = summary_pb2.Summary.Value(tag=tag, metadata=described, tensor=tensor)
+        value = summary_pb2.Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)
         self._write(when, 0, summary=summary_pb2.Summary(value=[value]))
 
     def _write(self, when: float, step: int, **content: Any) -> None:
@@ -102,7 +94,7 @@ class EventFile:
 
 
 def _command(snapshot: RunSnapshot) -> str:
-    return f"tensorboard --logdir {shlex.quote(messages.sanitize(snapshot.directory))}"
+    return f"tensorboard --logdir {shlex.quote(str(snapshot.directory))}"
 
 
 def _set_hparam(field: Any, value: Any) -> None:

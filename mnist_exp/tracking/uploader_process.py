@@ -34,19 +34,17 @@ def upload_in_background(directory: Path, settings: AnyTracker) -> Iterator[None
     Raises:
         KeyboardInterrupt, Interrupted: the user or the system stops the wait.
     """
-    if isinstance(settings, NoTrackerConfig):
-        yield
-        return
-    try:
-        uploader = UploaderProcess(directory, settings)
-    except OSError as error:  # no process can be started
-        _warn(directory, settings, error.strerror or str(error))
-        yield
-        return
+    uploader = None
+    if not isinstance(settings, NoTrackerConfig):
+        try:
+            uploader = UploaderProcess(directory, settings)
+        except OSError as error:  # no process can be started
+            _warn(directory, settings, error.strerror or str(error))
     try:
         yield
     finally:
-        uploader.finish()
+        if uploader is not None:
+            uploader.finish()
 
 
 class UploaderProcess:
@@ -61,25 +59,20 @@ class UploaderProcess:
         with contextlib.ExitStack() as stack:
             self._errors = stack.enter_context(tempfile.TemporaryFile())
             self._process = subprocess.Popen(  # noqa: S603  (the command is a constant)
-                COMMAND,
+                (*COMMAND, str(directory.resolve()), settings.model_dump_json()),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 start_new_session=True,  # Ctrl-C does not reach it, and its children are killed with it
             )
             stack.pop_all()
-        order = {"directory": str(directory.resolve()), "tracker": settings.model_dump(mode="json")}
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")  # type: ignore[union-attr]
-            self._process.stdin.flush()  # type: ignore[union-attr]
         self._reader = threading.Thread(target=self._read_replies, daemon=True)
         self._reader.start()
 
     def finish(self) -> None:
         """Wait while the process sends the rest, then print the address, unless the upload failed."""
         try:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()  # type: ignore[union-attr]
+            self._process.stdin.close()  # type: ignore[union-attr]
             with messages.spinner(f"waiting for {self._settings.name}"):
                 while self._reader.is_alive():
                     self._replied.clear()
@@ -87,39 +80,34 @@ class UploaderProcess:
                     if self._reader.is_alive() and not self._replied.is_set():
                         self._fail(f"no answer for {self._settings.timeout} s")
                         return
-                if self._process.wait(GRACE_SECONDS) and not self._failed:
-                    self._fail(self._exit_message())
-        except subprocess.TimeoutExpired:
-            self._fail("the uploader process does not exit")
         finally:
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
+            if self._reader.is_alive():
+                self._warned = True  # its exit code is ours
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
             self._reader.join()
-            self._process.stdout.close()  # type: ignore[union-attr]
-            self._errors.close()
         if self._address is not None and not self._failed:
             messages.output().print(messages.cell(f"{self._settings.name}: {self._address}"))
 
     def _read_replies(self) -> None:
-        for line in self._process.stdout:  # type: ignore[union-attr]
-            reply = json.loads(line)
-            self._failed = "failed" in reply
-            if self._failed:
-                self._fail(reply["failed"])
-            self._address = reply.get("sent", self._address)
-            self._replied.set()
+        with self._errors, self._process.stdout as replies:  # type: ignore[union-attr]
+            for line in replies:
+                reply = json.loads(line)
+                self._failed = "failed" in reply
+                if self._failed:
+                    self._fail(reply["failed"])
+                self._address = reply.get("sent", self._address)
+                self._replied.set()
+            if self._process.wait() and not self._failed:
+                self._errors.seek(0)
+                last_line = self._errors.read().decode(errors="replace").strip().splitlines()[-1:]
+                self._fail(": ".join([f"the uploader process exited with code {self._process.returncode}", *last_line]))
 
     def _fail(self, cause: str) -> None:
         self._failed = True
         if not self._warned:
             self._warned = True
             _warn(self._directory, self._settings, cause)
-
-    def _exit_message(self) -> str:
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return ": ".join([f"the uploader process exited with code {self._process.returncode}", *lines[-1:]])
 
 
 def _warn(directory: Path, settings: AnyTracker, cause: str) -> None:

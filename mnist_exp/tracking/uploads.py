@@ -11,8 +11,8 @@ from mnist_exp.run.directory import last_change
 from mnist_exp.run.names import Run
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
-from mnist_exp.tracking import TrackedRun, Tracker, library_errors
-from mnist_exp.tracking.snapshot import Identity, RunSnapshot, is_uploaded, read_run, read_sweep, record_upload
+from mnist_exp.tracking.snapshot import RunSnapshot, read_run, read_sweep
+from mnist_exp.tracking.tracker import TrackedRun, Tracker, library_errors
 
 LOCK_SECONDS = 60.0  # to wait while another process creates the parent run of the same sweep
 
@@ -24,7 +24,7 @@ class Uploads:
         self._tracker = tracker
         self._open: dict[Path, tuple[TrackedRun, contextlib.ExitStack]] = {}
         self._sent: dict[Path, tuple[int, int]] = {}  # the version of each run that was sent
-        self._parents: dict[Path, Identity] = {}  # by directory of the sweep
+        self._sweeps: dict[Path, RunSnapshot] = {}  # of the open jobs
 
     def __enter__(self) -> "Uploads":
         return self
@@ -48,55 +48,53 @@ class Uploads:
         """Whether a run has started and has something that the tracker lacks."""
         if read_json(run.status).get("status") == "waiting" or self._sent.get(run.directory) == _version(run):
             return False
-        return run.directory in self._open or not is_uploaded(run, self._tracker.target)
+        uploaded = read_json(run.tracking).get("uploaded")
+        is_uploaded = isinstance(uploaded, dict) and uploaded.get(self._tracker.target) == last_change(run)
+        return run.directory in self._open or not is_uploaded
 
-    def send(self, run: Run) -> str:
-        """Send what the tracker lacks of a run and return the run's address.
+    def send(self, place: Run | Sweep) -> str:
+        """Send what the tracker lacks of a run, or of a sweep without its jobs, and return the address.
 
         Raises:
             InputError: another process uploads it.
             IntegrityError: one of its files is damaged.
             EnvironmentFailure: the tracker cannot be reached or refuses the data, or the directory cannot be written.
         """
-        version = _version(run)
-        if run.directory not in self._open:
-            self._open_run(run)
-        tracked, stack = self._open[run.directory]
-        snapshot = read_run(run)
-        with library_errors(self._tracker):
-            tracked.send(snapshot)
-            if snapshot.ended is not None:
-                del self._open[run.directory]
-                stack.close()
-        self._sent[run.directory] = version
-        if snapshot.ended is not None:
-            record_upload(run, self._tracker.target)
-        return tracked.address
-
-    def send_sweep(self, sweep: Sweep) -> str:
-        """Send the data of a sweep that is not in its jobs and return its address; raise errors as `send`."""
-        with _locked(sweep.tracking_lock, LOCK_SECONDS):
-            snapshot = read_sweep(sweep)
-            with library_errors(self._tracker):
-                return self._tracker.send_sweep(snapshot)
-
-    def _open_run(self, run: Run) -> None:
+        if isinstance(place, Sweep):
+            with _locked(place.tracking_lock, LOCK_SECONDS):
+                snapshot = read_sweep(place)
+                with library_errors(self._tracker):
+                    return self._tracker.send_sweep(snapshot)
+        version = _version(place)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_locked(run.tracking_lock, 0))
-            snapshot = read_run(run)
+            if place.directory not in self._open:
+                stack.enter_context(_locked(place.tracking_lock, 0))
+            snapshot = read_run(place)
             with library_errors(self._tracker):
-                tracked = self._find_or_create(snapshot)
-            stack.callback(tracked.close)
-            self._open[run.directory] = tracked, stack.pop_all()
+                if place.directory not in self._open:
+                    tracked = self._find_or_create(snapshot)
+                    stack.callback(tracked.close)
+                    self._open[place.directory] = tracked, stack.pop_all()
+                tracked, run_stack = self._open[place.directory]
+                tracked.send(snapshot)
+                if snapshot.ended is not None:
+                    del self._open[place.directory]
+                    run_stack.close()
+        self._sent[place.directory] = version
+        if snapshot.ended is not None:  # record it, so that it is not sent again
+            content = read_json(place.tracking)
+            content["uploaded"] |= {self._tracker.target: last_change(place)}
+            files.write_json(place.tracking, content)
+        return tracked.address
 
     def _find_or_create(self, snapshot: RunSnapshot) -> TrackedRun:
         sweep = Sweep(snapshot.directory.resolve().parent)
         if not plan.is_sweep(sweep.directory):
             return self._tracker.open_run(snapshot, None)
         with _locked(sweep.tracking_lock, LOCK_SECONDS):  # or two processes could both create the parent run
-            if sweep.directory not in self._parents:
-                self._parents[sweep.directory] = read_sweep(sweep).identity
-            return self._tracker.open_run(snapshot, self._parents[sweep.directory])
+            if sweep.directory not in self._sweeps:
+                self._sweeps[sweep.directory] = read_sweep(sweep)
+            return self._tracker.open_run(snapshot, self._sweeps[sweep.directory])
 
 
 @contextlib.contextmanager

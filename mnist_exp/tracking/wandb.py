@@ -8,8 +8,7 @@ from typing import Any
 
 from mnist_exp.config.schema import WandbTrackerConfig
 from mnist_exp.run.names import Run
-from mnist_exp.terminal import messages
-from mnist_exp.tracking.snapshot import Identity, RunSnapshot
+from mnist_exp.tracking.snapshot import RunSnapshot
 
 MAX_TAG = 64  # characters of a tag
 
@@ -29,24 +28,39 @@ class Wandb:
 
         self._wandb = wandb
 
-    def open_run(self, snapshot: RunSnapshot, parent: Identity | None) -> "WandbRun":
+    def open_run(self, snapshot: RunSnapshot, sweep: RunSnapshot | None) -> "WandbRun":
         """Start or continue a run."""
         settings, directory = self._settings, Run(snapshot.directory).wandb
         if not self._online:  # an offline run cannot be continued: it is written again
-            for old in directory.glob(f"offline-run-*-{snapshot.identity.id}"):
+            for old in directory.glob(f"offline-run-*-{snapshot.id}"):
                 shutil.rmtree(old)
         run = self._wandb.init(
             entity=settings.entity,
             project=settings.project,
-            id=snapshot.identity.id,
-            name=messages.sanitize(snapshot.identity.name),
-            group=None if parent is None else messages.sanitize(parent.name),
-            config={messages.sanitize(key): value for key, value in snapshot.parameters.items()},
+            id=snapshot.id,
+            name=snapshot.name,
+            group=None if sweep is None else sweep.name,
+            config=dict(snapshot.parameters),
             dir=str(snapshot.directory),
             mode=settings.mode,
             resume="allow" if self._online else None,
             reinit="create_new",
-            settings=self._library_settings(),
+            settings=self._wandb.Settings(  # print nothing, record only what is sent, and limit every wait
+                silent=True,
+                console="off",
+                disable_code=True,
+                disable_git=True,
+                save_code=False,
+                symlink=False,
+                x_disable_machine_info=True,
+                x_disable_meta=True,
+                x_disable_stats=True,
+                x_save_requirements=False,
+                init_timeout=settings.timeout,
+                login_timeout=settings.timeout,
+                finish_timeout=settings.timeout,
+                finish_timeout_raises=True,
+            ),
         )
         return WandbRun(run, str(run.url) if self._online else _sync_command(directory, ""))
 
@@ -54,27 +68,7 @@ class Wandb:
         """Return where the jobs are: they form a group."""
         if not self._online:
             return _sync_command(snapshot.directory, "*/wandb/")
-        return f"the group {messages.sanitize(snapshot.identity.name)} of the project {self._settings.project}"
-
-    def _library_settings(self) -> Any:
-        """Print nothing, record only what is sent, and limit every wait."""
-        timeout = self._settings.timeout
-        return self._wandb.Settings(
-            silent=True,
-            console="off",
-            disable_code=True,
-            disable_git=True,
-            save_code=False,
-            symlink=False,
-            x_disable_machine_info=True,
-            x_disable_meta=True,
-            x_disable_stats=True,
-            x_save_requirements=False,
-            init_timeout=timeout,
-            login_timeout=timeout,
-            finish_timeout=timeout,
-            finish_timeout_raises=True,
-        )
+        return f"the group {snapshot.name} of the project {self._settings.project}"
 
 
 class WandbRun:
@@ -84,14 +78,12 @@ class WandbRun:
         self.address = address
         self._run = run
         self._next = run.step  # the first epoch to send; 0 for a new run
-        self._open = True
 
     def send(self, snapshot: RunSnapshot) -> None:
         """Send new epochs and tags; at the end also results, files and status."""
         for row in snapshot.epochs:
             if row.epoch >= self._next:
-                values = {messages.sanitize(key): value for key, value in row.metrics.items()}
-                self._run.log(values, step=row.epoch, commit=True)
+                self._run.log(dict(row.metrics), step=row.epoch, commit=True)
                 self._next = row.epoch + 1
         self._run.config.update(dict(snapshot.tags), allow_val_change=True)
         tags = [f"{key}:{value}" for key, value in snapshot.tags.items()]
@@ -100,17 +92,12 @@ class WandbRun:
             self._run.summary.update(dict(snapshot.results))
             for path in snapshot.files:
                 self._run.save(str(path), base_path=str(snapshot.directory), policy="now", glob=False)
-            self._finish(0 if snapshot.status in {"completed", "pruned"} else 1)
+            self._run.finish(exit_code=0 if snapshot.status in {"completed", "pruned"} else 1)
 
     def close(self) -> None:
-        """End a run that may continue later."""
-        if self._open:
-            self._finish(1)
-
-    def _finish(self, exit_code: int) -> None:
-        self._open = False
-        self._run.finish(exit_code=exit_code)
+        """End a run that may continue later; no effect on one that has ended."""
+        self._run.finish(exit_code=1)
 
 
 def _sync_command(directory: Path, below: str) -> str:
-    return f"wandb sync {shlex.quote(messages.sanitize(directory))}/{below}offline-run-*"
+    return f"wandb sync {shlex.quote(str(directory))}/{below}offline-run-*"

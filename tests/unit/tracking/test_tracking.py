@@ -27,7 +27,7 @@ from mnist_exp.run.status import now, write_status
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.tracking import snapshot, uploader, uploader_process
-from mnist_exp.tracking.snapshot import Identity, RunSnapshot
+from mnist_exp.tracking.snapshot import RunSnapshot
 from mnist_exp.tracking.uploads import Uploads
 from tests.conftest import compose
 from tests.unit.run_directories import complete_run, make_run
@@ -63,14 +63,14 @@ class Fake:
 
     def __init__(self) -> None:
         self.received: list[RunSnapshot] = []
-        self.opened: list[tuple[str, Identity | None]] = []
+        self.opened: list[tuple[str, RunSnapshot | None]] = []
         self.closed = 0
         self.is_down = False
         self.address = "here"
 
-    def open_run(self, snapshot: RunSnapshot, parent: Identity | None) -> "Fake":
+    def open_run(self, snapshot: RunSnapshot, sweep: RunSnapshot | None) -> "Fake":
         self._answer()
-        self.opened.append((snapshot.identity.id, parent))
+        self.opened.append((snapshot.id, sweep))
         return self
 
     def send(self, snapshot: RunSnapshot) -> None:
@@ -138,13 +138,13 @@ def test_a_snapshot_has_all_data_of_a_run(tmp_path: Path) -> None:
     files.write_json(run.environment, {"started": "2026-11-22T07:35:03+00:00", "git": {"commit": "c" * 40}})
     files.write_json(run.errors, {"calibration": {"ece": 0.25}})
     read = snapshot.read_run(run)
-    assert (read.identity.name, read.status) == ("a", "completed")
+    assert (read.name, read.status) == ("a", "completed")
     assert read.parameters["model.units"] == [16, 8]
     assert not any(key.startswith("tracker") for key in read.parameters)
     assert read.tags["git_commit"] == "c" * 40
     assert (read.tags["seed"], read.tags["status"], read.tags["dataset_sha256"]) == ("7", "completed", "a")
     assert len(read.tags["config_hash"]) == 16
-    assert [(row.epoch, row.time - read.identity.started) for row in read.epochs] == [(1, 2.0), (2, 4.0)]
+    assert [(row.epoch, row.time - read.started) for row in read.epochs] == [(1, 2.0), (2, 4.0)]
     assert read.epochs[1].metrics["train_loss"] == 0.5
     assert "validation_loss" not in read.epochs[0].metrics
     assert read.results["test.error_percent"] == 1.23
@@ -152,7 +152,7 @@ def test_a_snapshot_has_all_data_of_a_run(tmp_path: Path) -> None:
     assert (read.results["test.ece"], read.results["model.parameters"]) == (0.25, 1000)
     assert read.ended is not None
     assert [path.name for path in read.files] == ["config.yaml", "history.csv", "errors.json", "summary.json"]
-    assert snapshot.read_run(run).identity == read.identity
+    assert snapshot.read_run(run).id == read.id
 
 
 def test_links_are_not_uploaded(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_resumed_run_keeps_its_identity(tmp_path: Path) -> None:
             assert uploads.is_due(run)
             uploads.send(run)
     assert [sent.status for sent in fake.received] == ["interrupted", "running", "completed"]
-    assert len({identity for identity, _ in fake.opened}) == 1
+    assert len({run_id for run_id, _ in fake.opened}) == 1
 
 
 def test_a_waiting_run_is_not_sent(tmp_path: Path) -> None:
@@ -251,11 +251,11 @@ def test_the_jobs_of_a_sweep_have_one_parent(sweep: Sweep) -> None:
     with Uploads(fake) as uploads:
         for directory in find_runs(sweep.directory):
             uploads.send(Run(directory))
-        assert uploads.send_sweep(sweep) == "the sweep"
-    (first, second) = [parent for _, parent in fake.opened]
-    assert first == second == fake.received[-1].identity
-    assert first is not None
-    assert first.name == "sweep"
+        assert uploads.send(sweep) == "the sweep"
+    sent = fake.received[-1]
+    assert [(parent.id, parent.name, parent.started) for _, parent in fake.opened if parent] == [
+        (sent.id, "sweep", sent.started)
+    ] * 2
     assert fake.received[-1].status == "running"
     assert [path.name for path in fake.received[-1].files] == ["sweep.yaml"]
 
@@ -276,7 +276,7 @@ def test_a_damaged_job_does_not_stop_the_upload_of_a_sweep(sweep: Sweep) -> None
         assert uploader.upload_until(stop, sweep.directory, uploads, replies.append) == 0
     assert [next(iter(reply)) for reply in replies] == ["failed", "sent", "sent"]
     assert "config.yaml" in replies[0]["failed"]
-    assert [sent.identity.name for sent in fake.received] == ["002_mlp_s2", "sweep"]
+    assert [sent.name for sent in fake.received] == ["002_mlp_s2", "sweep"]
 
 
 def test_everything_is_sent_when_a_tracker_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,9 +354,12 @@ def test_the_address_is_printed_at_the_end(
 def test_an_interrupted_wait_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploader_process, "COMMAND", (sys.executable, "-c", "import time; time.sleep(1000)"))
 
-    def interrupted(_: object, timeout: float | None = None) -> None:
+    join = threading.Thread.join
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
         if timeout is not None:
             raise KeyboardInterrupt
+        join(thread)
 
     settings = compose("tracker=mlflow").tracker
     assert isinstance(settings, MlflowTrackerConfig)
