@@ -1,5 +1,6 @@
 """`mnist-exp track RUN|SWEEP… tracker=…`: upload existing runs to a tracker."""
 
+import contextlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,7 +72,7 @@ def _upload(runs: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) 
     places: list[Run | Sweep] = [*started, *sweeps]
     with messages.spinner(f"starting {settings.name}"):
         tracker = tracking.build_tracker(settings)
-    with Uploads(tracker) as uploads:
+    with contextlib.closing(Uploads(tracker)) as uploads:
         for number, place in enumerate(places, 1):
             try:
                 address = uploads.send(place)

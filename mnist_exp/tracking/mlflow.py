@@ -9,6 +9,7 @@ from mnist_exp.config.problems import format_value
 from mnist_exp.config.schema import MlflowTrackerConfig
 from mnist_exp.terminal import messages
 from mnist_exp.tracking.snapshot import RunSnapshot
+from mnist_exp.tracking.tracker import TrackedRun, Tracker
 
 ID_TAG = "mnist_exp.id"
 PARENT_TAG = "mlflow.parentRunId"  # known to MLflow, as COMMIT_TAG
@@ -19,7 +20,7 @@ FORBIDDEN_IN_KEY = re.compile(r"[^A-Za-z0-9_. :-]|^\.")
 MAX_KEY, MAX_PARAMETER, MAX_TAG = 250, 6000, 8000  # characters that the server accepts
 
 
-class Mlflow:
+class Mlflow(Tracker):
     """An experiment on an MLflow server."""
 
     remedy = "start it with: mlflow server; or name another: tracker.tracking_uri=http://HOST:PORT"
@@ -56,15 +57,16 @@ class Mlflow:
     def _experiment_id(self) -> str:
         from mlflow.exceptions import MlflowException
 
-        experiment = self._client.get_experiment_by_name(self._experiment)
-        if experiment is None:
+        def find() -> Any:
+            return self._client.get_experiment_by_name(self._experiment)
+
+        if not find():
             try:
-                return str(self._client.create_experiment(self._experiment))
+                self._client.create_experiment(self._experiment)
             except MlflowException:
-                experiment = self._client.get_experiment_by_name(self._experiment)
-                if experiment is None:  # it was not another process that created it meanwhile
+                if not find():  # it was not another process that created it meanwhile
                     raise
-        return str(experiment.experiment_id)
+        return str(find().experiment_id)
 
     def _find_or_create(self, experiment: str, snapshot: RunSnapshot, tags: Mapping[str, str]) -> Any:
         runs = self._client.search_runs([experiment], f"tags.`{ID_TAG}` = '{snapshot.id}'", max_results=1)
@@ -74,7 +76,7 @@ class Mlflow:
         return self._client.create_run(experiment, round(snapshot.started * 1000), tags, snapshot.name)
 
 
-class MlflowRun:
+class MlflowRun(TrackedRun):
     """One run on the server."""
 
     def __init__(self, client: Any, run: Any, address: str) -> None:
@@ -84,7 +86,7 @@ class MlflowRun:
         self._status = run.info.status
         self._parameters = set(run.data.params)
         self._results = dict(run.data.metrics)
-        self._epochs = {metric.step for metric in client.get_metric_history(self._id, EPOCH_METRIC)}
+        self._sent = max((metric.step for metric in client.get_metric_history(self._id, EPOCH_METRIC)), default=0)
 
     def send(self, snapshot: RunSnapshot) -> None:
         """Send new epochs and parameters, tags and status; at the end also results and files."""
@@ -92,8 +94,7 @@ class MlflowRun:
 
         metrics = [
             Metric(_key(name), value, round(row.time * 1000), row.epoch)
-            for row in snapshot.epochs
-            if row.epoch not in self._epochs
+            for row in snapshot.epochs[self._sent :]
             for name, value in row.metrics.items()
         ]
         if snapshot.ended is not None:
@@ -106,7 +107,7 @@ class MlflowRun:
         if "git_commit" in tags:
             tags[COMMIT_TAG] = tags["git_commit"]
         self._client.log_batch(self._id, metrics, parameters, [RunTag(name, text) for name, text in tags.items()])
-        self._epochs |= {row.epoch for row in snapshot.epochs}
+        self._sent = len(snapshot.epochs)
         self._parameters |= set(texts)
         status = STATUSES.get(snapshot.status, "FAILED")
         if snapshot.ended is not None:

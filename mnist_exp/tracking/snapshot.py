@@ -1,5 +1,6 @@
 """Snapshots of runs and sweeps for trackers, read from their directories alone."""
 
+import contextlib
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,10 @@ from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal import messages
 
 ID = re.compile(r"[0-9a-f]{32}")
+SCORE = {"error_percent", "loss"}
+TOTALS = dict.fromkeys(("epochs", "best_epoch", "train_seconds", "wall_seconds"), True)
+RESULTS: Any = {"model": {"parameters"}, "test": SCORE, "validation": SCORE} | TOTALS  # the parts of summary.json to send
+SUCCESSFUL = {"completed", "pruned"}  # statuses
 REMEDY = "repair the file, or train the run again"
 
 
@@ -51,6 +56,11 @@ class RunSnapshot:
     files: Sequence[Path]
 
     @property
+    def successful(self) -> bool:
+        """Whether it has ended as planned."""
+        return self.status in SUCCESSFUL
+
+    @property
     def name(self) -> str:
         """The name of the directory."""
         return messages.sanitize(self.directory.resolve().name)
@@ -66,11 +76,9 @@ def read_run(run: Run) -> RunSnapshot:
     record = read_record(run.directory)
     if record.status in {"unreadable", "not a run"}:
         raise IntegrityError(f"{run.directory}: cannot be uploaded: {record.cause}", REMEDY)
-    environment, status = read_json(run.environment), read_json(run.status)
+    environment = read_json(run.environment)
     changed = last_change(run) / 1e9
     started = _seconds(environment.get("started"), changed)
-    # The process of a run with status "running" may have been killed long ago.
-    ended = changed if status.get("status") == "running" else _seconds(status.get("time"), changed)
     try:
         tree = read_config(run)
         settings = expand_layers(flatten(tree) if record.ensemble_settings is None else record.ensemble_settings)
@@ -83,7 +91,7 @@ def read_run(run: Run) -> RunSnapshot:
         id=_read_id(run.tracking),
         status=record.status,
         started=started,
-        ended=None if record.status == "running" else ended,
+        ended=None if record.status == "running" else _seconds(read_json(run.status).get("time"), changed),
         parameters={messages.sanitize(key): value for key, value in settings.items() if key.partition(".")[0] != "tracker"},
         tags=_tags(record, tree, environment),
         epochs=epochs,
@@ -104,7 +112,7 @@ def read_sweep(sweep: Sweep) -> RunSnapshot:
     states = {read_record(sweep.run(job).directory).status for job in content.jobs}
     if "running" in states:
         status = "running"
-    elif states <= {"completed", "pruned"}:
+    elif states <= SUCCESSFUL:
         status = "completed"
     else:
         status = "failed" if states & {"failed", "diverged", "unreadable", "incomplete"} else "interrupted"
@@ -146,38 +154,27 @@ def _read_epochs(run: Run, started: float) -> list[Epoch]:
     return epochs
 
 
-def _tags(record: Record, tree: Mapping[Any, Any], environment: Mapping[str, Any]) -> dict[str, str]:
+def _tags(record: Record, tree: dict[str, Any], environment: Mapping[str, Any]) -> dict[str, str]:
     git = environment.get("git")
+    configuration = record.summary.config_hash if record.summary else None
+    with contextlib.suppress(UserError):  # the configuration of another version of mnist-exp
+        configuration = configuration or config_hash(config.validate(tree))
     tags = {
         "status": record.status,
         "cause": record.cause,
         "seed": tree.get("seed"),
-        "config_hash": record.summary.config_hash if record.summary else _config_hash(tree),
+        "config_hash": configuration,
         "dataset_sha256": record.summary.dataset.sha256 if record.summary else None,
         "git_commit": git.get("commit") if isinstance(git, dict) else None,
     }
     return {name: messages.sanitize(value) for name, value in tags.items() if value is not None}
 
 
-def _config_hash(tree: Any) -> str | None:
-    try:
-        return config_hash(config.validate(tree))
-    except UserError:  # a configuration of another version of mnist-exp
-        return None
-
-
 def _results(summary: Summary, errors: Mapping[str, Any]) -> dict[str, float]:
-    results = {"model.parameters": float(summary.model.parameters), "epochs": float(summary.epochs)}
-    for images, score in (("test", summary.test), ("validation", summary.validation)):
-        if score is not None:
-            results |= {f"{images}.error_percent": score.error_percent, f"{images}.loss": score.loss}
+    results = flatten(summary.model_dump(include=RESULTS))
     calibration = errors.get("calibration")
-    ece = calibration.get("ece") if isinstance(calibration, dict) else None
-    if isinstance(ece, float):
-        results["test.ece"] = ece
-    if summary.best_epoch is not None:
-        results["best_epoch"] = float(summary.best_epoch)
-    return results | {"train_seconds": summary.train_seconds, "wall_seconds": summary.wall_seconds}
+    results["test.ece"] = calibration.get("ece") if isinstance(calibration, dict) else None
+    return {key: value for key, value in results.items() if isinstance(value, int | float)}
 
 
 def _existing(*paths: Path) -> list[Path]:

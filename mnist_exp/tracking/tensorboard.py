@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from google.protobuf.struct_pb2 import Struct
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.text.summary_v2 import text_pb
@@ -20,19 +21,18 @@ from mnist_exp.config.problems import format_value
 from mnist_exp.run.names import Run
 from mnist_exp.terminal import messages
 from mnist_exp.tracking.snapshot import RunSnapshot
+from mnist_exp.tracking.tracker import TrackedRun, Tracker
 
-SUCCESSFUL = {"completed", "pruned"}
 MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()#+-!|"} | {"<": "&lt;", "&": "&amp;"})
 
 
-class Tensorboard:
+class Tensorboard(Tracker):
     """The event files of runs."""
 
     target = location = "tensorboard"
     remedy = "free space or fix the permissions of the run directory"
 
     def open_run(self, snapshot: RunSnapshot, sweep: RunSnapshot | None) -> "EventFile":  # noqa: ARG002  (the path shows it)
-        """Start the event file of a run."""
         return EventFile(snapshot)
 
     def send_sweep(self, snapshot: RunSnapshot) -> str:
@@ -40,7 +40,7 @@ class Tensorboard:
         return _command(snapshot)
 
 
-class EventFile:
+class EventFile(TrackedRun):
     """The event file of one run."""
 
     def __init__(self, snapshot: RunSnapshot) -> None:
@@ -55,9 +55,10 @@ class EventFile:
         self._write(snapshot.started, 0, file_version="brain.Event:2")
         # A running TensorBoard discards the events of the old file.
         self._write(snapshot.started, 0, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
-        info = plugin_data_pb2.SessionStartInfo(start_time_secs=snapshot.started)
+        parameters = Struct()
         for key, value in snapshot.parameters.items():
-            _set_hparam(info.hparams[key], value)
+            parameters[key] = value if isinstance(value, int | float) else messages.sanitize(format_value(value))
+        info = plugin_data_pb2.SessionStartInfo(start_time_secs=snapshot.started, hparams=parameters.fields)
         self._write_session(snapshot.started, metadata.SESSION_START_INFO_TAG, session_start_info=info)
 
     def send(self, snapshot: RunSnapshot) -> None:
@@ -70,13 +71,12 @@ class EventFile:
             rows = "".join(f"| {name} | {text.translate(MARKDOWN)} |\n" for name, text in snapshot.tags.items())
             table = text_pb("tags/text_summary", np.array([f"| tag | |\n| --- | --- |\n{rows}"]))
             self._write(snapshot.ended, 0, summary=table)
-            status = api_pb2.STATUS_SUCCESS if snapshot.status in SUCCESSFUL else api_pb2.STATUS_FAILURE
+            status = api_pb2.STATUS_SUCCESS if snapshot.successful else api_pb2.STATUS_FAILURE
             end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=snapshot.ended)
             self._write_session(snapshot.ended, metadata.SESSION_END_INFO_TAG, session_end_info=end)
         self._writer.flush()
 
     def close(self) -> None:
-        """Close the file."""
         self._writer.close()
 
     def _write_scalars(self, when: float, step: int, values: Mapping[str, float]) -> None:
@@ -95,12 +95,3 @@ class EventFile:
 
 def _command(snapshot: RunSnapshot) -> str:
     return f"tensorboard --logdir {shlex.quote(str(snapshot.directory))}"
-
-
-def _set_hparam(field: Any, value: Any) -> None:
-    if isinstance(value, bool):
-        field.bool_value = value
-    elif isinstance(value, int | float):
-        field.number_value = value
-    else:
-        field.string_value = messages.sanitize(format_value(value))

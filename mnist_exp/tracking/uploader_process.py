@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import IO
 
 import yaml
 
@@ -21,7 +22,7 @@ from mnist_exp.config.schema import AnyTracker, NoTrackerConfig, RealTracker
 from mnist_exp.terminal import messages
 
 UNQUOTED = re.compile(r"[A-Za-z0-9._:/-]+")  # values that Hydra's grammar accepts without quotes
-COMMAND = (sys.executable, "-P", "-m", "mnist_exp.tracking.uploader")
+COMMAND = (sys.executable, "-P", "-m", "mnist_exp.tracking.uploads")
 GRACE_SECONDS = 5.0  # beyond the tracker's timeout, so that the uploader can report the timeout itself
 
 
@@ -34,38 +35,33 @@ def upload_in_background(directory: Path, settings: AnyTracker) -> Iterator[None
     Raises:
         KeyboardInterrupt, Interrupted: the user or the system stops the wait.
     """
-    uploader = None
-    if not isinstance(settings, NoTrackerConfig):
-        try:
-            uploader = UploaderProcess(directory, settings)
-        except OSError as error:  # no process can be started
-            _warn(directory, settings, error.strerror or str(error))
-    try:
+    with contextlib.ExitStack() as stack:
+        if not isinstance(settings, NoTrackerConfig):
+            try:
+                errors = stack.enter_context(tempfile.TemporaryFile())
+                stack.callback(UploaderProcess(directory, settings, errors).finish)
+            except OSError as error:  # no process can be started
+                _warn(directory, settings, error.strerror or str(error))
         yield
-    finally:
-        if uploader is not None:
-            uploader.finish()
 
 
 class UploaderProcess:
     """The uploader process, and the thread that reads its replies."""
 
-    def __init__(self, directory: Path, settings: RealTracker) -> None:
+    def __init__(self, directory: Path, settings: RealTracker, errors: IO[bytes]) -> None:
         self._directory = directory
         self._settings = settings
+        self._errors = errors
         self._address: str | None = None
         self._failed = self._warned = False
         self._replied = threading.Event()
-        with contextlib.ExitStack() as stack:
-            self._errors = stack.enter_context(tempfile.TemporaryFile())
-            self._process = subprocess.Popen(  # noqa: S603  (the command is a constant)
-                (*COMMAND, str(directory.resolve()), settings.model_dump_json()),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                start_new_session=True,  # Ctrl-C does not reach it, and its children are killed with it
-            )
-            stack.pop_all()
+        self._process = subprocess.Popen(  # noqa: S603  (the command is a constant)
+            (*COMMAND, str(directory.resolve()), settings.model_dump_json()),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C does not reach it, and its children are killed with it
+        )
         self._reader = threading.Thread(target=self._read_replies, daemon=True)
         self._reader.start()
 
@@ -90,7 +86,7 @@ class UploaderProcess:
             messages.output().print(messages.cell(f"{self._settings.name}: {self._address}"))
 
     def _read_replies(self) -> None:
-        with self._errors, self._process.stdout as replies:  # type: ignore[union-attr]
+        with self._process.stdout as replies:  # type: ignore[union-attr]
             for line in replies:
                 reply = json.loads(line)
                 self._failed = "failed" in reply

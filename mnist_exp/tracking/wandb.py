@@ -9,11 +9,12 @@ from typing import Any
 from mnist_exp.config.schema import WandbTrackerConfig
 from mnist_exp.run.names import Run
 from mnist_exp.tracking.snapshot import RunSnapshot
+from mnist_exp.tracking.tracker import TrackedRun, Tracker
 
 MAX_TAG = 64  # characters of a tag
 
 
-class Wandb:
+class Wandb(Tracker):
     """A project."""
 
     location = "wandb"
@@ -71,20 +72,19 @@ class Wandb:
         return f"the group {snapshot.name} of the project {self._settings.project}"
 
 
-class WandbRun:
+class WandbRun(TrackedRun):
     """One run of the project."""
 
     def __init__(self, run: Any, address: str) -> None:
         self.address = address
         self._run = run
-        self._next = run.step  # the first epoch to send; 0 for a new run
+        self._sent = max(run.step - 1, 0)  # `step`: of the next epoch; 0 for a new run
 
     def send(self, snapshot: RunSnapshot) -> None:
         """Send new epochs and tags; at the end also results, files and status."""
-        for row in snapshot.epochs:
-            if row.epoch >= self._next:
-                self._run.log(dict(row.metrics), step=row.epoch, commit=True)
-                self._next = row.epoch + 1
+        for row in snapshot.epochs[self._sent :]:
+            self._run.log(dict(row.metrics), step=row.epoch, commit=True)
+        self._sent = len(snapshot.epochs)
         self._run.config.update(dict(snapshot.tags), allow_val_change=True)
         tags = [f"{key}:{value}" for key, value in snapshot.tags.items()]
         self._run.tags = tuple(tag for tag in tags if len(tag) <= MAX_TAG)
@@ -92,7 +92,7 @@ class WandbRun:
             self._run.summary.update(dict(snapshot.results))
             for path in snapshot.files:
                 self._run.save(str(path), base_path=str(snapshot.directory), policy="now", glob=False)
-            self._run.finish(exit_code=0 if snapshot.status in {"completed", "pruned"} else 1)
+            self._run.finish(exit_code=0 if snapshot.successful else 1)
 
     def close(self) -> None:
         """End a run that may continue later; no effect on one that has ended."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def test_every_status_reaches_the_server(
     expected = {"failed": "FAILED", "diverged": "FAILED", "running": "RUNNING", "pruned": "KILLED", "interrupted": "KILLED"}
     for status, state in expected.items():
         write_status(run, status, 1, "the cause", "the remedy")  # type: ignore[arg-type]
-        with Uploads(remote) as uploads:
+        with closing(Uploads(remote)) as uploads:
             uploads.send(run)
         (found,) = runs_of(client, "states")
         assert (found.info.status, found.data.tags["status"], found.data.tags["cause"]) == (state, status, "the cause")

@@ -6,8 +6,10 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,10 @@ from mnist_exp.run.names import Run
 from mnist_exp.run.status import now, write_status
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
-from mnist_exp.tracking import snapshot, uploader, uploader_process
+from mnist_exp.tracking import snapshot, uploader_process
+from mnist_exp.tracking import uploads as uploads_module
 from mnist_exp.tracking.snapshot import RunSnapshot
-from mnist_exp.tracking.uploads import Uploads
+from mnist_exp.tracking.uploads import Uploads, upload_until
 from tests.conftest import compose
 from tests.unit.run_directories import complete_run, make_run
 from tests.unit.test_cli import modules_of
@@ -181,7 +184,7 @@ def test_a_damaged_tracking_json_is_refused(tmp_path: Path, content: str) -> Non
 
 def test_a_run_is_sent_whenever_it_has_something_new(tmp_path: Path) -> None:
     fake, run = Fake(), running(tmp_path / "a")
-    with Uploads(fake) as uploads:
+    with closing(Uploads(fake)) as uploads:
         assert uploads.is_due(run)
         assert uploads.send(run) == "here"
         assert not uploads.is_due(run)
@@ -196,10 +199,10 @@ def test_a_run_is_sent_whenever_it_has_something_new(tmp_path: Path) -> None:
     assert [len(sent.epochs) for sent in fake.received] == [1, 2, 2]
     assert [sent.ended is None for sent in fake.received] == [True, True, False]
     assert len(fake.opened) == 1
-    with Uploads(fake) as uploads:
+    with closing(Uploads(fake)) as uploads:
         assert not uploads.is_due(run)  # tracking.json records the upload
         uploads.send(run)  # an explicit upload is repeated
-    with Uploads(other := Fake()) as uploads:
+    with closing(Uploads(other := Fake())) as uploads:
         other.target = "another"
         assert uploads.is_due(run)
 
@@ -210,7 +213,7 @@ def test_a_resumed_run_keeps_its_identity(tmp_path: Path) -> None:
         write_status(run, status)  # type: ignore[arg-type]
         if status == "completed":
             complete_run(run)
-        with Uploads(fake) as uploads:
+        with closing(Uploads(fake)) as uploads:
             assert uploads.is_due(run)
             uploads.send(run)
     assert [sent.status for sent in fake.received] == ["interrupted", "running", "completed"]
@@ -220,17 +223,17 @@ def test_a_resumed_run_keeps_its_identity(tmp_path: Path) -> None:
 def test_a_waiting_run_is_not_sent(tmp_path: Path) -> None:
     run = running(tmp_path / "a")
     write_status(run, "waiting")
-    with Uploads(Fake()) as uploads:
+    with closing(Uploads(Fake())) as uploads:
         assert not uploads.is_due(run)
 
 
 def test_only_one_process_uploads_a_run(tmp_path: Path) -> None:
     run = running(tmp_path / "a")
-    with Uploads(Fake()) as first, Uploads(Fake()) as second:
+    with closing(Uploads(Fake())) as first, closing(Uploads(Fake())) as second:
         first.send(run)
         with pytest.raises(InputError, match="another process"):
             second.send(run)
-        first.release_all()
+        first.close()
         second.send(run)
 
 
@@ -248,7 +251,7 @@ def sweep(tmp_path: Path) -> Sweep:
 
 def test_the_jobs_of_a_sweep_have_one_parent(sweep: Sweep) -> None:
     fake = Fake()
-    with Uploads(fake) as uploads:
+    with closing(Uploads(fake)) as uploads:
         for directory in find_runs(sweep.directory):
             uploads.send(Run(directory))
         assert uploads.send(sweep) == "the sweep"
@@ -272,16 +275,16 @@ def test_a_damaged_job_does_not_stop_the_upload_of_a_sweep(sweep: Sweep) -> None
     fake, replies, stop = Fake(), [], threading.Event()
     (sweep.directory / "001_mlp_s1" / "config.yaml").write_text("[")
     stop.set()
-    with Uploads(fake) as uploads:
-        assert uploader.upload_until(stop, sweep.directory, uploads, replies.append) == 0
+    with closing(Uploads(fake)) as uploads:
+        assert upload_until(stop, sweep.directory, uploads, replies.append) == 0
     assert [next(iter(reply)) for reply in replies] == ["failed", "sent", "sent"]
     assert "config.yaml" in replies[0]["failed"]
     assert [sent.name for sent in fake.received] == ["002_mlp_s2", "sweep"]
 
 
 def test_everything_is_sent_when_a_tracker_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploader, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(uploader, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(uploads_module, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(uploads_module, "RETRY_SECONDS", 0.0)
     fake, replies, stop = Fake(), [], threading.Event()
     run = running(tmp_path / "a")
     fake.is_down = True
@@ -294,8 +297,8 @@ def test_everything_is_sent_when_a_tracker_comes_back(tmp_path: Path, monkeypatc
         elif not fake.is_down:
             stop.set()
 
-    with Uploads(fake) as uploads:
-        assert uploader.upload_until(stop, run.directory, uploads, reply) == 0
+    with closing(Uploads(fake)) as uploads:
+        assert upload_until(stop, run.directory, uploads, reply) == 0
     assert replies[:3] == [{"failed": "fake: Connection refused"}] * 3
     assert fake.received[-1].status == "completed"
 
@@ -305,10 +308,10 @@ def test_a_tracker_that_stays_down_is_tried_once_more_at_the_end(tmp_path: Path)
     run = running(tmp_path / "a")
     fake.is_down = True
     stop.set()
-    with Uploads(fake) as uploads:
-        assert uploader.upload_until(stop, run.directory, uploads, replies.append) == 1
+    with closing(Uploads(fake)) as uploads:
+        assert upload_until(stop, run.directory, uploads, replies.append) == 1
     assert replies == [{"failed": "fake: Connection refused"}]
-    with Uploads(Fake()) as uploads:
+    with closing(Uploads(Fake())) as uploads:
         assert uploads.is_due(run)
         uploads.send(run)  # the lock was released
 
@@ -353,7 +356,6 @@ def test_the_address_is_printed_at_the_end(
 
 def test_an_interrupted_wait_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploader_process, "COMMAND", (sys.executable, "-c", "import time; time.sleep(1000)"))
-
     join = threading.Thread.join
 
     def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
@@ -363,11 +365,12 @@ def test_an_interrupted_wait_leaves_no_process(tmp_path: Path, monkeypatch: pyte
 
     settings = compose("tracker=mlflow").tracker
     assert isinstance(settings, MlflowTrackerConfig)
-    process = (started := uploader_process.UploaderProcess(tmp_path, settings))._process
-    monkeypatch.setattr(uploader_process.threading.Thread, "join", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        started.finish()
-    assert process.returncode == -9
+    with tempfile.TemporaryFile() as errors:
+        started = uploader_process.UploaderProcess(tmp_path, settings, errors)
+        monkeypatch.setattr(uploader_process.threading.Thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            started.finish()
+    assert started._process.returncode == -9
 
 
 def test_training_continues_if_no_process_can_be_started(
