@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands.named_runs import find_directories, find_run
-from mnist_exp.comparison import columns, conditions, export, tables
+from mnist_exp.comparison import columns, export, tables
+from mnist_exp.comparison.conditions import Condition
 from mnist_exp.comparison.fields import METRICS, check_fields, describe_values
 from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import Row, read_rows
@@ -117,7 +118,7 @@ def _select_rows(parsed: argparse.Namespace) -> list[Row]:
         raise InputError(f"{', '.join(parsed.runs) or parsed.runs_dir}: contains no runs", "train a model: mnist-exp")
     if parsed.where is None:
         return rows
-    condition = conditions.parse(parsed.where)
+    condition = Condition(parsed.where)
     check_fields(condition.fields, rows, "--where")
     matching = [row for row in rows if condition.matches(row)]
     if not matching:

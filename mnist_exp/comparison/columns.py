@@ -80,14 +80,14 @@ def _additional(comparison: Comparison, key: str) -> Column:
         metric = METRICS[key]
         cells = [_mean(line.group.statistics(metric), metric) for line in comparison.lines]
         return Column(key, metric.heading, cells, 5)
-    # All values of a group, since its runs may differ in this setting.
-    values = [dict.fromkeys(format_value(field_value(row, key)) for row in line.group.rows) for line in comparison.lines]
-    return Column(key, key, [", ".join(each) for each in values], 5, "left")
+    return Column(key, key, [_setting(line, key) for line in comparison.lines], 5, "left")
 
 
 def _setting(line: Line, key: str) -> str:
-    value = line.group.settings[key]
-    return MISSING if value is None and key not in line.group.rows[0].settings else format_value(value)
+    """All values of a group, since its runs may differ in a setting."""
+    values = [(field_value(row, key), key in row.settings) for row in line.group.rows]
+    texts = [MISSING if value is None and not known else format_value(value) for value, known in values]
+    return ", ".join(dict.fromkeys(texts))
 
 
 def _mean(statistics: dict[str, Any] | None, metric: Metric) -> str:

@@ -13,8 +13,7 @@ import fnmatch
 import json
 import operator
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mnist_exp.comparison.fields import field_value
@@ -25,66 +24,47 @@ from mnist_exp.errors import InputError
 NAME = r"\"[^\"]*\"|'[^']*'|\[[^\[\]]*\]|[^\s()=<>!~\"'\[\]]+"
 COMPARISON = rf"(?P<field>{NAME})\s*(?:(?P<operator>[<>!=]=|[=<>~])\s*(?P<value>{NAME})?)?"
 OR, AND, NOT = (rf"{keyword}(?![^\s()])" for keyword in ("or", "and", "not"))
-ORDER: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
-EXAMPLE = "for example: --where 'model.name=cnn_large and test.error_percent<1'"
+ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 MAX_DEPTH = 50  # nested parentheses
 
 Test = Callable[[Row], bool]
 
 
-@dataclass(frozen=True)
 class Condition:
-    """A parsed condition: a test of one row, and the fields that it reads."""
+    """A parsed condition: `matches` tests a row, and `fields` are those that it reads.
 
-    matches: Test
-    fields: frozenset[str]
-
-
-def parse(text: str) -> Condition:
-    """Parse a condition.
-
-    Raises:
-        InputError: the text does not follow the grammar; the message says where.
+    Each private method parses a rule of the grammar and removes its text from `_remaining`.
     """
-    parser = _Parser(text)
-    test = parser.condition()
-    if parser.remaining:
-        raise parser.error(f"unexpected {parser.remaining}")
-    return Condition(test, frozenset(parser.fields))
-
-
-class _Parser:
-    """A recursive-descent parser; each method parses one rule of the grammar and removes its text from `remaining`."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.remaining = text, text.strip()
+        """Parse a condition.
+
+        Raises:
+            InputError: the text does not follow the grammar; the message says where.
+        """
+        self._text, self._remaining = text, text.strip()
         self.fields: set[str] = set()
+        self.matches = self._condition()
+        if self._remaining:
+            raise self._error(f"unexpected {self._remaining}")
 
-    def condition(self, depth: int = 0) -> Test:
-        terms = [self._term(depth)]
-        while self._accept(OR):
-            terms.append(self._term(depth))
-        return lambda row: any(term(row) for term in terms)
+    def _condition(self, depth: int = 0) -> Test:
+        return self._joined(OR, any, lambda: self._joined(AND, all, lambda: self._factor(depth)))
 
-    def error(self, cause: str) -> InputError:
-        return InputError(f"--where {self.text}: {cause}", EXAMPLE)
-
-    def _term(self, depth: int) -> Test:
-        factors = [self._factor(depth)]
-        while self._accept(AND):
-            factors.append(self._factor(depth))
-        return lambda row: all(factor(row) for factor in factors)
+    def _joined(self, keyword: str, combine: Callable[[Iterable[bool]], bool], parse_operand: Callable[[], Test]) -> Test:
+        operands = [parse_operand()]
+        while self._accept(keyword):
+            operands.append(parse_operand())
+        return lambda row: combine(operand(row) for operand in operands)
 
     def _factor(self, depth: int) -> Test:
         if depth > MAX_DEPTH:
-            raise self.error("nested too deeply")
+            raise self._error("nested too deeply")
         if self._accept(NOT):
             inner = self._factor(depth + 1)
             return lambda row: not inner(row)
         if self._accept(r"\("):
-            condition = self.condition(depth + 1)
+            condition = self._condition(depth + 1)
             if not self._accept(r"\)"):
                 raise self._expected(")")
             return condition
@@ -96,27 +76,32 @@ class _Parser:
             raise self._expected("a field")
         key, symbol, given = _unquoted(match["field"]), match["operator"], match["value"]
         if symbol is None:
-            raise self.error(f"expected an operator after {key}: = != < <= > >= ~")
+            raise self._error(f"expected an operator after {key}: = != < <= > >= ~")
         if given is None:
-            raise self.error(f"expected a value after {key}{symbol}")
+            raise self._error(f"expected a value after {key}{symbol}")
         self.fields.add(key)
         if symbol == "~":
             return lambda row: fnmatch.fnmatchcase(format_value(field_value(row, key)), _unquoted(given))
         value = parse_value(given) if given == _unquoted(given) else _unquoted(given)
         if symbol in ORDER:
             if not _is_number(value):
-                raise self.error(f"{key}{symbol}{given}: {symbol} needs a number")
+                raise self._error(f"{key}{symbol}{given}: {symbol} needs a number")
             return lambda row: _is_number(found := field_value(row, key)) and ORDER[symbol](found, value)
         return lambda row: is_equal(field_value(row, key), value) != (symbol == "!=")
 
     def _accept(self, pattern: str) -> re.Match[str] | None:
-        match = re.match(pattern, self.remaining, re.IGNORECASE)
+        match = re.match(pattern, self._remaining, re.IGNORECASE)
         if match is not None:
-            self.remaining = self.remaining[match.end() :].lstrip()
+            self._remaining = self._remaining[match.end() :].lstrip()
         return match
 
+    def _error(self, cause: str) -> InputError:
+        return InputError(
+            f"--where {self._text}: {cause}", "for example: --where 'model.name=cnn_large and test.error_percent<1'"
+        )
+
     def _expected(self, what: str) -> InputError:
-        return self.error(f"expected {what} {f'before {self.remaining}' if self.remaining else 'at the end'}")
+        return self._error(f"expected {what} {f'before {self._remaining}' if self._remaining else 'at the end'}")
 
 
 def _unquoted(text: str) -> str:
@@ -137,9 +122,7 @@ def is_equal(found: Any, value: Any) -> bool:
     """Whether a setting equals a parsed value: 1e-3 equals 0.001, but true does not equal 1."""
     if isinstance(found, list) and isinstance(value, list):
         return len(found) == len(value) and all(map(is_equal, found, value))
-    if _is_number(found) and _is_number(value):
-        return bool(found == value)
-    return type(found) is type(value) and bool(found == value)
+    return isinstance(found, bool) == isinstance(value, bool) and bool(found == value)
 
 
 def _is_number(value: Any) -> bool:

@@ -5,11 +5,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from mnist_exp.comparison.predictions import PairedErrors, Predictions, check_against_summary, pair_errors, read_predictions
+from mnist_exp.comparison.predictions import PairedErrors, Predictions, pair_errors, read_predictions
 from mnist_exp.comparison.rows import NOT_SETTINGS, flatten_untrusted, read_settings
 from mnist_exp.config.identity import expand_layers, is_layer_list, same_layer_list, unmatched_layers
 from mnist_exp.config.problems import format_value
@@ -25,13 +25,12 @@ RECORDED = ("git", *REPRODUCIBILITY_KEYS, "cores")  # the keys of environment.js
 MAX_LISTED_LAYERS = 4
 SUMMARY_KEYS = ("test", "validation", "model", "seed", "config_hash", "epochs", "train_seconds")
 
-Measure = Literal["validation", "training"]  # error by epoch
-
 
 @dataclass(frozen=True)
 class Side:
     """One of the two runs, as far as its files can be read; `faults` say what is missing or damaged."""
 
+    name: str  # A or B
     run: Run
     record: Record
     settings: dict[str, Any]  # by dotted key
@@ -40,11 +39,6 @@ class Side:
     history: list[Epoch]
     predictions: Predictions | None
     faults: list[UserError]
-
-    def errors(self, measure: Measure) -> np.ndarray:
-        """The error of each epoch in percent, float64 (epochs,)."""
-        name = "validation_error_percent" if measure == "validation" else "train_error_percent"
-        return np.array([getattr(epoch, name) for epoch in self.history], np.float64)
 
 
 @dataclass(frozen=True)
@@ -62,11 +56,12 @@ class RunDifference:
         """Both runs."""
         return self.a, self.b
 
-    @property
-    def measure(self) -> Measure:
-        """The error to compare by epoch: validation if both runs have it, else training."""
-        epochs = [*self.a.history, *self.b.history]
-        return "validation" if all(epoch.validation_error_percent is not None for epoch in epochs) else "training"
+    def curves(self) -> tuple[str, list[np.ndarray]]:
+        """The learning curves: "validation" if both runs have this error, else "training", in percent, float64 (epochs,)."""
+        measure, name = "validation", "validation_error_percent"
+        if any(epoch.validation_error_percent is None for side in self.sides for epoch in side.history):
+            measure, name = "training", "train_error_percent"
+        return measure, [np.array([getattr(epoch, name) for epoch in side.history], np.float64) for side in self.sides]
 
 
 def compare_runs(a: Run, b: Run) -> RunDifference:
@@ -77,37 +72,37 @@ def compare_runs(a: Run, b: Run) -> RunDifference:
     """
     if a.directory.resolve() == b.directory.resolve():
         raise InputError(f"{a.directory} and {b.directory}: are the same run", "choose two runs")
-    left, right = _read_side(a), _read_side(b)
-    settings = _differing_settings(left.settings, right.settings) if left.settings and right.settings else {}
-    environment = _differences(left.environment, right.environment) if left.environment and right.environment else {}
+    left, right = _read_side("A", a), _read_side("B", b)
+    settings = _differing_settings(left.settings, right.settings)
+    environment = _differences(left.environment, right.environment)
     return RunDifference(left, right, settings, environment, _pair_errors(left, right))
 
 
 def to_json(difference: RunDifference, image_grid: Path | None) -> dict[str, Any]:
     """The whole difference, schema 1; a setting that a run does not have is missing in its "a" or "b"."""
-    measure, errors = difference.measure, difference.errors
-    sides = {"a": difference.a, "b": difference.b}
+    (measure, (a, b)), errors = difference.curves(), difference.errors
     return {
         "schema": 1,
-        "runs": {name: _run_to_json(side) for name, side in sides.items()},
+        "runs": {"a": _run_to_json(difference.a), "b": _run_to_json(difference.b)},
         "settings": _values_to_json(difference.settings),
         "environment": _values_to_json(difference.environment),
-        "history": {"error": measure} | {name: side.errors(measure).tolist() for name, side in sides.items()},
+        "history": {"error": measure, "a": a.tolist(), "b": b.tolist()},
         "images": None if isinstance(errors, str) else _errors_to_json(errors),
         "without_images": errors if isinstance(errors, str) else None,
         "plate": image_grid and str(image_grid),
     }
 
 
-def _read_side(run: Run) -> Side:
-    faults: list[UserError] = []
+def _read_side(name: str, run: Run) -> Side:
     record = read_record(run.directory)
-    if record.status == "unreadable":
-        remedy = f"write it again: mnist-exp resume {run.directory}"
-        faults.append(IntegrityError(f"{run.directory}: {record.cause}", remedy))
+    faults: list[UserError] = []
     settings: dict[str, Any] = {}
     environment: dict[str, Any] = {}
     predictions = None
+    if record.status == "unreadable":
+        faults.append(
+            IntegrityError(f"{run.directory}: {record.cause}", f"write it again: mnist-exp resume {run.directory}")
+        )
     try:
         settings = read_settings(record)
     except ValueError as error:
@@ -116,22 +111,18 @@ def _read_side(run: Run) -> Side:
     with contextlib.suppress(ValueError):
         environment = flatten_untrusted({key: recorded[key] for key in RECORDED if key in recorded})
     try:
-        predictions = read_predictions(run)
-        if record.summary is not None:
-            check_against_summary(run, record.summary.test, predictions)
+        predictions = read_predictions(run, None if record.summary is None else record.summary.test)
     except UserError as fault:
-        predictions = None
         faults.append(fault)
     resumed = recorded.get("resumed")
     times = len(resumed) if isinstance(resumed, list) else 0
-    return Side(run, record, settings, environment, times, history.read(run.history), predictions, faults)
+    return Side(name, run, record, settings, environment, times, history.read(run.history), predictions, faults)
 
 
 def _pair_errors(a: Side, b: Side) -> PairedErrors | str:
     """Count the errors of both runs, or say why they cannot be compared."""
     if a.predictions is None or b.predictions is None:
-        missing = [name for name, side in (("A", a), ("B", b)) if side.predictions is None]
-        return f"no predictions of {' and '.join(missing)}"
+        return f"no predictions of {' and '.join(side.name for side in (a, b) if side.predictions is None)}"
     hashes = {side.record.summary.dataset.sha256 for side in (a, b) if side.record.summary is not None}
     if len(hashes) > 1 or not np.array_equal(a.predictions.labels, b.predictions.labels):
         return "the runs were evaluated on different test images"
@@ -139,7 +130,9 @@ def _pair_errors(a: Side, b: Side) -> PairedErrors | str:
 
 
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The keys with different values, in order; a value that is missing is not in the result."""
+    """The keys with different values, in order, without the values that are missing; none if a file is damaged."""
+    if not a or not b:
+        return {}
     differences = {}
     for key in dict.fromkeys([*a, *b]):
         values = {name: side[key] for name, side in (("a", a), ("b", b)) if key in side}
@@ -158,11 +151,8 @@ def _differing_settings(a: dict[str, Any], b: dict[str, Any]) -> dict[str, dict[
     }
     for key, values in differences.items():
         for name, own, other in (("a", a.get(key), b.get(key)), ("b", b.get(key), a.get(key))):
-            if (
-                is_layer_list(own)
-                and is_layer_list(other)
-                and 0 < len(only := unmatched_layers(own, other)) <= MAX_LISTED_LAYERS
-            ):
+            only = unmatched_layers(own, other) if is_layer_list(own) and is_layer_list(other) else []
+            if 0 < len(only) <= MAX_LISTED_LAYERS:
                 values[name] += f", only here: {', '.join(map(format_value, only))}"
     return differences
 

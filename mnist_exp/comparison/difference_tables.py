@@ -1,12 +1,13 @@
 """The differences between two runs, printed in the terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from mnist_exp.comparison.difference import RunDifference, Side
@@ -14,6 +15,7 @@ from mnist_exp.comparison.predictions import PairedErrors
 from mnist_exp.comparison.significance import NOT_SIGNIFICANT, format_p_value
 from mnist_exp.comparison.statistics import LEVEL
 from mnist_exp.config.problems import format_value
+from mnist_exp.run.status import Record
 from mnist_exp.run.summary import Score
 from mnist_exp.terminal import characters, messages
 from mnist_exp.terminal.messages import MISSING, pluralize
@@ -26,14 +28,9 @@ MAX_EPOCHS = 8  # in the table below the curves
 
 def print_difference(difference: RunDifference, console: Console) -> None:
     """Print all differences but the images."""
-    for part in (
-        *_runs(difference),
-        *_settings(difference),
-        *_environment(difference),
-        *_curves(difference, console.width),
-        *_test_images(difference),
-    ):
-        console.print(part)
+    for section in (_runs, _settings, _environment, partial(_curves, width=console.width), _test_images):
+        for part in section(difference):
+            console.print(part)
 
 
 def _runs(difference: RunDifference) -> Iterator[RenderableType]:
@@ -42,7 +39,7 @@ def _runs(difference: RunDifference) -> Iterator[RenderableType]:
     table = _two_columns("", "bold")
     table.add_row("directory", *(messages.cell(side.run.directory) for side in sides))
     if not all(summaries):
-        table.add_row("status", *(_cell(_status(side)) for side in sides))
+        table.add_row("status", *(_cell(_status(side.record)) for side in sides))
     table.add_row("test error %", *(_score(one.test if one else None) for one in summaries))
     table.add_row("validation error %", *(_score(one.validation if one else None) for one in summaries))
     table.add_row("parameters", *(f"{one.model.parameters:,}" if one else MISSING for one in summaries))
@@ -51,6 +48,10 @@ def _runs(difference: RunDifference) -> Iterator[RenderableType]:
         table.add_row("missing", *(_cell(fault.cause if fault else "") for fault in faults))
     yield _title("runs")
     yield table
+
+
+def _status(record: Record) -> str:
+    return f"{record.status}: {record.cause}" if record.cause and record.status != "unreadable" else record.status
 
 
 def _settings(difference: RunDifference) -> Iterator[RenderableType]:
@@ -74,26 +75,23 @@ def _environment(difference: RunDifference) -> Iterator[RenderableType]:
         yield _title("environment that differs")
         yield _values(difference.environment)
     notes = [] if difference.environment else ["no differences"]
-    notes.append(_source(*(side.environment for side in sides)))
-    for name, side in zip("AB", sides, strict=True):
-        notes += [f"{name} was resumed {pluralize(side.resumed, 'time')}"] if side.resumed else []
-    yield _sentence("environment", "; ".join(notes))
+    resumed = [f"{side.name} was resumed {pluralize(side.resumed, 'time')}" for side in sides if side.resumed]
+    yield _sentence("environment", "; ".join([*notes, _commits(sides), *resumed]))
 
 
-def _source(a: dict[str, Any], b: dict[str, Any]) -> str:
+def _commits(sides: tuple[Side, Side]) -> str:
     """The commits of the program that trained the runs."""
-    commits = [side.get("git.commit") for side in (a, b)]
+    commits = [side.environment.get("git.commit") for side in sides]
     if None in commits:
         return "the commit of a run is unknown"
-    dirty = [name for name, side in zip("AB", (a, b), strict=True) if side.get("git.dirty") is not False]
+    dirty = [side.name for side in sides if side.environment.get("git.dirty") is not False]
     text = f"both from commit {_commit(commits[0])}" if commits[0] == commits[1] else "different commits of the program"
     return text + (f", with uncommitted changes in {' and '.join(dirty)}" if dirty else "")
 
 
 def _curves(difference: RunDifference, width: int) -> Iterator[RenderableType]:
     """The errors of both runs by epoch: as curves with the same axes, and as numbers."""
-    measure = difference.measure
-    both = [side.errors(measure) for side in difference.sides]
+    measure, both = difference.curves()
     epochs = max(map(len, both))
     if not epochs:
         yield _sentence("learning curves", "none: no history.csv contains an epoch")
@@ -111,18 +109,12 @@ def _curves(difference: RunDifference, width: int) -> Iterator[RenderableType]:
         curve = characters.draw_curve(errors, epochs, (low, high), columns, CURVE_HEIGHT) if len(errors) else ["no epoch"]
         cells.append("\n".join(curve))
     curves.add_row("\n".join(labels), *cells)
-    for epoch in _chosen_epochs(both):
+    spaced = np.linspace(1, epochs, MAX_EPOCHS).round().astype(int).tolist()
+    for epoch in sorted({*spaced, *map(len, both)} - {0}):  # with the last of each run
         numbers.add_row(str(epoch), *(f"{errors[epoch - 1]:.2f}" if epoch <= len(errors) else MISSING for errors in both))
     yield _title(f"{measure} error % by epoch")
     yield curves
     yield numbers
-
-
-def _chosen_epochs(both: Sequence[np.ndarray]) -> list[int]:
-    """Evenly spaced epochs, and the last of each run."""
-    lengths = [len(errors) for errors in both]
-    spaced = np.linspace(1, max(lengths), MAX_EPOCHS).round().astype(int).tolist()
-    return sorted({*spaced, *lengths} - {0})
 
 
 def _test_images(difference: RunDifference) -> Iterator[RenderableType]:
@@ -130,17 +122,12 @@ def _test_images(difference: RunDifference) -> Iterator[RenderableType]:
     if isinstance(errors, str):
         yield _sentence("test images", f"not compared: {errors}")
         return
-    table = Table(show_header=False)
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    for name, count in (
-        ("both right", errors.both_right),
-        ("only A wrong", errors.only_a),
-        ("only B wrong", errors.only_b),
-        ("both wrong", errors.both_wrong),
-        ("  with the same prediction", errors.same_prediction),
-    ):
-        table.add_row(name, f"{count:,}")
+    table = Table(Column(style="bold"), Column(justify="right"), show_header=False)
+    table.add_row("both right", f"{errors.both_right:,}")
+    table.add_row("only A wrong", f"{errors.only_a:,}")
+    table.add_row("only B wrong", f"{errors.only_b:,}")
+    table.add_row("both wrong", f"{errors.both_wrong:,}")
+    table.add_row("  with the same prediction", f"{errors.same_prediction:,}")
     yield _title(f"{errors.n:,} test images")
     yield table
     yield _sentence("", describe_errors(errors))
@@ -176,11 +163,7 @@ def _value(key: str, values: dict[str, Any], name: str, other: str) -> str:
 
 
 def _two_columns(first: str, style: str = "") -> Table:
-    table = Table()
-    table.add_column(first, style=style, overflow="fold")
-    for name in "AB":
-        table.add_column(name, overflow="fold")
-    return table
+    return Table(Column(first, style=style, overflow="fold"), *(Column(name, overflow="fold") for name in "AB"))
 
 
 def _title(text: str) -> Text:
@@ -194,11 +177,6 @@ def _sentence(subject: str, text: str) -> Text:
 
 def _cell(text: str) -> Text:
     return messages.cell(text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…")
-
-
-def _status(side: Side) -> str:
-    record = side.record
-    return f"{record.status}: {record.cause}" if record.cause and record.status != "unreadable" else record.status
 
 
 def _score(score: Score | None) -> str:

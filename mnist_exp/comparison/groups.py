@@ -35,11 +35,7 @@ class Group:
 
     @cached_property
     def predictions(self) -> Predictions:
-        """The predictions of the first run.
-
-        Raises:
-            UserError: they are missing or damaged.
-        """
+        """The predictions of the first run; UserError if they are missing or damaged."""
         return read_predictions(Run(self.rows[0].record.directory))
 
     @property
@@ -130,12 +126,7 @@ def group_runs(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
     each_run = by == [RUN]
     members: dict[str, list[Row]] = {}
     for row in rows if each_run else _latest(rows):
-        if each_run:
-            key = str(row.record.directory)
-        elif by is None:
-            key = row.summary.config_hash
-        else:
-            key = repr([field_value(row, field) for field in by])
+        key = row.summary.config_hash if by is None else repr([field_value(row, field) for field in by])
         members.setdefault(key, []).append(row)
     firsts = [group[0] for group in members.values()]
     fields = differing_settings(firsts, frozenset() if each_run else frozenset({"seed"})) if by is None or each_run else by

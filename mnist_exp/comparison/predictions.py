@@ -3,7 +3,6 @@
 import io
 import zipfile
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -35,11 +34,7 @@ class PairedErrors:
     both_wrong: int
     same_prediction: int  # of the images on which both are wrong
     disagreements: np.ndarray  # int64, indices of images with different predictions, highest mean confidence first
-
-    @cached_property
-    def difference(self) -> Difference:
-        """The error of A minus the error of B, in percentage points."""
-        return mcnemar(self.only_a, self.only_b, self.n)
+    difference: Difference  # the error of A minus the error of B, in percentage points
 
 
 def pair_errors(a: Predictions, b: Predictions) -> PairedErrors:
@@ -47,46 +42,30 @@ def pair_errors(a: Predictions, b: Predictions) -> PairedErrors:
     wrong_a, wrong_b, differ = a.classes != a.labels, b.classes != b.labels, a.classes != b.classes
     disagreements = np.flatnonzero(differ)
     confidence = a.confidence[disagreements] + b.confidence[disagreements]
+    n, only_a, only_b = len(a.labels), int(np.sum(wrong_a & ~wrong_b)), int(np.sum(wrong_b & ~wrong_a))
     return PairedErrors(
-        n=len(a.labels),
-        both_right=int(np.count_nonzero(~wrong_a & ~wrong_b)),
-        only_a=int(np.count_nonzero(wrong_a & ~wrong_b)),
-        only_b=int(np.count_nonzero(wrong_b & ~wrong_a)),
-        both_wrong=int(np.count_nonzero(wrong_a & wrong_b)),
-        same_prediction=int(np.count_nonzero(wrong_a & ~differ)),
+        n=n,
+        both_right=int(np.sum(~wrong_a & ~wrong_b)),
+        only_a=only_a,
+        only_b=only_b,
+        both_wrong=int(np.sum(wrong_a & wrong_b)),
+        same_prediction=int(np.sum(wrong_a & ~differ)),
         disagreements=disagreements[np.argsort(-confidence, kind="stable")],
+        difference=mcnemar(only_a, only_b, n),
     )
 
 
-def read_predictions(run: Run) -> Predictions:
-    """Read the predictions of a run for the test images.
-
-    Raises:
-        InputError: the run has no predictions.
-        IntegrityError: the file is damaged.
-    """
-    return to_predictions(*read_probabilities(run))
-
-
-def to_predictions(probabilities: np.ndarray, labels: np.ndarray) -> Predictions:
-    """The predictions for images with probabilities, float32 (n, classes), and labels, uint8 (n,)."""
+def read_predictions(run: Run, score: Score | None = None) -> Predictions:
+    """Read the predictions of a run for the test images, as `read_probabilities` does."""
+    probabilities, labels = read_probabilities(run, score)
     return Predictions(probabilities.argmax(axis=1).astype(np.uint8), labels, probabilities.max(axis=1))
 
 
-def check_against_summary(run: Run, score: Score, predictions: Predictions) -> None:
-    """Check that predictions.npz has the number of errors that summary.json states.
-
-    Raises:
-        IntegrityError: the numbers differ.
-    """
-    wrong, n = int(np.count_nonzero(predictions.classes != predictions.labels)), len(predictions.labels)
-    if (score.errors, score.n) != (wrong, n):
-        cause = f"{wrong:,} of {n:,} predictions are wrong, but summary.json states {score.errors:,} of {score.n:,}"
-        raise IntegrityError(f"{run.predictions}: is damaged: {cause}", "train the run again")
-
-
-def read_probabilities(run: Run) -> tuple[np.ndarray, np.ndarray]:
+def read_probabilities(run: Run, score: Score | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Read predictions.npz, an untrusted file, without unpickling.
+
+    Args:
+        score: in summary.json, with which the predictions must agree; None: this is not checked.
 
     Returns:
         The probabilities, float32 (n, classes), and the labels, uint8 (n,).
@@ -101,11 +80,11 @@ def read_probabilities(run: Run) -> tuple[np.ndarray, np.ndarray]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             probabilities, labels = (_read_array(archive, name) for name in ("probabilities", "labels"))
-        _check(probabilities, labels)
+        _check(probabilities, labels, score)
+        return probabilities, labels
     except Exception as error:  # noqa: BLE001  (zipfile, zlib and NumPy raise many kinds of errors for a damaged archive)
         cause = " ".join(str(error).split()) or type(error).__name__
         raise IntegrityError(f"{run.predictions}: is damaged: {cause}", "train the run again") from None
-    return probabilities, labels
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -116,8 +95,8 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _check(probabilities: np.ndarray, labels: np.ndarray) -> None:
-    """Raise ValueError unless these are probabilities, float32 (n, classes), and labels, uint8 (n,)."""
+def _check(probabilities: np.ndarray, labels: np.ndarray, score: Score | None) -> None:
+    """Raise ValueError unless these are probabilities, float32 (n, classes), and labels, uint8 (n,), with this score."""
     if probabilities.dtype != np.float32 or probabilities.ndim != 2 or not 2 <= probabilities.shape[1] <= 256:
         raise ValueError(f"probabilities are {probabilities.dtype} of shape {probabilities.shape}")
     n, classes = probabilities.shape
@@ -127,3 +106,7 @@ def _check(probabilities: np.ndarray, labels: np.ndarray) -> None:
         raise ValueError("a probability is not between 0 and 1")
     if labels.max() >= classes:
         raise ValueError(f"a label is {labels.max()}, but there are {classes} classes")
+    wrong = int(np.sum(probabilities.argmax(axis=1) != labels))
+    if score is not None and (score.errors, score.n) != (wrong, n):
+        stated = f"{score.errors:,} of {score.n:,}"
+        raise ValueError(f"{wrong:,} of {n:,} predictions are wrong, but summary.json states {stated}")

@@ -99,12 +99,12 @@ def _reference(groups: Sequence[Group], baseline: Row | None) -> Group | None:
 
 def _sorted(groups: Sequence[Group], sort: Sequence[str]) -> list[Group]:
     """Sort by fields, the first field first: numbers before text, and groups without a value last."""
+    ordered = list(groups)
     for key in reversed(sort):
-        values = [(group, _value(group, key.removeprefix("-"))) for group in groups]
-        known = [pair for pair in values if pair[1] is not None]
-        known.sort(key=lambda pair: _sort_key(pair[1]), reverse=key.startswith("-"))
-        groups = [group for group, _ in known] + [group for group, value in values if value is None]
-    return list(groups)
+        name = key.removeprefix("-")
+        ordered.sort(key=lambda group: _sort_key(_value(group, name)), reverse=key.startswith("-"))
+        ordered.sort(key=lambda group: _value(group, name) is None)
+    return ordered
 
 
 def _value(group: Group, key: str) -> Any:

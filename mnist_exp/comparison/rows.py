@@ -1,7 +1,8 @@
 """Runs as rows of a comparison: their results and the settings in which they differ."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ MAX_VALUES, MAX_DEPTH, MAX_BITS = 10_000, 20, 1000
 
 @dataclass(frozen=True)
 class Row:
-    """One run and its name, relative to the directory in which it was found."""
+    """One run and its unique name, relative to the directory in which it was found."""
 
     name: str
     record: Record
@@ -36,11 +37,7 @@ class Row:
 
     @property
     def summary(self) -> Summary:
-        """The summary of a completed run.
-
-        Raises:
-            ValueError: the run is not completed.
-        """
+        """The summary; ValueError for a run that is not completed."""
         if self.record.summary is None:
             raise ValueError(f"{self.name} has no result")
         return self.record.summary
@@ -52,7 +49,7 @@ class Row:
 
 
 def read_rows(places: Iterable[Path]) -> list[Row]:
-    """Read the runs in some directories, each run once, in the order of their names.
+    """Read the runs in some directories, each run once, in the order of their names; equal names become paths.
 
     Raises:
         InputError: a directory does not exist.
@@ -64,7 +61,8 @@ def read_rows(places: Iterable[Path]) -> list[Row]:
             relative = directory.relative_to(place)
             if (path := resolved / relative) not in rows:
                 rows[path] = Row(resolved.name if directory == place else str(relative), read_record(directory))
-    return list(rows.values())
+    count = Counter(row.name for row in rows.values())
+    return [row if count[row.name] == 1 else replace(row, name=str(row.record.directory)) for row in rows.values()]
 
 
 def read_settings(record: Record) -> dict[str, Any]:
@@ -112,14 +110,10 @@ def differing_settings(rows: Sequence[Row], ignored: frozenset[str] = frozenset(
     keys = dict.fromkeys(key for one in settings for key in one if key.partition(".")[0] not in ignored)
     differing = [key for key in keys if _differs(key, settings)]
     kinds = {key for key in differing if is_layer_name(key)}
-    if len(kinds) > MAX_LAYER_KINDS:
-        return [key for key in differing if key not in kinds]
-    lists = {
-        name
-        for key in kinds
-        if (name := layer_list_of(key)) and len({layer_count(one, name) for one in settings} - {""}) == 1
-    }
-    return [key for key in differing if key not in lists]
+    lists = {name for key in kinds if (name := layer_list_of(key))}
+    same_length = {name for name in lists if len({layer_count(one, name) for one in settings} - {""}) == 1}
+    redundant = kinds if len(kinds) > MAX_LAYER_KINDS else same_length
+    return [key for key in differing if key not in redundant]
 
 
 def _differs(key: str, settings: Sequence[dict[str, Any]]) -> bool:

@@ -38,21 +38,20 @@ def mean_interval(values: np.ndarray, minimum: float = -math.inf, maximum: float
 
     Args:
         values: of the repetitions, float64 (n,).
-        minimum, maximum: the possible values; the interval is cut off there.
+        minimum, maximum: where the interval is cut off.
     """
     n = len(values)
     if n < 2:
         return None
-    half = float(stdtrit(n - 1, 0.975)) * float(values.std(ddof=1)) / math.sqrt(n)
-    return max(float(values.mean()) - half, minimum), min(float(values.mean()) + half, maximum)
+    mean, half = float(values.mean()), float(stdtrit(n - 1, 0.975)) * float(values.std(ddof=1)) / math.sqrt(n)
+    return max(mean - half, minimum), min(mean + half, maximum)
 
 
 def paired(first: np.ndarray, second: np.ndarray) -> Difference:
     """Student's paired t-test, for repetitions with the same seeds and thus the same order of images.
 
     Args:
-        first: float64 (n,), n ≥ 2.
-        second: float64 (n,), in the same order.
+        first, second: in the same order, float64 (n,), n ≥ 2.
     """
     differences = first - second
     n = len(differences)
@@ -66,14 +65,13 @@ def welch(first: np.ndarray, second: np.ndarray) -> Difference:
     Biometrika 34:28.
 
     Args:
-        first: float64 (n,), n ≥ 2.
-        second: float64 (m,), m ≥ 2.
+        first, second: float64 (n,) and (m,), n and m ≥ 2.
     """
-    n = min(len(first), len(second))
-    parts = [float(values.var(ddof=1)) / len(values) for values in (first, second)]
-    weights = [part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)]
-    degrees = sum(parts) ** 2 / sum(weights) if sum(parts) else float(len(first) + len(second) - 2)
-    return _t_test("Welch", float(first.mean() - second.mean()), math.sqrt(sum(parts) * n), n, degrees)
+    n, m = len(first), len(second)
+    a, b = float(first.var(ddof=1)) / n, float(second.var(ddof=1)) / m
+    degrees = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1)) if a + b else float(n + m - 2)
+    smaller = min(n, m)
+    return _t_test("Welch", float(first.mean() - second.mean()), math.sqrt((a + b) * smaller), smaller, degrees)
 
 
 def _t_test(test: Literal["paired t", "Welch"], mean: float, spread: float, n: int, degrees: float) -> Difference:

@@ -2,9 +2,8 @@
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from mnist_exp import config, datasets
 from mnist_exp.comparison.fields import METRICS, TEST
 from mnist_exp.comparison.groups import select_comparable
-from mnist_exp.comparison.predictions import check_against_summary, read_probabilities, to_predictions
+from mnist_exp.comparison.predictions import read_probabilities
 from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import Experiment
@@ -117,11 +116,7 @@ def _select(places: Sequence[Path]) -> list[tuple[Row, Summary]]:
         raise InputError(cause, "choose other runs, or train them")
     if skipped:
         messages.note(f"skipped: {pluralize(skipped, 'run')} without a result, or ensembles")
-    names_used = Counter(row.name for row, _ in selected)
-    return [
-        (row if names_used[row.name] == 1 else replace(row, name=str(row.record.directory)), summary)
-        for row, summary in selected
-    ]
+    return selected
 
 
 def _load_data(row: Row, summary: Summary) -> Dataset:
@@ -141,8 +136,7 @@ def _read_member(row: Row, summary: Summary, data: Dataset) -> Member:
     if parts.sha256 != summary.dataset.split_sha256:
         cause = f"{run.config}: its settings give other validation images than those in summary.json"
         raise IntegrityError(cause, "train the run again")
-    probabilities, labels = read_probabilities(run)
-    check_against_summary(run, summary.test, to_predictions(probabilities, labels))
+    probabilities, labels = read_probabilities(run, summary.test)
     if not np.array_equal(labels, data.test_labels) or probabilities.shape[1] != len(data.class_names):
         raise InputError(f"{run.predictions}: belongs to other images", "choose runs that were tested on the same images")
     if not run.model.is_file():

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_exp.comparison import conditions, fields
+from mnist_exp.comparison import fields
+from mnist_exp.comparison.conditions import Condition, is_equal, parse_value
 from mnist_exp.comparison.rows import Row
 from mnist_exp.errors import InputError
 from mnist_exp.run.status import Record
@@ -61,7 +62,7 @@ ROW = make_row({
     ],
 )
 def test_a_condition_matches_a_run(text: str, matches: bool) -> None:
-    assert conditions.parse(text).matches(ROW) is matches
+    assert Condition(text).matches(ROW) is matches
 
 
 @pytest.mark.parametrize(
@@ -86,13 +87,13 @@ def test_a_condition_matches_a_run(text: str, matches: bool) -> None:
 )
 def test_an_invalid_condition_is_an_error(text: str, cause: str) -> None:
     with pytest.raises(InputError) as caught:
-        conditions.parse(text)
+        Condition(text)
     assert cause in caught.value.cause
     assert "--where 'model.name=cnn_large" in caught.value.remedy
 
 
 def test_an_unknown_field_is_an_error_with_a_suggestion() -> None:
-    condition = conditions.parse("modle.name=mlp and status=failed and test.loss<1")
+    condition = Condition("modle.name=mlp and status=failed and test.loss<1")
     with pytest.raises(InputError, match=r"--where modle.name: unknown field\ndid you mean model.name\?"):
         fields.check_fields(condition.fields, [ROW], "--where")
 
@@ -100,7 +101,7 @@ def test_an_unknown_field_is_an_error_with_a_suggestion() -> None:
 @given(st.text(max_size=60))
 def test_any_text_is_a_condition_or_an_input_error(text: str) -> None:
     try:
-        condition = conditions.parse(text)
+        condition = Condition(text)
     except InputError:
         return
     assert condition.matches(ROW) in {True, False}
@@ -137,10 +138,10 @@ def _expected(tree: Any, values: dict[str, int]) -> bool:
 @given(st.recursive(LEAVES, _combined, max_leaves=8), st.tuples(*[st.integers(-3, 3)] * 3))
 def test_nested_conditions(tree: Any, numbers: tuple[int, int, int]) -> None:
     values = dict(zip(("a", "b.c", "d_e"), numbers, strict=True))
-    assert conditions.parse(tree[0]).matches(make_row(values)) is _expected(tree, values)
+    assert Condition(tree[0]).matches(make_row(values)) is _expected(tree, values)
 
 
 @given(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.none()))
 def test_a_typed_value_equals_the_setting(value: Any) -> None:
     text = {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else repr(value)
-    assert conditions.is_equal(value, conditions.parse_value(text))
+    assert is_equal(value, parse_value(text))
