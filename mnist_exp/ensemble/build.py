@@ -42,10 +42,8 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     """Average and evaluate the members in a run directory.
 
     Args:
-        ensemble: its checked members.
         run: the run directory, with its ensemble.yaml.
-        device_setting: as `device` in a configuration.
-        threads_setting: as `threads` in a configuration.
+        device_setting, threads_setting: `device` and `threads` of a configuration.
 
     Returns:
         The content of summary.json, which is written last.
@@ -59,8 +57,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     target = device.prepare(device_setting, "float32", threads_setting, PREDICTION_BATCH, seed=0)
     environment.record(run, target.describe())
     probabilities = ensemble.probabilities
-    validation = ensemble.split.validation
-    validation_score = None
+    validation, validation_score = ensemble.split.validation, None
     with target.scope(), messages.spinner("averaging"):
         model = _build_model(ensemble, probabilities)
         if len(validation):
@@ -69,7 +66,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
             validation_score = evaluation.score(predicted, data.train_labels[validation])
 
     errors = evaluation.write_results(run, model, data, probabilities)
-    summaries = [member.summary for member in members]
+    summaries = [member.row.summary for member in members]
     train_seconds = sum(summary.train_seconds for summary in summaries)
     images_seen = sum(summary.images_per_second * summary.train_seconds for summary in summaries)
     summary = Summary(
@@ -92,8 +89,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     )
     own_row = Row(run.directory.resolve().name, Record(run.directory, "completed", None, None, summary))
     table = page_table(rank_members(own_row, [member.row for member in members]), run.report)
-    no_history: list[Any] = []
-    run_page.write(run, "last", summary, errors, no_history, np.empty(0, np.float32), data, probabilities, table)
+    run_page.write(run, "last", summary, errors, [], np.empty(0, np.float32), data, probabilities, table)
     files.write_json(run.summary, summary.model_dump(mode="json"))
     return summary
 
@@ -103,11 +99,11 @@ def _build_model(ensemble: Ensemble, probabilities: np.ndarray) -> keras.Model:
     images, models = ensemble.data.test_images, []
     for member in ensemble.members:
         model = _rebuild(member, ensemble.data)
-        _check(model, images, member.probabilities, _tolerance(member), str(member.run.model))
+        _check(model, images, member.probabilities, TOLERANCES[member.experiment.precision], str(member.run.model))
         models.append(model)
     set_precision("float32")
     combined = averaging.over_members(models, MODEL)
-    tolerance = max(_tolerance(member) for member in ensemble.members)
+    tolerance = max(TOLERANCES[member.experiment.precision] for member in ensemble.members)
     _check(combined, images, probabilities, tolerance, "the combined model of all members")
     return combined
 
@@ -133,15 +129,12 @@ def _check(model: keras.Model, images: np.ndarray, stored: np.ndarray, tolerance
         raise IntegrityError(cause, "train the run again")
 
 
-def _tolerance(member: Member) -> float:
-    return TOLERANCES[member.experiment.precision]
-
-
 def _common_settings(summaries: Sequence[Summary]) -> dict[str, Any]:
     """The settings that all members share, without the seed."""
     first, *others = [summary.settings for summary in summaries]
-    common = {key: value for key, value in first.items() if all(key in other and other[key] == value for other in others)}
-    return {key: value for key, value in common.items() if key != "seed"}
+    return {
+        key: value for key, value in first.items() if key != "seed" and all((key, value) in one.items() for one in others)
+    }
 
 
 def _hash(members: Sequence[Member]) -> str:

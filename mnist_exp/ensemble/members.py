@@ -21,11 +21,9 @@ from mnist_exp.datasets.dataset import Dataset, Split, split
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
 from mnist_exp.run.directory import read_config
 from mnist_exp.run.names import Run
-from mnist_exp.run.summary import MemberSummary, Summary
+from mnist_exp.run.summary import MemberSummary
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
-
-MIN_MEMBERS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +31,6 @@ class Member:
     """A run that is averaged."""
 
     row: Row
-    summary: Summary
     experiment: Experiment  # its config.yaml
     split: Split  # of the training images
     probabilities: np.ndarray  # float32 (n, classes), of the test images
@@ -48,9 +45,9 @@ class Member:
         """The member's entry in summary.json of the ensemble in `directory`."""
         return MemberSummary(
             run=os.path.relpath(self.run.directory.resolve(), directory.resolve()),
-            name=self.summary.name,
-            seed=self.summary.seed,
-            config_hash=self.summary.config_hash,
+            name=self.row.summary.name,
+            seed=self.row.summary.seed,
+            config_hash=self.row.summary.config_hash,
         )
 
 
@@ -87,40 +84,35 @@ def read_ensemble(name: str, places: Sequence[Path]) -> Ensemble:
         IntegrityError: a file of a member is damaged.
     """
     selected = _select(places)
-    data = _load_data(*selected[0])
-    members = [_read_member(row, summary, data) for row, summary in selected]
+    data = _load_data(selected[0])
+    members = [_read_member(row, data) for row in selected]
     splits = [member.split for member in members]
     validation = splits[0].validation if len({one.sha256 for one in splits}) == 1 else splits[0].validation[:0]
     return Ensemble(name, members, data, Split(reduce(np.union1d, [one.train for one in splits]), validation))
 
 
-def _select(places: Sequence[Path]) -> list[tuple[Row, Summary]]:
-    selected: list[tuple[Row, Summary]] = []
-    skipped = 0
+def _select(places: Sequence[Path]) -> list[Row]:
+    rows = read_rows(places)
+    selected = [row for row in rows if row.record.summary is not None and row.record.summary.members is None]
     named = {place.resolve() for place in places}
-    for row in read_rows(places):
-        summary = row.record.summary
-        if summary is not None and summary.members is None:
-            selected.append((row, summary))
-            continue
-        skipped += 1
-        if row.record.directory.resolve() in named:
-            reason = "is an ensemble" if summary else f"has no result: {row.record.cause or row.record.status}"
+    for row in rows:
+        if row.record.directory.resolve() in named and row not in selected:
+            reason = "is an ensemble" if row.record.summary else f"has no result: {row.record.cause or row.record.status}"
             raise InputError(f"{row.record.directory}: {reason}", "choose completed runs that are not ensembles")
-    _, incomparable, _ = select_comparable([row for row, _ in selected], METRICS[TEST], None)
-    for reason, rows in incomparable.items():
-        names = ", ".join(row.name for row in rows)
+    _, incomparable, _ = select_comparable(selected, METRICS[TEST], None)
+    for reason, others in incomparable.items():
+        names = ", ".join(row.name for row in others)
         raise InputError(f"{names}: cannot be averaged with the others: {reason}", "choose runs of one data set")
-    if len(selected) < MIN_MEMBERS:
+    if len(selected) < 2:
         cause = f"{', '.join(map(str, places))}: contains {pluralize(len(selected), 'completed run')}; an ensemble needs two"
         raise InputError(cause, "choose other runs, or train them")
-    if skipped:
+    if skipped := len(rows) - len(selected):
         messages.note(f"skipped: {pluralize(skipped, 'run')} without a result, or ensembles")
     return selected
 
 
-def _load_data(row: Row, summary: Summary) -> Dataset:
-    name, sha256 = summary.dataset.name, summary.dataset.sha256
+def _load_data(row: Row) -> Dataset:
+    name, sha256 = row.summary.dataset.name, row.summary.dataset.sha256
     data = datasets.load(name) if name in datasets.LOADERS else None
     if data is None or data.sha256 != sha256:
         cause = f"{row.record.directory}: was tested on {name} with SHA-256 {sha256[:12]}, which this version does not have"
@@ -128,20 +120,20 @@ def _load_data(row: Row, summary: Summary) -> Dataset:
     return data
 
 
-def _read_member(row: Row, summary: Summary, data: Dataset) -> Member:
+def _read_member(row: Row, data: Dataset) -> Member:
     run = Run(row.record.directory)
     experiment = _read_experiment(run)
     images = experiment.dataset
     parts = split(data.train_labels, images.limit, validation_images(images), images.split_seed)
-    if parts.sha256 != summary.dataset.split_sha256:
+    if parts.sha256 != row.summary.dataset.split_sha256:
         cause = f"{run.config}: its settings give other validation images than those in summary.json"
         raise IntegrityError(cause, "train the run again")
-    probabilities, labels = read_probabilities(run, summary.test)
+    probabilities, labels = read_probabilities(run, row.summary.test)
     if not np.array_equal(labels, data.test_labels) or probabilities.shape[1] != len(data.class_names):
         raise InputError(f"{run.predictions}: belongs to other images", "choose runs that were tested on the same images")
     if not run.model.is_file():
         raise InputError(f"{run.model}: does not exist", "choose completed runs with their model")
-    return Member(row, summary, experiment, parts, probabilities, _sha256(run.predictions), _sha256(run.model))
+    return Member(row, experiment, parts, probabilities, _sha256(run.predictions), _sha256(run.model))
 
 
 def _read_experiment(run: Run) -> Experiment:

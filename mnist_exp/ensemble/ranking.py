@@ -6,7 +6,7 @@ from typing import Any
 
 from mnist_exp.comparison.columns import Column
 from mnist_exp.comparison.fields import METRICS, RUN, TEST
-from mnist_exp.comparison.ranking import Comparison, Line, compare
+from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import Row
 from mnist_exp.comparison.significance import NOT_SIGNIFICANT, Significance, format_p_value
 from mnist_exp.comparison.tables import caption
@@ -24,14 +24,14 @@ def columns(comparison: Comparison) -> list[Column]:
     """The columns of a ranking for the terminal and the report."""
     lines, metric = comparison.lines, comparison.metric
     scores = [line.group.summaries[0].test for line in lines]
-    intervals = [f"{metric.format(score.ci95[0])} – {metric.format(score.ci95[1])}" for score in scores]
+    differences, p_values, results = zip(*(_describe(line.significance) for line in lines), strict=True)
     return [
         Column("name", "run", [line.group.name for line in lines], 9, "left"),
         Column(metric.key, metric.heading, [metric.format(score.error_percent) for score in scores], 9),
-        Column(f"{metric.key}.ci95", "95 % interval", intervals, 5),
-        Column("difference", "difference (95 %)", [_difference(line.significance) for line in lines], 6),
-        Column("p", "p", ["" if line.significance is None else _p_value(line.significance) for line in lines], 7),
-        Column("significance", "against the ensemble", [_describe(line) for line in lines], 8, "left", wraps=True),
+        Column(f"{metric.key}.ci95", "95 % interval", [metric.format_interval(score.ci95) for score in scores], 5),
+        Column("difference", "difference (95 %)", differences, 6),
+        Column("p", "p", p_values, 7),
+        Column("significance", "compared with the ensemble", results, 8, "left", wraps=True),
     ]
 
 
@@ -50,23 +50,12 @@ def page_table(comparison: Comparison, page: Path) -> dict[str, Any]:
     return {"columns": shown, "rows": rows, "caption": "; ".join(caption(comparison, with_significance=True))}
 
 
-def _difference(significance: Significance | None) -> str:
-    if significance is None or isinstance(significance.result, str):
-        return "" if significance is None else MISSING
-    low, high = significance.result.interval
-    return f"{significance.result.value:+.2f} ({low:+.2f} to {high:+.2f})"
-
-
-def _p_value(significance: Significance) -> str:
-    return MISSING if significance.p_corrected is None else format_p_value(significance.p_corrected).removeprefix("= ")
-
-
-def _describe(line: Line) -> str:
-    significance = line.significance
+def _describe(significance: Significance | None) -> tuple[str, str, str]:
+    """The difference from the ensemble with its interval, the p-value, and the result of the test."""
     if significance is None:
-        return "the ensemble"
-    if isinstance(significance.result, str):
-        return significance.result
-    if not significance.significant:
-        return NOT_SIGNIFICANT
-    return "better" if significance.result.value < 0 else "worse"
+        return "", "", "the ensemble"
+    if isinstance(significance.result, str) or significance.p_corrected is None:
+        return MISSING, MISSING, str(significance.result)
+    value, (low, high) = significance.result.value, significance.result.interval
+    result = ("better" if value < 0 else "worse") if significance.significant else NOT_SIGNIFICANT
+    return f"{value:+.2f} ({low:+.2f} to {high:+.2f})", format_p_value(significance.p_corrected).removeprefix("= "), result
