@@ -34,14 +34,12 @@ class Condition:
     """A parsed condition: `matches` tests a row, and `fields` are those that it reads.
 
     Each private method parses a rule of the grammar and removes its text from `_remaining`.
+
+    Raises:
+        InputError: the text does not follow the grammar; the message says where.
     """
 
     def __init__(self, text: str) -> None:
-        """Parse a condition.
-
-        Raises:
-            InputError: the text does not follow the grammar; the message says where.
-        """
         self._text, self._remaining = text, text.strip()
         self.fields: set[str] = set()
         self.matches = self._condition()
@@ -63,12 +61,12 @@ class Condition:
         if self._accept(NOT):
             inner = self._factor(depth + 1)
             return lambda row: not inner(row)
-        if self._accept(r"\("):
-            condition = self._condition(depth + 1)
-            if not self._accept(r"\)"):
-                raise self._expected(")")
-            return condition
-        return self._comparison()
+        if not self._accept(r"\("):
+            return self._comparison()
+        condition = self._condition(depth + 1)
+        if not self._accept(r"\)"):
+            raise self._expected(")")
+        return condition
 
     def _comparison(self) -> Test:
         match = self._accept(COMPARISON)

@@ -53,7 +53,6 @@ class RunDifference:
 
     @property
     def sides(self) -> tuple[Side, Side]:
-        """Both runs."""
         return self.a, self.b
 
     def curves(self) -> tuple[str, list[np.ndarray]]:

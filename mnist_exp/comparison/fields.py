@@ -36,7 +36,6 @@ class Metric:
         return value
 
     def format(self, value: float | None) -> str:
-        """Format the number for a table."""
         return MISSING if value is None else format(value, self.format_spec)
 
     def format_interval(self, interval: tuple[float, float] | None) -> str:

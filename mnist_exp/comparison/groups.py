@@ -30,7 +30,6 @@ class Group:
 
     @cached_property
     def summaries(self) -> Sequence[Summary]:
-        """The summaries of the runs."""
         return [row.summary for row in self.rows]
 
     @cached_property

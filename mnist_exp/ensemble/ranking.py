@@ -24,7 +24,7 @@ def columns(comparison: Comparison) -> list[Column]:
     """The columns of a ranking for the terminal and the report."""
     lines, metric = comparison.lines, comparison.metric
     scores = [line.group.summaries[0].test for line in lines]
-    differences, p_values, results = zip(*(_describe(line.significance) for line in lines), strict=True)
+    differences, p_values, results = map(list, zip(*(_describe(line.significance) for line in lines), strict=True))
     return [
         Column("name", "run", [line.group.name for line in lines], 9, "left"),
         Column(metric.key, metric.heading, [metric.format(score.error_percent) for score in scores], 9),
