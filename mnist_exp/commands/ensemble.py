@@ -29,14 +29,13 @@ EXAMPLES = """\
   mnist-exp ensemble 2026-11-22T07-35-03_mlp_s7 latest --name two
   mnist-exp ensemble 'runs/*_cnn_large_s*'
 """
-DEFAULT_NAME = "ensemble"
 
 
 def main(arguments: list[str]) -> int:
     """Build an ensemble and print its ranking among its members."""
     parser = command_line.parser("ensemble", "Average the probabilities of runs and evaluate the mean as a run.", EXAMPLES)
     parser.add_argument("runs", nargs="+", metavar="RUN|SWEEP|GLOB", help="its members: runs, or directories of runs")
-    parser.add_argument("--name", default=DEFAULT_NAME, metavar="NAME", help="its label (default: %(default)s)")
+    parser.add_argument("--name", default="ensemble", metavar="NAME", help="its label (default: %(default)s)")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
     try:

@@ -116,5 +116,5 @@ def overrides(settings: AnyTracker) -> str:
     option = files("mnist_exp.conf") / "tracker" / f"{settings.name}.yaml"
     defaults = yaml.safe_load(option.read_text(encoding="utf-8"))
     changed = {key: format_value(value) for key, value in settings.model_dump().items() if value != defaults[key]}
-    lines = [f"tracker.{key}={text if UNQUOTED.fullmatch(text) else quote(text)}" for key, text in changed.items()]
-    return shlex.join([f"tracker={settings.name}", *lines])
+    words = [f"tracker.{key}={text if UNQUOTED.fullmatch(text) else quote(text)}" for key, text in changed.items()]
+    return shlex.join([f"tracker={settings.name}", *words])

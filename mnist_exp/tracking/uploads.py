@@ -112,12 +112,7 @@ class Uploads:
 
 @contextlib.contextmanager
 def _locked(lock: Path, timeout: float) -> Iterator[None]:
-    """Lock the upload of a run or a sweep.
-
-    Raises:
-        InputError: another process has the lock after `timeout` seconds.
-        EnvironmentFailure: the lock file cannot be opened.
-    """
+    """Lock the upload of a run or a sweep; raise InputError if another process has the lock after `timeout` seconds."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(files.locked(lock, timeout))
