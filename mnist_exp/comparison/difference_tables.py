@@ -99,9 +99,7 @@ def _curves(difference: RunDifference, width: int) -> Iterator[RenderableType]:
     low, high = float(np.concatenate(both).min()), float(np.concatenate(both).max())
     labels = [f"{high:.2f}", *[""] * (CURVE_HEIGHT - 2), f"{low:.2f}"]
     columns = min(MAX_CURVE_WIDTH, max(MIN_CURVE_WIDTH, (width - len(labels[0]) - 10) // 2))
-    curves, numbers = Table(show_footer=True), Table()
-    curves.add_column("", justify="right")
-    numbers.add_column("epoch", justify="right")
+    curves, numbers = Table(Column(justify="right"), show_footer=True), Table(Column("epoch", justify="right"))
     cells = []
     for name, errors in zip("AB", both, strict=True):
         curves.add_column(name, footer=f"{1:<{columns - len(str(epochs))}}{epochs}" if epochs > 1 else "1")

@@ -42,11 +42,8 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     """Average and evaluate the members in a run directory.
 
     Args:
-        run: the run directory, with its ensemble.yaml.
+        run: the run directory, with its ensemble.yaml; its summary.json is written last, and returned.
         device_setting, threads_setting: `device` and `threads` of a configuration.
-
-    Returns:
-        The content of summary.json, which is written last.
 
     Raises:
         IntegrityError: a member's model does not give its stored probabilities.

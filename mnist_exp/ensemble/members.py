@@ -63,8 +63,8 @@ class Ensemble:
     @property
     def probabilities(self) -> np.ndarray:
         """The mean of the members' probabilities for the test images, summed in float64, float32 (n, classes)."""
-        stacked = np.stack([member.probabilities for member in self.members])
-        return np.asarray(stacked.mean(axis=0, dtype=np.float64), np.float32)
+        mean = np.mean([member.probabilities for member in self.members], axis=0, dtype=np.float64)
+        return np.asarray(mean, np.float32)
 
     def content(self, directory: Path) -> dict[str, Any]:
         """The content of ensemble.yaml in `directory`."""

@@ -36,12 +36,7 @@ def columns(comparison: Comparison) -> list[Column]:
 
 
 def page_table(comparison: Comparison, page: Path) -> dict[str, Any]:
-    """The ranking as the report's template takes it.
-
-    Args:
-        comparison: from `rank_members`.
-        page: the report, from which the links to the members' reports start.
-    """
+    """The ranking for the template of the report `page`, with links to the members' reports."""
     shown, rows = columns(comparison), []
     for index, line in enumerate(comparison.lines):
         own = line.significance is None
