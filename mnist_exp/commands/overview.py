@@ -36,7 +36,7 @@ flags:
   --version, --help  also: mnist-exp COMMAND --help, mnist-exp --hydra-help
 
 exit codes: 0 done, 1 a run failed, 2 bad configuration or input, 3 a damaged or unsafe file,
-            4 training diverged, 5 disk, permission or device, 130 / 143 interrupted
+            4 training diverged, 5 disk, permissions, device or network, 130 / 143 interrupted
 """
 
 
