@@ -90,5 +90,5 @@ def test_watch_shows_a_sweep_until_it_completes(tmp_path: Path, command: Command
         "diff", *(job.name for job in jobs[:2]), "--runs-dir", str(sweep), "--output", "none", cwd=tmp_path
     )
     assert code == 0
-    assert "only the seed: two repetitions of one experiment" in drawn
+    assert "only the seed differs: two repetitions of one configuration" in drawn
     assert drawn.count("▀") > 28 * 14

@@ -1,7 +1,4 @@
-"""The launcher of a Slurm cluster: arrays of jobs, submitted with sbatch and followed with squeue.
-
-A job is a directory that the node can read, and its status is the result.
-"""
+"""The launcher of a Slurm cluster: arrays of jobs, submitted with sbatch and followed with squeue."""
 
 import hashlib
 import os
