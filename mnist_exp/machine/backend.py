@@ -9,8 +9,7 @@ from pathlib import Path
 
 from mnist_exp.terminal import messages
 
-# Keras imports these if they are installed, which takes a third of its time; nothing here uses them.
-NOT_NEEDED = ("matplotlib", "pandas", "sklearn")
+NOT_NEEDED = ("matplotlib", "pandas", "sklearn")  # Keras imports them if installed, which takes a third of its time
 
 
 @contextlib.contextmanager

@@ -22,8 +22,11 @@ def gpu_count() -> int | None:
     present = sum(1 for node in DEVICE_NODES.glob("nvidia*") if re.fullmatch(r"nvidia\d+", node.name))
     if present == 0 and (nvidia_smi := shutil.which("nvidia-smi")):
         present = _count_listed(nvidia_smi)
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return present if visible is None else min(present, _count_visible(visible))
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is None:
+        return present
+    # CUDA reads the list up to the first invalid entry (negative or empty).
+    valid = itertools.takewhile(lambda entry: entry and not entry.startswith("-"), map(str.strip, visible.split(",")))
+    return min(present, len(list(valid)))
 
 
 def device_names(gpus: int) -> list[str]:
@@ -37,9 +40,3 @@ def _count_listed(nvidia_smi: str) -> int:
     except (OSError, subprocess.TimeoutExpired):
         return 0
     return sum(1 for line in listing.stdout.splitlines() if line.startswith("GPU "))
-
-
-def _count_visible(visible: str) -> int:
-    """Count the devices that CUDA reads from the list: those before the first invalid entry (negative or empty)."""
-    valid = itertools.takewhile(lambda entry: entry and not entry.startswith("-"), map(str.strip, visible.split(",")))
-    return len(list(valid))

@@ -64,11 +64,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path, timeout: float = 0.0) -> Iterator[None]:
-    """Lock a file, created if necessary, for this process; the system releases the lock when the process exits in any way.
+    """Lock a file, created if necessary, until the process exits in any way; it must not be replaced meanwhile.
 
-    Args:
-        path: the file; it must not be replaced while it is locked.
-        timeout: seconds to wait for another process to release it.
+    Waits up to `timeout` seconds for another process to release it.
 
     Raises:
         BlockingIOError: another process has locked it.
@@ -87,13 +85,6 @@ def locked(path: Path, timeout: float = 0.0) -> Iterator[None]:
                     raise
                 time.sleep(POLL_SECONDS)
         yield
-
-
-def remove_unfinished(directory: Path) -> None:
-    """Remove partly written files of a killed process from a directory that this process has locked."""
-    with writing(directory):
-        for path in directory.glob(f"{UNFINISHED}*"):
-            path.unlink()
 
 
 def sync_directory(directory: Path) -> None:
@@ -117,8 +108,7 @@ def write(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON; NaN is a ValueError."""
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    write(path, (text + "\n").encode())
+    write(path, f"{json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)}\n".encode())
 
 
 def write_table(path: Path, rows: Iterable[Any], row_type: type) -> None:

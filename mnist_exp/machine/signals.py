@@ -17,10 +17,7 @@ def deferred() -> Iterator[Callable[[], bool]]:
     """Defer the first SIGINT or SIGTERM to the end of the block.
 
     Only in the main thread; in another thread signals work as before. If the block raises an error, the signal waits for
-    `deliver`.
-
-    Yields:
-        A function that returns whether a signal has been received.
+    `deliver`. Yields a function that returns whether a signal has been received.
 
     Raises:
         KeyboardInterrupt, Interrupted: at the end of the block, or at once at a second signal.
@@ -39,7 +36,7 @@ def deferred() -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: bool(received)
     except Exception:
-        _undelivered.extend(received)
+        _undelivered.extend(received[:1])
         raise
     finally:
         for number, handler in before.items():
@@ -49,15 +46,9 @@ def deferred() -> Iterator[Callable[[], bool]]:
 
 
 def deliver() -> None:
-    """Raise the deferred signal of a block that failed.
-
-    Raises:
-        KeyboardInterrupt, Interrupted: there is one.
-    """
+    """Raise the deferred signal of a block that failed, if there is one."""
     if _undelivered:
-        number = _undelivered[0]
-        _undelivered.clear()
-        raise _exception(number)
+        raise _exception(_undelivered.pop())
 
 
 def _exception(number: int) -> BaseException:

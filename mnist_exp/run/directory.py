@@ -48,7 +48,9 @@ def locked_run(run: Run, timeout: float = 0.0) -> Iterator[None]:
             status = read_json(run.status)
             owner = f"process {status.get('pid')} on {status.get('host')}" if status else "another process"
             raise InputError(f"{run.directory}: is being written by {owner}", "wait for it, or stop it first") from None
-        files.remove_unfinished(run.directory)
+        with files.writing(run.directory):
+            for unfinished in run.directory.glob(f"{files.UNFINISHED}*"):  # by a process that was killed
+                unfinished.unlink()
         yield
 
 

@@ -16,19 +16,8 @@ from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.names import Run
 from mnist_exp.run.status import now
 
-PACKAGES = (
-    "tensorflow",
-    "keras",
-    "numpy",
-    "hydra-core",
-    "omegaconf",
-    "pydantic",
-    "rich",
-    "vl-convert-python",
-    "pillow",
-    "jinja2",
-)
-CPU_INFO = Path("/proc/cpuinfo")
+TRAINING_PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pydantic")
+OUTPUT_PACKAGES = ("rich", "vl-convert-python", "pillow", "jinja2")  # of tables, charts, images, pages
 # The keys that must not change for a resumed run to have bit-identical weights.
 REPRODUCIBILITY_KEYS = ("versions", "platform", "cpu", "variables", "device", "gpus", "cuda", "cudnn", "threads")
 INSTRUCTIONS = ("avx", "amx", "fma", "asimd", "sve", "bf16")  # of the processor: kernels are chosen by them
@@ -37,10 +26,6 @@ VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OMP_", "CUDA_", "NVIDIA_")  # e
 
 def record(run: Run, device: dict[str, Any]) -> list[str]:
     """Add this process to the run's environment.json: the first at the top level, later ones under `resumed`.
-
-    Args:
-        run: the run.
-        device: from `training.device.Device.describe`.
 
     Returns:
         The keys that determine the weights and have changed since the run started.
@@ -79,12 +64,13 @@ def describe() -> dict[str, Any]:
 @cache
 def _versions() -> dict[str, str]:
     own = {"mnist_exp": mnist_exp.__version__, "python": platform.python_version()}
-    return own | {name: metadata.version(name) for name in PACKAGES}
+    return own | {name: metadata.version(name) for name in TRAINING_PACKAGES + OUTPUT_PACKAGES}
 
 
 def _cpu(field: str) -> str:
     """Return a field of the first processor, as reported by Linux."""
-    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
 
 
@@ -94,14 +80,12 @@ def _git(source: Path) -> dict[str, Any] | None:
     if not (source.parent / ".git").exists():
         return None
     commit = _output(source, "rev-parse", "HEAD")
-    changes = _output(source, "status", "--porcelain")
-    return None if commit is None else {"commit": commit, "dirty": bool(changes)}
+    return None if commit is None else {"commit": commit, "dirty": bool(_output(source, "status", "--porcelain"))}
 
 
 def _output(source: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(source), *arguments]
     try:
-        process = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
-    return process.stdout.strip()

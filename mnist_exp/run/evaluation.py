@@ -15,8 +15,6 @@ from mnist_exp.run.names import Run
 
 Z_95 = 1.959963984540054  # the standard normal's 97.5 % quantile
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
-WORST_MISTAKES = 50
-SMALLEST = np.finfo(np.float32).tiny  # a probability of 0 would make the loss infinite
 
 
 def wilson_interval(errors: int, n: int) -> tuple[float, float]:
@@ -33,21 +31,17 @@ def wilson_interval(errors: int, n: int) -> tuple[float, float]:
     return 100 * low, 100 * high
 
 
-def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean of −ln p(label), in nats: the loss that training minimises."""
-    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(chosen, SMALLEST)).mean())
-
-
 def error_rate(errors: int, n: int) -> dict[str, Any]:
     """Return n, errors, error_percent and ci95, the 95 % confidence interval in percent."""
     return {"n": n, "errors": errors, "error_percent": 100 * errors / n, "ci95": list(wilson_interval(errors, n))}
 
 
 def score(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Return the numbers of summary.json: n, errors, error_percent, ci95, loss."""
+    """Return the numbers of summary.json: those of `error_rate`, and `loss`, the mean of −ln p(label), in nats."""
     errors = int(np.count_nonzero(probabilities.argmax(axis=1) != labels))
-    return error_rate(errors, len(labels)) | {"loss": negative_log_likelihood(probabilities, labels)}
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    smallest = np.finfo(np.float32).tiny  # a probability of 0 would make the loss infinite
+    return error_rate(errors, len(labels)) | {"loss": float(-np.log(np.maximum(chosen, smallest)).mean())}
 
 
 def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -66,16 +60,16 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]
     confidence = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == labels
     index = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
-    bins, ece = [], 0.0
+    bins: list[dict[str, Any]] = []
+    ece = 0.0
     for number in range(CALIBRATION_BINS):
         inside = index == number
-        n = int(inside.sum())
-        mean_confidence = float(confidence[inside].mean()) if n else None
-        accuracy = float(correct[inside].mean()) if n else None
-        if mean_confidence is not None and accuracy is not None:
-            ece += n / len(labels) * abs(accuracy - mean_confidence)
-        edges: dict[str, float | int | None] = {"low": number / CALIBRATION_BINS, "high": (number + 1) / CALIBRATION_BINS}
-        bins.append(edges | {"n": n, "confidence": mean_confidence, "accuracy": accuracy})
+        n, low, high = int(inside.sum()), number / CALIBRATION_BINS, (number + 1) / CALIBRATION_BINS
+        means: dict[str, Any] = {"confidence": None, "accuracy": None}
+        if n:
+            means = {"confidence": float(confidence[inside].mean()), "accuracy": float(correct[inside].mean())}
+            ece += n / len(labels) * abs(means["accuracy"] - means["confidence"])
+        bins.append({"low": low, "high": high, "n": n} | means)
     return {"ece": ece, "bins": bins}
 
 
@@ -86,28 +80,18 @@ def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, mislabelled: M
     """
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST_MISTAKES]
-    return [
-        {
-            "index": int(index),
+    worst = []
+    for index in map(int, wrong[np.argsort(-confidence[wrong], kind="stable")][:50]):
+        votes = None if mislabelled is None else mislabelled.votes.get(index)
+        mistake = {
+            "index": index,
             "label": int(labels[index]),
             "predicted": int(predicted[index]),
             "probabilities": [round(float(probability), 6) for probability in probabilities[index]],
-            "mislabelled": _votes(int(index), mislabelled),
+            "mislabelled": None if votes is None else [{"label": label, "votes": n} for label, n in votes.items()],
         }
-        for index in worst
-    ]
-
-
-def mislabelled_score(
-    probabilities: np.ndarray, labels: np.ndarray, mislabelled: Mislabelled | None
-) -> dict[str, Any] | None:
-    """Return the errors among the images whose label people rejected, and the source; None without such a study."""
-    if mislabelled is None:
-        return None
-    images = np.fromiter(mislabelled.votes, np.int64)
-    errors = int(np.count_nonzero(probabilities[images].argmax(axis=1) != labels[images]))
-    return {"n": len(images), "errors": errors, "source": mislabelled.source}
+        worst.append(mistake)
+    return worst
 
 
 def error_report(
@@ -120,7 +104,11 @@ def error_report(
         for position, (name, row) in enumerate(zip(class_names, matrix, strict=True))
         if row.sum()
     ]
-    overall = score(probabilities, labels)
+    overall, rejected = score(probabilities, labels), None
+    if mislabelled is not None:
+        images = np.fromiter(mislabelled.votes, np.int64)
+        errors = int(np.count_nonzero(probabilities[images].argmax(axis=1) != labels[images]))
+        rejected = {"n": len(images), "errors": errors, "source": mislabelled.source}
     return {
         "schema": 1,
         "overall": {key: overall[key] for key in ("n", "errors", "error_percent", "ci95")},
@@ -128,19 +116,13 @@ def error_report(
         "per_class": per_class,
         "confusion_matrix": matrix.tolist(),
         "calibration": calibration(probabilities, labels),
-        "mislabelled": mislabelled_score(probabilities, labels, mislabelled),
+        "mislabelled": rejected,
         "worst_mistakes": worst_mistakes(probabilities, labels, mislabelled),
     }
 
 
 def write_results(run: Run, model: Any, data: Dataset, probabilities: np.ndarray) -> dict[str, Any]:
-    """Write model.keras, predictions.npz and errors.json.
-
-    Args:
-        run: where to.
-        model: the Keras model that gave the probabilities.
-        data: whose test images were evaluated.
-        probabilities: of the classes of the test images, float32 (n, classes).
+    """Write model.keras, predictions.npz and errors.json, from a Keras model's probabilities of the test images.
 
     Returns:
         The content of errors.json.
@@ -154,12 +136,6 @@ def write_results(run: Run, model: Any, data: Dataset, probabilities: np.ndarray
     errors = error_report(probabilities, data.test_labels, data.class_names, data.mislabelled)
     files.write_json(run.errors, errors)
     return errors
-
-
-def _votes(index: int, mislabelled: Mislabelled | None) -> list[dict[str, Any]] | None:
-    if mislabelled is None or index not in mislabelled.votes:
-        return None
-    return [{"label": label, "votes": votes} for label, votes in mislabelled.votes[index].items()]
 
 
 def sha256(*arrays: np.ndarray) -> str:

@@ -2,13 +2,12 @@
 
 import contextlib
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 OPTIONAL = ("validation_loss", "validation_error_percent")  # columns that are empty without validation images
-TOO_LARGE = 1e15  # for any number: a table has no room for it
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,9 @@ class Epoch:
     images_per_second: float
 
 
+COLUMNS = [field.name for field in fields(Epoch)]
+
+
 def best_epoch(history: Sequence[Epoch]) -> int | None:
     """Return the epoch with the lowest validation error, the first of equals; None without validation images."""
     measured = [(row.validation_error_percent, row.epoch) for row in history if row.validation_error_percent is not None]
@@ -38,25 +40,17 @@ def patience_exhausted(history: Sequence[Epoch], patience: int | None) -> bool:
 
 
 def read(path: Path) -> list[Epoch]:
-    """Read the rows of a history.csv up to the first invalid one; none without a file.
-
-    The run may still be training, and the file is untrusted.
-    """
+    """Read the rows of an untrusted history.csv up to the first invalid one; none without a file."""
     rows: list[Epoch] = []
     with (
         contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error),
         path.open(newline="", encoding="utf-8") as file,
     ):
-        for cells in csv.DictReader(file):
-            rows.append(_row(cells, len(rows) + 1))
+        for epoch, cells in enumerate(csv.DictReader(file), 1):
+            numbers = {name: float(cells[name]) for name in COLUMNS if cells[name] or name not in OPTIONAL}
+            # A table has no room for larger numbers; the comparison is false for NaN, too.
+            if numbers["epoch"] != epoch or not all(abs(number) < 1e15 for number in numbers.values()):
+                break
+            row: dict[str, Any] = dict.fromkeys(OPTIONAL) | numbers | {"epoch": epoch}
+            rows.append(Epoch(**row))
     return rows
-
-
-def _row(cells: Mapping[str, str], epoch: int) -> Epoch:
-    """Check and convert the row of an epoch."""
-    columns = [field.name for field in fields(Epoch)]
-    numbers = {name: float(cells[name]) for name in columns if cells[name] or name not in OPTIONAL}
-    if numbers["epoch"] != epoch or not all(abs(number) < TOO_LARGE for number in numbers.values()):  # nor is NaN
-        raise ValueError(f"not a row of epoch {epoch}")
-    row: dict[str, Any] = dict.fromkeys(OPTIONAL) | numbers | {"epoch": epoch}
-    return Epoch(**row)

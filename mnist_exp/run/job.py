@@ -33,7 +33,7 @@ def run_locked(run: Run, work: Callable[[], object], resume_hint: str, lock_time
     Args:
         run: its directory.
         work: trains or builds the run.
-        resume_hint: what the user can do after an interruption.
+        resume_hint: the remedy after an interruption.
         lock_timeout: seconds to wait for another process to release the run.
 
     Raises:

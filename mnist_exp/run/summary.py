@@ -86,10 +86,7 @@ class Summary(Part):
     @model_validator(mode="before")
     @classmethod
     def _upgrade(cls, content: Any) -> Any:
-        """Add what earlier versions did not have: members (schema 2), and settings.
-
-        An ensemble has only the settings in which its members agree, so none is added.
-        """
+        """Add what earlier versions did not have: members (schema 2), and settings (not to those that members share)."""
         if not isinstance(content, dict):
             return content
         if content.get("schema") == 2 and "members" not in content:
@@ -139,10 +136,10 @@ def summarize(
     Args:
         experiment: the content of config.yaml.
         data: the data set.
-        split: the training and validation images.
+        split: of its training images.
         parameters: number of weights of the model.
-        probabilities: of the classes of the test images, float32 (n, classes).
-        validation_probabilities: of the classes of the validation images, float32 (n, classes); None without such images.
+        probabilities: of the test images, float32 (n, classes).
+        validation_probabilities: as `probabilities`; None without validation images.
         history: a row for each epoch.
         wall_seconds: spent on the run so far, by all processes that trained it.
     """

@@ -12,11 +12,7 @@ from mnist_exp.run.summary import Summary, dataset_summary
 
 
 def upgrade(content: dict[str, Any], tree: dict[str, Any]) -> Summary:
-    """Return a summary of schema 1 as one of the present schema; splits are the same in all versions.
-
-    Args:
-        content: of summary.json.
-        tree: the configuration of the run, from `read_config`.
+    """Return the content of a summary of schema 1, and a configuration, as a `Summary`.
 
     Raises:
         ConfigError: the configuration is not valid.

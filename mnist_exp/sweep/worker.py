@@ -48,7 +48,7 @@ def main(cores: list[int]) -> int:
             is_reset = memory.reset_peak()
             _train(Run(Path(directory)))
             training.clear()
-            peak = memory.peak_bytes() if is_reset else None
+            peak = memory.resident_bytes(peak=True) if is_reset else None
             with contextlib.suppress(BrokenPipeError):  # the supervisor is dead
                 replies.write(f"{peak or 0}\n")
     except Interrupted as interruption:
