@@ -53,7 +53,7 @@ def train(experiment: Experiment, run: Run) -> Summary:
 def _train(experiment: Experiment, run: Run) -> Summary:
     from mnist_exp.report import run_page
     from mnist_exp.training import device, epochs
-    from mnist_exp.training.build import build_trainer, weights_sha256
+    from mnist_exp.training.build import build_trainer
 
     start, training = time.perf_counter(), experiment.training
     run_threads = threads.for_run(experiment, run)
@@ -76,7 +76,7 @@ def _train(experiment: Experiment, run: Run) -> Summary:
             history = epochs.train(trainer, experiment, history, validation, run, progress, start)
         trainer.select_weights(training.select)
         trainer.average_over_shifts(experiment.evaluation.tta)
-        log.info("weights SHA-256 %s", weights_sha256(trainer.model))
+        log.info("weights SHA-256 %s", evaluation.sha256(*trainer.model.get_weights()))
         probabilities = trainer.predict(data.test_images)
         validation_probabilities = trainer.predict(validation[0]) if len(parts.validation) else None
 

@@ -36,13 +36,7 @@ class Augmentation:
     """The transforms of a configuration."""
 
     def __init__(self, config: RandomAugmentationConfig, image_shape: tuple[int, ...], seed: int) -> None:
-        """Store the configuration.
-
-        Args:
-            config: the size of each transform; 0 for none.
-            image_shape: (height, width, channels).
-            seed: of all random values.
-        """
+        """Store the configuration, for images of shape (height, width, channels)."""
         self._config = config
         self._height, self._width = image_shape[:2]
         self._seed = seed
@@ -59,15 +53,7 @@ class Augmentation:
         )
 
     def transform(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
-        """Apply all transforms except mixing.
-
-        Args:
-            images: uint8 (n, height, width, channels).
-            draws: the values for these images.
-
-        Returns:
-            uint8 (n, height, width, channels).
-        """
+        """Apply all transforms except mixing to uint8 images (n, height, width, channels)."""
         config, size = self._config, (self._height, self._width)
         if draws.matrices is not None or draws.noise is not None:
             positions = tf.constant(_pixels(size)) if draws.matrices is None else affine_positions(draws.matrices, size)
@@ -129,13 +115,8 @@ def inverse_affine(
 ) -> tf.Tensor:
     """Return matrices from a position in the new image to that in the old, both from the center, float32 (n, 2, 3).
 
-    Args:
-        angle: of the rotation from rows to columns, in radians, (n,).
-        shear: angle by which columns lean, in radians, (n,).
-        high: factor of heights, (n,).
-        wide: factor of widths, (n,).
-        down: shift in pixels, (n,).
-        right: shift in pixels, (n,).
+    All arguments are float32 (n,): the angles of the rotation from rows to columns and of the shear of columns, in radians;
+    the factors of heights and widths; the shifts in pixels.
     """
     cosine, sine, lean = tf.cos(angle), tf.sin(angle), tf.tan(shear)
     # new = R · S · D · old + t, with R = [[c, -s], [s, c]], S = [[1, 0], [lean, 1]], D = diag(high, wide)
@@ -180,14 +161,9 @@ def displacements(noise: tf.Tensor, alpha: float, sigma: float) -> tf.Tensor:
 
 
 def sample(images: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-    """Return the images sampled at other positions, linear between pixels and black outside.
+    """Return uint8 images (n, height, width, 1) sampled at other positions, float32 (n, 2, height * width).
 
-    Args:
-        images: uint8 (n, height, width, 1).
-        positions: float32 (n, 2, height * width).
-
-    Returns:
-        uint8 (n, height, width, 1), rounded to the nearest.
+    The values are linear between pixels, rounded to the nearest, and black outside.
     """
     count, height, width = images.shape[:3]
     wide = width + 3  # with a black border, to which positions outside are clipped
@@ -228,9 +204,7 @@ def cut_out(images: tf.Tensor, corners: tf.Tensor, size: int) -> tf.Tensor:
 def mix(images: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
     """Return each image mixed with the next of the batch: Zhang et al. 2017, arXiv:1710.09412.
 
-    Args:
-        images: uint8 (n, height, width, channels).
-        shares: of the image itself, float32 (n,).
+    Images are uint8 (n, height, width, channels); the shares of the image itself are float32 (n,).
     """
     own = tf.cast(images, tf.float32)
     others = next_in_batch(own)

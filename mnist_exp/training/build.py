@@ -1,12 +1,9 @@
 """From a checked experiment and its data to a trainer."""
 
-import keras
-
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.models import preprocessing
 from mnist_exp.models.build import build_model
-from mnist_exp.run.evaluation import sha256
 from mnist_exp.training import augmentation, optimizers, schedules
 from mnist_exp.training.device import Device
 from mnist_exp.training.loop import Trainer
@@ -36,8 +33,3 @@ def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: D
         training.epochs,
     )
     return Trainer(steps, learning_rates, training.batch_size, seed)
-
-
-def weights_sha256(model: keras.Model) -> str:
-    """Return the SHA-256 over all weights in the model's order: equal if and only if the weights are equal, bit for bit."""
-    return sha256(*model.get_weights())

@@ -63,24 +63,21 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
         shutil.rmtree(final, ignore_errors=True)
         temporary.replace(final)
         files.sync_directory(directory)
-        listed = _listed(directory)
+        listed = sorted(directory.glob("epoch_*"))
         end = listed.index(final) + 1
         for other in listed[: max(end - KEPT, 0)] + listed[end:]:  # later ones are damaged, or continue a damaged one
             shutil.rmtree(other)
 
 
 def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint | None, list[str]]:
-    """Load the last undamaged checkpoint.
-
-    Returns:
-        The checkpoint, or None if there never was one; and what is wrong with each later one.
+    """Load the last undamaged checkpoint, or None if there never was one; also return what is wrong with each later one.
 
     Raises:
         InputError: the checkpoint belongs to another experiment than `identity`, or has schema 1.
         IntegrityError: there are checkpoints, and all are damaged.
     """
     faults: list[str] = []
-    for candidate in reversed(_listed(directory)):
+    for candidate in sorted(directory.glob("epoch_*"), reverse=True):
         try:
             checkpoint = _load(candidate)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -111,10 +108,6 @@ def _load(directory: Path) -> Checkpoint:
         state = dict(archive)
     history = [Epoch(**row) for row in json.loads((directory / HISTORY).read_bytes())]
     return Checkpoint(**manifest, state=state, history=history)
-
-
-def _listed(directory: Path) -> list[Path]:
-    return sorted(directory.glob("epoch_*"))
 
 
 def _name(epoch: int, step: int) -> str:

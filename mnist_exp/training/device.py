@@ -27,7 +27,7 @@ class Device:
     @property
     def uses_xla(self) -> bool:
         """Whether XLA compiles the steps: only on a GPU. On a CPU it makes convolutions several times slower."""
-        return not _is_cpu(self.name)
+        return not self.name.startswith("/CPU")
 
     def scope(self) -> AbstractContextManager[Any]:
         """Build and compute everything in this context on the device."""
@@ -46,21 +46,16 @@ class Device:
 
 
 def prepare(device: str, precision: str, threads_config: ThreadsConfig, batch_size: int, seed: int) -> Device:
-    """Set TensorFlow up for one run. Afterwards operations are deterministic, and Keras's random numbers derive from `seed`.
+    """Set TensorFlow up for one run with these settings; None in `threads_config` chooses by the number of cores.
 
-    Args:
-        device: the setting `device`: auto, cpu, gpu or gpu:N.
-        precision: the setting `precision`: float32, bfloat16 or float16.
-        threads_config: sizes of the thread pools and number of towers; None in it chooses by the number of cores.
-        batch_size: images in a batch.
-        seed: of the initial weights.
+    Afterwards operations are deterministic, and Keras's random numbers derive from `seed`.
 
     Raises:
         EnvironmentFailure: the device does not exist or does not support the precision, or TensorFlow already runs in this
             process with other thread pools.
     """
     name, cores = _choose(device), usable_cores()
-    is_cpu = _is_cpu(name)
+    is_cpu = name.startswith("/CPU")
     _set_pools(threads.pools(threads_config, batch_size, is_cpu, cores))
     for gpu in tf.config.list_physical_devices("GPU"):
         if not tf.config.experimental.get_memory_growth(gpu):
@@ -87,10 +82,6 @@ def _choose(device: str) -> str:
             "choose one of them; for an NVIDIA GPU install the CUDA packages: pip install 'mnist-exp[gpu]'",
         )
     return f"/GPU:{index}"
-
-
-def _is_cpu(name: str) -> bool:
-    return name.startswith("/CPU")
 
 
 def _set_pools(pools: Pools) -> None:

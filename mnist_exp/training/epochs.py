@@ -24,14 +24,9 @@ from mnist_exp.training.progress import Display, epoch_line
 
 log = logging.getLogger(__name__)
 
-REPORT_BYTES = 4_000_000  # an upper estimate for predictions, figures, report and log of a run
-
 
 def resume(trainer: Trainer, experiment: Experiment, run: Run) -> tuple[list[Epoch], float]:
-    """Restore a trainer from the run's last undamaged checkpoint, if it has one.
-
-    Returns:
-        The history up to the checkpoint, and the seconds spent on the run up to it.
+    """Restore a trainer from the run's last undamaged checkpoint, if any; return the history and the seconds spent up to it.
 
     Raises:
         InputError: the checkpoints belong to another experiment.
@@ -82,14 +77,11 @@ def train(
     Args:
         trainer: at its first step, or restored by `resume`.
         experiment: the content of config.yaml.
-        history: the finished epochs.
+        history: the finished epochs; the returned history includes them.
         validation: images, uint8 (n, height, width, channels), and labels, uint8 (n,).
         run: its directory.
         display: shows the progress.
         start: of the run, in seconds of `time.perf_counter`, less what earlier processes spent on it.
-
-    Returns:
-        The whole history.
 
     Raises:
         Pruned: a search asked to stop; the checkpoints are up to date.
@@ -155,7 +147,7 @@ def _check_space(trainer: Trainer, experiment: Experiment, run: Run) -> None:
     if experiment.training.select == "best":
         state += weights
     missing = checkpoints.KEPT + 1 - min(len(list(run.checkpoints.glob("epoch_*"))), checkpoints.KEPT)
-    need = missing * state + weights + REPORT_BYTES
+    need = missing * state + weights + 4_000_000  # an upper estimate for predictions, figures, report and log
     with files.writing(run.directory):
         free = shutil.disk_usage(run.directory).free
     if free < need:

@@ -3,6 +3,7 @@
 The model that is evaluated and saved is plain Keras; this is a second graph over the same weights.
 """
 
+import itertools
 from typing import Any
 
 import keras
@@ -21,39 +22,29 @@ class Forward:
     """From images to logits, with dropout and noise."""
 
     def __init__(self, model: keras.Model, seed: int, use_xla: bool) -> None:
-        """Share the weights of a model.
-
-        Args:
-            model: from `models.build.build_model`.
-            seed: determines, with the number given to each call, the random numbers of dropout and noise.
-            use_xla: whether XLA compiles the graph.
-        """
+        """Share the weights of a model; seed and number of a call determine the random numbers of dropout and noise."""
         self._seed = seed
         self._use_xla = use_xla
         self._number = tf.constant(0, tf.int64)
-        self._streams = 0
+        self._streams = itertools.count(1)
         logits = logits_model(model)
         self._pooled = _pooled_convolutions(logits)
         self._network = keras.models.clone_model(logits, clone_function=self._replace)
 
     def __call__(self, images: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        """Return the logits, float32 or the compute dtype, of uint8 images.
+        """Return the logits, float32 or the compute dtype, of uint8 images (n, height, width, channels).
 
-        Args:
-            images: (n, height, width, channels).
-            number: an int64 scalar that no other call of a training shares.
+        The number is an int64 scalar that no other call of a training shares.
         """
         self._number = number
         return self._network(images, training=True)
 
     def _replace(self, layer: keras.Layer) -> keras.Layer:
         """Return the cheaper layer for a layer of the model, or the layer itself."""
-        if type(layer) is keras.layers.Dropout and layer.noise_shape is None:
-            self._streams += 1
-            return _Dropout(layer, self, self._streams)
+        if type(layer) is keras.layers.Dropout:
+            return _Dropout(layer, self, next(self._streams))
         if type(layer) is keras.layers.GaussianNoise:
-            self._streams += 1
-            return _Noise(layer, self, self._streams)
+            return _Noise(layer, self, next(self._streams))
         if type(layer) is keras.layers.BatchNormalization:
             return _BatchNorm(layer)
         if _is_strided_pointwise(layer):
@@ -168,16 +159,16 @@ class _PoolAndActivate(_Replacement):
         self._as_axes = use_xla and pool.padding == "valid" and tuple(pool.strides) == tuple(pool.pool_size)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        largest = self._axes_maximum(inputs) if self._as_axes else self.layer.call(inputs)
+        if self._as_axes:
+            high, wide = self.layer.pool_size
+            rows, columns, channels = inputs.shape[1] // high, inputs.shape[2] // wide, inputs.shape[3]
+            windows = inputs[:, : rows * high, : columns * wide]
+            largest = tf.reduce_max(tf.reshape(windows, (-1, rows, high, columns, wide, channels)), axis=(2, 4))
+        else:
+            largest = self.layer.call(inputs)
         if self.convolution.use_bias:
             largest = keras.ops.add(largest, self.convolution.bias)
         return self.convolution.activation(largest)
-
-    def _axes_maximum(self, inputs: tf.Tensor) -> tf.Tensor:
-        high, wide = self.layer.pool_size
-        rows, columns, channels = inputs.shape[1] // high, inputs.shape[2] // wide, inputs.shape[3]
-        windows = inputs[:, : rows * high, : columns * wide]
-        return tf.reduce_max(tf.reshape(windows, (-1, rows, high, columns, wide, channels)), axis=(2, 4))
 
 
 def _is_strided_pointwise(layer: keras.Layer) -> bool:

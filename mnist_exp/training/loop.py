@@ -19,7 +19,6 @@ from mnist_exp.training.steps import Steps
 # seldom enough that the return costs nothing.
 CHUNK_SECONDS = 0.25
 LONGEST_CHUNK = 64  # steps
-XLA_CHUNK = 32  # steps, always: XLA compiles a graph for each length
 BEST = "best/"  # prefix of the remembered weights in a state
 DIVERGENCE_REMEDY = "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1"
 
@@ -36,7 +35,7 @@ class Trainer:
         Args:
             steps: the graph that trains the model.
             learning_rates: of each step, float32 (steps_per_epoch * epochs,).
-            batch_size: images in a batch; the last batch of an epoch contains the remaining ones.
+            batch_size: the last batch of an epoch contains the remaining images.
             seed: determines, with the number of the epoch, the order of the images.
         """
         self.model = self.final_model = steps.model  # `predict` returns the probabilities of the final one
@@ -49,7 +48,7 @@ class Trainer:
         self._best: list[np.ndarray] = []
         self._batch_size = batch_size
         self._seed = seed
-        self._chunk = XLA_CHUNK if steps.use_xla else 1
+        self._chunk = 32 if steps.use_xla else 1  # XLA compiles a graph for each length
         self._predict = Predictor(self.model, steps.towers)
 
     def run_epoch(
@@ -57,21 +56,14 @@ class Trainer:
     ) -> Epoch | None:
         """Train the remaining steps of an epoch and evaluate the model on the validation images, if there are any.
 
-        Args:
-            validation_images: uint8 (n, height, width, channels).
-            validation_labels: uint8 (n,).
-            progress: called after each chunk of steps.
-            stop: called after each chunk of steps.
-
-        Returns:
-            The epoch, or None if it was stopped before its last step.
+        Calls `progress` and `stop` after each chunk of steps. Returns None if stopped before the last step.
 
         Raises:
             DivergenceError: the loss or a weight is no longer finite.
         """
         if not self._train_epoch(progress, stop):
             return None
-        validation = None
+        validation = {}
         if len(validation_labels):
             with self.steps.average.applied():
                 validation = evaluation.score(self.predict(validation_images), validation_labels)
@@ -81,8 +73,8 @@ class Trainer:
             learning_rate=float(self.learning_rates[self.epoch * self.steps_per_epoch - 1]),
             train_loss=float(loss / count),
             train_error_percent=float(100 * errors / count),
-            validation_loss=None if validation is None else validation["loss"],
-            validation_error_percent=None if validation is None else validation["error_percent"],
+            validation_loss=validation.get("loss"),
+            validation_error_percent=validation.get("error_percent"),
             seconds=float(seconds),
             images_per_second=float(count / seconds),
         )
@@ -113,7 +105,7 @@ class Trainer:
         """Do a step for each row of image indices, int32 (steps, batch_size)."""
         start = time.perf_counter()
         first = self.epoch * self.steps_per_epoch + self.step
-        traced = self.steps.is_traced(batches.shape[1])
+        traced = batches.shape[1] in self.steps.graphs
         losses, errors = self.steps(batches, self.learning_rates[first : first + len(batches)], first)
         if not np.isfinite(losses).all():
             bad = int(np.argmin(np.isfinite(losses)))
@@ -168,7 +160,7 @@ class Trainer:
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of everything that the rest of the training depends on, by name."""
         state = {name: variable.numpy() for name, variable in self._variables().items()}
-        state |= {_best_name(index): weight for index, weight in enumerate(self._best)}
+        state |= {f"{BEST}{index:03d}": weight for index, weight in enumerate(self._best)}
         return state | {"position": np.array([self.epoch, self.step]), "sums": self._sums.copy()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
@@ -178,8 +170,7 @@ class Trainer:
             KeyError, ValueError: the state belongs to another model or optimizer.
         """
         state = dict(state)
-        remembered = sum(name.startswith(BEST) for name in state)
-        self._best = [state.pop(_best_name(index)) for index in range(remembered)]
+        self._best = [state.pop(name) for name in list(state) if name.startswith(BEST)]
         position, self._sums = state.pop("position"), state.pop("sums")
         self.epoch, self.step = map(int, position)
         variables = self._variables()
@@ -198,7 +189,3 @@ class Trainer:
             for name, owner in owners.items()
             for index, variable in enumerate(owner.variables)
         }
-
-
-def _best_name(index: int) -> str:
-    return f"{BEST}{index:03d}"

@@ -52,10 +52,8 @@ CLASSES = {
 def build(config: AnyOptimizer, precision: str, gradient_clip_norm: float | None) -> keras.Optimizer:
     """Build a Keras optimizer; the settings have Keras's names.
 
-    Args:
-        config: the option of the group `optimizer`.
-        precision: for float16, the loss is scaled, since small gradients would vanish.
-        gradient_clip_norm: the largest global norm of a gradient (Pascanu et al. 2012, arXiv:1211.5063); None for any.
+    For float16, the loss is scaled, since small gradients would vanish. `gradient_clip_norm` is the largest global norm of a
+    gradient (Pascanu et al. 2012, arXiv:1211.5063); None for any.
     """
     optimizer = CLASSES[config.name](**config.model_dump(exclude={"name"}), global_clipnorm=gradient_clip_norm)
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer

@@ -27,13 +27,9 @@ class Display(contextlib.AbstractContextManager["Display"]):
 
 
 def display(setting: Literal["auto", "live", "plain", "quiet"], epochs: int, images: int, done: int = 0) -> Display:
-    """Return the display for the setting `progress`.
+    """Return the display for the setting `progress`: `auto` is live in a terminal and plain elsewhere.
 
-    Args:
-        setting: `auto` is live in a terminal and plain elsewhere.
-        epochs: of the whole training.
-        images: trained in each of them.
-        done: epochs that were trained before the run was interrupted.
+    A live bar covers all epochs, with that many images each; `done` epochs were trained before the run was interrupted.
     """
     if setting == "quiet":
         return Display()

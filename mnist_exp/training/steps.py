@@ -34,7 +34,7 @@ class Steps:
             optimizer: from `optimizers.build`.
             images: training images, uint8 (n, height, width, channels).
             labels: uint8 (n,).
-            augmentation: changes the images at every step; None for no change.
+            augmentation: changes the images at every step.
             training: the settings; label smoothing is that of Szegedy et al. 2015, arXiv:1512.00567, §7.
             seed: determines, with the number of the step, the random numbers of dropout and noise.
             device: computes each batch in its number of towers, whose gradients are added.
@@ -57,7 +57,7 @@ class Steps:
         self._label_smoothing = training.label_smoothing
         self._classes = model.output.shape[-1]
         self._forward = Forward(model, seed, self.use_xla)
-        self._graphs: dict[int, Any] = {}  # by batch size
+        self.graphs: dict[int, Any] = {}  # by batch size, each built at the first call
         optimizer.build(self._variables)
 
     def __call__(self, batches: np.ndarray, learning_rates: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
@@ -71,25 +71,14 @@ class Steps:
         Returns:
             The sum of the losses, float32 (steps,), and the number of errors, int32 (steps,), of each batch.
         """
-        graph = self._graph(batches.shape[1])
-        losses, errors = graph(tf.constant(batches), tf.constant(learning_rates), tf.constant(first, tf.int64))
+        size = batches.shape[1]
+        if size not in self.graphs:
+            types = [tf.TensorSpec([None, size], tf.int32), tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.int64)]
+            traced = tf.function(self._chunk, input_signature=types, jit_compile=self.use_xla)
+            self.graphs[size] = traced.get_concrete_function()
+        arguments = tf.constant(batches), tf.constant(learning_rates), tf.constant(first, tf.int64)
+        losses, errors = self.graphs[size](*arguments)
         return losses.numpy(), errors.numpy()
-
-    def is_traced(self, batch_size: int) -> bool:
-        """Whether the graph for batches of that size is built."""
-        return batch_size in self._graphs
-
-    def _graph(self, batch_size: int) -> Any:
-        """Return the graph of `_chunk` for batches of that size, built at the first call."""
-        if batch_size not in self._graphs:
-            signature = [
-                tf.TensorSpec([None, batch_size], tf.int32),
-                tf.TensorSpec([None], tf.float32),
-                tf.TensorSpec([], tf.int64),
-            ]
-            traced = tf.function(self._chunk, input_signature=signature, jit_compile=self.use_xla)
-            self._graphs[batch_size] = traced.get_concrete_function()
-        return self._graphs[batch_size]
 
     def _chunk(self, batches: tf.Tensor, learning_rates: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         steps = tf.shape(batches)[0]

@@ -18,9 +18,9 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import DivergenceError, EnvironmentFailure
 from mnist_exp.report import run_page
 from mnist_exp.run import evaluation
+from mnist_exp.run.evaluation import sha256
 from mnist_exp.run.names import Run
 from mnist_exp.training import device, optimizers
-from mnist_exp.training.build import weights_sha256
 from mnist_exp.training.loop import Trainer
 from tests.conftest import ROOT, TINY, compose
 from tests.integration.trainers import COUNT, NO_IMAGES, losses, never, no_progress
@@ -30,7 +30,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(make_trai
     hashes = []
     for overrides in ((), (), ("seed=8",), ("precision=bfloat16",), ("precision=bfloat16",)):
         trainer = make_trainer(*overrides)
-        hashes.append((losses(trainer, 2), weights_sha256(trainer.model)))
+        hashes.append((losses(trainer, 2), sha256(*trainer.model.get_weights())))
     assert hashes[0] == hashes[1]
     assert hashes[3] == hashes[4]
     assert len({weights for _, weights in hashes}) == 3
