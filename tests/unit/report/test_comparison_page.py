@@ -31,7 +31,7 @@ def test_the_page_has_its_charts_and_a_row_for_each_configuration(tmp_path: Path
     assert len(rows) == 6
     assert re.search(r"1\s+mlp\s+2\s+1.00 ± 0.00\s+1.00 – 1.00", texts(rows[0]))
     assert "comparison · 12 runs" in texts(page)
-    assert page.count("against the best") == 1
+    assert page.count("compared with the best") == 1
     assert len(re.findall(r'<td class="significance">the best</td>', page)) == 1
     assert len(re.findall(r'<td class="significance">worse by \d.00 \(\d.00 – \d.00\), p &lt; 0.0001</td>', page)) == 5
     assert 'id="unranked"' not in page
