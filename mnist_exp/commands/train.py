@@ -1,5 +1,6 @@
 """`mnist-exp [overrides]` and `mnist-exp -m …`: check the command line, then train, sweep, or let Hydra print something."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,10 @@ def main(arguments: list[str]) -> int:
     if parsed.hydra_help:
         return _hydra(["--hydra-help"])  # without the user's configuration, which has not been checked
     if parsed.shell_completion:
-        return _hydra(arguments)  # composes, but runs nothing that a configuration could name
+        if "searchpath" in os.environ.get("COMP_LINE", ""):
+            return EXIT_DONE  # Hydra would import the packages of such an override
+        # Without the user's primary configuration, which has not been checked; composes, but runs nothing else.
+        return _hydra(["-sc", *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else []), *parsed.overrides])
     composition = Composition(parsed)
     if parsed.cfg or parsed.info:
         composition.combinations()  # raises all problems

@@ -6,15 +6,13 @@ or run code, so it must be as `conf/` alone sets it.
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, OmegaConf
 
 from mnist_exp.config.problems import not_allowed
 from mnist_exp.errors import Problem
-from mnist_exp.machine.plain_data import UNREADABLE, load_yaml
 
 OPEN_TO_USERS = frozenset({"launcher", "sweeper"})
 # Hydra sets these keys for each composition.
@@ -35,15 +33,10 @@ def override_problems(override: Override) -> list[Problem]:
     return []
 
 
-def search_path_problems(config_dir: Path, config_name: str) -> list[Problem]:
-    """Refuse a user's primary configuration that adds search paths: Hydra imports the packages that they name."""
-    try:
-        primary = load_yaml((config_dir / f"{config_name.removesuffix('.yaml')}.yaml").read_bytes())
-        hydra = primary.get("hydra") if isinstance(primary, dict) else None
-    except UNREADABLE:
-        return []  # Hydra reports it
-    if isinstance(hydra, dict) and "searchpath" in hydra:
-        key = "hydra.searchpath"
+def search_path_problems(primary: Container) -> list[Problem]:
+    """Refuse a primary configuration that adds search paths: Hydra imports the packages that they name."""
+    key = "hydra.searchpath"
+    if isinstance(primary, DictConfig) and OmegaConf.select(primary, key) is not None:  # Hydra reports another container
         return [Problem(key, f"{key}: not allowed in YAML", "add a directory with --config-dir DIR")]
     return []
 

@@ -1,5 +1,7 @@
 """Configuration errors: each names the key, its value, what is allowed and the nearest name."""
 
+import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -263,9 +265,43 @@ def test_a_recipe_without_its_package_directive_is_reported(tmp_path: Path) -> N
     assert "# @package _global_" in problems("--config-dir", str(tmp_path), "experiment=mine")[0]
 
 
-def test_a_users_primary_configuration_may_not_import_packages(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text("defaults:\n  - config\nhydra:\n  searchpath: [pkg://antigravity]\n")
-    assert "searchpath" in problems("--config-dir", str(tmp_path), "--config-name", "mine")[0]
+SEARCH_PATH = "searchpath: [pkg://evil_package]"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"hydra:\n  {SEARCH_PATH}\n",
+        f"hydra: ${{foo}}\nfoo:\n  {SEARCH_PATH}\n",
+        f"foo: &anchor\n  {SEARCH_PATH}\nhydra: *anchor\n",
+        f"hydra:\n  {SEARCH_PATH}\nfoo: {'[' * 110}{']' * 110}\n",
+    ],
+    ids=["plain", "interpolation", "anchor", "deep"],
+)
+@pytest.mark.parametrize("place", ["directory", "absolute", "relative", "with suffix"])
+def test_a_users_primary_configuration_may_not_import_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, place: str
+) -> None:
+    (tmp_path / "evil_package").mkdir()
+    (tmp_path / "evil_package" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine.yaml").write_text(f"defaults:\n  - config\n  - _self_\n{content}")
+    shipped = Path(str(files("mnist_exp.conf"))).resolve()
+    flags = {
+        "directory": ["--config-dir", str(tmp_path), "--config-name", "mine"],
+        "absolute": ["--config-name", str(tmp_path / "mine")],
+        "relative": ["--config-name", f"{'../' * len(shipped.parts)}{tmp_path.relative_to('/')}/mine"],
+        "with suffix": ["--config-dir", str(tmp_path), "--config-name", "mine.yaml"],
+    }
+    # The limit of nesting depends on the stack of the caller.
+    refusals = ("hydra.searchpath: not allowed in YAML |", "the configuration is nested too deeply |")
+    assert problems(*flags[place])[0].startswith(refusals)
+    assert "evil_package" not in sys.modules
+
+
+def test_a_primary_configuration_that_is_a_list_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("- config\n")
+    assert "must be a DictConfig" in problems("--config-dir", str(tmp_path), "--config-name", "mine")[0]
 
 
 def test_a_users_own_options_work(tmp_path: Path) -> None:
