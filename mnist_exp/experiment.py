@@ -10,8 +10,8 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import split
 from mnist_exp.machine import backend, files
 from mnist_exp.run import environment, evaluation
-from mnist_exp.run.job import run_locked
-from mnist_exp.run.names import Run
+from mnist_exp.run.outcome import run_locked
+from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Summary, summarize
 from mnist_exp.terminal import messages
 from mnist_exp.training import threads
@@ -76,7 +76,7 @@ def _train(experiment: Experiment, run: Run) -> Summary:
             history = epochs.train(trainer, experiment, history, validation, run, progress, start)
         trainer.select_weights(training.select)
         trainer.average_over_shifts(experiment.evaluation.tta)
-        log.info("weights SHA-256 %s", evaluation.sha256(*trainer.model.get_weights()))
+        log.info("weights SHA-256 %s", files.array_sha256(*trainer.model.get_weights()))
         probabilities = trainer.predict(data.test_images)
         validation_probabilities = trainer.predict(validation[0]) if len(parts.validation) else None
 

@@ -13,7 +13,7 @@ from mnist_exp.comparison.rows import Row
 from mnist_exp.report.comparison_view import ComparisonView
 from mnist_exp.run import evaluation
 from mnist_exp.run.history import Epoch
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record
 from mnist_exp.run.summary import Summary
 

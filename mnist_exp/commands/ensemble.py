@@ -18,9 +18,9 @@ from mnist_exp.ensemble.members import Ensemble
 from mnist_exp.ensemble.ranking import columns, rank_members
 from mnist_exp.errors import EXIT_FAILED, InputError, Interrupted
 from mnist_exp.machine import backend, files
-from mnist_exp.run import job
 from mnist_exp.run.directory import create_directory
-from mnist_exp.run.names import Run
+from mnist_exp.run.outcome import run_locked
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import REBUILD_HINT, read_record, write_status
 from mnist_exp.terminal import messages
 
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     files.write(run.ensemble, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
     write_status(run, "running")
     try:
-        code = job.run_locked(run, partial(_average, ensemble, run), REBUILD_HINT)
+        code = run_locked(run, partial(_average, ensemble, run), REBUILD_HINT)
     except (KeyboardInterrupt, Interrupted):
         results.print_run_result(run, EXIT_FAILED)
         raise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mnist_exp.errors import InputError
 from mnist_exp.run.directory import find_runs, is_run, last_change
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 
 
 def find_directory(name: str, runs_dir: str) -> Path:

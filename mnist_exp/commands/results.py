@@ -10,7 +10,7 @@ from mnist_exp.comparison import columns, tables
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record, read_record
 from mnist_exp.run.summary import Score, Summary
 from mnist_exp.sweep import leaderboard, plan

@@ -7,7 +7,7 @@ from mnist_exp.commands.named_runs import find_directory, find_run
 from mnist_exp.errors import EXIT_FAILED, ConfigError, InputError, IntegrityError, Interrupted
 from mnist_exp.experiment import train_or_resume
 from mnist_exp.run.directory import read_config
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import REBUILD_HINT, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.terminal import messages

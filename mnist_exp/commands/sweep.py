@@ -50,7 +50,8 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
     sweep = _create(parsed, composition, first, jobs)
     with plan.locked(sweep):
         launcher = launchers.build(sweep, composition.execution.launcher, first)
-        return _train(sweep, launcher, JobSource(jobs, experiments, {}), first)
+        source = JobSource([(job, experiments[job.number]) for job in jobs], {})
+        return _train(sweep, launcher, source, first, launcher.queue_limit)
 
 
 def _start_search(parsed: argparse.Namespace, composition: Composition, settings: OptunaSweeperConfig) -> int:
@@ -114,7 +115,8 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         if first is None:
             return results.finish_sweep(sweep, len(jobs))
         launcher = launchers.build(sweep, composition.execution.launcher, first)
-        return _train(sweep, launcher, JobSource(remaining, experiments, finished), first)
+        source = JobSource([(job, experiments[job.number]) for job in remaining], finished)
+        return _train(sweep, launcher, source, first, launcher.queue_limit)
 
 
 def _create(parsed: argparse.Namespace, composition: Composition, experiment: Experiment, jobs: Sequence[Job]) -> Sweep:
@@ -143,12 +145,13 @@ def _search(
     from mnist_exp.sweep.search import Search
 
     launcher = launchers.build(sweep, composition.execution.launcher, space.example())
+    source = Search(sweep, space, settings, retry_failed)
     # No trial is drawn in advance: the results of the running ones would be unknown.
-    launcher.queue_limit = min(launcher.queue_limit, settings.n_jobs or launcher.parallel_jobs)
-    return _train(sweep, launcher, Search(sweep, space, settings, retry_failed), space.example())
+    queue_limit = min(launcher.queue_limit, settings.n_jobs or launcher.parallel_jobs)
+    return _train(sweep, launcher, source, space.example(), queue_limit)
 
 
-def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment) -> int:
+def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment, queue_limit: int) -> int:
     """Train the jobs of a source and print the results of the whole sweep; `experiment` has the settings of all jobs."""
     with logs.log_to_file(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
         finished = len(source.finished)
@@ -159,7 +162,8 @@ def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Expe
         if experiment.progress != "quiet":
             messages.note(text)
         try:
-            Driver(sweep, experiment.sweep, source, launcher, display(experiment.progress, sweep)).run()
+            view = display(experiment.progress, sweep)
+            Driver(sweep, experiment.sweep, source, launcher, view, queue_limit).run()
         except (KeyboardInterrupt, Interrupted):
             results.finish_sweep(sweep, source.total, interrupted=True)
             raise

@@ -11,7 +11,7 @@ from mnist_exp.commands.named_runs import find_directory
 from mnist_exp.config.schema import AnyTracker
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputError, UserError
 from mnist_exp.run.directory import find_runs, is_run
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep

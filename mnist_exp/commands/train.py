@@ -46,14 +46,14 @@ def _train(experiment: Experiment, overrides: Sequence[str]) -> int:
     from mnist_exp import tracking
     from mnist_exp.commands import results
     from mnist_exp.experiment import train_or_resume
-    from mnist_exp.run import job
     from mnist_exp.run.directory import create_directory
-    from mnist_exp.run.names import Run
+    from mnist_exp.run.outcome import prepare_run
+    from mnist_exp.run.run import Run
     from mnist_exp.tracking.uploader_process import upload_in_background
 
     tracking.check_installed(experiment.tracker)
     run = Run(create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}"))
-    job.prepare(experiment, run, [line for line in overrides if not line.lstrip("+~").startswith("hydra")], "running")
+    prepare_run(experiment, run, [line for line in overrides if not line.lstrip("+~").startswith("hydra")], "running")
     with upload_in_background(run.directory, experiment.tracker):
         try:
             code = train_or_resume(experiment, run)

@@ -18,7 +18,7 @@ from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run import history
 from mnist_exp.run.environment import REPRODUCIBILITY_KEYS
 from mnist_exp.run.history import Epoch
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record, read_record
 
 RECORDED = ("git", *REPRODUCIBILITY_KEYS, "cores")  # the keys of environment.json that are compared

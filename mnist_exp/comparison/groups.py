@@ -12,7 +12,7 @@ from mnist_exp.comparison.predictions import Predictions, read_predictions
 from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.comparison.statistics import mean_interval
 from mnist_exp.config.problems import format_value
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Summary
 from mnist_exp.terminal.messages import join_some
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mnist_exp.comparison.statistics import Difference, mcnemar
 from mnist_exp.errors import InputError, IntegrityError
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Score
 
 MAX_BYTES = 2**30  # of an array: a small file can unpack to any size

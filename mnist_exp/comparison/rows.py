@@ -9,7 +9,7 @@ from typing import Any
 
 from mnist_exp.config.identity import expand_layers, flatten, is_layer_name, layer_count, layer_list_of
 from mnist_exp.run.directory import find_runs, last_change, read_config
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record, read_record
 from mnist_exp.run.summary import Summary
 

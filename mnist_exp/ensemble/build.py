@@ -21,7 +21,7 @@ from mnist_exp.models.build import build_model, set_precision
 from mnist_exp.models.weights import load_weights
 from mnist_exp.report import run_page
 from mnist_exp.run import environment, evaluation
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record
 from mnist_exp.run.summary import ModelSummary, Score, Summary, dataset_summary
 from mnist_exp.terminal import messages

@@ -1,6 +1,5 @@
 """Select the runs that an ensemble averages: completed runs with the same test images and consistent files."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split, split
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
+from mnist_exp.machine.files import file_sha256
 from mnist_exp.run.directory import read_config
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.summary import MemberSummary
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
@@ -133,7 +133,7 @@ def _read_member(row: Row, data: Dataset) -> Member:
         raise InputError(f"{run.predictions}: belongs to other images", "choose runs that were tested on the same images")
     if not run.model.is_file():
         raise InputError(f"{run.model}: does not exist", "choose completed runs with their model")
-    return Member(row, experiment, parts, probabilities, _sha256(run.predictions), _sha256(run.model))
+    return Member(row, experiment, parts, probabilities, file_sha256(run.predictions), file_sha256(run.model))
 
 
 def _read_experiment(run: Run) -> Experiment:
@@ -144,8 +144,3 @@ def _read_experiment(run: Run) -> Experiment:
         raise InputError(cause, "average the run with the version of mnist-exp that trained it") from None
     except ValueError as error:
         raise IntegrityError(str(error), "train the run again") from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ from mnist_exp.machine import files
 from mnist_exp.report import comparison_charts, heat_maps, page, parallel_coordinates, vega
 from mnist_exp.report.comparison_view import ComparisonView
 from mnist_exp.report.vega import Chart
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import now
 
 

@@ -17,7 +17,7 @@ from mnist_exp.config.problems import format_value
 from mnist_exp.report.encodings import UNFINISHED, Style, style_of
 from mnist_exp.report.setting_values import short
 from mnist_exp.run import history
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 
 LABEL_CHARACTERS = 60
 

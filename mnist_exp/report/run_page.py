@@ -10,7 +10,7 @@ from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.report import images, page, run_charts, sample_images
 from mnist_exp.run.history import Epoch
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Summary
 
 MOST_ROWS = 100  # of the table of epochs; history.csv contains all

@@ -11,7 +11,7 @@ from mnist_exp.config import additions
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import UNREADABLE, load_yaml, read_json
-from mnist_exp.run.names import STATUS, SUMMARY, Run
+from mnist_exp.run.run import STATUS, SUMMARY, Run
 
 
 def create_directory(runs_dir: Path, label: str) -> Path:
@@ -34,7 +34,7 @@ def create_directory(runs_dir: Path, label: str) -> Path:
 
 
 @contextlib.contextmanager
-def locked_run(run: Run, timeout: float = 0.0) -> Iterator[None]:
+def lock_run(run: Run, timeout: float = 0.0) -> Iterator[None]:
     """Lock the run for this process; wait up to `timeout` seconds for another process to release it.
 
     Raises:

@@ -13,7 +13,7 @@ import mnist_exp
 from mnist_exp.machine import files
 from mnist_exp.machine.cores import usable_cores
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import now
 
 TRAINING_PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pydantic")

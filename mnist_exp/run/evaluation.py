@@ -3,7 +3,6 @@
 In all functions: probabilities are float32 (n, classes), labels integers (n,); the predicted class is the most probable one.
 """
 
-import hashlib
 import math
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from mnist_exp.datasets.dataset import Dataset, Mislabelled
 from mnist_exp.machine import files
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 
 Z_95 = 1.959963984540054  # the standard normal's 97.5 % quantile
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
@@ -136,11 +135,3 @@ def write_results(run: Run, model: Any, data: Dataset, probabilities: np.ndarray
     errors = error_report(probabilities, data.test_labels, data.class_names, data.mislabelled)
     files.write_json(run.errors, errors)
     return errors
-
-
-def sha256(*arrays: np.ndarray) -> str:
-    """Return the SHA-256 over the bytes of the arrays, in order."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

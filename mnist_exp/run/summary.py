@@ -10,7 +10,8 @@ from mnist_exp.config.additions import may_lack_additions
 from mnist_exp.config.identity import complete, config_hash, flatten, hash_of_settings
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
-from mnist_exp.run.evaluation import score, sha256
+from mnist_exp.machine.files import array_sha256
+from mnist_exp.run.evaluation import score
 from mnist_exp.run.history import Epoch, best_epoch
 
 Count = Annotated[int, Field(ge=0)]
@@ -113,7 +114,7 @@ def dataset_summary(data: Dataset, split: Split) -> DatasetSummary:
     return DatasetSummary(
         name=data.name,
         sha256=data.sha256,
-        labels_sha256=sha256(data.test_labels),
+        labels_sha256=array_sha256(data.test_labels),
         split_sha256=split.sha256,
         train=len(split.train),
         validation=len(split.validation),

@@ -10,9 +10,9 @@ from mnist_exp import config
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import EXIT_FAILED, InputError, UserError
 from mnist_exp.machine import files
-from mnist_exp.run import job as single
-from mnist_exp.run.directory import locked_run, read_config
-from mnist_exp.run.names import Run
+from mnist_exp.run.directory import lock_run, read_config
+from mnist_exp.run.outcome import prepare_run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import NO_STATUS_RECORDED, Record, read_record, write_status
 from mnist_exp.sweep.display import Quiet
 from mnist_exp.sweep.launchers.launcher import Launcher
@@ -22,15 +22,15 @@ from mnist_exp.sweep.progress import FINISHED, Progress, State, state_of
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.25  # between two updates
-MAX_LOSSES = 3  # how often a job may lose its process or machine without progress before it counts as failed
+MAX_LOST = 3  # how often a job may lose its process or machine without progress before it counts as failed
 
 
 class JobSource:
     """The jobs of a sweep, all known in advance; the base of a source that chooses them by earlier results."""
 
-    def __init__(self, jobs: Sequence[Job], experiments: Mapping[int, Experiment], finished: Mapping[int, State]) -> None:
-        """Set the remaining jobs, their experiments by number, and the states of the finished jobs by number."""
-        self._jobs = deque((job, experiments[job.number]) for job in jobs)
+    def __init__(self, jobs: Sequence[tuple[Job, Experiment]], finished: Mapping[int, State]) -> None:
+        """Set the remaining jobs, and the states of the finished jobs by number."""
+        self._jobs = deque(jobs)
         self._total = len(jobs) + len(finished)
         self.finished = dict(finished)
 
@@ -53,16 +53,20 @@ class JobSource:
 class Driver:
     """Hands the jobs of one sweep to a launcher."""
 
-    def __init__(self, sweep: Sweep, settings: SweepConfig, source: JobSource, launcher: Launcher, display: Quiet) -> None:
+    def __init__(
+        self, sweep: Sweep, settings: SweepConfig, source: JobSource, launcher: Launcher, display: Quiet, queue_limit: int
+    ) -> None:
+        """Set the parts, and how many jobs are submitted at once: at most the launcher's `queue_limit`."""
         self.progress = Progress(source.total, launcher.parallel_jobs, source.finished)
         self._sweep = sweep
         self._settings = settings
         self._source = source
         self._launcher = launcher
+        self._queue_limit = queue_limit
         self._display = display
         self._retries: deque[tuple[Job, Experiment]] = deque()
         self._failures: Counter[int] = Counter()  # by the job's number
-        self._losses: Counter[tuple[int, str]] = Counter()  # by the job's number and its newest checkpoint
+        self._lost: Counter[tuple[int, str]] = Counter()  # by the job's number and its newest checkpoint
         self._stopped = False
 
     def run(self) -> None:
@@ -73,24 +77,24 @@ class Driver:
         """
         with contextlib.closing(self._display), contextlib.closing(self._launcher):
             while self._hand_out() or self.progress.running:
-                for run, loss in self._launcher.wait(WAIT_SECONDS).items():
+                for run, lost_cause in self._launcher.wait(WAIT_SECONDS).items():
                     job, experiment = self.progress.running.pop(run)
                     record = read_record(run.directory)
                     if self._stopped and record.status == "waiting":
                         continue  # cancelled before it started
-                    if cause := self._retry_cause(job, run, record, loss):
+                    if cause := self._retry_cause(job, run, record, lost_cause):
                         self._retries.append((job, experiment))
                         log.warning("%s: retrying: %s", job.directory, cause)
                         self._display.job_retried(job, cause)
                     else:
-                        self._finish(job, _final_record(run, record, loss))
+                        self._finish(job, _final_record(run, record, lost_cause))
                 self._source.poll()
                 self._display.update(self.progress)
 
     def _hand_out(self) -> int:
         """Submit as many jobs as the launcher accepts; return their number."""
         batch: list[Run] = []
-        while not self._stopped and len(self.progress.running) < self._launcher.queue_limit:
+        while not self._stopped and len(self.progress.running) < self._queue_limit:
             taken = self._retries.popleft() if self._retries else self._source.take()
             self.progress.total = self._source.total
             if taken is None:
@@ -113,7 +117,7 @@ class Driver:
                 raise InputError(cause, "restore the file, or remove the directory to train the job again")
             with files.writing(run.directory):
                 run.directory.mkdir(exist_ok=True)
-            single.prepare(experiment, run, job.overrides, "waiting")
+            prepare_run(experiment, run, job.overrides, "waiting")
         except UserError as error:
             return Record(run.directory, "failed", error.cause, error.remedy, None)
         return None
@@ -127,7 +131,7 @@ class Driver:
             self._stopped = True
             self._launcher.cancel_waiting()
 
-    def _retry_cause(self, job: Job, run: Run, record: Record, loss: str | None) -> str | None:
+    def _retry_cause(self, job: Job, run: Run, record: Record, lost_cause: str | None) -> str | None:
         """Why a job that ended must be trained again; None if it must not."""
         if record.status in FINISHED - {"failed"}:  # a diverged run would diverge again, bit for bit
             return None
@@ -135,17 +139,17 @@ class Driver:
             self._failures[job.number] += 1
             return (record.cause or "it failed") if self._failures[job.number] <= self._settings.retries else None
         checkpoint = max((path.name for path in run.checkpoints.glob("epoch_*")), default="")
-        self._losses[job.number, checkpoint] += 1
-        return loss or NO_STATUS_RECORDED if self._losses[job.number, checkpoint] <= MAX_LOSSES else None
+        self._lost[job.number, checkpoint] += 1
+        return lost_cause or NO_STATUS_RECORDED if self._lost[job.number, checkpoint] <= MAX_LOST else None
 
 
-def _final_record(run: Run, record: Record, loss: str | None) -> Record:
+def _final_record(run: Run, record: Record, lost_cause: str | None) -> Record:
     """Write the status "failed" for a run that has no final status."""
     if record.status in FINISHED:
         return record
-    failure = Record(run.directory, "failed", loss or NO_STATUS_RECORDED, "its log may contain the cause", None)
+    failure = Record(run.directory, "failed", lost_cause or NO_STATUS_RECORDED, "its log may contain the cause", None)
     try:
-        with locked_run(run):
+        with lock_run(run):
             write_status(run, "failed", EXIT_FAILED, failure.cause, failure.remedy)
     except InputError as error:  # another process trains it
         return replace(failure, cause=error.cause, remedy=error.remedy)

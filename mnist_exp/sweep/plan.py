@@ -19,7 +19,7 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import UNREADABLE, load_yaml
-from mnist_exp.run.names import FileIn, Run
+from mnist_exp.run.run import FilePath, Run
 from mnist_exp.run.status import now
 
 MAX_NAME = 100  # characters of a directory
@@ -79,13 +79,13 @@ class Sweep:
 
     directory: Path
 
-    plan = FileIn("sweep.yaml")
-    log = FileIn("sweep.log")
-    study = FileIn("study.journal")  # of a search
-    leaderboard = FileIn("leaderboard.json")  # .csv and .md are next to it
-    report = FileIn("report.html")
-    tracking = FileIn("tracking.json")  # the sweep's identifiers in trackers
-    tracking_lock = FileIn("tracking.lock")
+    plan = FilePath("sweep.yaml")
+    log = FilePath("sweep.log")
+    study = FilePath("study.journal")  # of a search
+    leaderboard = FilePath("leaderboard.json")  # .csv and .md are next to it
+    report = FilePath("report.html")
+    tracking = FilePath("tracking.json")  # the sweep's identifiers in trackers
+    tracking_lock = FilePath("tracking.lock")
 
     def run(self, job: Job) -> Run:
         """The run of a job, which may not exist yet."""
@@ -187,12 +187,12 @@ def locked(sweep: Sweep) -> Iterator[None]:
         InputError: another process has locked it.
         EnvironmentFailure: its log cannot be opened.
     """
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         try:
-            held.enter_context(files.locked(sweep.log))
+            stack.enter_context(files.locked(sweep.log))
         except BlockingIOError:
-            holder = (HELD.findall(sweep.log.read_text(errors="replace")) or ["another process"])[-1]
-            raise InputError(f"{sweep.directory}: is being run by {holder}", "wait for it, or stop it") from None
+            owner = (HELD.findall(sweep.log.read_text(errors="replace")) or ["another process"])[-1]
+            raise InputError(f"{sweep.directory}: is being run by {owner}", "wait for it, or stop it first") from None
         with files.writing(sweep.log), sweep.log.open("a") as log:
             log.write(f"{now()} INFO {__name__}: held by process {os.getpid()} on {socket.gethostname()}\n")
         yield

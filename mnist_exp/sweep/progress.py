@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from mnist_exp.config.schema import Experiment
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record
 from mnist_exp.run.summary import Score, Summary
 from mnist_exp.sweep.plan import Job

@@ -15,7 +15,7 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError
 from mnist_exp.machine import files
 from mnist_exp.run import history
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.driver import JobSource
@@ -41,7 +41,6 @@ class Search(JobSource):
             IntegrityError: the plan or the journal is damaged or missing.
             EnvironmentFailure: the sampler needs a package that is not installed.
         """
-        super().__init__([], {}, {})
         self._sweep = sweep
         self._plan = plan.read(sweep)
         self._space = space
@@ -53,16 +52,18 @@ class Search(JobSource):
             grid_size = math.prod(len(grid_values(each)) for each in self._distributions.values())
             self._max_trials = min(settings.n_trials, grid_size)
         self._trials: dict[int, list[Trial]] = {}  # unfinished trials by job number; equal trials share a job
+        jobs = []
         for trial in self._frozen_trials():
             if trial.state == TrialState.RUNNING:
-                self._resume(trial)
+                jobs.append(self._start(Trial(self._study, trial._trial_id)))
             elif retry_failed and trial.state == TrialState.FAIL and self._has_failed(trial.user_attrs.get(JOB)):
-                again = create_trial(state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions)
-                again.set_user_attr(RETRY, True)
-                self._study.add_trial(again)
-                self._resume(self._frozen_trials()[-1])
+                retry = create_trial(state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions)
+                retry.set_user_attr(RETRY, True)
+                self._study.add_trial(retry)
+                jobs.append(self._start(Trial(self._study, self._frozen_trials()[-1]._trial_id)))
         records = {job.number: self._record(job) for job in self._plan.jobs if job.number not in self._trials}
-        self.finished = {number: state_of(record) for number, record in records.items() if record.status in FINISHED}
+        finished = {number: state_of(record) for number, record in records.items() if record.status in FINISHED}
+        super().__init__([job for job in jobs if job is not None], finished)
 
     @property
     def total(self) -> int:
@@ -96,19 +97,15 @@ class Search(JobSource):
         return self._study.get_trials(deepcopy=False)
 
     def _new_trials(self) -> int:
-        """How many new trials may still be drawn; repetitions of failed trials do not count."""
-        drawn = [trial for trial in self._frozen_trials() if trial.state != TrialState.WAITING]
-        return max(self._max_trials - sum(RETRY not in trial.user_attrs for trial in drawn), 0)
+        """How many trials may still be drawn: new ones, and repetitions that an earlier version left waiting."""
+        trials = [(trial.state == TrialState.WAITING, RETRY in trial.user_attrs) for trial in self._frozen_trials()]
+        return max(self._max_trials - trials.count((False, False)), 0) + trials.count((True, True))
 
     def _has_failed(self, number: int | None) -> bool:
         """Whether a job has no result, and no unfinished trial."""
         if number is None or number in self._trials:
             return False
         return self._record(self._plan.jobs[number - 1]).summary is None
-
-    def _resume(self, trial: FrozenTrial) -> None:
-        if (started := self._start(Trial(self._study, trial._trial_id))) is not None:
-            self._jobs.append(started)
 
     def _start(self, trial: Trial) -> tuple[Job, Experiment] | None:
         """Assign a trial to a job, new or known; return the job if it must be trained."""

@@ -20,12 +20,12 @@ from mnist_exp.errors import EXIT_FAILED, UserError
 from mnist_exp.machine import devices, files
 from mnist_exp.machine.cores import usable_cores
 from mnist_exp.run.directory import read_config
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import now, read_record, write_status
-from mnist_exp.sweep.worker import GRACE_SECONDS
 from mnist_exp.training import threads
 from mnist_exp.training.threads import Pools
 
+GRACE_SECONDS = 10.0  # for a run to write a checkpoint when its worker must end
 POLL_SECONDS = 0.2  # between checks for a timeout, an interruption, or the end of the parent process
 
 

@@ -21,10 +21,10 @@ from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UserError
 from mnist_exp.experiment import train_or_resume
 from mnist_exp.machine import memory
 from mnist_exp.run.directory import read_config
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
+from mnist_exp.sweep.supervisor import GRACE_SECONDS
 
-GRACE_SECONDS = 10.0  # for a run to write a checkpoint when this process must end
 LOCK_SECONDS = 15.0  # to wait for a worker whose supervisor was killed to release the run: longer than its grace period
 
 Directories = queue.SimpleQueue[str | None]

@@ -16,7 +16,7 @@ from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run import history
 from mnist_exp.run.directory import last_change, read_config
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record, read_record
 from mnist_exp.run.summary import Summary
 from mnist_exp.sweep import plan

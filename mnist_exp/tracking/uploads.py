@@ -23,7 +23,7 @@ from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputEr
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.directory import find_runs, is_run, last_change
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.tracking.snapshot import RunSnapshot, read_run, read_sweep

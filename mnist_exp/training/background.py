@@ -8,7 +8,7 @@ from mnist_exp.errors import Interrupted
 
 
 class Background:
-    """Does one job at a time; a job's failure is raised when the next job is given, or at the end of the block."""
+    """Does one task at a time; a task's failure is raised when the next task is given, or at the end of the block."""
 
     def __init__(self) -> None:
         self._thread: Thread | None = None
@@ -32,20 +32,20 @@ class Background:
         """Whether the next call of `do` raises."""
         return self._failure is not None
 
-    def do(self, job: Callable[[], None]) -> None:
-        """Start a job as soon as the one before is done.
+    def do(self, task: Callable[[], None]) -> None:
+        """Start a task as soon as the one before is done.
 
         Raises:
-            BaseException: the failure of the job before; the new job is not started.
+            BaseException: the failure of the task before; the new task is not started.
         """
         self._wait()
-        self._thread = Thread(target=self._run, args=(job,), daemon=True)
+        self._thread = Thread(target=self._run, args=(task,), daemon=True)
         self._thread.start()
 
-    def _run(self, job: Callable[[], None]) -> None:
+    def _run(self, task: Callable[[], None]) -> None:
         try:
-            job()
-        except BaseException as failure:  # noqa: BLE001  (raised in the thread that gave the job)
+            task()
+        except BaseException as failure:  # noqa: BLE001  (raised in the thread that gave the task)
             self._failure = failure
 
     def _wait(self) -> None:

@@ -56,7 +56,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
             file.flush()
             os.fsync(file.fileno())
         files.write_json(temporary / HISTORY, [asdict(row) for row in checkpoint.history])
-        sums = {name: _file_sha256(temporary / name) for name in (STATE, HISTORY)}
+        sums = {name: files.file_sha256(temporary / name) for name in (STATE, HISTORY)}
         manifest = {"schema": SCHEMA, "sha256": sums}
         manifest |= {name: getattr(checkpoint, name) for name in ("identity", "epoch", "step", "wall_seconds")}
         files.write_json(temporary / MANIFEST, manifest | {"manifest_sha256": _json_sha256(manifest)})
@@ -73,20 +73,27 @@ def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint |
     """Load the last undamaged checkpoint, or None if there never was one; also return what is wrong with each later one.
 
     Raises:
-        InputError: the checkpoint belongs to another experiment than `identity`, or has schema 1.
+        InputError: the checkpoint belongs to another experiment than `identity`; or none is undamaged, and one has schema 1.
         IntegrityError: there are checkpoints, and all are damaged.
     """
     faults: list[str] = []
+    outdated: InputError | None = None
     for candidate in sorted(directory.glob("epoch_*"), reverse=True):
         try:
             checkpoint = _load(candidate)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             faults.append(f"{candidate}: {error}")
             continue
+        except InputError as error:  # a checkpoint before it may have this schema
+            outdated = error
+            faults.append(error.cause)
+            continue
         if differing := changes(checkpoint.identity, identity):
             cause = f"{directory.parent}: config.yaml has changed since the run started: {'; '.join(differing)}"
             raise InputError(cause, "undo the change, or train the changed experiment as a new run")
         return checkpoint, faults
+    if outdated is not None:
+        raise outdated
     if faults:
         raise IntegrityError("; ".join(faults), "every checkpoint of this run is damaged: train it again")
     return None, []
@@ -94,16 +101,17 @@ def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint |
 
 def _load(directory: Path) -> Checkpoint:
     manifest = json.loads((directory / MANIFEST).read_bytes())
-    if manifest["schema"] == 1:  # without the settings and the step
+    if manifest["schema"] == 1 and "manifest_sha256" not in manifest:  # nor the settings and the step
         cause = f"{directory}: is a checkpoint of schema 1, which this version of mnist-exp cannot resume"
         raise InputError(cause, f"train it again: its settings are in {directory.parent.parent / 'config.yaml'}")
     if manifest.pop("manifest_sha256") != _json_sha256(manifest):
         raise ValueError(f"{MANIFEST}: does not match its own SHA-256")
     if manifest.pop("schema") != SCHEMA or directory.name != _name(manifest["epoch"], manifest["step"]):
         raise ValueError(f"{MANIFEST}: belongs to another version of this program, or to another checkpoint")
-    for name, expected in manifest.pop("sha256").items():
-        if (found := _file_sha256(directory / name)) != expected:
-            raise ValueError(f"{name}: SHA-256 is {found}, expected {expected}")
+    sums = manifest.pop("sha256")
+    for name in (STATE, HISTORY):
+        if (found := files.file_sha256(directory / name)) != sums[name]:
+            raise ValueError(f"{name}: SHA-256 is {found}, expected {sums[name]}")
     with np.load(directory / STATE, allow_pickle=False) as archive:
         state = dict(archive)
     history = [Epoch(**row) for row in json.loads((directory / HISTORY).read_bytes())]
@@ -116,8 +124,3 @@ def _name(epoch: int, step: int) -> str:
 
 def _json_sha256(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

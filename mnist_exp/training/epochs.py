@@ -14,7 +14,7 @@ from mnist_exp.errors import EnvironmentFailure, IntegrityError, Pruned
 from mnist_exp.machine import files, signals
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.history import Epoch, best_epoch, patience_exhausted
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.terminal import messages
 from mnist_exp.training import checkpoints
 from mnist_exp.training.background import Background

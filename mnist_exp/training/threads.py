@@ -9,7 +9,7 @@ from mnist_exp.config.networks import has_batch_norm
 from mnist_exp.config.schema import Experiment, ThreadsConfig
 from mnist_exp.machine.cores import CORES
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 
 MOST_TOWERS = 4  # each tower needs memory for one more gradient of the whole model
 

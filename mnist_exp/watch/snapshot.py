@@ -15,7 +15,7 @@ from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run import history
 from mnist_exp.run.directory import last_change, read_config
 from mnist_exp.run.history import Epoch
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import NO_STATUS_RECORDED, Record, process_has_exited, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Plan, Sweep

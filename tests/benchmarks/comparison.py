@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from tests.benchmarks.manual import TABLES, replace_between
 from tests.unit.run_directories import make_run

@@ -18,7 +18,7 @@ from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import MnistConfig
 from mnist_exp.datasets.dataset import split
 from mnist_exp.models.averaging import shift_count
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import read_record
 from mnist_exp.training.prediction import Predictor
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from mnist_exp import tracking
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from mnist_exp.tracking.uploads import Uploads
 from tests.conftest import TINY, Command, compose

@@ -14,7 +14,7 @@ from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run import evaluation
 from mnist_exp.run.directory import read_config
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from tests.conftest import compose
 

@@ -12,7 +12,7 @@ from PIL import Image
 from mnist_exp import cli
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.run.directory import read_config
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from tests.conftest import ROOT
 from tests.unit.run_directories import make_run

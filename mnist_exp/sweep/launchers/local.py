@@ -12,7 +12,7 @@ from mnist_exp.config.execution import BasicLauncherConfig, JoblibLauncherConfig
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import UserError
 from mnist_exp.machine import devices
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.supervisor import Supervisor
 from mnist_exp.terminal import messages

@@ -17,8 +17,9 @@ from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.models import averaging, preprocessing
 from mnist_exp.models.build import build_model
-from mnist_exp.run import evaluation, job
-from mnist_exp.run.names import Run
+from mnist_exp.run import evaluation
+from mnist_exp.run.outcome import run_locked
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import REBUILD_HINT, read_record
 from mnist_exp.run.summary import Summary, dataset_summary
 from mnist_exp.training import device
@@ -156,12 +157,12 @@ def test_a_failure_is_recorded_in_the_directory(
     failure: BaseException = IntegrityError("the cause", "the remedy")
     monkeypatch.setattr(build, "load_weights", fail)
     work = partial(build.build_ensemble, ensemble, run, "cpu", THREADS)
-    assert job.run_locked(run, work, REBUILD_HINT) == 3
+    assert run_locked(run, work, REBUILD_HINT) == 3
     record = read_record(tmp_path)
     assert (record.status, record.cause, record.remedy) == ("failed", "the cause", "the remedy")
     failure = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        job.run_locked(run, work, REBUILD_HINT)
+        run_locked(run, work, REBUILD_HINT)
     record = read_record(tmp_path)
     assert (record.status, record.remedy) == ("interrupted", REBUILD_HINT)
     assert datasets.load("mnist") is digits  # the images were the real ones

@@ -12,7 +12,7 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.models import averaging, preprocessing
 from mnist_exp.models.build import build_model
 from mnist_exp.run import evaluation
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.training import device
 from mnist_exp.training.loop import Trainer
 from mnist_exp.training.prediction import Predictor

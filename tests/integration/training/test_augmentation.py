@@ -11,7 +11,7 @@ from scipy import ndimage, stats
 from mnist_exp.config import shapes
 from mnist_exp.config.schema import RandomAugmentationConfig
 from mnist_exp.datasets.dataset import Dataset
-from mnist_exp.run.evaluation import sha256
+from mnist_exp.machine.files import array_sha256
 from mnist_exp.training import augmentation
 from mnist_exp.training.augmentation import LEVELS, Augmentation, Draws
 from mnist_exp.training.forward import Forward
@@ -390,7 +390,7 @@ def test_a_resumed_augmented_training_is_bit_identical(overrides: tuple[str, ...
     resumed = trainer()
     resumed.restore(stopped.state())
     assert losses(resumed, 2) == expected
-    assert sha256(*resumed.model.get_weights()) == sha256(*whole.model.get_weights())
+    assert array_sha256(*resumed.model.get_weights()) == array_sha256(*whole.model.get_weights())
 
 
 def test_augmentation_changes_the_training(digits: Dataset) -> None:

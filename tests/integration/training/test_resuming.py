@@ -14,9 +14,9 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import signals
-from mnist_exp.run.evaluation import sha256
+from mnist_exp.machine.files import array_sha256
 from mnist_exp.run.history import Epoch, best_epoch
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.training import checkpoints, epochs, loop
 from mnist_exp.training.loop import Trainer
 from mnist_exp.training.progress import Display
@@ -35,7 +35,7 @@ def test_a_restored_training_is_bit_identical(optimizer: str, make_trainer: Call
     resumed = make_trainer(*overrides, "seed=7")
     resumed.restore(state)
     assert losses(resumed, 2) == rest
-    assert sha256(*resumed.model.get_weights()) == sha256(*whole.model.get_weights())
+    assert array_sha256(*resumed.model.get_weights()) == array_sha256(*whole.model.get_weights())
     assert first[0] > rest[1][0]
 
 
@@ -53,7 +53,7 @@ def test_a_training_stopped_within_an_epoch_is_bit_identical(make_trainer: Calla
     resumed = make_trainer(*overrides)
     resumed.restore(stopped.state())
     assert before + losses(resumed, 2) == expected
-    assert sha256(*resumed.model.get_weights()) == sha256(*whole.model.get_weights())
+    assert array_sha256(*resumed.model.get_weights()) == array_sha256(*whole.model.get_weights())
 
 
 def test_an_epoch_stopped_at_its_end_is_finished(make_trainer: Callable[..., Trainer]) -> None:
@@ -138,7 +138,7 @@ def test_a_run_interrupted_within_epochs_has_the_same_result(
             if history and epochs._is_finished(history, experiment.training):
                 trainer.select_weights("best")
                 rows = [dataclasses.replace(row, seconds=0, images_per_second=0) for row in history]
-                return number, (sha256(*trainer.model.get_weights()), rows, trainer.predict(validation[0]).tobytes())
+                return number, (array_sha256(*trainer.model.get_weights()), rows, trainer.predict(validation[0]).tobytes())
         raise AssertionError
 
     once, whole = train(tmp_path / "whole", None)

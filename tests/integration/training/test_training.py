@@ -16,10 +16,10 @@ from tensorflow.python.framework.func_graph import FuncGraph
 from mnist_exp import experiment
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import DivergenceError, EnvironmentFailure
+from mnist_exp.machine.files import array_sha256
 from mnist_exp.report import run_page
 from mnist_exp.run import evaluation
-from mnist_exp.run.evaluation import sha256
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.training import device, optimizers
 from mnist_exp.training.loop import Trainer
 from tests.conftest import ROOT, TINY, compose
@@ -30,7 +30,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(make_trai
     hashes = []
     for overrides in ((), (), ("seed=8",), ("precision=bfloat16",), ("precision=bfloat16",)):
         trainer = make_trainer(*overrides)
-        hashes.append((losses(trainer, 2), sha256(*trainer.model.get_weights())))
+        hashes.append((losses(trainer, 2), array_sha256(*trainer.model.get_weights())))
     assert hashes[0] == hashes[1]
     assert hashes[3] == hashes[4]
     assert len({weights for _, weights in hashes}) == 3
@@ -153,7 +153,7 @@ tf.config.set_logical_device_configuration(
 )
 from pathlib import Path
 from mnist_exp import experiment
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.training import build, device
 from tests.conftest import TINY, compose
 device._choose = lambda _: "/CPU:1"

@@ -11,7 +11,7 @@ from rich.console import Console
 from mnist_exp.comparison import columns, export, tables
 from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.errors import InputError
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from tests.unit.run_directories import change_settings, compare_directory, make_run, write_predictions
 

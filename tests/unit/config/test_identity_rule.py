@@ -23,7 +23,7 @@ from mnist_exp.errors import ConfigError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.directory import read_config
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import now, read_record
 from mnist_exp.sweep import driver, plan
 from mnist_exp.sweep.plan import Plan, Sweep

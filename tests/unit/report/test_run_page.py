@@ -19,7 +19,7 @@ from mnist_exp.machine import files
 from mnist_exp.report import run_page
 from mnist_exp.run import evaluation
 from mnist_exp.run.history import Epoch
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Summary
 
 HOSTILE = "<script>alert(1)</script>"

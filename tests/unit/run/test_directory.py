@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from mnist_exp.errors import EnvironmentFailure, InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.directory import create_directory, find_runs, is_run, locked_run, read_config
-from mnist_exp.run.names import Run
+from mnist_exp.run.directory import create_directory, find_runs, is_run, lock_run, read_config
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import read_record, write_status
 
 
@@ -92,12 +92,12 @@ def test_one_process_locks_a_run(tmp_path: Path) -> None:
     run = Run(tmp_path)
     write_status(run, "running")
     with (
-        locked_run(run),
+        lock_run(run),
         pytest.raises(InputError, match=rf"is being written by process {os.getpid()} on "),
-        locked_run(run),
+        lock_run(run),
     ):
         pass
-    with locked_run(run):
+    with lock_run(run):
         assert run.log.exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mnist_exp.config.schema import SweepConfig
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import read_record, write_status
 from mnist_exp.sweep import driver, plan
 from mnist_exp.sweep.display import Plain
@@ -51,13 +51,14 @@ class FakeLauncher:
         self.closed = True
 
 
-def run_sweep(place: Path, behaviour: Behaviour, *overrides: str) -> tuple[FakeLauncher, Progress]:
+def run_sweep(place: Path, behaviour: Behaviour, *overrides: str, queue_limit: int = 2) -> tuple[FakeLauncher, Progress]:
     """Run a sweep over four seeds."""
     sweep = Sweep(place)
     jobs, experiments = plan.extend_jobs([], points("seed=range(4)"))
     settings: SweepConfig = compose(*overrides).sweep
     launcher = FakeLauncher(behaviour)
-    driver = Driver(sweep, settings, JobSource(jobs, experiments, {}), launcher, Plain())
+    source = JobSource([(job, experiments[job.number]) for job in jobs], {})
+    driver = Driver(sweep, settings, source, launcher, Plain(), queue_limit)
     driver.run()
     assert launcher.closed
     return launcher, driver.progress
@@ -85,6 +86,12 @@ def test_every_job_is_trained_once(tmp_path: Path, capsys: pytest.CaptureFixture
     assert lines[3].endswith("4 of 4 done")
 
 
+def test_no_more_jobs_than_the_limit_are_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLauncher, "queue_limit", 1)  # it checks its own
+    launcher, _ = run_sweep(tmp_path, complete_except(), queue_limit=1)
+    assert len(launcher.attempts) == 4
+
+
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_failed_job_is_retried(retries: int, tmp_path: Path) -> None:
     launcher, progress = run_sweep(tmp_path, complete_except({"002_mlp_s1"}), f"sweep.retries={retries}")
@@ -107,7 +114,7 @@ def test_a_lost_job_is_retried_a_limited_number_of_times(tmp_path: Path) -> None
         return None
 
     launcher, progress = run_sweep(tmp_path, behave)
-    assert launcher.attempts.count("001_mlp_s0") == 1 + driver.MAX_LOSSES
+    assert launcher.attempts.count("001_mlp_s0") == 1 + driver.MAX_LOST
     assert launcher.attempts.count("003_mlp_s2") == 3
     assert progress.states == {1: "failed", 2: "completed", 3: "completed", 4: "completed"}
     assert read_record(tmp_path / "001_mlp_s0").cause == "its node is lost"

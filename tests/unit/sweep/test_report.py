@@ -20,7 +20,7 @@ from mnist_exp.machine import files
 from mnist_exp.report import search_charts, vega
 from mnist_exp.report.encodings import UNFINISHED
 from mnist_exp.run.history import Epoch
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import Status, write_status
 from mnist_exp.sweep import report, study
 from mnist_exp.sweep.plan import Job, Plan, Sweep

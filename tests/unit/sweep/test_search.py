@@ -1,15 +1,20 @@
 """The search space in Hydra's grammar, and what a search refuses."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
 
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition, SearchSpace
 from mnist_exp.config.execution import OptunaSweeperConfig
 from mnist_exp.errors import ConfigError
-from mnist_exp.sweep import sampling
+from mnist_exp.run.status import read_record, write_status
+from mnist_exp.sweep import plan, sampling
+from mnist_exp.sweep.plan import Plan, Sweep
+from mnist_exp.sweep.search import RETRY, Search
 
 RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
 
@@ -90,3 +95,29 @@ def test_every_sampler_exists_in_optuna(name: str) -> None:
 def test_an_interval_needs_a_search() -> None:
     with pytest.raises(ConfigError, match="hydra/sweeper=optuna"):
         Composition(parse_arguments(["-m", RATE])).combinations()
+
+
+def test_a_repetition_that_an_earlier_version_left_waiting_is_trained(tmp_path: Path) -> None:
+    """All trials of the search are drawn."""
+    sweep = Sweep(tmp_path)
+    fields = {"created": "2026-11-22T07:40:12+00:00", "version": "1", "config_dir": None, "config_name": None}
+    plan.write(sweep, Plan(layout=1, overrides=(), extensions=(), jobs=(), **fields))
+    found, settings = space(RATE, "hydra.sweeper.n_trials=1")
+    first = Search(sweep, found, settings, retry_failed=False)
+    taken = first.take()
+    assert taken is not None
+    run = sweep.run(taken[0])
+    run.directory.mkdir()
+    write_status(run, "failed", 1, "cause", "remedy")
+    first.finish(taken[0], read_record(run.directory))
+    assert first.take() is None
+
+    study = first._study
+    study.enqueue_trial(study.get_trials()[0].params, user_attrs={RETRY: True})
+    second = Search(sweep, found, settings, retry_failed=False)
+    assert second.total - len(second.finished) == 1
+    again = second.take()
+    assert again is not None
+    assert again[0] == taken[0]
+    assert second.take() is None
+    assert [trial.state for trial in study.get_trials()] == [TrialState.FAIL, TrialState.RUNNING]

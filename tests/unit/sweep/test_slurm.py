@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mnist_exp.config.execution import SlurmLauncherConfig
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from mnist_exp.sweep.launchers import slurm
 from mnist_exp.sweep.plan import Sweep

@@ -24,7 +24,7 @@ from mnist_exp.config.schema import MlflowTrackerConfig
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.run.directory import find_runs
-from mnist_exp.run.names import Run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import now, write_status
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep

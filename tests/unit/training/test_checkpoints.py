@@ -170,3 +170,28 @@ def test_every_file_is_synced_before_the_rename(tmp_path: Path, monkeypatch: pyt
     assert before.count(("sync", ".epoch_000001.tmp")) >= 2
     assert before[0] == ("sync", tmp_path.name)
     assert after == [("sync", "checkpoints")]
+
+
+@pytest.mark.parametrize("name", ["state.npz", "history.json"])
+def test_a_manifest_without_a_checksum_verifies_nothing(tmp_path: Path, name: str) -> None:
+    """Even if it matches its own SHA-256."""
+    checkpoints.save(tmp_path, checkpoint(1))
+    path = tmp_path / "epoch_000001" / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    del manifest["sha256"][name], manifest["manifest_sha256"]
+    path.write_text(json.dumps(manifest | {"manifest_sha256": checkpoints._json_sha256(manifest)}))
+    with pytest.raises(IntegrityError, match=name):
+        checkpoints.load_latest(tmp_path, IDENTITY)
+
+
+@pytest.mark.parametrize("has_checksum", [True, False])
+def test_a_later_checkpoint_of_schema_1_is_skipped(tmp_path: Path, has_checksum: bool) -> None:
+    for epoch in (1, 2):
+        checkpoints.save(tmp_path, checkpoint(epoch))
+    path = tmp_path / "epoch_000002" / "manifest.json"
+    manifest = json.loads(path.read_bytes()) | {"schema": 1}  # with its checksum, a damaged manifest of schema 2
+    path.write_text(json.dumps(manifest if has_checksum else {"schema": 1, "epoch": 2, "sha256": manifest["sha256"]}))
+    loaded, (fault,) = checkpoints.load_latest(tmp_path, IDENTITY)
+    assert loaded is not None
+    assert loaded.epoch == 1
+    assert ("does not match its own SHA-256" if has_checksum else "is a checkpoint of schema 1") in fault

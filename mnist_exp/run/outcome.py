@@ -8,15 +8,15 @@ import yaml
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_SIGNAL_BASE, DivergenceError, Interrupted, Pruned, UserError
 from mnist_exp.machine import files, logs, memory, signals
-from mnist_exp.run.directory import locked_run
-from mnist_exp.run.names import Run
+from mnist_exp.run.directory import lock_run
+from mnist_exp.run.run import Run
 from mnist_exp.run.status import Status, write_status
 from mnist_exp.terminal import messages
 
 log = logging.getLogger(__name__)
 
 
-def prepare(experiment: Experiment, run: Run, overrides: Sequence[str], status: Status) -> None:
+def prepare_run(experiment: Experiment, run: Run, overrides: Sequence[str], status: Status) -> None:
     """Make an empty directory a run: write its configuration, the overrides as typed, and last its status.
 
     Raises:
@@ -40,7 +40,7 @@ def run_locked(run: Run, work: Callable[[], object], resume_hint: str, lock_time
         KeyboardInterrupt, Interrupted: by the user or the system; the status is written.
     """
     try:
-        with locked_run(run, lock_timeout), logs.log_to_file(run.log):
+        with lock_run(run, lock_timeout), logs.log_to_file(run.log):
             code = _record_outcome(run, work, resume_hint)
     except UserError as error:  # another process has locked the run, or its status cannot be written
         messages.error(error.cause, error.remedy)
