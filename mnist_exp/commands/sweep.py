@@ -8,10 +8,11 @@ from pathlib import Path
 from mnist_exp import __version__, tracking
 from mnist_exp.commands import results
 from mnist_exp.config.command_line import parse_arguments
-from mnist_exp.config.composition import Composition, SearchSpace
-from mnist_exp.config.execution import OptunaSweeperConfig
+from mnist_exp.config.composition import Composition
+from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.config.identity import is_execution_setting
 from mnist_exp.config.schema import Experiment
+from mnist_exp.config.search_space import SearchSpace
 from mnist_exp.errors import EXIT_DONE, InputError, Interrupted
 from mnist_exp.machine import logs
 from mnist_exp.run.directory import create_directory
@@ -38,7 +39,7 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
         UserError: the command line cannot be used, or no directory can be created.
         KeyboardInterrupt, Interrupted: after the results so far have been printed.
     """
-    settings = composition.execution.sweeper
+    settings = composition.hydra_settings.sweeper
     if isinstance(settings, OptunaSweeperConfig):
         return _start_search(parsed, composition, settings)
     with messages.spinner("checking all jobs"):
@@ -49,7 +50,7 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
         return _print_jobs(jobs)
     sweep = _create(parsed, composition, first, jobs)
     with plan.locked(sweep):
-        launcher = launchers.build(sweep, composition.execution.launcher, first)
+        launcher = launchers.build(sweep, composition.hydra_settings.launcher, first)
         source = JobSource([(job, experiments[job.number]) for job in jobs], {})
         return _train(sweep, launcher, source, first, launcher.queue_limit)
 
@@ -84,7 +85,7 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         known = plan.read(sweep)
         parsed = parse_arguments([*known.arguments, *overrides])
         composition = Composition(parsed)
-        settings = composition.execution.sweeper
+        settings = composition.hydra_settings.sweeper
         if isinstance(settings, OptunaSweeperConfig):
             space = composition.space(settings)
             if space.example().sweep.dry_run:
@@ -114,14 +115,14 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
             plan.write(sweep, known.model_copy(update={"extensions": extensions, "jobs": tuple(jobs)}))
         if first is None:
             return results.finish_sweep(sweep, len(jobs))
-        launcher = launchers.build(sweep, composition.execution.launcher, first)
+        launcher = launchers.build(sweep, composition.hydra_settings.launcher, first)
         source = JobSource([(job, experiments[job.number]) for job in remaining], finished)
         return _train(sweep, launcher, source, first, launcher.queue_limit)
 
 
 def _create(parsed: argparse.Namespace, composition: Composition, experiment: Experiment, jobs: Sequence[Job]) -> Sweep:
     """Check that the launcher and the tracker can be used, create the sweep's directory and write its plan."""
-    launchers.check(composition.execution.launcher)
+    launchers.check(composition.hydra_settings.launcher)
     tracking.check_installed(experiment.tracker)
     sweep = Sweep(create_directory(Path(experiment.runs_dir).expanduser(), experiment.sweep.name))
     known = Plan(
@@ -144,7 +145,7 @@ def _search(
     """Run the trials of a search that this process has locked; return the exit code."""
     from mnist_exp.sweep.search import Search
 
-    launcher = launchers.build(sweep, composition.execution.launcher, space.example())
+    launcher = launchers.build(sweep, composition.hydra_settings.launcher, space.example())
     source = Search(sweep, space, settings, retry_failed)
     # No trial is drawn in advance: the results of the running ones would be unknown.
     queue_limit = min(launcher.queue_limit, settings.n_jobs or launcher.parallel_jobs)

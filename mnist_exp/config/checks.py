@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mnist_exp.config import shapes
-from mnist_exp.config.execution import OptunaSweeperConfig
+from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.config.networks import AnyModel, has_batch_norm
 from mnist_exp.config.problems import nearest, not_allowed, remedy
 from mnist_exp.config.schema import (

@@ -7,7 +7,6 @@ import argparse
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
@@ -17,49 +16,16 @@ from pydantic import ValidationError
 from mnist_exp.config.assembly import Assembler
 from mnist_exp.config.checks import check_search
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composer
-from mnist_exp.config.execution import (
-    Choices,
-    Combination,
-    Execution,
-    HydraConfig,
-    Interval,
-    OptunaSweeperConfig,
-    Parameter,
-)
+from mnist_exp.config.hydra_settings import HydraSection, HydraSettings, OptunaSweeperConfig
 from mnist_exp.config.overrides import sweep_problems
 from mnist_exp.config.problems import composition_problems, from_validation, raise_problems
 from mnist_exp.config.schema import Experiment
+from mnist_exp.config.search_space import Choices, Combination, Interval, Parameter, SearchSpace
 from mnist_exp.config.security import OPEN_TO_USERS
 from mnist_exp.errors import ConfigError, Problem
 
 SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1))' 'model.units=choice([64],[128])'"
 FLOAT_INTERVAL = re.compile(r"(?<!int\()interval\([^()]*\)")
-
-
-@dataclass(frozen=True)
-class SearchSpace:
-    """The search space of a search."""
-
-    composition: "Composition"
-    fixed: tuple[str, ...]  # overrides that all trials share
-    parameters: tuple[Parameter, ...]
-
-    def example(self) -> Experiment:
-        """Return the experiment with the first value of each parameter, for the settings that all trials share."""
-        return self.combination([parameter.values[0] for parameter in self.parameters]).experiment
-
-    def combination(self, values: Sequence[str]) -> Combination:
-        """Return the experiment of a trial.
-
-        Args:
-            values: of the parameters, in order.
-
-        Raises:
-            ConfigError: the values are not allowed, or not together.
-        """
-        chosen = tuple(f"{parameter.key}={value}" for parameter, value in zip(self.parameters, values, strict=True))
-        overrides = (*self.fixed, *chosen)
-        return Combination(overrides, chosen, self.composition.experiments([overrides])[0])
 
 
 class Composition:
@@ -73,7 +39,7 @@ class Composition:
         self._overrides, self._unparsed = self._composer.parse(arguments.overrides)
 
     @cached_property
-    def execution(self) -> HydraConfig:
+    def hydra_settings(self) -> HydraSettings:
         """The launcher and the sweeper.
 
         Raises:
@@ -84,9 +50,9 @@ class Composition:
             hydra = self._with_hydra.hydra
             is_search = OmegaConf.select(hydra, "sweeper.name") == "optuna"
             settings = {part: OmegaConf.to_container(hydra[part], resolve=True) for part in sorted(OPEN_TO_USERS)}
-            return Execution.model_validate({"hydra": settings}).hydra
+            return HydraSection.model_validate({"hydra": settings}).hydra
         except ValidationError as error:
-            problems = from_validation(error, Execution)
+            problems = from_validation(error, HydraSection)
         except (ConfigError, *COMPOSITION_ERRORS) as error:
             problems = composition_problems(error)
         try:
@@ -143,7 +109,7 @@ class Composition:
         by_key = {override.get_key_element(): override for override in overrides}.values()
         searched = [override for override in by_key if override.is_sweep_override()]
         fixed = _lines(override for override in by_key if not override.is_sweep_override())
-        space = SearchSpace(self, fixed, tuple(map(_parameter, searched)))
+        space = SearchSpace(self.experiments, fixed, tuple(map(_parameter, searched)))
         if not searched:
             problems.append(Problem("", "hydra/sweeper=optuna: nothing to search", SEARCH_EXAMPLE))
         first = [parameter.values[0] for parameter in space.parameters]

@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mnist_exp.config.execution import Combination
 from mnist_exp.config.identity import config_hash, config_hashes, short_key
 from mnist_exp.config.schema import Experiment
+from mnist_exp.config.search_space import Combination
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import UNREADABLE, load_yaml

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from mnist_exp.config.execution import Choices, OptunaSweeperConfig, Parameter
+from mnist_exp.config.hydra_settings import OptunaSweeperConfig
+from mnist_exp.config.search_space import Choices, Parameter
 from mnist_exp.errors import EnvironmentFailure
 
 

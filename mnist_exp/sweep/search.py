@@ -9,9 +9,9 @@ from operator import attrgetter
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from mnist_exp.config.composition import SearchSpace
-from mnist_exp.config.execution import OptunaSweeperConfig
+from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.config.schema import Experiment
+from mnist_exp.config.search_space import SearchSpace
 from mnist_exp.errors import ConfigError
 from mnist_exp.machine import files
 from mnist_exp.run import history

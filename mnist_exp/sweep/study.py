@@ -13,7 +13,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from mnist_exp.config.execution import OptunaSweeperConfig
+from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.report.search_charts import SearchResult
 from mnist_exp.sweep.plan import Plan, Sweep

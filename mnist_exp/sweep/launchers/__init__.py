@@ -3,7 +3,7 @@
 import importlib.util
 import shutil
 
-from mnist_exp.config.execution import LauncherConfig, RayLauncherConfig, SlurmLauncherConfig
+from mnist_exp.config.hydra_settings import LauncherConfig, RayLauncherConfig, SlurmLauncherConfig
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.sweep.launchers import local, ray, slurm

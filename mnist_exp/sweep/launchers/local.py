@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent import futures
 from pathlib import Path
 
-from mnist_exp.config.execution import BasicLauncherConfig, JoblibLauncherConfig
+from mnist_exp.config.hydra_settings import BasicLauncherConfig, JoblibLauncherConfig
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import UserError
 from mnist_exp.machine import devices

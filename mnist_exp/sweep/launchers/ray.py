@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mnist_exp.config.execution import RayLauncherConfig
+from mnist_exp.config.hydra_settings import RayLauncherConfig
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.run.run import Run

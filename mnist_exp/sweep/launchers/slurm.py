@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from mnist_exp.config.execution import SlurmLauncherConfig
+from mnist_exp.config.hydra_settings import SlurmLauncherConfig
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_FAILED, EnvironmentFailure
 from mnist_exp.machine import files

@@ -6,7 +6,7 @@ import pytest
 
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
-from mnist_exp.config.execution import Combination
+from mnist_exp.config.search_space import Combination
 from mnist_exp.errors import ConfigError
 from tests.conftest import compose
 
@@ -43,5 +43,5 @@ def test_each_combination_is_composed_as_if_it_were_alone(overrides: list[str]) 
 def test_problems_of_the_launcher_and_of_the_jobs_are_reported_together() -> None:
     composition = Composition(parse_arguments(["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0", "seed=1,-1"]))
     with pytest.raises(ConfigError) as caught:
-        _ = composition.execution
+        _ = composition.hydra_settings
     assert [problem.key for problem in caught.value.problems] == ["hydra.launcher.n_jobs", "seed"]

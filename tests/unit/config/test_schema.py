@@ -42,7 +42,7 @@ def test_all_options_compose_and_validate(path: Path) -> None:
     group, option = str(path.parent), path.stem
     experiment = compose(f"{group}={option}")
     if group.startswith("hydra/"):
-        chosen = Composition(parse_arguments(["-m", f"{group}={option}"])).execution
+        chosen = Composition(parse_arguments(["-m", f"{group}={option}"])).hydra_settings
         assert getattr(chosen, path.parent.name).name == option
     elif group == "experiment":
         assert experiment.name == option

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_exp.config.execution import JoblibLauncherConfig
+from mnist_exp.config.hydra_settings import JoblibLauncherConfig
 from mnist_exp.machine import devices
 from mnist_exp.sweep.launchers import local
 from tests.conftest import compose

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
-from mnist_exp.config.execution import Combination
+from mnist_exp.config.search_space import Combination
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Plan, Sweep

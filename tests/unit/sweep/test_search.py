@@ -8,8 +8,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from mnist_exp.config.command_line import parse_arguments
-from mnist_exp.config.composition import Composition, SearchSpace
-from mnist_exp.config.execution import OptunaSweeperConfig
+from mnist_exp.config.composition import Composition
+from mnist_exp.config.hydra_settings import OptunaSweeperConfig
+from mnist_exp.config.search_space import SearchSpace
 from mnist_exp.errors import ConfigError
 from mnist_exp.run.status import read_record, write_status
 from mnist_exp.sweep import plan, sampling
@@ -21,7 +22,7 @@ RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
 
 def space(*overrides: str) -> tuple[SearchSpace, OptunaSweeperConfig]:
     composition = Composition(parse_arguments(["-m", "hydra/sweeper=optuna", *overrides]))
-    settings = composition.execution.sweeper
+    settings = composition.hydra_settings.sweeper
     assert isinstance(settings, OptunaSweeperConfig)
     return composition.space(settings), settings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_exp.config.execution import SlurmLauncherConfig
+from mnist_exp.config.hydra_settings import SlurmLauncherConfig
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from mnist_exp.sweep.launchers import slurm

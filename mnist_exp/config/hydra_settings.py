@@ -1,49 +1,10 @@
-"""The combinations of a sweep, the parameters of a search, and the schema of `hydra/sweeper` and `hydra/launcher`."""
+"""The schema of the part of Hydra's configuration that users may set: `hydra/launcher` and `hydra/sweeper`."""
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mnist_exp.config.schema import Experiment
 from mnist_exp.config.settings import Seed, Settings
-
-
-@dataclass(frozen=True)
-class Combination:
-    """One experiment of a command line."""
-
-    overrides: tuple[str, ...]  # of all keys, each with one value
-    swept: tuple[str, ...]  # the overrides whose value the sweep or search chose
-    experiment: Experiment
-
-
-@dataclass(frozen=True)
-class Choices:
-    """A setting whose value a search chooses from a list."""
-
-    key: str
-    values: tuple[str, ...]  # as typed
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A setting whose value a search chooses between two bounds, which are included."""
-
-    key: str
-    low: float
-    high: float
-    step: float | None
-    log: bool  # whether the logarithm is uniformly distributed
-    is_integer: bool
-
-    @property
-    def values(self) -> tuple[str, str]:
-        """The bounds as typed, which are checked before the search starts."""
-        return (str(int(self.low)), str(int(self.high))) if self.is_integer else (repr(self.low), repr(self.high))
-
-
-Parameter = Choices | Interval
 
 
 class BasicLauncherConfig(Settings):
@@ -125,14 +86,14 @@ class OptunaSweeperConfig(Settings):
 SweeperConfig = Annotated[BasicSweeperConfig | OptunaSweeperConfig, Field(discriminator="name")]
 
 
-class HydraConfig(Settings):
+class HydraSettings(Settings):
     """The part of Hydra's configuration that users may set."""
 
     launcher: LauncherConfig
     sweeper: SweeperConfig
 
 
-class Execution(Settings):
+class HydraSection(Settings):
     """A wrapper, so that problems have the keys that users type: hydra.launcher.n_jobs."""
 
-    hydra: HydraConfig
+    hydra: HydraSettings

@@ -1,0 +1,69 @@
+"""The combinations of a sweep, and the parameters and the space of a search."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mnist_exp.config.schema import Experiment
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One experiment of a command line."""
+
+    overrides: tuple[str, ...]  # of all keys, each with one value
+    swept: tuple[str, ...]  # the overrides whose value the sweep or search chose
+    experiment: Experiment
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A setting whose value a search chooses from a list."""
+
+    key: str
+    values: tuple[str, ...]  # as typed
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A setting whose value a search chooses between two bounds, which are included."""
+
+    key: str
+    low: float
+    high: float
+    step: float | None
+    log: bool  # whether the logarithm is uniformly distributed
+    is_integer: bool
+
+    @property
+    def values(self) -> tuple[str, str]:
+        """The bounds as typed, which are checked before the search starts."""
+        return (str(int(self.low)), str(int(self.high))) if self.is_integer else (repr(self.low), repr(self.high))
+
+
+Parameter = Choices | Interval
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The search space of a search."""
+
+    compose: Callable[[Sequence[Sequence[str]]], list[Experiment]]  # overrides of each experiment → experiments
+    fixed: tuple[str, ...]  # overrides that all trials share
+    parameters: tuple[Parameter, ...]
+
+    def example(self) -> Experiment:
+        """Return the experiment with the first value of each parameter, for the settings that all trials share."""
+        return self.combination([parameter.values[0] for parameter in self.parameters]).experiment
+
+    def combination(self, values: Sequence[str]) -> Combination:
+        """Return the experiment of a trial.
+
+        Args:
+            values: of the parameters, in order.
+
+        Raises:
+            ConfigError: the values are not allowed, or not together.
+        """
+        chosen = tuple(f"{parameter.key}={value}" for parameter, value in zip(self.parameters, values, strict=True))
+        overrides = (*self.fixed, *chosen)
+        return Combination(overrides, chosen, self.compose([overrides])[0])
