@@ -2,8 +2,10 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from tests.conftest import ROOT
 
 PROGRAM = ROOT / "mnist_exp"
 PAGE = (PROGRAM / "docs" / "architecture.md").read_text()
+# Distributions that a declared one pins or cannot do without.
+DEPENDENCIES_OF = {"pydantic_core": "pydantic", "protobuf": "tensorboard"}
 ALL_ABOVE = re.compile(r"all above(?: but (\w+))?")
 
 
@@ -96,3 +100,15 @@ def test_private_parts_of_hydra_are_used_in_no_module() -> None:
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             assert not any(name.startswith("hydra._internal") for name in names), path
+
+
+def test_every_imported_distribution_is_declared() -> None:
+    declared = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in metadata.requires("mnist-exp") or ()}
+    providers = metadata.packages_distributions()
+    for path in MODULES.values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in {name.partition(".")[0] for name in names} - {"mnist_exp", *sys.stdlib_module_names}:
+                found = {DEPENDENCIES_OF.get(provider, provider).lower() for provider in providers.get(name, ())}
+                assert found & declared, f"{path}: {name} is not declared in pyproject.toml"
