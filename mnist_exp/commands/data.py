@@ -22,7 +22,7 @@ EXAMPLES = """\
   mnist-exp data show augmentation=affine augmentation.rotation=30 augmentation.elastic_alpha=20 seed=8
 """
 SETTINGS = ("dataset", "augmentation", "seed")  # that determine the images
-MOST_IMAGES = 200
+MAX_IMAGES = 200
 IMAGES, AUGMENTED = 20, 8  # drawn unless --count says otherwise
 STEPS = 9  # of a training, next to each image
 
@@ -45,8 +45,8 @@ def main(arguments: list[str]) -> int:
     name, count = (data.name, IMAGES) if augmentation == "none" else (f"{data.name}_{augmentation}", AUGMENTED)
     count = count if parsed.count is None else parsed.count
     path = Path(parsed.output or f"{name}.png")
-    if not 1 <= count <= MOST_IMAGES:
-        raise InputError(f"--count {count}: not allowed", f"allowed: an integer from 1 to {MOST_IMAGES}")
+    if not 1 <= count <= MAX_IMAGES:
+        raise InputError(f"--count {count}: not allowed", f"allowed: an integer from 1 to {MAX_IMAGES}")
     if path.suffix != ".png":
         raise InputError(f"--output {path}: not allowed", "allowed: a file name that ends in .png")
 

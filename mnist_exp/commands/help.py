@@ -22,7 +22,7 @@ ORDER = (
     "statistics", "ensembles", "trackers", "recipes", "reliability", "speed", "troubleshooting", "glossary", "architecture",
     "decisions",
 )  # fmt: skip
-WIDEST = 100  # columns, of the list of topics
+MAX_WIDTH = 100  # columns, of the list of topics
 # For less: stop after one screen, allow colours, scroll wide lines sideways instead of wrapping them, and print the keys.
 LESS = "-FRS -PsUse the arrow keys to scroll\\, press q to quit."
 
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("topic", nargs="?", default="", metavar="TOPIC", help="a topic; without one, list all topics")
     topic = parser.parse_args(arguments).topic
     if not topic:
-        print(contents(min(WIDEST, shutil.get_terminal_size().columns)))
+        print(contents(min(MAX_WIDTH, shutil.get_terminal_size().columns)))
         return EXIT_DONE
     text = page(topic)
     if sys.stdout.isatty():

@@ -12,7 +12,7 @@ from rich.text import Text
 
 INDENT = "    "
 NARROW_COLUMNS = 4  # a table of at most this many columns is wrapped to the terminal
-WIDEST_CELL = 40  # columns of a cell in a wider table
+MAX_CELL_WIDTH = 40  # columns of a cell in a wider table
 
 
 class Code(CodeBlock):
@@ -43,7 +43,7 @@ class WideTable(TableElement):
                 yield table
                 continue
             for column in table.columns:
-                column.max_width = WIDEST_CELL
+                column.max_width = MAX_CELL_WIDTH
             unlimited = options.update(max_width=1000)
             width = max(options.max_width, Measurement.get(console, unlimited, table).maximum)
             yield from console.render(table, options.update(width=width))

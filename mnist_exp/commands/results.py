@@ -11,11 +11,11 @@ from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED
 from mnist_exp.run.run import Run
-from mnist_exp.run.status import Record, read_record
+from mnist_exp.run.status import FAILED, Record, read_record
 from mnist_exp.run.summary import Score, Summary
 from mnist_exp.sweep import leaderboard, plan
 from mnist_exp.sweep.plan import Sweep
-from mnist_exp.sweep.progress import FAILED, count_outcomes
+from mnist_exp.sweep.progress import count_outcomes
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
 

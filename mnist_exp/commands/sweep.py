@@ -16,13 +16,13 @@ from mnist_exp.config.search_space import SearchSpace
 from mnist_exp.errors import EXIT_DONE, InputError, Interrupted
 from mnist_exp.machine import logs
 from mnist_exp.run.directory import create_directory
-from mnist_exp.run.status import now, read_record
+from mnist_exp.run.status import FINISHED, now, read_record
 from mnist_exp.sweep import launchers, plan
 from mnist_exp.sweep.display import display
 from mnist_exp.sweep.driver import Driver, JobSource
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Plan, Sweep
-from mnist_exp.sweep.progress import FINISHED, State, state_of
+from mnist_exp.sweep.progress import State, state_of
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
 from mnist_exp.tracking.uploader_process import upload_in_background

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     places = [find_directory(word, parsed.runs_dir) for word in parsed.words if word not in overrides]
     settings = _tracker_settings(overrides, parsed.config_dir)
     if not places:
-        raise InputError("no run is given", "name a run, a sweep, or latest: mnist-exp track latest tracker=mlflow")
+        raise InputError(f"track {' '.join(overrides)}: names no run", "for example: mnist-exp track latest tracker=mlflow")
     runs = list({path.resolve(): Run(path) for place in places for path in find_runs(place) if is_run(path)}.values())
     if not runs:
         raise InputError(f"{', '.join(map(str, places))}: contains no run", "train one with mnist-exp")

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"--interval {parsed.interval:g}: not allowed", allowed)
     places = [find_directory(name, parsed.runs_dir) for name in parsed.places] or [Path(parsed.runs_dir)]
     if not places[0].is_dir():
-        raise InputError(f"{places[0]}: no such directory", "train with mnist-exp, or give another with --runs-dir DIR")
+        raise InputError(f"{places[0]}: directory does not exist", "train with mnist-exp, or choose another --runs-dir")
     watcher = Watcher(places, named=bool(parsed.places))
     out = messages.output()
     snapshots = watcher.snapshots()

@@ -78,17 +78,17 @@ def compare_runs(a: Run, b: Run) -> RunDifference:
 
 
 def to_json(difference: RunDifference, image_grid: Path | None) -> dict[str, Any]:
-    """The whole difference, schema 1; a setting that a run does not have is missing in its "a" or "b"."""
+    """The whole difference, schema 2; a setting that a run does not have is missing in its "a" or "b"."""
     (measure, (a, b)), errors = difference.curves(), difference.errors
     return {
-        "schema": 1,
+        "schema": 2,
         "runs": {"a": _run_to_json(difference.a), "b": _run_to_json(difference.b)},
         "settings": _values_to_json(difference.settings),
         "environment": _values_to_json(difference.environment),
         "history": {"error": measure, "a": a.tolist(), "b": b.tolist()},
         "images": None if isinstance(errors, str) else _errors_to_json(errors),
-        "without_images": errors if isinstance(errors, str) else None,
-        "plate": image_grid and str(image_grid),
+        "reason": errors if isinstance(errors, str) else None,
+        "image_grid": image_grid and str(image_grid),
     }
 
 
@@ -176,7 +176,7 @@ def _errors_to_json(errors: PairedErrors) -> dict[str, Any]:
         "only_a_wrong": errors.only_a,
         "only_b_wrong": errors.only_b,
         "both_wrong": errors.both_wrong,
-        "both_wrong_same_answer": errors.same_prediction,
+        "both_wrong_same_prediction": errors.same_prediction,
         "mcnemar_p": errors.difference.p,
         "difference_points": errors.difference.value,
         "difference_ci95": list(errors.difference.interval),

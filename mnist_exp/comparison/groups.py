@@ -13,10 +13,10 @@ from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.comparison.statistics import mean_interval
 from mnist_exp.config.problems import format_value
 from mnist_exp.run.run import Run
+from mnist_exp.run.status import UNFINISHED
 from mnist_exp.run.summary import Summary
 from mnist_exp.terminal.messages import join_some
 
-UNFINISHED = frozenset({"waiting", "running", "interrupted", "pruned", "incomplete"})
 MAX_LABELS = 3  # in the name of a group
 RANK_BY_TEST = f"--metric {TEST} ranks all runs together"
 

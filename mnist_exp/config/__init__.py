@@ -13,7 +13,7 @@ from mnist_exp.config.problems import from_validation, raise_problems
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, Problem
 
-MOST_UNRESOLVED = 100
+MAX_UNRESOLVED = 100
 
 
 def validate(config: DictConfig | dict[str, Any]) -> Experiment:
@@ -45,7 +45,7 @@ def _resolve(config: DictConfig) -> tuple[Any, list[Problem]]:
         except OmegaConfBaseException as error:
             key = str(error.full_key or "").replace("[", ".").replace("]", "")
             problems.append(Problem(key, f"{key}: {str(error.msg or error).splitlines()[0]}", "give it a value"))
-            if not key or len(problems) > MOST_UNRESOLVED:
+            if not key or len(problems) > MAX_UNRESOLVED:
                 raise ConfigError(problems) from None
             if len(problems) == 1:
                 config = copy.deepcopy(config)

@@ -20,7 +20,7 @@ from mnist_exp.errors import ConfigError, Problem
 
 Shape = tuple[int, ...]  # (height, width, channels), or (features,)
 
-MOST_LAYERS = 1000  # each may need its own stream of random numbers; training has 1024 streams
+MAX_LAYERS = 1000  # each may need its own stream of random numbers; training has 1024 streams
 IMAGE_LAYERS = {"conv", "max_pool", "average_pool", "global_average_pool", "residual"}
 FEATURE_LAYERS = {"dense", "logits"}
 
@@ -61,9 +61,9 @@ def _check_cnn(model: CnnConfig, image_shape: Shape) -> None:
 
 def _check_network(model: NetworkConfig, image_shape: Shape) -> None:
     layers = list(all_layers(model.layers))
-    if len(layers) > MOST_LAYERS:
+    if len(layers) > MAX_LAYERS:
         cause = f": {len(layers):,} layers, including those in residual layers"
-        raise _error("model.layers", cause, f"{MOST_LAYERS:,} at most")
+        raise _error("model.layers", cause, f"{MAX_LAYERS:,} at most")
     names = [layer.name for layer in model.layers]
     if "logits" not in names or set(names[names.index("logits") + 1 :]) - {"batch_norm"}:
         cause = ": the network must end with its logits; only batch_norm may follow them"

@@ -9,7 +9,7 @@ import yaml
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # LibYAML is ten times as fast
 # The errors of parsing a partly written or hostile file; RecursionError: nested too deeply.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
-DEEPEST = 100  # levels; this program writes fewer
+MAX_DEPTH = 100  # levels; this program writes fewer
 
 
 def load_yaml(content: bytes) -> Any:
@@ -21,8 +21,8 @@ def load_yaml(content: bytes) -> Any:
     depth = 0
     for event in yaml.parse(content, Loader=LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise ValueError(f"is nested more than {DEEPEST} deep")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"is nested more than {MAX_DEPTH} deep")
     return yaml.load(content, Loader=LOADER)  # noqa: S506  (a safe loader, by either name)
 
 

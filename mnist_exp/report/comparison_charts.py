@@ -8,11 +8,11 @@ from mnist_exp.report.comparison_view import Configuration, Curve
 from mnist_exp.report.encodings import Row, Spec
 from mnist_exp.report.vega import Chart
 
-MOST_INTERVALS = 30  # in one chart
-MOST_POINTS = 12_000  # of all curves together
-FEWEST_CURVE_POINTS, MOST_CURVE_POINTS = 12, 200
+MAX_INTERVALS = 30  # in one chart
+MAX_POINTS = 12_000  # of all curves together
+MIN_CURVE_POINTS, MAX_CURVE_POINTS = 12, 200
 MIN_WIDTH = 512  # pixels
-MOST_NAMES = 8  # of configurations on the front, in a description
+MAX_NAMES = 8  # of configurations on the front, in a description
 # By column: the title of the chart, of its axis, and what no configuration beyond the front has.
 COSTS = {
     "parameters": ("Error and size", "parameters", "as few parameters"),
@@ -54,7 +54,7 @@ def configuration_rows(configurations: Sequence[Configuration]) -> list[Row]:
 
 def learning_curves(curves: Sequence[Curve]) -> Chart:
     """The validation error of each run by epoch; the best is drawn last, above the others."""
-    most = min(max(MOST_POINTS // len(curves), FEWEST_CURVE_POINTS), MOST_CURVE_POINTS)
+    most = min(max(MAX_POINTS // len(curves), MIN_CURVE_POINTS), MAX_CURVE_POINTS)
     rows = []
     for curve in reversed(curves):
         shown = thin_out(curve.errors, most)
@@ -85,10 +85,10 @@ def intervals(configurations: Sequence[Configuration], error: str) -> Chart:
         configurations: best first, at least one.
         error: the heading of the metric: "validation error %".
     """
-    best = configurations[:MOST_INTERVALS]
+    best = configurations[:MAX_INTERVALS]
     x = vl.number_axis("mean", error, [end for one in best for end in (one.mean, *one.errors, *(one.interval or ()))])
     y = vl.nominal("label", sort=None, axis={"labelLimit": 420, "grid": False})
-    only = {"filter": f"datum.rank <= {MOST_INTERVALS}"}
+    only = {"filter": f"datum.rank <= {MAX_INTERVALS}"}
     layers = [vl.points({"x": x, "y": y}, _configuration_tooltip(error), only, size=70)]
     repeated = any(one.interval for one in best)
     if repeated:
@@ -125,8 +125,8 @@ def cost_charts(configurations: Sequence[Configuration], error: str) -> Iterator
         x, y = vl.number_axis(cost, unit, costs), vl.number_axis("mean", error, [one.mean for one in configurations])
         layers = vl.pareto_front(x, y, f"front_{cost}", _configuration_tooltip(error), order=order)
         names = [row["label"] for row in rows if row[f"front_{cost}"]]
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        description = f"Mean {error} against {unit}; on the Pareto front: {', '.join(names[:MOST_NAMES])}{more}"
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        description = f"Mean {error} against {unit}; on the Pareto front: {', '.join(names[:MAX_NAMES])}{more}"
         note = f"The large points are the Pareto front: no other configuration has {phrase} and as low an error."
         yield Chart(cost, title, description, "configurations", rows, vl.chart(280, *layers), note)
 

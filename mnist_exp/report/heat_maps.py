@@ -14,11 +14,11 @@ from mnist_exp.report.encodings import Row
 from mnist_exp.report.setting_values import ordered
 from mnist_exp.report.vega import Chart
 
-MOST_VALUES = 12  # of a setting
-MOST_GRIDS = 3
+MAX_VALUES = 12  # of a setting
+MAX_GRIDS = 3
 CELL_HEIGHT, MIN_CELL_WIDTH = 34, 48  # pixels; a number has five characters
 CHARACTER = 6.5  # pixels, about
-MOST_CHARACTERS = 16  # of a label
+MAX_CHARACTERS = 16  # of a label
 HALF_PAGE = 430  # pixels
 # Black and white text have the same contrast, 4.6 : 1, on a colour of this luminance (WCAG 2.2).
 MIDDLE_LUMINANCE = 0.179
@@ -48,9 +48,9 @@ def grids(configurations: Sequence[Configuration]) -> list[Grid]:
         grid = _grid(configurations, first, second)
         fewer, more = sorted((len(grid.columns), len(grid.rows)))
         enough = len(grid.cells) * 2 > fewer * more if len(keys) == 2 else len(grid.cells) == fewer * more
-        if fewer > 1 and more <= MOST_VALUES and enough:
+        if fewer > 1 and more <= MAX_VALUES and enough:
             complete.append(grid)
-    return sorted(complete, key=lambda grid: grid.lowest - grid.highest)[:MOST_GRIDS]
+    return sorted(complete, key=lambda grid: grid.lowest - grid.highest)[:MAX_GRIDS]
 
 
 def charts(configurations: Sequence[Configuration], error: str) -> list[Chart]:
@@ -83,7 +83,7 @@ def _grid(configurations: Sequence[Configuration], first: str, second: str) -> G
 def _chart(name: str, grid: Grid, error: str) -> Chart:
     best = next(cell for cell in grid.cells if cell["best"])
     log = needs_log_scale(grid.lowest, grid.highest)
-    label = {"labelLimit": int(MOST_CHARACTERS * CHARACTER), "grid": False, "domain": False}
+    label = {"labelLimit": int(MAX_CHARACTERS * CHARACTER), "grid": False, "domain": False}
     across = label | {"labelAngle": 0, "labelOverlap": False}
     encoding = {
         "x": vl.nominal("column", grid.x, scale={"domain": [*grid.columns], "paddingInner": 0.03}, axis=across),
@@ -104,7 +104,7 @@ def _chart(name: str, grid: Grid, error: str) -> Chart:
     over_others = " over all other settings" if any(cell["n"] > 1 for cell in grid.cells) else ""
     note = f"Mean {error}{over_others}; brighter is lower{', on a logarithmic scale' if log else ''}. ★ is the lowest."
     height = max(CELL_HEIGHT * len(grid.rows), int(len(grid.y) * CHARACTER))  # the title of the y axis is vertical
-    column, row = (min(max(map(len, texts)), MOST_CHARACTERS) * CHARACTER for texts in (grid.columns, grid.rows))
+    column, row = (min(max(map(len, texts)), MAX_CHARACTERS) * CHARACTER for texts in (grid.columns, grid.rows))
     width = int(max(MIN_CELL_WIDTH, column + 10) * len(grid.columns) + row + 40)
     spec, title = vl.chart(height, *layers, encoding=encoding), f"{grid.y} and {grid.x}"
     return Chart(name, title, description, name, grid.cells, spec, note, wide=width > HALF_PAGE, min_width=width)

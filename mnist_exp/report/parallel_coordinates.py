@@ -17,13 +17,13 @@ from mnist_exp.report.encodings import Spec
 from mnist_exp.report.setting_values import is_number, ordered, short
 from mnist_exp.report.vega import Chart
 
-MOST_AXES = 8  # settings
+MAX_AXES = 8  # settings
 HEIGHT = 300  # pixels
 AXIS_WIDTH = 120  # pixels from an axis to the next, for its labels
 LINE_HEIGHT = 13  # pixels
-MOST_CHARACTERS = 16  # of a label
-MOST_LINES, LINE_CHARACTERS = 3, 18  # of a title
-MOST_NUMBERS = 8  # that are all labelled
+MAX_CHARACTERS = 16  # of a label
+MAX_LINES, LINE_CHARACTERS = 3, 18  # of a title
+MAX_NUMBERS = 8  # that are all labelled
 LABEL_DISTANCE = 0.055  # of an axis, at least; closer labels would overlap
 ABSENT = 0.15  # of an axis, below its numbers, for configurations without a number
 
@@ -43,7 +43,7 @@ def axis(title: Sequence[str], values: Sequence[Any]) -> Axis:
     if len(numbers) < 2 or not all(value is None or is_number(value) for value in values):
         known = ordered(values)
         positions = {format_value(value): round(place / max(len(known) - 1, 1), 4) for place, value in enumerate(known)}
-        labels = [(positions[format_value(value)], short(value, MOST_CHARACTERS)) for value in known]
+        labels = [(positions[format_value(value)], short(value, MAX_CHARACTERS)) for value in known]
         return Axis(title, [positions[format_value(value)] for value in values], _readable(labels))
     log = needs_log_scale(numbers[0], numbers[-1])
     scale = math.log if log else float
@@ -54,7 +54,7 @@ def axis(title: Sequence[str], values: Sequence[Any]) -> Axis:
         return round(bottom + (1 - bottom) * (scale(number) - least) / (greatest - least), 4)
 
     labels = [(position(number), short(number)) for number in numbers]
-    if len(numbers) > MOST_NUMBERS or _readable(labels) != labels:
+    if len(numbers) > MAX_NUMBERS or _readable(labels) != labels:
         between = round_numbers(numbers[0], numbers[-1], log)
         shown = between if len(between) > 1 else [numbers[0], numbers[-1]]
         labels = [(position(number), short(number)) for number in shown]
@@ -72,7 +72,7 @@ def draw(configurations: Sequence[Configuration], error: str) -> Chart:
         error: the heading of the metric: "validation error %".
     """
     keys = [*configurations[0].settings]
-    columns = {key: [one.settings[key] for one in configurations] for key in keys[:MOST_AXES]}
+    columns = {key: [one.settings[key] for one in configurations] for key in keys[:MAX_AXES]}
     columns[error] = [one.mean for one in configurations]
     axes = {f"p{place}": axis(_lines(title), values) for place, (title, values) in enumerate(columns.items())}
     rows = [
@@ -89,7 +89,7 @@ def draw(configurations: Sequence[Configuration], error: str) -> Chart:
     spec = vl.chart(HEIGHT, vertical, visible, *labels, touch, width=vl.WIDE)
     description = f"Parallel coordinates: a line for each of {len(configurations):,} configurations, by settings and {error}"
     note = "Each line is a configuration. It crosses each axis at its setting, and the last axis at its error."
-    note += f" Left out: {', '.join(keys[MOST_AXES:])}." if len(keys) > MOST_AXES else ""
+    note += f" Left out: {', '.join(keys[MAX_AXES:])}." if len(keys) > MAX_AXES else ""
     # The best comes last in the table, so that it is drawn above the others.
     return Chart(
         "parallel", "Settings and error", description, "parallel", rows[::-1], spec, note, wide=True,
@@ -108,7 +108,7 @@ def _readable(labels: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
 
 def _lines(key: str) -> list[str]:
     """A title in lines: a key broken after its dots, a phrase at its spaces."""
-    broken = textwrap.wrap(key.replace(".", ". "), LINE_CHARACTERS, max_lines=MOST_LINES, placeholder="…")
+    broken = textwrap.wrap(key.replace(".", ". "), LINE_CHARACTERS, max_lines=MAX_LINES, placeholder="…")
     return [line.replace(". ", ".") for line in broken]
 
 

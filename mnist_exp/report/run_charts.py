@@ -16,8 +16,8 @@ from mnist_exp.report.chart_numbers import LARGEST, SMALLEST, nice_step, thin_ou
 from mnist_exp.run.history import Epoch
 
 TRAIN, VALIDATION = "#4a80c8", "#d1603d"  # both have enough contrast on white and on black
-MOST_POINTS = 200  # of a curve
-MOST_DOTS = 50  # epochs; with more, dots would hide the line
+MAX_POINTS = 200  # of a curve
+MAX_DOTS = 50  # epochs; with more, dots would hide the line
 DOT = 2.65  # radius, in pixels
 CHARACTER = 6.5  # pixels of width at most, in a font of 11 pixels
 LEGEND, BOTTOM, GAP, EDGE = 32, 36, 14, 14  # pixels: above and below the panels, between them, and at the edges
@@ -125,9 +125,9 @@ def _line_panel(
     greatest = max((float(y.max()) for _, y in finite.values()), default=0.0)
     panel = Panel(Axis("epoch", epochs, max(1.0, nice_step(epochs))), Axis.fit(title, greatest), *size)
     for color, (x, y) in finite.items():
-        shown = thin_out(y, MOST_POINTS)
+        shown = thin_out(y, MAX_POINTS)
         panel.lines[color] = panel.pixels(x[shown], y[shown])
-        if dots and epochs <= MOST_DOTS:
+        if dots and epochs <= MAX_DOTS:
             panel.dots[color] = [(*point, DOT) for point in panel.lines[color]]
     return panel
 

@@ -13,7 +13,7 @@ from mnist_exp.run.history import Epoch
 from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Summary
 
-MOST_ROWS = 100  # of the table of epochs; history.csv contains all
+MAX_ROWS = 100  # of the table of epochs; history.csv contains all
 
 
 def write(
@@ -92,5 +92,5 @@ def shades(matrix: Sequence[Sequence[int]]) -> list[list[float]]:
 
 def table_rows(history: Sequence[Epoch], best: int | None) -> list[Epoch]:
     """Return the rows of a short table: every n-th epoch, the first, the best and the last."""
-    stride = -(-len(history) // MOST_ROWS)
+    stride = -(-len(history) // MAX_ROWS)
     return [row for row in history if row.epoch % stride == 0 or row.epoch in {1, best, len(history)}]

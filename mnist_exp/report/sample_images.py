@@ -10,8 +10,8 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.report import images, page
 
 COLUMNS = 25  # of the sprite sheet
-MOST_WRONG, MOST_RIGHT = 24, 12  # of a cell
-MOST = 800  # of all cells; they take 4 ms and 170 kB of the page
+MAX_WRONG, MAX_RIGHT = 24, 12  # of a cell
+MAX_IMAGES = 800  # of all cells; they take 4 ms and 170 kB of the page
 
 
 def select(probabilities: np.ndarray, labels: np.ndarray, required: Sequence[int]) -> np.ndarray:
@@ -31,9 +31,9 @@ def select(probabilities: np.ndarray, labels: np.ndarray, required: Sequence[int
     order = np.lexsort((-confidence, cells))
     firsts = np.flatnonzero(np.diff(cells[order], prepend=-1))
     ranks = np.arange(n) - np.repeat(firsts, np.diff(firsts, append=n))  # of each within its cell
-    eligible = np.flatnonzero(ranks < np.where((predicted == labels)[order], MOST_RIGHT, MOST_WRONG))
+    eligible = np.flatnonzero(ranks < np.where((predicted == labels)[order], MAX_RIGHT, MAX_WRONG))
     selected = np.isin(order, required)
-    selected[eligible[np.argsort(ranks[eligible], kind="stable")][:MOST]] = True
+    selected[eligible[np.argsort(ranks[eligible], kind="stable")][:MAX_IMAGES]] = True
     return order[selected]
 
 
@@ -54,7 +54,7 @@ def template_values(data: Dataset, probabilities: np.ndarray, required: Sequence
     percent = [round(100 * confidence, 1) for confidence in selected.max(axis=1).tolist()]
     columns = indices.tolist(), data.test_labels[indices].tolist(), selected.argmax(axis=1).tolist(), percent
     raters = _rater_answers(data)
-    content = {"columns": COLUMNS, "most": MOST_WRONG, "images": list(zip(*columns, strict=True))}
+    content = {"columns": COLUMNS, "most": MAX_WRONG, "images": list(zip(*columns, strict=True))}
     content["raters"] = {index: answer["most"] for index, answer in raters.items()}
     return {
         "png": base64.b64encode(images.sprite_sheet(data.test_images[indices], COLUMNS)).decode(),

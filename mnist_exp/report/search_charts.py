@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-MOST_PARAMETERS = 12  # with a chart of their own
+MAX_PARAMETERS = 12  # with a chart of their own
 BAR_HEIGHT = 26  # pixels, with the space to the next
 
 
@@ -77,7 +77,7 @@ def charts(result: SearchResult, styles: Mapping[str, Style]) -> Iterator[Chart]
     for place, (name, shares) in enumerate(zip(names, result.importances, strict=True)):
         if shares:
             yield _importance(f"importance{place}", f"Parameter importance{ends[place]}", name, shares, len(rows))
-    for field, (key, distribution) in zip(parameters, [*result.parameters.items()][:MOST_PARAMETERS], strict=False):
+    for field, (key, distribution) in zip(parameters, [*result.parameters.items()][:MAX_PARAMETERS], strict=False):
         x = _parameter_axis(field, key, distribution, [row[field] for row in rows if row[field] is not None])
         spec = vl.chart(220, vl.points({"x": x, "y": axes[0]}, fields))
         yield Chart(field, key, f"{names[0]} against {key}", "trials", rows, spec)

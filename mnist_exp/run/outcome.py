@@ -61,7 +61,7 @@ def _record_outcome(run: Run, work: Callable[[], object], resume_hint: str) -> i
     except (KeyboardInterrupt, Interrupted) as signalled:
         code = getattr(signalled, "exit_code", EXIT_SIGNAL_BASE + 2)
         log.warning("interrupted")
-        write_status(run, "interrupted", code, "interrupted by the user or the system", resume_hint)
+        write_status(run, "interrupted", code, "stopped by the user or the system", resume_hint)
         raise
     except DivergenceError as error:
         log.error("%s", error)

@@ -19,6 +19,10 @@ from mnist_exp.run.summary import Summary
 
 Status = Literal["waiting", "running", "completed", "interrupted", "pruned", "failed", "diverged"]
 
+SUCCESSFUL = frozenset({"completed", "pruned"})  # ended as planned
+FAILED = frozenset({"failed", "diverged", "unreadable"})
+FINISHED = SUCCESSFUL | {"failed", "diverged"}  # needs no more training
+UNFINISHED = frozenset({"waiting", "running", "interrupted", "pruned", "incomplete"})  # has no result, but may be resumed
 NOT_A_RUN = "not a run"  # the status of a directory that is not a run
 REBUILD_HINT = "build it again: mnist-exp ensemble RUN…"  # it takes seconds, so an ensemble is not resumed
 NO_STATUS_RECORDED = "its process exited without recording a status"

@@ -13,11 +13,11 @@ from mnist_exp.machine import files
 from mnist_exp.run.directory import lock_run, read_config
 from mnist_exp.run.outcome import prepare_run
 from mnist_exp.run.run import Run
-from mnist_exp.run.status import NO_STATUS_RECORDED, Record, read_record, write_status
+from mnist_exp.run.status import FINISHED, NO_STATUS_RECORDED, Record, read_record, write_status
 from mnist_exp.sweep.display import Quiet
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Sweep
-from mnist_exp.sweep.progress import FINISHED, Progress, State, state_of
+from mnist_exp.sweep.progress import Progress, State, state_of
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,11 @@ from typing import Literal, NamedTuple
 
 from mnist_exp.config.schema import Experiment
 from mnist_exp.run.run import Run
-from mnist_exp.run.status import Record
+from mnist_exp.run.status import FAILED, Record
 from mnist_exp.run.summary import Score, Summary
 from mnist_exp.sweep.plan import Job
 
 State = Literal["completed", "pruned", "failed"]  # of a finished job
-FINISHED = frozenset({"completed", "pruned", "failed", "diverged"})  # statuses of a run that needs no more training
-FAILED = frozenset({"failed", "diverged", "unreadable"})
 
 
 @dataclass

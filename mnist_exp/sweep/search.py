@@ -16,11 +16,11 @@ from mnist_exp.errors import ConfigError
 from mnist_exp.machine import files
 from mnist_exp.run import history
 from mnist_exp.run.run import Run
-from mnist_exp.run.status import Record, read_record
+from mnist_exp.run.status import FINISHED, Record, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.driver import JobSource
 from mnist_exp.sweep.plan import Job, Sweep
-from mnist_exp.sweep.progress import FINISHED, state_of
+from mnist_exp.sweep.progress import state_of
 from mnist_exp.sweep.sampling import distribution, grid_values
 from mnist_exp.sweep.study import JOB, open_study
 from mnist_exp.terminal import messages

@@ -17,7 +17,7 @@ from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run import history
 from mnist_exp.run.directory import last_change, read_config
 from mnist_exp.run.run import Run
-from mnist_exp.run.status import Record, read_record
+from mnist_exp.run.status import FAILED, NOT_A_RUN, SUCCESSFUL, Record, read_record
 from mnist_exp.run.summary import Summary
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
@@ -27,7 +27,6 @@ ID = re.compile(r"[0-9a-f]{32}")
 SCORE = {"error_percent", "loss"}
 TOTALS = dict.fromkeys(("epochs", "best_epoch", "train_seconds", "wall_seconds"), True)
 RESULTS: Any = {"model": {"parameters"}, "test": SCORE, "validation": SCORE} | TOTALS  # the parts of summary.json to send
-SUCCESSFUL = {"completed", "pruned"}  # statuses
 REMEDY = "repair the file, or train the run again"
 
 
@@ -74,7 +73,7 @@ def read_run(run: Run) -> RunSnapshot:
         EnvironmentFailure: its tracking.json cannot be written.
     """
     record = read_record(run.directory)
-    if record.status in {"unreadable", "not a run"}:
+    if record.status in {"unreadable", NOT_A_RUN}:
         raise IntegrityError(f"{run.directory}: cannot be uploaded: {record.cause}", REMEDY)
     environment = read_json(run.environment)
     changed = last_change(run) / 1e9
@@ -115,7 +114,7 @@ def read_sweep(sweep: Sweep) -> RunSnapshot:
     elif states <= SUCCESSFUL:
         status = "completed"
     else:
-        status = "failed" if states & {"failed", "diverged", "unreadable", "incomplete"} else "interrupted"
+        status = "failed" if states & (FAILED | {"incomplete"}) else "interrupted"
     return RunSnapshot(
         directory=sweep.directory,
         id=_read_id(sweep.tracking),

@@ -56,7 +56,7 @@ class UploaderProcess:
         self._failed = self._warned = False
         self._replied = threading.Event()
         self._process = subprocess.Popen(  # noqa: S603  (the command is a constant)
-            (*COMMAND, str(directory.resolve()), settings.model_dump_json()),
+            (*COMMAND, str(directory.resolve()), settings.model_dump_json()),  # `ps` shows no password: see config/checks.py
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

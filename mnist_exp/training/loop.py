@@ -18,7 +18,7 @@ from mnist_exp.training.steps import Steps
 # After each chunk of steps the graph returns to Python: often enough for a live display and for Ctrl-C within a second,
 # seldom enough that the return costs nothing.
 CHUNK_SECONDS = 0.25
-LONGEST_CHUNK = 64  # steps
+MAX_CHUNK = 64  # steps
 BEST = "best/"  # prefix of the remembered weights in a state
 DIVERGENCE_REMEDY = "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1"
 
@@ -116,7 +116,7 @@ class Trainer:
         self._sums[2] += seconds
         self.step += len(batches)
         if traced and not self.steps.use_xla:  # the first call, which builds the graph, takes longer than any other
-            self._chunk = min(max(int(CHUNK_SECONDS * len(batches) / seconds), 1), LONGEST_CHUNK)
+            self._chunk = min(max(int(CHUNK_SECONDS * len(batches) / seconds), 1), MAX_CHUNK)
 
     def _check_weights(self) -> None:
         """Check the last step's update, which no loss depends on yet."""

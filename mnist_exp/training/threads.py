@@ -11,7 +11,7 @@ from mnist_exp.machine.cores import CORES
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.run import Run
 
-MOST_TOWERS = 4  # each tower needs memory for one more gradient of the whole model
+MAX_TOWERS = 4  # each tower needs memory for one more gradient of the whole model
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def towers(threads: ThreadsConfig, batch_size: int, is_cpu: bool, cores: int) ->
     """Return the number of towers: parts of each batch that are computed in parallel."""
     if not is_cpu:
         return 1
-    return threads.towers or min(cores, MOST_TOWERS, batch_size)
+    return threads.towers or min(cores, MAX_TOWERS, batch_size)
 
 
 def pools(threads: ThreadsConfig, batch_size: int, is_cpu: bool, cores: int) -> Pools:

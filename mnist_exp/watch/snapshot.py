@@ -16,10 +16,10 @@ from mnist_exp.run import history
 from mnist_exp.run.directory import last_change, read_config
 from mnist_exp.run.history import Epoch
 from mnist_exp.run.run import Run
-from mnist_exp.run.status import NO_STATUS_RECORDED, Record, process_has_exited, read_record
+from mnist_exp.run.status import FINISHED, NO_STATUS_RECORDED, Record, process_has_exited, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Plan, Sweep
-from mnist_exp.sweep.progress import FINISHED, time_left
+from mnist_exp.sweep.progress import time_left
 
 RECENT_EPOCHS = 5  # whose seconds are the estimate for later ones
 SETTLE_SECONDS = 5.0  # after a job finished, the driver may still start the next one or write the leaderboard

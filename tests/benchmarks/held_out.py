@@ -24,7 +24,7 @@ from mnist_exp.training.prediction import Predictor
 
 LEAST = 1e-12  # a probability that float32 rounds to 0
 TEMPERATURES = (0.05, 5.0)  # limits of the search for the best
-MOST = 1  # pixels of shift that runs average over; limits the batch size
+MAX_SHIFT = 1  # pixels of shift that runs average over; limits the batch size
 
 
 def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -76,7 +76,7 @@ def main() -> int:
                 table_row(f"{directory.name}, without averaging over shifts", Predictor(inner, 1)(images), labels),
                 flush=True,
             )
-        averaged.append(Predictor(model, 1, shift_count(MOST))(images))
+        averaged.append(Predictor(model, 1, shift_count(MAX_SHIFT))(images))
         print(table_row(directory.name, averaged[-1], labels), flush=True)
         splits.add(held_out.sha256)
     if len(averaged) > 1 and len(splits) == 1:  # of the same images

@@ -19,7 +19,7 @@ expect = pytest.importorskip("playwright.sync_api", reason="playwright is not in
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
-MOST_BYTES = 8_000_000
+MAX_BYTES = 8_000_000
 SETTINGS = {"model.name": ["mlp", "cnn_simple"], "optimizer.learning_rate": [1e-4, 1e-3, 1e-2, 1e-1]}
 OVERLAPPING = """
 figure => {
@@ -60,7 +60,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_thousand_runs_are_sorted_and_filtered(browser: Browser, large: Path) -> None:
-    assert large.stat().st_size <= MOST_BYTES
+    assert large.stat().st_size <= MAX_BYTES
     page, complaints = answering(browser, large)
     assert page.locator(".interactive svg").count() == page.locator("figure").count() == 8
     assert page.locator("td.seeds a").count() == 1000

@@ -89,7 +89,7 @@ def test_an_interrupted_ensemble_records_its_status(averaged: Path) -> None:
     running.send_signal(signal.SIGINT)
     _, printed = running.communicate(timeout=120)
     assert running.returncode == 130
-    assert "interrupted by the user or the system" in printed
+    assert "interrupted: stopped by the user or the system" in printed
     assert "build it again: mnist-exp ensemble RUN…" in printed
     directory = found[0].parent
     assert json.loads((directory / "status.json").read_text())["status"] == "interrupted"

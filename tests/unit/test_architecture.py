@@ -56,7 +56,7 @@ def imports(path: Path) -> Iterator[str]:
                     yield full if full in MODULES else node.module
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     """The package, or the module of the top level, that a module belongs to."""
     return module.split(".")[1] if "." in module else module
 
@@ -64,8 +64,8 @@ def room(module: str) -> str:
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_imports_only_what_the_page_allows_its_package(module: str) -> None:
     allowed = allowed_imports()
-    own = room(module)
-    used = {room(name) for name in imports(MODULES[module])} - {own, "mnist_exp"}  # mnist_exp itself has the version
+    own = package(module)
+    used = {package(name) for name in imports(MODULES[module])} - {own, "mnist_exp"}  # mnist_exp itself has the version
     if own == "__main__":
         assert used == {"cli"}
     elif own == "mnist_exp":
@@ -76,7 +76,7 @@ def test_a_module_imports_only_what_the_page_allows_its_package(module: str) -> 
 
 def test_the_page_lists_every_package_once_and_forms_no_cycle() -> None:
     allowed = allowed_imports()
-    present = {room(module) for module in MODULES} - {"mnist_exp", "__main__"}
+    present = {package(module) for module in MODULES} - {"mnist_exp", "__main__"}
     assert set(allowed) == present
     TopologicalSorter(allowed).prepare()  # raises CycleError
     assert {name for names in allowed.values() for name in names} <= present
@@ -87,11 +87,11 @@ def test_no_modules_import_each_other() -> None:
     TopologicalSorter(graph).prepare()  # raises CycleError
 
 
-def test_the_rooms_of_the_tests_are_those_of_the_program() -> None:
-    present = {room(module) for module in MODULES}
+def test_the_packages_of_the_tests_are_those_of_the_program() -> None:
+    present = {package(module) for module in MODULES}
     for kind in ("unit", "integration"):
-        rooms = {path.name for path in (ROOT / "tests" / kind).iterdir() if path.is_dir() and path.name != "__pycache__"}
-        assert rooms <= present
+        packages = {path.name for path in (ROOT / "tests" / kind).iterdir() if path.is_dir() and path.name != "__pycache__"}
+        assert packages <= present
 
 
 def test_private_parts_of_hydra_are_used_in_no_module() -> None:

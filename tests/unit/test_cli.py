@@ -60,7 +60,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["show"], 2, "contains no run"),
         (["show", "nothing"], 2, "run not found"),
         (["diff", "nothing", "nothing"], 2, "run not found"),
-        (["watch"], 2, "no such directory"),
+        (["watch"], 2, "directory does not exist"),
         (["compare"], 2, "directory does not exist"),
         (["resume", "nothing"], 2, "run not found"),
         (["resume", "."], 2, "not a run"),

@@ -316,7 +316,7 @@ def test_no_two_streams_share_a_key(monkeypatch: pytest.MonkeyPatch, digits: Dat
                 forward(tf.constant(digits.train_images[:2]), tf.constant(step * len(towers) + tower, tf.int64))
     assert len(keys) == len(seeds) * len(steps) * (5 + 3 * len(towers))
     assert len(set(keys)) == len(keys)
-    assert shapes.MOST_LAYERS < augmentation.AFFINE  # those of a network, each with a stream, counted from 1
+    assert shapes.MAX_LAYERS < augmentation.AFFINE  # those of a network, each with a stream, counted from 1
 
 
 # Within training.

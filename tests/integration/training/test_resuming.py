@@ -122,7 +122,7 @@ def test_a_run_interrupted_within_epochs_has_the_same_result(
     experiment = compose(*network, *STATEFUL, f"precision={precision}", "progress=quiet")
     # The labels belong to other images: the validation error wanders, and training stops early.
     validation = digits.test_images[:300], digits.test_labels[300:600]
-    monkeypatch.setattr(loop, "LONGEST_CHUNK", 6)  # of the 10 steps of an epoch
+    monkeypatch.setattr(loop, "MAX_CHUNK", 6)  # of the 10 steps of an epoch
 
     def train(directory: Path, chunks: int | None) -> tuple[int, tuple[str, list[Epoch], bytes]]:
         """Train in sessions that each stop after some chunks of steps; return their number and the result."""

@@ -115,8 +115,8 @@ def test_differences_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
         assert part in text
     assert "missing" not in text
     assert "▀" not in text  # only in a terminal
-    with Image.open("diff_a_b.png") as plate:
-        assert plate.size == (7 * (3 * 28 + 10) + 10, 18 + 3 * 28 + 10 + 10)
+    with Image.open("diff_a_b.png") as grid:
+        assert grid.size == (7 * (3 * 28 + 10) + 10, 18 + 3 * 28 + 10 + 10)
 
 
 def test_environments_and_commits_are_compared(digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,11 +139,11 @@ def test_environments_and_commits_are_compared(digits: Dataset, capsys: pytest.C
 def test_json_keys_and_values(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["diff", "a", "b", "--format", "json", "--output", "x.png"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"schema", "runs", "settings", "environment", "history", "images", "without_images", "plate"}
+    assert set(found) == {"schema", "runs", "settings", "environment", "history", "images", "reason", "image_grid"}
     assert found["settings"] == {"seed": {"a": 1, "b": 2}}
     assert found["environment"] == {}
     assert found["history"] == {"error": "validation", "a": [5.0, 3.0, 2.0], "b": [5.0, 3.0, 2.0]}
-    assert (found["plate"], found["without_images"]) == ("x.png", None)
+    assert (found["schema"], found["image_grid"], found["reason"]) == (2, "x.png", None)
     assert found["images"]["disagreements"] == [10, 11, 12, 13, 14, 21, 30]
     assert found["images"]["mcnemar_p"] == pytest.approx(14 / 64)
     assert found["runs"]["a"]["directory"] == "runs/a"

@@ -152,7 +152,7 @@ def test_a_long_training_is_a_small_file_that_keeps_its_peaks() -> None:
     svg = run_charts.learning_curves(history, np.linspace(0, 1e-3, 400_000, dtype=np.float32))
     assert len(svg) < 30_000
     assert all(
-        len(line) <= run_charts.MOST_POINTS for line in lines(svg, run_charts.TRAIN) + lines(svg, run_charts.VALIDATION)
+        len(line) <= run_charts.MAX_POINTS for line in lines(svg, run_charts.TRAIN) + lines(svg, run_charts.VALIDATION)
     )
     loss, error, rate = lines(svg, run_charts.TRAIN)
     assert loss[loss[:, 1].argmin(), 0] == pytest.approx(777 / 2000 * 240, abs=0.006)
@@ -163,9 +163,9 @@ def test_a_long_training_is_a_small_file_that_keeps_its_peaks() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=1000))
 def test_thinning_keeps_the_ends_and_the_extremes(values: list[float]) -> None:
     array = np.array(values)
-    kept = thin_out(array, run_charts.MOST_POINTS)
-    assert len(kept) <= run_charts.MOST_POINTS
-    assert len(kept) == len(values) or len(values) > run_charts.MOST_POINTS
+    kept = thin_out(array, run_charts.MAX_POINTS)
+    assert len(kept) <= run_charts.MAX_POINTS
+    assert len(kept) == len(values) or len(values) > run_charts.MAX_POINTS
     assert (kept[0], kept[-1]) == (0, len(values) - 1)
     assert (np.diff(kept) > 0).all()
     assert (array[kept].min(), array[kept].max()) == (array.min(), array.max())

@@ -27,7 +27,7 @@ def test_the_most_confident_of_every_cell_are_selected(n: int, classes: int, sha
     found = sample_images.select(probabilities, labels, [])
     cells = list(zip(labels[found].tolist(), predicted[found].tolist(), strict=True))
     assert cells == sorted(cells)
-    assert len(set(found.tolist())) == len(found) <= sample_images.MOST
+    assert len(set(found.tolist())) == len(found) <= sample_images.MAX_IMAGES
     full = []
     for label in range(classes):
         for guess in range(classes):
@@ -35,10 +35,10 @@ def test_the_most_confident_of_every_cell_are_selected(n: int, classes: int, sha
             shown = found[(labels[found] == label) & (predicted[found] == guess)]
             surest = inside[np.argsort(-confidence[inside], kind="stable")]
             assert shown.tolist() == surest[: len(shown)].tolist()
-            most = min(len(inside), sample_images.MOST_RIGHT if label == guess else sample_images.MOST_WRONG)
+            most = min(len(inside), sample_images.MAX_RIGHT if label == guess else sample_images.MAX_WRONG)
             assert len(shown) <= most
             full.append((len(shown), most))
-    if len(found) < sample_images.MOST:
+    if len(found) < sample_images.MAX_IMAGES:
         assert all(shown == most for shown, most in full)
     least = min((shown for shown, most in full if shown < most), default=None)
     assert least is None or max(shown for shown, _ in full) <= least + 1  # no third image before every cell has a second

@@ -397,7 +397,7 @@ def test_ctrl_c_ends_the_command_silently(monkeypatch: pytest.MonkeyPatch, capsy
 @pytest.mark.parametrize(
     ("arguments", "cause"),
     [
-        ([], "runs: no such directory"),
+        ([], "runs: directory does not exist"),
         (["nothing"], "nothing: run not found"),
         (["--interval", "nan"], "--interval nan: not allowed"),
         (["--interval", "0"], "--interval 0: not allowed"),
