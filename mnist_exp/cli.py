@@ -98,7 +98,8 @@ def _print_error(error: Exception, debug: bool) -> int:
     elif isinstance(error, UserError):
         messages.error(error.cause, error.remedy)
     elif isinstance(error, OSError):
-        messages.error(f"{error.filename or ''}: {error.strerror or error}", "check the file and its permissions")
+        name = f"{error.filename}: " if error.filename else ""
+        messages.error(f"{name}{error.strerror or error}", "check the file and its permissions")
         return EnvironmentFailure.exit_code
     else:
         messages.error(f"{type(error).__name__}: {error}", "this is a defect of mnist-exp; --debug shows where")

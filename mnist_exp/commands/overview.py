@@ -35,7 +35,7 @@ flags:
   --debug            a traceback with every error
   --version, --help  also: mnist-exp COMMAND --help, mnist-exp --hydra-help
 
-exit codes: 0 done, 1 a run failed, 2 bad configuration or input, 3 a damaged or unsafe file,
+exit codes: 0 done, 1 a run failed, 2 invalid configuration or input, 3 a damaged or unsafe file,
             4 training diverged, 5 disk, permissions, device or network, 130 / 143 interrupted
 """
 

@@ -86,13 +86,15 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         parsed = parse_arguments([*known.arguments, *overrides])
         composition = Composition(parsed)
         settings = composition.hydra_settings.sweeper
+        execution_overrides = [line for line in overrides if _is_execution_override(line)]
         if isinstance(settings, OptunaSweeperConfig):
+            if other := [line for line in overrides if line not in execution_overrides]:
+                cause = f"{' '.join(other)}: a search keeps its settings; start a new one"
+                raise InputError(cause, "allowed: hydra.sweeper.n_trials=N, hydra/launcher=NAME, device=NAME and the like")
             space = composition.space(settings)
             if space.example().sweep.dry_run:
                 return _print_space(space, settings)
-            plan.write(sweep, known.model_copy(update={"overrides": tuple(parsed.overrides)}))  # such as more trials
             return _search(sweep, composition, space, settings, retry_failed)
-        execution_overrides = [line for line in overrides if _is_execution_override(line)]
         jobs, new = list(known.jobs), dict[int, Experiment]()
         if len(execution_overrides) < len(overrides):
             job_of_each_configuration = {job.config_hash: job for job in jobs}.values()
@@ -186,7 +188,7 @@ def _experiments(
 def _is_execution_override(line: str) -> bool:
     """Whether an override only changes how jobs run, not their experiments."""
     key = line.lstrip("+~").partition("=")[0]
-    return key.startswith("hydra") or is_execution_setting(key)
+    return is_execution_setting(key) or (key.startswith("hydra") and not key.startswith("hydra.sweeper.params"))
 
 
 def _print_jobs(jobs: Sequence[Job]) -> int:

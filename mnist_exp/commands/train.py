@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         return _hydra(["-sc", *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else []), *parsed.overrides])
     composition = Composition(parsed)
     if parsed.cfg or parsed.info:
-        composition.combinations()  # raises all problems
+        _ = composition.hydra_settings, composition.combinations()  # raise all problems
         return _hydra(arguments)
     if parsed.multirun:
         from mnist_exp.commands import sweep

@@ -32,7 +32,9 @@ def validate(config: DictConfig | dict[str, Any]) -> Experiment:
             raise ConfigError(problems) from None
         experiment = Experiment.model_construct(**_valid_sections(tree))
     invalid = {problem.key.partition(".")[0] for problem in problems}
-    raise_problems([*problems, *check_sections(experiment, invalid)])
+    problems += check_sections(experiment, invalid)
+    missing = [f"Interpolation key '{problem.key}." for problem in problems if problem.cause.endswith(": is missing")]
+    raise_problems(problem for problem in problems if not any(key in problem.cause for key in missing))
     return experiment
 
 

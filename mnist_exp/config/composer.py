@@ -124,10 +124,9 @@ class Composer:
         lines = tuple(str(override.input_line) for override in overrides)
         if lines not in self._composed:
             with self._initialized() as loader:
-                if not self._is_shipped:
-                    sources = (source for source in loader.get_sources() if source.is_config(self._config_name))
-                    if source := next(sources, None):  # the one that Hydra chooses
-                        raise_problems(security.search_path_problems(source.load_config(self._config_name).config))
+                sources = [] if self._is_shipped else loader.get_sources()
+                if source := next((each for each in sources if each.is_config(self._config_name)), None):  # as Hydra does
+                    raise_problems(security.search_path_problems(source.load_config(self._config_name).config))
                 whole = compose(self._config_name, list(lines), return_hydra_config=True)
             problems = security.code_problems(whole)
             if not self._is_shipped or any(override.package for override in overrides):

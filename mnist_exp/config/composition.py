@@ -48,7 +48,7 @@ class Composition:
         is_search = False
         try:
             hydra = self._with_hydra.hydra
-            is_search = OmegaConf.select(hydra, "sweeper.name") == "optuna"
+            is_search = self._multirun and OmegaConf.select(hydra, "sweeper.name") == "optuna"
             settings = {part: OmegaConf.to_container(hydra[part], resolve=True) for part in sorted(OPEN_TO_USERS)}
             return HydraSection.model_validate({"hydra": settings}).hydra
         except ValidationError as error:
@@ -56,8 +56,7 @@ class Composition:
         except (ConfigError, *COMPOSITION_ERRORS) as error:
             problems = composition_problems(error)
         try:
-            if not is_search:
-                self.combinations()
+            _ = self.space() if is_search else self.combinations()
         except ConfigError as error:
             problems += error.problems
         raise ConfigError(list(dict.fromkeys(problems)))
@@ -69,6 +68,7 @@ class Composition:
             ConfigError: all problems of the command line. A configuration that is a sweep (`hydra.sweeper.params`) is a
                 problem, unless the overrides set all its keys.
         """
+        _ = self.hydra_settings  # raises its problems and all others
         (combination,) = self.combinations()
         given = {override.get_key_element() for override in self._overrides}
         if swept := [override for override in self._configured_sweep if override.get_key_element() not in given]:
@@ -99,8 +99,8 @@ class Composition:
             for each, experiment in zip(combinations, experiments, strict=True)
         ]
 
-    def space(self, settings: OptunaSweeperConfig) -> SearchSpace:
-        """Return the search space, after checking all choices and both bounds of all intervals.
+    def space(self, settings: OptunaSweeperConfig | None = None) -> SearchSpace:
+        """Return the search space, after checking all choices and both bounds of all intervals, with valid settings or none.
 
         Raises:
             ConfigError: all problems of the search space.
@@ -109,12 +109,12 @@ class Composition:
         by_key = {override.get_key_element(): override for override in overrides}.values()
         searched = [override for override in by_key if override.is_sweep_override()]
         fixed = _lines(override for override in by_key if not override.is_sweep_override())
-        space = SearchSpace(self.experiments, fixed, tuple(map(_parameter, searched)))
+        space = SearchSpace(self.experiments, _lines(self._overrides), fixed, tuple(map(_parameter, searched)))
         if not searched:
             problems.append(Problem("", "hydra/sweeper=optuna: nothing to search", SEARCH_EXAMPLE))
         first = [parameter.values[0] for parameter in space.parameters]
         for index, parameter in enumerate(space.parameters):
-            if settings.sampler == "grid" and isinstance(parameter, Interval) and parameter.step is None:
+            if settings and settings.sampler == "grid" and isinstance(parameter, Interval) and parameter.step is None:
                 cause = f"{parameter.key}: hydra.sweeper.sampler=grid cannot try every value of an interval"
                 remedy = f"list the values: {parameter.key}=choice(...) or range(...)"
                 problems.append(Problem(parameter.key, cause, remedy))
@@ -124,7 +124,7 @@ class Composition:
                 except ConfigError as error:
                     problems += [_explain_interval(problem, searched) for problem in error.problems]
                 else:
-                    problems += check_search(combination.experiment, settings)
+                    problems += check_search(combination.experiment, settings) if settings else ()
         raise_problems(problems)
         return space
 

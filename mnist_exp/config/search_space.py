@@ -48,6 +48,7 @@ class SearchSpace:
     """The search space of a search."""
 
     compose: Callable[[Sequence[Sequence[str]]], list[Experiment]]  # overrides of each experiment → experiments
+    overrides: tuple[str, ...]  # as typed
     fixed: tuple[str, ...]  # overrides that all trials share
     parameters: tuple[Parameter, ...]
 

@@ -34,7 +34,7 @@ class Search(JobSource):
     """The jobs of a study's trials."""
 
     def __init__(self, sweep: Sweep, space: SearchSpace, settings: OptunaSweeperConfig, retry_failed: bool) -> None:
-        """Open or create the study, and continue its unfinished trials; `retry_failed` repeats the failed ones.
+        """Open or create the study, store the overrides, and continue unfinished trials; `retry_failed` repeats failed ones.
 
         Raises:
             InputError: the study has other parameters or objectives.
@@ -42,11 +42,12 @@ class Search(JobSource):
             EnvironmentFailure: the sampler needs a package that is not installed.
         """
         self._sweep = sweep
-        self._plan = plan.read(sweep)
+        self._plan = plan.read(sweep).model_copy(update={"overrides": space.overrides})  # such as more trials
         self._space = space
         self._settings = settings
         self._distributions = {parameter.key: distribution(parameter) for parameter in space.parameters}
         self._study = open_study(sweep, self._plan, settings, self._distributions)
+        plan.write(sweep, self._plan)  # the study accepts the overrides
         self._max_trials = settings.n_trials
         if settings.sampler == "grid":
             grid_size = math.prod(len(grid_values(each)) for each in self._distributions.values())

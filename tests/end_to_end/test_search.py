@@ -55,7 +55,7 @@ def test_trials_have_the_results_of_their_jobs(command: Command, tmp_path: Path)
     assert f"{len(jobs)} of {len(jobs)} jobs completed" in done.stdout
 
     refused = command("resume", str(sweep), "model.units=choice([8],[32])")
-    assert (refused.returncode, "the search has other parameters or objectives" in refused.stderr) == (2, True)
+    assert (refused.returncode, "a search keeps its settings" in refused.stderr) == (2, True)
 
 
 def test_resume_continues_a_killed_search(command: Command, tmp_path: Path) -> None:

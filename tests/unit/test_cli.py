@@ -103,6 +103,21 @@ def test_a_configuration_of_another_version_is_reported(capsys: pytest.CaptureFi
     assert "cosine" in remedy
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(OSError(28, "No space left"), "No space left"), (OSError(28, "No space left", "x.npz"), "x.npz: No space left")],
+)
+def test_an_error_of_the_system_names_its_file_if_it_has_one(
+    error: OSError, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "_dispatch", fail)
+    assert cli.main(["show"]) == 5
+    assert capsys.readouterr().err.splitlines()[0] == f"error: {expected}"
+
+
 def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--debug", "training.epochs=0"]) == 2
     assert "Traceback" in capsys.readouterr().err

@@ -45,3 +45,11 @@ def test_problems_of_the_launcher_and_of_the_jobs_are_reported_together() -> Non
     with pytest.raises(ConfigError) as caught:
         _ = composition.hydra_settings
     assert [problem.key for problem in caught.value.problems] == ["hydra.launcher.n_jobs", "seed"]
+
+
+def test_problems_of_a_search_and_of_its_trials_are_reported_together() -> None:
+    search = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.sampler=foo", "model.dropout=interval(0,1)"]
+    with pytest.raises(ConfigError) as caught:
+        _ = Composition(parse_arguments([*search, "model=xx", "seed=-1"])).hydra_settings
+    keys = ["hydra.sweeper.sampler", "model", "seed", "model.dropout"]
+    assert [problem.key for problem in caught.value.problems] == keys

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mnist_exp.commands import train
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.problems import format_value, nearest
@@ -257,6 +258,27 @@ def test_a_recipe_that_is_a_sweep_needs_the_sweep_flag() -> None:
     assert caught.value.problems[0].remedy == "sweep with: mnist-exp -m ..., or give one value: model=..."
     single("experiment=record", "model=cnn_5x5", "seed=3")
     single("experiment=cnn_best")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["+hydra.launcher.typo=1"], "hydra.launcher.typo"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=x"], "hydra.launcher.n_jobs"),
+        (["hydra/sweeper=optuna", "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials"),
+    ],
+)
+@pytest.mark.parametrize("flags", [[], ["--cfg", "job"], ["--info", "defaults"]], ids=["train", "cfg", "info"])
+def test_the_launcher_and_the_sweeper_are_checked_without_a_sweep(flags: list[str], overrides: list[str], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        train.main([*flags, *overrides, "training.epochs=0"])
+    assert [problem.key for problem in caught.value.problems] == [key, "training.epochs"]
+
+
+def test_a_reference_to_a_missing_section_is_not_reported_again() -> None:
+    assert [line.partition(" |")[0] for line in problems("~model")] == ["model: is missing"]
+    found = problems("~model", "training.epochs=${model.width}", "seed=-1")
+    assert [line.partition(" |")[0] for line in found] == ["seed=-1: not allowed", "model: is missing"]
 
 
 def test_a_recipe_without_its_package_directive_is_reported(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from mnist_exp.commands.sweep import resume
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.config.search_space import SearchSpace
-from mnist_exp.errors import ConfigError
+from mnist_exp.errors import ConfigError, InputError
 from mnist_exp.run.status import read_record, write_status
 from mnist_exp.sweep import plan, sampling
 from mnist_exp.sweep.plan import Plan, Sweep
@@ -96,6 +97,35 @@ def test_every_sampler_exists_in_optuna(name: str) -> None:
 def test_an_interval_needs_a_search() -> None:
     with pytest.raises(ConfigError, match="hydra/sweeper=optuna"):
         Composition(parse_arguments(["-m", RATE])).combinations()
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("training.batch_size=choice(16,32)", "a search keeps its settings"),
+        ("seed=9", "a search keeps its settings"),
+        ("+hydra.sweeper.params.seed=9", "a search keeps its settings"),
+        ("hydra.sweeper.objectives=[model.parameters]", "other parameters or objectives"),
+    ],
+)
+def test_a_refused_override_does_not_change_a_search(override: str, expected: str, tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    fields = {"created": "2026-11-22T07:40:12+00:00", "version": "1", "config_dir": None, "config_name": None}
+    overrides = ("hydra/sweeper=optuna", RATE, "hydra.sweeper.n_trials=1")
+    plan.write(sweep, Plan(layout=1, overrides=overrides, extensions=(), jobs=(), **fields))
+    Search(sweep, *space(*overrides[1:]), retry_failed=False)
+    before = sweep.plan.read_bytes()
+    with pytest.raises(InputError, match=expected):
+        resume(tmp_path, [override], retry_failed=False)
+    assert sweep.plan.read_bytes() == before
+
+
+def test_the_overrides_of_a_search_are_stored_when_its_study_accepts_them(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    fields = {"created": "2026-11-22T07:40:12+00:00", "version": "1", "config_dir": None, "config_name": None}
+    plan.write(sweep, Plan(layout=1, overrides=(RATE,), extensions=(), jobs=(), **fields))
+    Search(sweep, *space(RATE, "hydra.sweeper.n_trials=3"), retry_failed=False)
+    assert plan.read(sweep).overrides == ("hydra/sweeper=optuna", RATE, "hydra.sweeper.n_trials=3")
 
 
 def test_a_repetition_that_an_earlier_version_left_waiting_is_trained(tmp_path: Path) -> None:
