@@ -10,6 +10,7 @@ import traceback
 from types import FrameType
 
 from mnist_exp import __version__
+from mnist_exp.commands.arguments import COMMANDS
 from mnist_exp.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -21,18 +22,6 @@ from mnist_exp.errors import (
     UserError,
 )
 
-# Sub-command → its purpose; each is a module of mnist_exp.commands with a `main(arguments) -> exit code`.
-COMMANDS = {
-    "show": "print the result of a run",
-    "compare": "compare runs: errors, differing settings, and which differences are significant",
-    "diff": "show how two runs differ, and draw the images on which they disagree",
-    "ensemble": "average the predictions of runs into a new run, and compare it with each member",
-    "watch": "show the progress of running runs and sweeps",
-    "resume": "continue an interrupted run or sweep, or add jobs to a sweep",
-    "track": "upload existing runs to a tracker: TensorBoard, MLflow or Weights & Biases",
-    "data": "show a data set: counts, hashes and the first images",
-    "help": "list the topics of the manual, or print one of them",
-}
 SETTING = re.compile(r"[+~=]")  # an argument with one of these is an override, not a sub-command
 
 
@@ -66,7 +55,7 @@ def _dispatch(arguments: list[str]) -> int:
     if {"--help", "-h"} & set(arguments):
         from mnist_exp.commands import overview
 
-        return overview.main(COMMANDS)
+        return overview.main()
     if "--version" in arguments:
         print(f"mnist-exp {__version__}")
         return EXIT_DONE

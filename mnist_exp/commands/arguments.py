@@ -1,15 +1,28 @@
-"""Parsers and options that sub-commands share; quick to import."""
+"""The sub-commands, and parsers and options that they share; quick to import."""
 
 import argparse
 from importlib.resources import files
 from typing import Any
 
+# Sub-command → its purpose; each is a module of this package with a `main(arguments) -> exit code`.
+COMMANDS = {
+    "show": "print the result of a run",
+    "compare": "compare runs: errors, differing settings, and which differences are significant",
+    "diff": "show how two runs differ, and draw the images on which they disagree",
+    "ensemble": "average the predictions of runs into a new run, and compare it with each member",
+    "watch": "show the progress of running runs and sweeps",
+    "resume": "continue an interrupted run or sweep, or add jobs to a sweep",
+    "track": "upload existing runs to a tracker: TensorBoard, MLflow or Weights & Biases",
+    "data": "show a data set: counts, hashes and the first images",
+    "help": "list the topics of the manual, or print one of them",
+}
 
-def parser(name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
-    """Return an argument parser whose help ends with examples."""
+
+def parser(name: str, examples: str) -> argparse.ArgumentParser:
+    """Return the argument parser of a sub-command, whose help ends with examples."""
     return argparse.ArgumentParser(
         prog=f"mnist-exp {name}",
-        description=purpose,
+        description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
         epilog="examples:\n" + examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -79,7 +79,7 @@ def _write_page(path: Path, title: str, comparison: Comparison) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command_line.parser("compare", "Rank configurations, and test which differences are significant.", EXAMPLES)
+    parser = command_line.parser("compare", EXAMPLES)
     parser.add_argument(
         "runs", nargs="*", metavar="RUN|SWEEP|GLOB", help="runs, sweeps or directories of them (default: all of --runs-dir)"
     )

@@ -28,8 +28,7 @@ NAME_CHARACTERS = 100  # of a run, in the name of a file
 
 def main(arguments: list[str]) -> int:
     """Print the differences between two runs, and draw the images with different predictions."""
-    purpose = "Print the differences between two runs, and draw the images with different predictions."
-    parser = command_line.parser("diff", purpose, EXAMPLES)
+    parser = command_line.parser("diff", EXAMPLES)
     for name in ("a", "b"):
         parser.add_argument(name, metavar=name.upper(), help="a run: a directory, its name, or latest")
     parser.add_argument("--format", choices=("table", "json"), default="table")

@@ -33,7 +33,7 @@ EXAMPLES = """\
 
 def main(arguments: list[str]) -> int:
     """Build an ensemble and print its ranking among its members."""
-    parser = command_line.parser("ensemble", "Average the probabilities of runs and evaluate the mean as a run.", EXAMPLES)
+    parser = command_line.parser("ensemble", EXAMPLES)
     parser.add_argument("runs", nargs="+", metavar="RUN|SWEEP|GLOB", help="its members: runs, or directories of runs")
     parser.add_argument("--name", default="ensemble", metavar="NAME", help="its label (default: %(default)s)")
     command_line.add_runs_dir(parser)

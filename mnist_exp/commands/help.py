@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     Raises:
         InputError: the topic is unknown.
     """
-    parser = command_line.parser("help", "List the topics of the manual, or print one of them.", EXAMPLES)
+    parser = command_line.parser("help", EXAMPLES)
     parser.add_argument("topic", nargs="?", default="", metavar="TOPIC", help="a topic; without one, list all topics")
     topic = parser.parse_args(arguments).topic
     if not topic:

@@ -1,9 +1,11 @@
 """`mnist-exp --help`: usage, examples, sub-commands, and all groups with their options, read from the YAML files."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+
+from mnist_exp.commands.arguments import COMMANDS
 
 WIDTH = 100
 USE = """\
@@ -40,12 +42,12 @@ exit codes: 0 done, 1 a run failed, 2 invalid configuration or input, 3 a damage
 """
 
 
-def main(commands: Mapping[str, str]) -> int:
+def main() -> int:
     """Print the overview."""
     conf = files("mnist_exp.conf")
     print(USE)
     print("commands:")
-    for name, purpose in commands.items():
+    for name, purpose in COMMANDS.items():
         print(f"  {name:<12} {purpose}")
     print("\ngroups (choose an option with group=option, change a setting with group.key=value):")
     for group, options in sorted(_groups(conf, "")):

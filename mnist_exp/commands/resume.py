@@ -24,7 +24,7 @@ EXAMPLES = """\
 
 def main(arguments: list[str]) -> int:
     """Train the remaining epochs of a run, or the remaining jobs of a sweep."""
-    parser = command_line.parser("resume", "Continue an interrupted run or sweep.", EXAMPLES)
+    parser = command_line.parser("resume", EXAMPLES)
     parser.add_argument("place", metavar="RUN|SWEEP", help="a directory, its name, or latest")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for a sweep: jobs to add, or how to run it")
     parser.add_argument("--retry-failed", action="store_true", help="for a sweep: train failed jobs again")

@@ -16,7 +16,7 @@ EXAMPLES = """\
 
 def main(arguments: list[str]) -> int:
     """Print the result of a run or, without a result, its status and the cause."""
-    parser = command_line.parser("show", "Print the result of a run.", EXAMPLES)
+    parser = command_line.parser("show", EXAMPLES)
     parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="a directory, its name, or latest")
     command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)

@@ -30,7 +30,7 @@ OVERRIDE = re.compile(r"[+~]*[A-Za-z_][\w./]*=")
 
 def main(arguments: list[str]) -> int:
     """Upload what the tracker lacks of runs and sweeps."""
-    parser = command_line.parser("track", "Upload existing runs to a tracker.", EXAMPLES)
+    parser = command_line.parser("track", EXAMPLES)
     parser.add_argument("words", nargs="+", metavar="RUN|SWEEP|tracker=...", help="directories, their names, or latest")
     parser.add_argument("--config-dir", metavar="DIR", help="a directory with your own options, such as tracker/NAME.yaml")
     command_line.add_runs_dir(parser)

@@ -25,7 +25,7 @@ OTHER_LINES = 6  # lines of a terminal that are not rows of the table
 
 def main(arguments: list[str]) -> int:
     """Print a table of the running runs and sweeps, and keep it up to date in a terminal."""
-    parser = command_line.parser("watch", "Watch runs and sweeps that are running; only their files are read.", EXAMPLES)
+    parser = command_line.parser("watch", EXAMPLES)
     parser.add_argument("places", nargs="*", metavar="RUN|SWEEP|DIR", help="what to watch (default: all of --runs-dir)")
     parser.add_argument(
         "--interval", type=float, default=1.0, metavar="SECONDS", help="between two updates (default: %(default)s)"

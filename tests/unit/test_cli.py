@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 from mnist_exp import cli
+from mnist_exp.commands.arguments import COMMANDS
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.run.directory import read_config
 from mnist_exp.run.run import Run
@@ -29,12 +30,12 @@ def test_help_names_all_groups_options_and_commands(capsys: pytest.CaptureFixtur
     words = set(text.split())
     for path in (ROOT / "conf").rglob("*/*.yaml"):
         assert {str(path.parent.relative_to(ROOT / "conf")), path.stem} <= words
-    assert set(cli.COMMANDS) <= words
+    assert set(COMMANDS) <= words
     for setting in ("name,", "seed,", "device,", "precision,", "threads,", "runs_dir,", "progress,", "sweep"):
         assert setting in words
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_all_commands_have_help_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main([name, "--help"])
@@ -42,6 +43,7 @@ def test_all_commands_have_help_with_examples(name: str, capsys: pytest.CaptureF
     text = capsys.readouterr().out
     assert f"usage: mnist-exp {name}" in text
     assert f"examples:\n  mnist-exp {name}" in text
+    assert COMMANDS[name][1:] + "." in text
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
