@@ -18,14 +18,18 @@ COMMANDS = {
 }
 
 
-def parser(name: str, examples: str) -> argparse.ArgumentParser:
-    """Return the argument parser of a sub-command, whose help ends with examples."""
-    return argparse.ArgumentParser(
+def parser(name: str, examples: str, runs_dir: bool = True) -> argparse.ArgumentParser:
+    """Return the parser of a sub-command, whose help ends with examples; `runs_dir` adds the option `--runs-dir`."""
+    command = argparse.ArgumentParser(
         prog=f"mnist-exp {name}",
         description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
         epilog="examples:\n" + examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    if runs_dir:
+        text, default = "the directory of the runs (default: %(default)s)", primary_config()["runs_dir"]
+        command.add_argument("--runs-dir", default=default, metavar="DIR", help=text)
+    return command
 
 
 def comma_separated(text: str) -> list[str]:
@@ -38,9 +42,3 @@ def primary_config() -> dict[str, Any]:
     import yaml
 
     return dict(yaml.safe_load((files("mnist_exp.conf") / "config.yaml").read_text(encoding="utf-8")))
-
-
-def add_runs_dir(to: argparse.ArgumentParser) -> None:
-    """Add the option `--runs-dir`."""
-    default = primary_config()["runs_dir"]
-    to.add_argument("--runs-dir", default=default, metavar="DIR", help="the directory of the runs (default: %(default)s)")

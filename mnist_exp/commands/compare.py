@@ -93,7 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--columns", type=listed, metavar="KEY,…", help="show these columns, in this order")
     parser.add_argument("--format", choices=FORMATS, help="(default: by the suffix of FILE, or table)")
     parser.add_argument("--output", metavar="FILE", help=f"write to this file (html: {PAGE})")
-    command_line.add_runs_dir(parser)
     return parser
 
 

@@ -29,7 +29,7 @@ STEPS = 9  # of a training, next to each image
 
 def main(arguments: list[str]) -> int:
     """Print a data set's numbers and draw its first training images, unchanged or as a training uses them."""
-    parser = command_line.parser("data", EXAMPLES)
+    parser = command_line.parser("data", EXAMPLES, runs_dir=False)
     parser.add_argument("action", choices=("show",))
     parser.add_argument("settings", nargs="*", metavar="dataset=NAME|augmentation=NAME|augmentation.KEY=VALUE|seed=N")
     count_help = f"images to draw (default: {IMAGES}, or {AUGMENTED} with an augmentation)"

@@ -33,7 +33,6 @@ def main(arguments: list[str]) -> int:
         parser.add_argument(name, metavar=name.upper(), help="a run: a directory, its name, or latest")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("--output", metavar="FILE", help="a PNG file for these images, or none (default: diff_A_B.png)")
-    command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
     if parsed.output not in {None, NO_IMAGES} and not parsed.output.endswith(".png"):
         raise InputError(f"--output {parsed.output}: not allowed", f"allowed: a file name that ends in .png, or {NO_IMAGES}")

@@ -36,7 +36,6 @@ def main(arguments: list[str]) -> int:
     parser = command_line.parser("ensemble", EXAMPLES)
     parser.add_argument("runs", nargs="+", metavar="RUN|SWEEP|GLOB", help="its members: runs, or directories of runs")
     parser.add_argument("--name", default="ensemble", metavar="NAME", help="its label (default: %(default)s)")
-    command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
     try:
         name: str = TypeAdapter(Label).validate_python(parsed.name)

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     Raises:
         InputError: the topic is unknown.
     """
-    parser = command_line.parser("help", EXAMPLES)
+    parser = command_line.parser("help", EXAMPLES, runs_dir=False)
     parser.add_argument("topic", nargs="?", default="", metavar="TOPIC", help="a topic; without one, list all topics")
     topic = parser.parse_args(arguments).topic
     if not topic:

@@ -28,7 +28,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("place", metavar="RUN|SWEEP", help="a directory, its name, or latest")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for a sweep: jobs to add, or how to run it")
     parser.add_argument("--retry-failed", action="store_true", help="for a sweep: train failed jobs again")
-    command_line.add_runs_dir(parser)
     parsed = parser.parse_intermixed_args(arguments)
     place = find_directory(parsed.place, parsed.runs_dir)
     if parsed.place == "latest" and plan.is_sweep(place.parent):

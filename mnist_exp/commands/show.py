@@ -18,7 +18,6 @@ def main(arguments: list[str]) -> int:
     """Print the result of a run or, without a result, its status and the cause."""
     parser = command_line.parser("show", EXAMPLES)
     parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="a directory, its name, or latest")
-    command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
     record = read_record(find_run(parsed.run, parsed.runs_dir).directory)
     if record.summary is not None:

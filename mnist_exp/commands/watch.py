@@ -32,7 +32,6 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--once", action="store_true", help="print the table once, as when the output is not a terminal")
     parser.add_argument("--forever", action="store_true", help="wait for new runs when nothing is running")
-    command_line.add_runs_dir(parser)
     parsed = parser.parse_args(arguments)
     if not MIN_SECONDS <= parsed.interval <= MAX_SECONDS:
         allowed = f"allowed: from {MIN_SECONDS:g} to {MAX_SECONDS:g} seconds"
