@@ -34,9 +34,14 @@ def override_problems(override: Override) -> list[Problem]:
 
 
 def search_path_problems(primary: Container) -> list[Problem]:
-    """Refuse a primary configuration that adds search paths: Hydra imports the packages that they name."""
+    """Refuse a primary configuration that adds search paths: Hydra imports the packages that they name.
+
+    References are refused unresolved: a resolver such as `now` may return another value when Hydra calls it.
+    """
     key = "hydra.searchpath"
-    if isinstance(primary, DictConfig) and OmegaConf.select(primary, key) is not None:  # Hydra reports another container
+    if not isinstance(primary, DictConfig):  # Hydra reports it
+        return []
+    if OmegaConf.is_interpolation(primary, "hydra") or "searchpath" in (primary.get("hydra") or {}):
         return [Problem(key, f"{key}: not allowed in YAML", "add a directory with --config-dir DIR")]
     return []
 

@@ -295,10 +295,12 @@ SEARCH_PATH = "searchpath: [pkg://evil_package]"
     [
         f"hydra:\n  {SEARCH_PATH}\n",
         f"hydra: ${{foo}}\nfoo:\n  {SEARCH_PATH}\n",
+        f"hydra: ${{foo.${{now:%Y}}}}\nfoo:\n  x:\n    {SEARCH_PATH}\n",
+        "hydra:\n  searchpath: ${foo.${now:%Y}}\nfoo:\n  x: [pkg://evil_package]\n",
         f"foo: &anchor\n  {SEARCH_PATH}\nhydra: *anchor\n",
         f"hydra:\n  {SEARCH_PATH}\nfoo: {'[' * 110}{']' * 110}\n",
     ],
-    ids=["plain", "interpolation", "anchor", "deep"],
+    ids=["plain", "interpolation", "resolver", "resolved value", "anchor", "deep"],
 )
 @pytest.mark.parametrize("place", ["directory", "absolute", "relative", "with suffix"])
 def test_a_users_primary_configuration_may_not_import_packages(
