@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 PROGRAM = ROOT / "mnist_exp"
 PAGE = (PROGRAM / "docs" / "architecture.md").read_text()
 # Distributions that a declared one pins or cannot do without.
-DEPENDENCIES_OF = {"pydantic_core": "pydantic", "protobuf": "tensorboard"}
+DEPENDENCIES_OF = {"pydantic_core": "pydantic", "protobuf": "tensorboard", "MarkupSafe": "jinja2"}
 ALL_ABOVE = re.compile(r"all above(?: but (\w+))?")
 
 
