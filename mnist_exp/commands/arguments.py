@@ -33,7 +33,7 @@ def parser(name: str, examples: str, runs_dir: bool = True) -> argparse.Argument
 
 
 def comma_separated(text: str) -> list[str]:
-    """Split a comma-separated argument; for `type=`."""
+    """Split a comma-separated argument; for `type=` of argparse."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 

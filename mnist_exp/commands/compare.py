@@ -106,7 +106,7 @@ def _join_sort(arguments: list[str]) -> list[str]:
 
 
 def _select_rows(parsed: argparse.Namespace) -> list[Row]:
-    """The runs to compare.
+    """Return the runs to compare.
 
     Raises:
         InputError: no run is found or matches the condition, or the condition is invalid.
@@ -139,7 +139,7 @@ def _baseline(parsed: argparse.Namespace, rows: list[Row]) -> Row | None:
 
 
 def _to_text(comparison: Comparison, form: str, chosen: list[str] | None) -> str:
-    """The comparison in a text format; JSON and CSV always contain everything."""
+    """Return the comparison in a text format; JSON and CSV always contain everything."""
     if form == "json":
         return json.dumps(export.to_json(comparison), indent=2, allow_nan=False, ensure_ascii=False)
     if form == "csv":

@@ -86,7 +86,7 @@ def _compose(settings: Sequence[str], config_dir: str | None) -> Experiment:
 
 
 def _images(data: Dataset, count: int, experiment: Experiment | None) -> tuple[np.ndarray, np.ndarray, str]:
-    """The first training images; for an augmentation, next to each its augmented versions in the first steps.
+    """Return the first training images; for an augmentation, next to each its augmented versions in the first steps.
 
     Returns:
         uint8 (count, columns, height, width, channels); the title of each image, (count, columns); a caption.
@@ -122,7 +122,7 @@ def _shares(share: float, name: str, other: str) -> str:
 
 
 def _flat(rows: np.ndarray) -> np.ndarray:
-    """(rows, columns, …) → (rows * columns, …)."""
+    """Reshape (rows, columns, …) to (rows * columns, …)."""
     return rows.reshape(-1, *rows.shape[2:])
 
 

@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _images(found: RunDifference) -> tuple[np.ndarray, list[str], str]:
-    """The test images with different predictions, if they can be shown.
+    """Return the test images with different predictions, if they can be shown.
 
     Returns:
         uint8 (n, height, width, channels); the label and both predictions of each; how many they are, or why there are none.

@@ -70,7 +70,7 @@ def description(option: Traversable) -> str:
 
 
 def _groups(directory: Traversable, prefix: str) -> Iterator[tuple[str, list[Traversable]]]:
-    """Iterate over all directories that contain YAML files, with their name (such as hydra/launcher) and these files."""
+    """Yield all directories that contain YAML files, with their name (such as hydra/launcher) and these files."""
     for entry in directory.iterdir():
         if entry.is_dir():
             options = [child for child in entry.iterdir() if child.name.endswith(".yaml")]

@@ -89,7 +89,7 @@ def finish_sweep(sweep: Sweep, total: int, peak_memory: int = 0, interrupted: bo
 
 
 def summary_table(directory: Path, summary: Summary) -> Table:
-    """The table with the result of a run, its directory and its report."""
+    """Return the table with the result of a run, its directory and its report."""
     table = Table(title=messages.cell(summary.name), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")

@@ -72,8 +72,8 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
     """Train the remaining jobs of a sweep or search, and the jobs that the overrides add to it; return the exit code.
 
     Args:
-        directory: of the sweep.
-        overrides: replace overrides of the sweep with the same key, such as seed=range(10) or hydra/launcher=joblib.
+        directory: the directory of the sweep.
+        overrides: they replace overrides of the sweep with the same key, such as seed=range(10) or hydra/launcher=joblib.
         retry_failed: whether to train failed jobs again.
 
     Raises:
@@ -186,7 +186,7 @@ def _experiments(
 
 
 def _is_execution_override(line: str) -> bool:
-    """Whether an override only changes how jobs run, not their experiments."""
+    """Return whether an override only changes how jobs run, not their experiments."""
     key = line.lstrip("+~").partition("=")[0]
     return is_execution_setting(key) or (key.startswith("hydra") and not key.startswith("hydra.sweeper.params"))
 

@@ -58,7 +58,7 @@ def _tracker_settings(overrides: Sequence[str], config_dir: str | None) -> AnyTr
 
 
 def _complete_sweeps(runs: Sequence[Run], places: Sequence[Path]) -> list[Sweep]:
-    """The sweeps at or below the given places, without sweeps of which only some jobs are given."""
+    """Return the sweeps at or below the given places, without sweeps of which only some jobs are given."""
     parents = {run.directory.resolve().parent: run.directory.parent for run in runs}
     given = {place.resolve() for place in places}
     return [Sweep(parent) for path, parent in parents.items() if plan.is_sweep(path) and given & {path, *path.parents}]

@@ -75,7 +75,7 @@ def _default(comparison: Comparison) -> list[Column]:
 
 
 def _additional(comparison: Comparison, key: str) -> Column:
-    """A column that is shown only if the user asks for it."""
+    """Return a column that is shown only if the user asks for it."""
     if key in METRICS:
         metric = METRICS[key]
         cells = [_mean(line.group.statistics(metric), metric) for line in comparison.lines]
@@ -84,7 +84,7 @@ def _additional(comparison: Comparison, key: str) -> Column:
 
 
 def _setting(line: Line, key: str) -> str:
-    """All values of a group, since its runs may differ in a setting."""
+    """Return all values of a group, since its runs may differ in a setting."""
     values = [(field_value(row, key), key in row.settings) for row in line.group.rows]
     texts = [MISSING if value is None and not known else format_value(value) for value, known in values]
     return ", ".join(dict.fromkeys(texts))
@@ -98,7 +98,7 @@ def _mean(statistics: dict[str, Any] | None, metric: Metric) -> str:
 
 
 def _interval(line: Line, metric: Metric, repeated: bool) -> str:
-    """The interval of the mean over seeds or, if no group has several runs, of the error among the images of one run."""
+    """Return the interval of the mean over seeds or, if no group has several runs, of the error among one run's images."""
     if repeated:
         statistics = line.group.statistics(metric)
         interval = None if statistics is None else statistics["ci95"]

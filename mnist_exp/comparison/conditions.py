@@ -117,7 +117,7 @@ def parse_value(text: str) -> Any:
 
 
 def is_equal(found: Any, value: Any) -> bool:
-    """Whether a setting equals a parsed value: 1e-3 equals 0.001, but true does not equal 1."""
+    """Return whether a setting equals a parsed value: 1e-3 equals 0.001, but true does not equal 1."""
     if isinstance(found, list) and isinstance(value, list):
         return len(found) == len(value) and all(map(is_equal, found, value))
     return isinstance(found, bool) == isinstance(value, bool) and bool(found == value)

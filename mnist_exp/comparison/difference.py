@@ -56,7 +56,7 @@ class RunDifference:
         return self.a, self.b
 
     def curves(self) -> tuple[str, list[np.ndarray]]:
-        """The learning curves: "validation" if both runs have this error, else "training", in percent, float64 (epochs,)."""
+        """Return the learning curves: "validation" if both runs have it, else "training", in percent, float64 (epochs,)."""
         measure, name = "validation", "validation_error_percent"
         if any(epoch.validation_error_percent is None for side in self.sides for epoch in side.history):
             measure, name = "training", "train_error_percent"
@@ -78,7 +78,7 @@ def compare_runs(a: Run, b: Run) -> RunDifference:
 
 
 def to_json(difference: RunDifference, image_grid: Path | None) -> dict[str, Any]:
-    """The whole difference, schema 2; a setting that a run does not have is missing in its "a" or "b"."""
+    """Return the whole difference, schema 2; a setting that a run does not have is missing in its "a" or "b"."""
     (measure, (a, b)), errors = difference.curves(), difference.errors
     return {
         "schema": 2,
@@ -129,7 +129,7 @@ def _pair_errors(a: Side, b: Side) -> PairedErrors | str:
 
 
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The keys with different values, in order, without the values that are missing; none if a file is damaged."""
+    """Return the keys with different values, in order, without the values that are missing; none if a file is damaged."""
     if not a or not b:
         return {}
     differences = {}
@@ -141,7 +141,7 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, dict[s
 
 
 def _differing_settings(a: dict[str, Any], b: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The settings that differ; for different lists of layers, the few layers that only one list contains are added."""
+    """Return the settings that differ; for different lists of layers, add the few layers that only one list contains."""
     sides = expand_layers(a), expand_layers(b)
     differences = {
         key: values
@@ -189,7 +189,7 @@ def _values_to_json(differences: Mapping[str, Mapping[str, Any]]) -> dict[str, d
 
 
 def _to_json(value: Any) -> Any:
-    """A value that JSON can represent; other values of YAML become text."""
+    """Return a value that JSON can represent; other values of YAML become text."""
     if isinstance(value, list):
         return [_to_json(item) for item in value]
     is_json = isinstance(value, str | int | float | None) and (not isinstance(value, float) or math.isfinite(value))

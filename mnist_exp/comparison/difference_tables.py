@@ -80,7 +80,7 @@ def _environment(difference: RunDifference) -> Iterator[RenderableType]:
 
 
 def _commits(sides: tuple[Side, Side]) -> str:
-    """The commits of the program that trained the runs."""
+    """Return the commits of the program that trained the runs."""
     commits = [side.environment.get("git.commit") for side in sides]
     if None in commits:
         return "the commit of a run is unknown"
@@ -90,7 +90,7 @@ def _commits(sides: tuple[Side, Side]) -> str:
 
 
 def _curves(difference: RunDifference, width: int) -> Iterator[RenderableType]:
-    """The errors of both runs by epoch: as curves with the same axes, and as numbers."""
+    """Yield the errors of both runs by epoch: as curves with the same axes, and as numbers."""
     measure, both = difference.curves()
     epochs = max(map(len, both))
     if not epochs:
@@ -133,7 +133,7 @@ def _test_images(difference: RunDifference) -> Iterator[RenderableType]:
 
 
 def describe_errors(errors: PairedErrors) -> str:
-    """The result of McNemar's test and the interval of the difference, in a sentence."""
+    """Describe the result of McNemar's test and the interval of the difference in a sentence."""
     difference, (low, high) = errors.difference, errors.difference.interval
     better = "A" if difference.value < 0 else "B"
     result = f"significant difference: {better} has fewer errors" if difference.p < LEVEL else NOT_SIGNIFICANT
@@ -149,7 +149,7 @@ def _values(differences: dict[str, dict[str, Any]]) -> Table:
 
 
 def _value(key: str, values: dict[str, Any], name: str, other: str) -> str:
-    """The value of one run; for a list of the processor's features, only what the other run lacks."""
+    """Return the value of one run; for a list of the processor's features, only what the other run lacks."""
     if name not in values:
         return MISSING
     value, others = values[name], values.get(other)
@@ -165,7 +165,7 @@ def _two_columns(first: str, style: str = "") -> Table:
 
 
 def _title(text: str) -> Text:
-    """A title outside its table, since a table's own title is no wider than the table."""
+    """Return a title outside its table, since a table's own title is no wider than the table."""
     return Text(text, style="italic")
 
 

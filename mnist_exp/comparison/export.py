@@ -16,7 +16,7 @@ COSTS = {"parameters": "model.parameters", "train_seconds": "train_seconds", "im
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
-    """The whole comparison, schema 2."""
+    """Return the whole comparison, schema 2."""
     reference = comparison.reference
     return {
         "schema": 2,
@@ -31,7 +31,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def line_to_json(comparison: Comparison, line: Line) -> dict[str, Any]:
-    """One line of a comparison."""
+    """Return one line of a comparison."""
     group = line.group
     hashes = {summary.config_hash for summary in group.summaries}
     return {
@@ -50,7 +50,7 @@ def line_to_json(comparison: Comparison, line: Line) -> dict[str, Any]:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """A row for each line, with nested values in columns such as test_mean."""
+    """Return CSV text with a row for each line, and nested values in columns such as test_mean."""
     rows = [_csv_row(line_to_json(comparison, line)) for line in comparison.lines]
     names = list(dict.fromkeys(name for row in rows for name in row)) or ["rank"]
     text = io.StringIO()

@@ -30,7 +30,7 @@ class Metric:
         return self.key.partition(".")[0] if self.key.startswith(("validation.", "test.")) else None
 
     def read(self, summary: Summary) -> float | None:
-        """The number of a run; None if it has no validation images."""
+        """Return the number of a run; None if it has no validation images."""
         section, _, name = self.key.rpartition(".")
         value: float | None = getattr(getattr(summary, section) if section else summary, name, None)
         return value
@@ -63,7 +63,7 @@ FIELDS = (*METRICS, RUN, STATUS)  # besides the settings
 
 
 def field_value(row: Row, key: str) -> Any:
-    """The value of a field; None if the run does not have it."""
+    """Return the value of a field; None if the run does not have it."""
     if key in METRICS:
         return None if row.record.summary is None else METRICS[key].read(row.record.summary)
     if key == RUN:

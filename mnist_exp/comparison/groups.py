@@ -57,17 +57,17 @@ class Group:
         return [summary.seed for summary in self.summaries]
 
     def values(self, metric: Metric) -> np.ndarray | None:
-        """The metric of each run, float64 (n,); None if a run does not have it."""
+        """Return the metric of each run, float64 (n,); None if a run does not have it."""
         values = [metric.read(summary) for summary in self.summaries]
         return None if None in values else np.array(values, np.float64)
 
     def mean(self, metric: Metric) -> float | None:
-        """The mean of the metric over the runs; None if a run does not have it."""
+        """Return the mean of the metric over the runs; None if a run does not have it."""
         values = self.values(metric)
         return None if values is None else float(values.mean())
 
     def statistics(self, metric: Metric) -> dict[str, Any] | None:
-        """The mean, standard deviation, 95 % interval of the mean and best value of the metric over the runs."""
+        """Return the mean, standard deviation, 95 % interval of the mean and best value of the metric over the runs."""
         values = self.values(metric)
         if values is None:
             return None
@@ -133,21 +133,21 @@ def group_runs(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
 
 
 def _latest(rows: Sequence[Row]) -> list[Row]:
-    """The latest run of each configuration and seed."""
+    """Return the latest run of each configuration and seed."""
     in_order = sorted(rows, key=lambda row: row.last_change)
     latest = {(row.summary.config_hash, row.summary.seed): row for row in in_order}
     return [row for row in rows if latest[row.summary.config_hash, row.summary.seed] is row]
 
 
 def _evaluated_images(summary: Summary, metric: Metric | None) -> tuple[str, ...]:
-    """Hashes that must be equal for two runs to be ranked together: of the data and, to rank by validation, of the split."""
+    """Return the hashes that must match to rank two runs together: of the data and, to rank by validation, of the split."""
     data = summary.dataset
     split = (data.split_sha256,) if metric is None or metric.images == "validation" else ()
     return (data.sha256, data.labels_sha256, *split)
 
 
 def _difference(summary: Summary, selected: Summary) -> str:
-    """Why a run cannot be ranked with the selected ones."""
+    """Return the reason why a run cannot be ranked with the selected ones."""
     data, other = summary.dataset, selected.dataset
     if data.sha256 != other.sha256:
         return f"different data: {data.name} with SHA-256 {data.sha256[:12]}"

@@ -32,7 +32,7 @@ class Difference:
 
 
 def mean_interval(values: np.ndarray, minimum: float = -math.inf, maximum: float = math.inf) -> tuple[float, float] | None:
-    """The 95 % interval of a mean by Student's t; None for a single value.
+    """Return the 95 % interval of a mean by Student's t; None for a single value.
 
     Student 1908, "The probable error of a mean", Biometrika 6:1.
 
@@ -48,7 +48,7 @@ def mean_interval(values: np.ndarray, minimum: float = -math.inf, maximum: float
 
 
 def paired(first: np.ndarray, second: np.ndarray) -> Difference:
-    """Student's paired t-test, for repetitions with the same seeds and thus the same order of images.
+    """Compute Student's paired t-test, for repetitions with the same seeds and thus the same order of images.
 
     Args:
         first, second: in the same order, float64 (n,), n ≥ 2.
@@ -59,7 +59,7 @@ def paired(first: np.ndarray, second: np.ndarray) -> Difference:
 
 
 def welch(first: np.ndarray, second: np.ndarray) -> Difference:
-    """Welch's t-test of two independent sets with possibly different variances.
+    """Compute Welch's t-test of two independent sets with possibly different variances.
 
     Welch 1947, "The generalization of 'Student's' problem when several different population variances are involved",
     Biometrika 34:28.
@@ -89,7 +89,7 @@ def mcnemar(only_a: int, only_b: int, n: int) -> Difference:
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
-    """The p-value of McNemar's exact two-sided test for the numbers of images on which only network A or only B is wrong.
+    """Return the p-value of McNemar's exact two-sided test for the numbers of images on which only A or only B is wrong.
 
     McNemar 1947, "Note on the sampling error of the difference between correlated proportions or percentages",
     Psychometrika 12:153. The test compares two trained networks; it does not include the effect of the seed.
@@ -99,7 +99,7 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
 
 
 def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of the error of A minus the error of B on the same n images, in percentage points.
+    """Return the 95 % interval of the error of A minus the error of B on the same n images, in percentage points.
 
     Bonett & Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
     Journal of Educational and Behavioral Statistics 37:479; cut off at −100 and 100.
@@ -122,7 +122,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
-    """The number of repetitions per set with which a test would detect this difference with a power of 0.8.
+    """Return the number of repetitions per set with which a test would detect this difference with a power of 0.8.
 
     By the noncentral t distribution, with the observed difference and spread (Cohen 1988, "Statistical Power Analysis for
     the Behavioral Sciences", §2).
@@ -148,7 +148,7 @@ def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
 
 
 def power(noncentrality: float, degrees: float, level: float) -> float:
-    """The power of a two-sided t-test whose statistic has a noncentral t distribution."""
+    """Return the power of a two-sided t-test whose statistic has a noncentral t distribution."""
     critical = float(stdtrit(degrees, 1 - level / 2))
     low, high = (float(nctdtr(degrees, noncentrality, end)) for end in (-critical, critical))
     # Far from zero SciPy cannot compute the distribution; there the result is certain.

@@ -39,7 +39,7 @@ def print_comparison(comparison: Comparison, columns: Sequence[Column], console:
 
 
 def to_text(comparison: Comparison, columns: Sequence[Column]) -> str:
-    """The printed table for a file, with all columns."""
+    """Return the printed table for a file, with all columns."""
     console = Console(file=io.StringIO(), width=MAX_WIDTH, emoji=False)
     with console.capture() as captured:
         print_comparison(comparison, columns, console)
@@ -47,7 +47,7 @@ def to_text(comparison: Comparison, columns: Sequence[Column]) -> str:
 
 
 def to_markdown(comparison: Comparison, columns: Sequence[Column]) -> str:
-    """A Markdown table, with the caption and the runs that are not ranked below it."""
+    """Return a Markdown table, with the caption and the runs that are not ranked below it."""
     lines = []
     if columns:
         rows = [[column.heading for column in columns], ["---"] * len(columns), *_rows(columns)]
@@ -58,7 +58,7 @@ def to_markdown(comparison: Comparison, columns: Sequence[Column]) -> str:
 
 
 def to_latex(comparison: Comparison, columns: Sequence[Column]) -> str:
-    """A LaTeX table in the style of the package booktabs, with the notes as comments above it."""
+    """Return a LaTeX table in the style of the package booktabs, with the notes as comments above it."""
     notes = [*caption(comparison, _has_significance(columns)), *_not_ranked(comparison)]
     heading, *rows = [
         " & ".join(messages.sanitize(text).translate(LATEX) for text in row) + r" \\"
@@ -72,7 +72,7 @@ def to_latex(comparison: Comparison, columns: Sequence[Column]) -> str:
 
 
 def caption(comparison: Comparison, with_significance: bool) -> list[str]:
-    """The notes below a table; `with_significance` says whether it shows the significance tests."""
+    """Return the notes below a table; `with_significance` says whether it shows the significance tests."""
     order = "lowest" if comparison.metric.lower_is_better else "highest"
     mean = "mean " if comparison.has_repetitions else ""
     notes = [f"ranked by {order} {mean}{comparison.metric.heading}"]
@@ -107,7 +107,7 @@ def _not_ranked(comparison: Comparison) -> Iterator[str]:
 
 
 def _fit(columns: Sequence[Column], width: int) -> tuple[list[Column], Table]:
-    """The table that fits a width: first headings and sentences are wrapped, then the least important columns are hidden."""
+    """Return a table that fits a width: first wrap headings and sentences, then hide the least important columns."""
     shown, narrow = list(columns), False
     measure = Console(width=MAX_WIDTH).measure
     while measure(table := _table(shown, narrow)).maximum > width and not (narrow and len(shown) == 1):
@@ -118,7 +118,7 @@ def _fit(columns: Sequence[Column], width: int) -> tuple[list[Column], Table]:
 
 
 def _table(columns: Sequence[Column], narrow: bool) -> Table:
-    """A table; if narrow, a column is no wider than its cells and the longest word of its heading."""
+    """Return a table; if narrow, a column is no wider than its cells and the longest word of its heading."""
     table = Table()
     for column in columns:
         heading, max_width = messages.cell(column.heading), None

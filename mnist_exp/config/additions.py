@@ -71,7 +71,7 @@ def without_additions(tree: Section, generation: int | None = None) -> Section:
 
 
 def may_lack_additions(settings: dict[str, Any]) -> bool:
-    """Whether flat settings may lack an addition; fast, for thousands of summaries that nearly always lack none."""
+    """Return whether flat settings may lack an addition; fast, for thousands of summaries that nearly always lack none."""
     return any(
         LAYERS in settings
         if addition.section == LAYERS
@@ -86,7 +86,7 @@ def _sections_with(addition: Addition, tree: Section) -> list[Section]:
 
 
 def _sections(value: Any, path: list[str]) -> Iterator[Section]:
-    """The section at a path of keys; for a list of layers every layer, also those in layers that contain layers."""
+    """Yield the section at a path of keys; for a list of layers every layer, also those in layers that contain layers."""
     if isinstance(value, list):
         for layer in value:
             yield from _sections(layer, [])

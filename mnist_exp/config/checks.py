@@ -30,7 +30,7 @@ def validation_images(dataset: MnistConfig) -> int:
 
 
 def check_layers(dataset: MnistConfig, model: AnyModel) -> Iterator[Problem]:
-    """An image must pass through all layers."""
+    """Yield the problems of an image that cannot pass through all layers."""
     try:
         shapes.check_model(model, dataset.image_shape)
     except ConfigError as error:
@@ -38,21 +38,21 @@ def check_layers(dataset: MnistConfig, model: AnyModel) -> Iterator[Problem]:
 
 
 def check_towers(model: AnyModel, threads: ThreadsConfig) -> Iterator[Problem]:
-    """Batch normalization needs the statistics of whole batches, which towers do not have."""
+    """Yield a problem of towers with batch normalization, which needs the statistics of whole batches."""
     if threads.towers not in (None, 1) and has_batch_norm(model):
         reason = "the model's batch_norm takes the mean of whole batches, not of parts"
         yield not_allowed("threads.towers", threads.towers, reason, remedy("1 or null"))
 
 
 def check_batch_norm(model: AnyModel, training: TrainingConfig) -> Iterator[Problem]:
-    """Batch normalization of a single image subtracts the image from itself."""
+    """Yield a problem of batch normalization of a single image, which subtracts the image from itself."""
     if training.batch_size == 1 and has_batch_norm(model):
         reason = "the model's batch_norm subtracts the mean of the batch, which leaves nothing of a single image"
         yield not_allowed("training.batch_size", 1, reason, remedy("an integer ≥ 2"))
 
 
 def check_sizes(dataset: MnistConfig, training: TrainingConfig) -> Iterator[Problem]:
-    """Each class must appear on both sides of the validation split, and the training images must fill a batch."""
+    """Yield a problem unless each class can be on both sides of the validation split and training images fill a batch."""
     total, validation = dataset.limit or dataset.train_images, validation_images(dataset)
     train = total - validation
     if dataset.validation and not dataset.classes <= validation <= total - dataset.classes:
@@ -64,7 +64,7 @@ def check_sizes(dataset: MnistConfig, training: TrainingConfig) -> Iterator[Prob
 
 
 def check_selection(dataset: MnistConfig, training: TrainingConfig) -> Iterator[Problem]:
-    """Epochs are compared by their validation error, never by the test images."""
+    """Yield a problem for each setting that compares epochs without validation images; test images are never used for it."""
     for name, default in {"select": "last", "early_stopping_patience": None}.items():
         if (value := getattr(training, name)) != default and not validation_images(dataset):
             reason = "there are no validation images to compare epochs by"
@@ -72,7 +72,7 @@ def check_selection(dataset: MnistConfig, training: TrainingConfig) -> Iterator[
 
 
 def check_warmup(schedule: ScheduleSettings, training: TrainingConfig) -> Iterator[Problem]:
-    """The warm-up must end before the training does; otherwise the schedule after it never starts."""
+    """Yield a problem unless the warm-up ends before the training does; otherwise the schedule after it never starts."""
     if schedule.warmup_epochs >= training.epochs:
         reason = f"the warm-up must be shorter than training.epochs={training.epochs}"
         allowed = remedy(f"a number ≥ 0 and < {training.epochs}")
@@ -80,7 +80,7 @@ def check_warmup(schedule: ScheduleSettings, training: TrainingConfig) -> Iterat
 
 
 def check_secrets(tracker: AnyTracker) -> Iterator[Problem]:
-    """Whoever can read a run can read its config.yaml; for the same reason the message does not repeat the address."""
+    """Yield a problem of a secret in config.yaml, which others may read; so the message does not repeat the address."""
     if isinstance(tracker, MlflowTrackerConfig) and "@" in tracker.tracking_uri:
         cause = "tracker.tracking_uri: contains a user name or password, which must not be stored in config.yaml"
         instead = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
@@ -100,7 +100,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
 
 
 def check_sections(sections: Any, invalid: set[str]) -> list[Problem]:
-    """Run all checks between sections.
+    """Run all checks between sections and return their problems.
 
     Args:
         sections: an experiment, or an object with its valid sections as attributes.
@@ -115,7 +115,7 @@ def check_sections(sections: Any, invalid: set[str]) -> list[Problem]:
 
 
 def check_search(experiment: Experiment, settings: OptunaSweeperConfig) -> Iterator[Problem]:
-    """A search by the validation error needs validation images; pruning needs this error as the only objective."""
+    """Yield the problems of a search by the validation error without images for it, and of pruning by another objective."""
     if "validation.error_percent" in settings.objectives and not validation_images(experiment.dataset):
         reason = "there are no validation images to search by"
         yield not_allowed("dataset.validation", experiment.dataset.validation, reason, HOLD_OUT)

@@ -31,7 +31,7 @@ def identity(experiment: Experiment) -> dict[str, Any]:
 
 
 def is_execution_setting(key: str) -> bool:
-    """Whether a dotted key is a setting that does not define the experiment."""
+    """Return whether a dotted key is a setting that does not define the experiment."""
     section, _, name = key.partition(".")
     excluded = EXECUTION_SETTINGS.get(section, set())
     return excluded is True or name in excluded
@@ -122,7 +122,7 @@ def expand_layers(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_layer_list(value: Any) -> TypeGuard[list[dict[Any, Any]]]:
-    """Whether a value is a list of layers: a list of mappings that is not empty."""
+    """Return whether a value is a list of layers: a list of mappings that is not empty."""
     return isinstance(value, list) and bool(value) and all(isinstance(layer, dict) for layer in value)
 
 
@@ -141,7 +141,7 @@ def layer_list_of(key: str) -> str | None:
 
 
 def is_layer_name(key: str) -> bool:
-    """Whether a key of expanded settings is the name of a layer."""
+    """Return whether a key of expanded settings is the name of a layer."""
     return layer_list_of(key) is not None and key.endswith(".name")
 
 
@@ -151,7 +151,7 @@ def layer_count(settings: dict[str, Any], key: str) -> str:
 
 
 def same_layer_list(key: str, *settings: dict[str, Any]) -> bool:
-    """Whether a key is in a list with the same layer names in all of these expanded settings, for a comparison of values."""
+    """Return whether a key is in a list with the same layer names in all of these expanded settings, to compare values."""
     list_key = layer_list_of(key)
     return list_key is None or len({repr(one.get(list_key)) for one in settings}) == 1
 

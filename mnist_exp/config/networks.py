@@ -109,7 +109,7 @@ ModelConfig = Annotated[AnyModel, Field(discriminator="name")]
 
 
 def all_layers(layers: Sequence[AnyLayer]) -> Iterator[AnyLayer]:
-    """Iterate over layers in order, including those in residual layers."""
+    """Yield layers in order, including those in residual layers."""
     for layer in layers:
         yield layer
         if isinstance(layer, ResidualLayer):
@@ -117,5 +117,5 @@ def all_layers(layers: Sequence[AnyLayer]) -> Iterator[AnyLayer]:
 
 
 def has_batch_norm(model: AnyModel) -> bool:
-    """Whether a model has batch normalization, whose statistics need whole batches."""
+    """Return whether a model has batch normalization, whose statistics need whole batches."""
     return isinstance(model, NetworkConfig) and any(isinstance(layer, BatchNormLayer) for layer in all_layers(model.layers))

@@ -77,7 +77,7 @@ def hydra_problems(tree: DictConfig, shipped: DictConfig) -> list[Problem]:
 
 
 def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Iterate over all sections, lists and values below a node, each with its dotted key."""
+    """Yield all sections, lists and values below a node, each with its dotted key."""
     items: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for name, value in items:
         key = f"{prefix}.{name}" if prefix else str(name)

@@ -17,7 +17,7 @@ REINSTALL = "install mnist-exp again"
 
 
 def read(path: Path, sha256: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Read a gzip-compressed IDX file of unsigned bytes. Its SHA-256 verifies the header too.
+    """Read a gzip-compressed IDX file of unsigned bytes; its SHA-256 verifies the header too.
 
     Args:
         path: the compressed file.

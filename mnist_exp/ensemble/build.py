@@ -127,7 +127,7 @@ def _check(model: keras.Model, images: np.ndarray, stored: np.ndarray, tolerance
 
 
 def _common_settings(summaries: Sequence[Summary]) -> dict[str, Any]:
-    """The settings that all members share, without the seed."""
+    """Return the settings that all members share, without the seed."""
     first, *others = [summary.settings for summary in summaries]
     return {
         key: value for key, value in first.items() if key != "seed" and all((key, value) in one.items() for one in others)
@@ -135,5 +135,5 @@ def _common_settings(summaries: Sequence[Summary]) -> dict[str, Any]:
 
 
 def _hash(members: Sequence[Member]) -> str:
-    """The hash of the members' models, independent of their order."""
+    """Return the hash of the members' models, independent of their order."""
     return hashlib.sha256("".join(sorted(member.model_sha256 for member in members)).encode()).hexdigest()[:16]

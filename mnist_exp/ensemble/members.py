@@ -42,7 +42,7 @@ class Member:
         return Run(self.row.record.directory)
 
     def described(self, directory: Path) -> MemberSummary:
-        """The member's entry in summary.json of the ensemble in `directory`."""
+        """Return the member's entry in summary.json of the ensemble in `directory`."""
         return MemberSummary(
             run=os.path.relpath(self.run.directory.resolve(), directory.resolve()),
             name=self.row.summary.name,
@@ -67,7 +67,7 @@ class Ensemble:
         return np.asarray(mean, np.float32)
 
     def content(self, directory: Path) -> dict[str, Any]:
-        """The content of ensemble.yaml in `directory`."""
+        """Return the content of ensemble.yaml in `directory`."""
         members = [
             member.described(directory).model_dump()
             | {"predictions_sha256": member.predictions_sha256, "model_sha256": member.model_sha256}

@@ -21,7 +21,7 @@ def rank_members(ensemble: Row, members: Sequence[Row]) -> Comparison:
 
 
 def columns(comparison: Comparison) -> list[Column]:
-    """The columns of a ranking for the terminal and the report."""
+    """Return the columns of a ranking for the terminal and the report."""
     lines, metric = comparison.lines, comparison.metric
     scores = [line.group.summaries[0].test for line in lines]
     differences, p_values, results = map(list, zip(*(_describe(line.significance) for line in lines), strict=True))
@@ -36,7 +36,7 @@ def columns(comparison: Comparison) -> list[Column]:
 
 
 def page_table(comparison: Comparison, page: Path) -> dict[str, Any]:
-    """The ranking for the template of the report `page`, with links to the members' reports."""
+    """Return the ranking for the template of the report `page`, with links to the members' reports."""
     shown, rows = columns(comparison), []
     for index, line in enumerate(comparison.lines):
         own = line.significance is None
@@ -46,7 +46,7 @@ def page_table(comparison: Comparison, page: Path) -> dict[str, Any]:
 
 
 def _describe(significance: Significance | None) -> tuple[str, str, str]:
-    """The difference from the ensemble with its interval, the p-value, and the result of the test."""
+    """Return the difference from the ensemble with its interval, the p-value, and the result of the test."""
     if significance is None:
         return "", "", "the ensemble"
     if isinstance(significance.result, str) or significance.p_corrected is None:

@@ -44,7 +44,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path with the same suffix to write to; at the end of the block that file replaces `path`.
+    """Yield a temporary path with the same suffix to write to; at the end of the block that file replaces `path`.
 
     Raises:
         EnvironmentFailure: it cannot be written; the old file still exists.

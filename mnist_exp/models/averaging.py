@@ -8,7 +8,7 @@ from mnist_exp.models.build import PROBABILITIES
 
 
 def shift_count(max_shift: int) -> int:
-    """The number of shifts by up to `max_shift` pixels in each direction, including no shift."""
+    """Return the number of shifts by up to `max_shift` pixels in each direction, including no shift."""
     return (2 * max_shift + 1) ** 2
 
 

@@ -40,7 +40,7 @@ def build_model(config: AnyModel, preprocessing: keras.Layer, image_shape: tuple
 
 
 def logits_model(model: keras.Model) -> keras.Model:
-    """The part of a network up to its logits; it shares every weight."""
+    """Return the part of a network up to its logits; it shares every weight."""
     return keras.Model(model.input, model.get_layer(PROBABILITIES).input, name=f"{model.name}_logits")
 
 
@@ -66,5 +66,5 @@ def _cnn(config: CnnConfig, features: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _trained(config: MlpConfig | CnnConfig) -> dict[str, Any]:
-    """The arguments that all layers with weights share."""
+    """Return the arguments that all layers with weights share."""
     return {"activation": config.activation, "kernel_initializer": config.initializer}

@@ -22,7 +22,7 @@ def nice_step(span: float, most: int = 5) -> float:
 
 
 def needs_log_scale(least: float, greatest: float) -> bool:
-    """Whether an axis with these numbers is logarithmic."""
+    """Return whether an axis with these numbers is logarithmic."""
     return least > 0 and greatest / least > LOGARITHMIC_RATIO
 
 

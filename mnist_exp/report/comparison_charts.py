@@ -31,7 +31,7 @@ def pareto_mask(pairs: Sequence[tuple[float, float]]) -> list[bool]:
 
 
 def configuration_rows(configurations: Sequence[Configuration]) -> list[Row]:
-    """The table with a row for each configuration."""
+    """Return the table with a row for each configuration."""
     fronts = {cost: pareto_mask([(getattr(one, cost), one.mean) for one in configurations]) for cost in COSTS}
     return [
         {
@@ -53,7 +53,7 @@ def configuration_rows(configurations: Sequence[Configuration]) -> list[Row]:
 
 
 def learning_curves(curves: Sequence[Curve]) -> Chart:
-    """The validation error of each run by epoch; the best is drawn last, above the others."""
+    """Draw the validation error of each run by epoch; the best is drawn last, above the others."""
     most = min(max(MAX_POINTS // len(curves), MIN_CURVE_POINTS), MAX_CURVE_POINTS)
     rows = []
     for curve in reversed(curves):
@@ -79,7 +79,7 @@ def learning_curves(curves: Sequence[Curve]) -> Chart:
 
 
 def intervals(configurations: Sequence[Configuration], error: str) -> Chart:
-    """The mean of each of the best configurations, with its interval and its runs.
+    """Draw the mean of each of the best configurations, with its interval and its runs.
 
     Args:
         configurations: best first, at least one.
@@ -110,7 +110,7 @@ def intervals(configurations: Sequence[Configuration], error: str) -> Chart:
 
 
 def cost_charts(configurations: Sequence[Configuration], error: str) -> Iterator[Chart]:
-    """The error against the parameters and the training time, each if the configurations differ in it.
+    """Draw the error against the parameters and the training time, each if the configurations differ in it.
 
     Args:
         configurations: best first.

@@ -69,7 +69,7 @@ class ComparisonView:
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
-        """As in leaderboard.json."""
+        """The lines of the leaderboard, as in leaderboard.json."""
         return [export.line_to_json(self.board, line) for line in self.board.lines]
 
     @cached_property
@@ -122,14 +122,14 @@ def _configuration(group: Group, record: Mapping[str, Any], metric: Metric, plac
 
 
 def _short_name(record: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """The differing settings that the runs have, config groups by their option alone; without any, the name of the line."""
+    """Return the differing settings that the runs have, config groups by their option alone; else the name of the line."""
     known = {key: value for key, value in record["settings"].items() if value is not None or key in settings}
     parts = [short(value) if key.endswith(".name") else f"{short_key(key)}={short(value)}" for key, value in known.items()]
     return short(" ".join(parts) or str(record["name"]), LABEL_CHARACTERS)
 
 
 def _curve(row: Row, configuration: str, style: Style) -> Curve | None:
-    """The curve of a run up to its last epoch; None without validation errors."""
+    """Return the curve of a run up to its last epoch; None without validation errors."""
     rows = history.read(Run(row.record.directory).history)
     points = [(row.epoch, row.validation_error_percent) for row in rows if row.validation_error_percent is not None]
     if not points:

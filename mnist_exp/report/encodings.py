@@ -53,7 +53,7 @@ def style_of(place: int, label: str) -> Style:
 
 
 def opacity(value: float, others: float | None = None) -> Spec:
-    """The opacity of a mark, which fades while another configuration is selected.
+    """Return the opacity of a mark, which fades while another configuration is selected.
 
     Args:
         value: from 0 to 1.
@@ -65,17 +65,17 @@ def opacity(value: float, others: float | None = None) -> Spec:
 
 
 def tooltip(**titles: str) -> list[Spec]:
-    """A tooltip: the title of each column that it shows."""
+    """Return a tooltip: the title of each column that it shows."""
     return [{"field": field, "title": title} for field, title in titles.items()]
 
 
 def quantitative(field: str, title: str | None = None, **more: Any) -> Spec:
-    """A column of numbers."""
+    """Return a column of numbers."""
     return {"field": field, "type": "quantitative", "title": title, **more}
 
 
 def nominal(field: str, title: str | None = None, **more: Any) -> Spec:
-    """A column of texts."""
+    """Return a column of texts."""
     return {"field": field, "type": "nominal", "title": title, **more}
 
 
@@ -83,7 +83,7 @@ COLOR, SHAPE, DASH = (nominal(field, scale=None, legend=None) for field in ("col
 
 
 def number_axis(field: str, title: str, values: Sequence[float], zero: bool = False, log: bool | None = None) -> Spec:
-    """An axis of numbers; the title of a logarithmic one says so.
+    """Return an axis of numbers; the title of a logarithmic one says so.
 
     Args:
         field, title: the column and its title.
@@ -101,12 +101,12 @@ def number_axis(field: str, title: str, values: Sequence[float], zero: bool = Fa
 
 
 def ticks(values: Sequence[float]) -> Spec:
-    """An axis with these ticks; without the count, Vega leaves some of them out."""
+    """Return an axis with these ticks; without the count, Vega leaves some of them out."""
     return {"values": [*values], "tickCount": len(values)}
 
 
 def layer(mark: str, encoding: Spec, *transforms: Spec, name: str = "", rows: Sequence[Row] = (), **properties: Any) -> Spec:
-    """A layer of a chart.
+    """Return a layer of a chart.
 
     Args:
         mark, properties: the type and the properties of its marks.
@@ -120,18 +120,18 @@ def layer(mark: str, encoding: Spec, *transforms: Spec, name: str = "", rows: Se
 
 
 def chart(height: int, *layers: Spec, width: int = WIDTH, **more: Any) -> Spec:
-    """A chart of layers; its size is in pixels."""
+    """Return a chart of layers; its size is in pixels."""
     return {"width": width, "height": height, "params": [{"name": "selected", "value": None}], "layer": [*layers], **more}
 
 
 def points(encoding: Spec, tooltip_: list[Spec], *transforms: Spec, size: int = 80) -> Spec:
-    """A layer of points in the style of their configurations; the size is in square pixels."""
+    """Return a layer of points in the style of their configurations; the size is in square pixels."""
     look = {"color": COLOR, "shape": SHAPE, "opacity": opacity(0.9), "tooltip": tooltip_}
     return layer("point", encoding | look, *transforms, filled=True, size=size)
 
 
 def lines(encoding: Spec, count: int, tooltip_: list[Spec], *transforms: Spec, **properties: Any) -> tuple[Spec, Spec]:
-    """Layers of lines in the style of their configurations, fainter if there are many, and of wide invisible lines on top.
+    """Return a layer of lines in the style of their configurations, fainter if many, and one of wide invisible lines on top.
 
     The wide lines show the tooltip: few readers hit a thin line.
     """
@@ -143,13 +143,13 @@ def lines(encoding: Spec, count: int, tooltip_: list[Spec], *transforms: Spec, *
 
 
 def steps(x: Spec, y: Spec, *transforms: Spec) -> Spec:
-    """A layer with a line in steps."""
+    """Return a layer with a line in steps."""
     look: Spec = {"interpolate": "step-after", "color": "currentColor", "strokeWidth": 1.5, "opacity": 0.55}
     return layer("line", {"x": x, "y": y, "order": {"field": x["field"]}}, *transforms, **look)
 
 
 def pareto_front(x: Spec, y: Spec, column: str, tooltip_: list[Spec], join: bool = True, **encoding: Any) -> list[Spec]:
-    """Layers of points, larger and joined in steps on the Pareto front: in the rows whose `column` is true."""
+    """Return layers of points, larger and joined in steps on the Pareto front: in the rows whose `column` is true."""
     size = {"condition": {"test": f"datum.{column}", "value": 110}, "value": 45}
     front = [steps(x, y, {"filter": f"datum.{column}"})] if join else []
     return [*front, points({"x": x, "y": y, "size": size, **encoding}, tooltip_)]

@@ -64,7 +64,7 @@ def charts(configurations: Sequence[Configuration], error: str) -> list[Chart]:
 
 
 def _grid(configurations: Sequence[Configuration], first: str, second: str) -> Grid:
-    """The setting with more values is the x axis."""
+    """Return the grid of two settings; the one with more values is the x axis."""
     values = {key: ordered(one.settings[key] for one in configurations) for key in (first, second)}
     y, x = sorted(values, key=lambda key: len(values[key]))
     errors: dict[tuple[str, str], list[float]] = {}

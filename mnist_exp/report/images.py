@@ -61,7 +61,7 @@ def _picture(image: np.ndarray) -> Image.Image:
 
 
 def _png(picture: Image.Image) -> bytes:
-    """Run-length encoding without a filter on each line takes a third of the usual time and an eighth fewer bytes."""
+    """Return a PNG file: run-length encoding without filters takes a third of the usual time and an eighth fewer bytes."""
     if picture.mode == "L":
         picture.putpalette([level for level in range(256) for _ in range(3)])  # PNG filters no line of a palette image
     content = io.BytesIO()

@@ -43,13 +43,13 @@ def json_script(content: Any) -> Markup:
 
 
 def _is_embeddable(script: str) -> bool:
-    """Whether HTML reads a script to its end; a page without it is complete, but not interactive."""
+    """Return whether HTML reads a script to its end; a page without it is complete, but not interactive."""
     return "</script" not in script.lower() and "<!--" not in script
 
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    """One for all pages of a process: to compile a template takes as long as to draw a chart."""
+    """Return the one environment of all pages of a process: to compile a template takes as long as to draw a chart."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,

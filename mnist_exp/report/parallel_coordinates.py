@@ -98,7 +98,7 @@ def draw(configurations: Sequence[Configuration], error: str) -> Chart:
 
 
 def _readable(labels: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
-    """The labels that do not overlap, from the lowest."""
+    """Return the labels that do not overlap, from the lowest."""
     kept: list[tuple[float, str]] = []
     for position, text in labels:
         if not kept or position - kept[-1][0] >= LABEL_DISTANCE:
@@ -107,13 +107,13 @@ def _readable(labels: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
 
 
 def _lines(key: str) -> list[str]:
-    """A title in lines: a key broken after its dots, a phrase at its spaces."""
+    """Return a title in lines: a key broken after its dots, a phrase at its spaces."""
     broken = textwrap.wrap(key.replace(".", ". "), LINE_CHARACTERS, max_lines=MAX_LINES, placeholder="…")
     return [line.replace(". ", ".") for line in broken]
 
 
 def _scales(axes: dict[str, Axis], x: Spec, y: Spec) -> list[Spec]:
-    """The lines of the axes; ticks and labels on their left; titles above, with their last lines at one height."""
+    """Return the lines of the axes; ticks and labels on their left; titles above, with their last lines at one height."""
     most = max(len(each.title) for each in axes.values())
     ends = [{"axis": name, "position": 0, "top": 1} for name in axes]
     labels = [{"axis": name, "position": at, "text": text} for name, each in axes.items() for at, text in each.labels]

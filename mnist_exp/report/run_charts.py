@@ -113,14 +113,14 @@ def reliability(calibration: Mapping[str, Any]) -> str:
 
 
 def _by_epoch(history: Sequence[Epoch], name: str) -> Points:
-    """A column of the history; NaN where it has no value."""
+    """Return a column of the history; NaN where it has no value."""
     return np.arange(1, len(history) + 1), np.array([getattr(row, name) for row in history], np.float64)
 
 
 def _line_panel(
     title: str, epochs: int, curves: Mapping[str, Points], size: tuple[int, int] = (240, 190), dots: bool = True
 ) -> Panel:
-    """A panel with a line for each curve that has values, by colour; NaN is left out."""
+    """Return a panel with a line for each curve that has values, by colour; NaN is left out."""
     finite = {color: (x[np.isfinite(y)], y[np.isfinite(y)]) for color, (x, y) in curves.items() if np.isfinite(y).any()}
     greatest = max((float(y.max()) for _, y in finite.values()), default=0.0)
     panel = Panel(Axis("epoch", epochs, max(1.0, nice_step(epochs))), Axis.fit(title, greatest), *size)
@@ -133,7 +133,7 @@ def _line_panel(
 
 
 def _svg(panels: Sequence[Panel], legend: Mapping[str, str] | None = None) -> str:
-    """Panels side by side under a legend: texts by colour."""
+    """Draw panels side by side under a legend: texts by colour."""
     top = LEGEND if legend else EDGE
     right, placed = 0, list[tuple[int, Panel]]()
     for panel in panels:

@@ -30,7 +30,7 @@ class SearchResult:
 
 
 def trial_rows(result: SearchResult, styles: Mapping[str, Style]) -> list[Row]:
-    """The table with a row for each completed trial."""
+    """Return the table with a row for each completed trial."""
     lowest = [float("inf")] * len(result.objectives)
     rows = []
     for trial in result.trials:

@@ -9,7 +9,7 @@ from mnist_exp.report.chart_numbers import LARGEST
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number that can be drawn."""
+    """Return whether a value is a number that can be drawn."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 

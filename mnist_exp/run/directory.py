@@ -55,7 +55,7 @@ def lock_run(run: Run, timeout: float = 0.0) -> Iterator[None]:
 
 
 def is_run(directory: Path) -> bool:
-    """Whether a directory contains a status or a summary."""
+    """Return whether a directory contains a status or a summary."""
     run = Run(directory)
     return run.status.exists() or run.summary.exists()
 

@@ -34,7 +34,7 @@ def best_epoch(history: Sequence[Epoch]) -> int | None:
 
 
 def patience_exhausted(history: Sequence[Epoch], patience: int | None) -> bool:
-    """Whether the validation error has not improved for `patience` epochs; never if `patience` is None."""
+    """Return whether the validation error has not improved for `patience` epochs; never if `patience` is None."""
     best = best_epoch(history)
     return patience is not None and best is not None and history[-1].epoch - best >= patience
 

@@ -106,7 +106,7 @@ def _without_summary(run: Run) -> Record:
 
 
 def process_has_exited(status: dict[str, Any]) -> bool:
-    """Whether the process that wrote the status "running" no longer exists; False for a process of another machine."""
+    """Return whether the process that wrote the status "running" no longer exists; False for one of another machine."""
     if status.get("host") != socket.gethostname() or not isinstance(status.get("pid"), int):
         return False
     try:

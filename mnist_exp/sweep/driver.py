@@ -73,7 +73,7 @@ class Driver:
         """Have all jobs trained until each has completed, was pruned, or failed for good.
 
         Raises:
-            KeyboardInterrupt, Interrupted: by the user or the system; jobs in training can be resumed.
+            KeyboardInterrupt, Interrupted: the user or the system stops the sweep; jobs in training can be resumed.
         """
         with contextlib.closing(self._display), contextlib.closing(self._launcher):
             while self._hand_out() or self.progress.running:
@@ -132,7 +132,7 @@ class Driver:
             self._launcher.cancel_waiting()
 
     def _retry_cause(self, job: Job, run: Run, record: Record, lost_cause: str | None) -> str | None:
-        """Why a job that ended must be trained again; None if it must not."""
+        """Return why a job that ended must be trained again; None if it must not."""
         if record.status in FINISHED - {"failed"}:  # a diverged run would diverge again, bit for bit
             return None
         if record.status == "failed":
@@ -159,7 +159,7 @@ def _final_record(run: Run, record: Record, lost_cause: str | None) -> Record:
 
 
 def _is_config_of(job: Job, run: Run) -> bool:
-    """Whether a run's config.yaml is that of a job; an unreadable file counts as such, since it is replaced."""
+    """Return whether a run's config.yaml is that of a job; an unreadable file counts as such, since it is replaced."""
     try:
         return job.is_planned_from(config.validate(read_config(run)))
     except (ValueError, UserError):

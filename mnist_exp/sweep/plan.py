@@ -50,7 +50,7 @@ class Job(Stored):
     seed: int
 
     def is_planned_from(self, experiment: Experiment) -> bool:
-        """Whether an experiment is that of this job, which an earlier version may have planned."""
+        """Return whether an experiment is that of this job, which an earlier version may have planned."""
         return self.seed == experiment.seed and self.config_hash in config_hashes(experiment)
 
 
@@ -88,12 +88,12 @@ class Sweep:
     tracking_lock = FilePath("tracking.lock")
 
     def run(self, job: Job) -> Run:
-        """The run of a job, which may not exist yet."""
+        """Return the run of a job, which may not exist yet."""
         return Run(self.directory / job.directory)
 
 
 def is_sweep(directory: Path) -> bool:
-    """Whether a directory is a sweep."""
+    """Return whether a directory is a sweep."""
     return Sweep(directory).plan.exists()
 
 

@@ -64,14 +64,14 @@ def count_outcomes(records: Iterable[Record], total: int) -> Counts:
 
 
 def state_of(record: Record) -> State:
-    """The state of a finished job; a job without a known result has failed."""
+    """Return the state of a finished job; a job without a known result has failed."""
     if record.summary is not None:
         return "completed"
     return "pruned" if record.status == "pruned" else "failed"
 
 
 def ranking_score(summary: Summary) -> tuple[str, Score]:
-    """The name and value of the score that ranks a run: validation, or test where there are no validation images."""
+    """Return the name and value of the score that ranks a run: validation, or test where there are no validation images."""
     return ("test", summary.test) if summary.validation is None else ("validation", summary.validation)
 
 

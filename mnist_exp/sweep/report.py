@@ -43,7 +43,7 @@ def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, tot
 
 
 def _swept(known: Plan, study: SearchResult | None) -> dict[str, str]:
-    """The swept settings and their values; for a search, its parameters and their domains."""
+    """Return the swept settings and their values; for a search, its parameters and their domains."""
     if study is not None:
         from mnist_exp.sweep.sampling import domain
 

@@ -98,12 +98,12 @@ class Search(JobSource):
         return self._study.get_trials(deepcopy=False)
 
     def _new_trials(self) -> int:
-        """How many trials may still be drawn: new ones, and repetitions that an earlier version left waiting."""
+        """Return how many trials may still be drawn: new ones, and repetitions that an earlier version left waiting."""
         trials = [(trial.state == TrialState.WAITING, RETRY in trial.user_attrs) for trial in self._frozen_trials()]
         return max(self._max_trials - trials.count((False, False)), 0) + trials.count((True, True))
 
     def _has_failed(self, number: int | None) -> bool:
-        """Whether a job has no result, and no unfinished trial."""
+        """Return whether a job has no result, and no unfinished trial."""
         if number is None or number in self._trials:
             return False
         return self._record(self._plan.jobs[number - 1]).summary is None

@@ -80,7 +80,7 @@ class Supervisor:
             worker.process.kill()
 
     def _worker_for(self, run: Run) -> "Worker":
-        """The worker; a new one if it has ended, or if its thread pools do not fit the run."""
+        """Return the worker; a new one if it has ended, or if its thread pools do not fit the run."""
         pools = self._pools(run)
         if self._worker is not None and (self._worker.process.poll() is not None or self._worker.pools != pools):
             self.end()
@@ -89,7 +89,7 @@ class Supervisor:
         return self._worker
 
     def _pools(self, run: Run) -> Pools | None:
-        """The thread pools that TensorFlow creates, once per process; None if the configuration cannot be read."""
+        """Return the thread pools that TensorFlow creates, once per process; None if the configuration cannot be read."""
         try:
             experiment = config.validate(read_config(run))
         except (ValueError, UserError):
@@ -128,7 +128,7 @@ class Worker:
         return int(line) if line else None
 
     def failure(self) -> tuple[str, str]:
-        """Why the process ended before its run, and a remedy."""
+        """Return why the process ended before its run, and a remedy."""
         code = self.process.wait()
         remedy = "see the log for where it happened"
         if code < 0:

@@ -35,12 +35,12 @@ def cell(text: object, style: str = "") -> Text:
 
 
 def pluralize(count: int, noun: str) -> str:
-    """A number with its noun: 1 epoch, 2 epochs."""
+    """Return a number with its noun: 1 epoch, 2 epochs."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def join_some(names: Sequence[str], limit: int) -> str:
-    """The first names and the number of the others: a, b and 3 more."""
+    """Return the first names and the number of the others: a, b and 3 more."""
     more = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {more:,} more" if more > 0 else "")
 

@@ -177,7 +177,7 @@ def _results(summary: Summary, errors: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _existing(*paths: Path) -> list[Path]:
-    """The files that exist and are not links, which could lead to any file of the user who uploads the run."""
+    """Return the files that exist and are not links, which could lead to any file of the user who uploads the run."""
     return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 

@@ -41,7 +41,7 @@ def library_errors(tracker: Tracker) -> Iterator[None]:
     """Replace any exception of a tracker's library by one line with its root cause.
 
     Raises:
-        EnvironmentFailure: instead of the exception.
+        EnvironmentFailure: the library raised an exception.
     """
     try:
         yield

@@ -112,7 +112,7 @@ def _warn(directory: Path, settings: AnyTracker, cause: str) -> None:
 
 
 def overrides(settings: AnyTracker) -> str:
-    """The overrides that choose a tracker, as shell words; only settings that differ from its option file."""
+    """Return the overrides that choose a tracker, as shell words; only settings that differ from its option file."""
     option = files("mnist_exp.conf") / "tracker" / f"{settings.name}.yaml"
     defaults = yaml.safe_load(option.read_text(encoding="utf-8"))
     changed = {key: format_value(value) for key, value in settings.model_dump().items() if value != defaults[key]}

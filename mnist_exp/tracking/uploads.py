@@ -60,7 +60,7 @@ class Uploads:
             self._sent.clear()
 
     def is_due(self, run: Run) -> bool:
-        """Whether a run has started and has something that the tracker lacks."""
+        """Return whether a run has started and has something that the tracker lacks."""
         if read_json(run.status).get("status") == "waiting" or self._sent.get(run.directory) == _version(run):
             return False
         uploaded = read_json(run.tracking).get("uploaded")
@@ -122,7 +122,7 @@ def _locked(lock: Path, timeout: float) -> Iterator[None]:
 
 
 def _version(run: Run) -> tuple[int, int]:
-    """The times of the last change of history and status."""
+    """Return the times of the last change of history and status."""
     return run.history.stat().st_mtime_ns if run.history.exists() else 0, last_change(run)
 
 

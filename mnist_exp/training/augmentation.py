@@ -65,7 +65,7 @@ class Augmentation:
         return images
 
     def _matrices(self, step: tf.Tensor, count: int) -> tf.Tensor:
-        """The inverse of: scale each axis, shear along rows, rotate about the center, shift."""
+        """Return the inverse of: scale each axis, shear along rows, rotate about the center, shift."""
         config = self._config
         degrees = math.pi / 180
         most = [config.rotation * degrees, config.shear * degrees, config.scale, config.scale, config.shift, config.shift]
@@ -74,14 +74,14 @@ class Augmentation:
         return inverse_affine(angle, shear, 1 + high, 1 + wide, down, right)
 
     def _noise(self, step: tf.Tensor, count: int) -> tf.Tensor:
-        """One byte of noise for each displacement: more bits would make no visible difference once smoothed."""
+        """Return one byte of noise for each displacement: more bits would make no visible difference once smoothed."""
         shape = count, 2, self._height, self._width
         words = -(-math.prod(shape) // 8)
         bits = tf.random.stateless_uniform([words], self._key(step, ELASTIC), None, None, tf.uint64, alg="philox")
         return tf.reshape(tf.reshape(tf.bitcast(bits, tf.int8), [-1])[: math.prod(shape)], shape)
 
     def _corners(self, step: tf.Tensor, count: int) -> tf.Tensor:
-        """Centers are uniform over the image; the square of an image that loses nothing is far outside."""
+        """Return corners of squares with uniform centers; the square of an image that loses nothing is far outside."""
         config = self._config
         places = self._uniform([2, count], step, CUT_CENTERS)
         centers = tf.cast(places * tf.constant([[self._height], [self._width]], tf.float32), tf.int32)
@@ -90,14 +90,14 @@ class Augmentation:
         return tf.transpose(tf.where(chosen < config.cutout_probability, centers - config.cutout_size // 2, outside))
 
     def _shares(self, step: tf.Tensor, count: int) -> tf.Tensor:
-        """λ or 1 − λ of Beta(alpha, alpha), whichever is larger, so that an image's own label has the larger share."""
+        """Return the larger of λ and 1 − λ of Beta(alpha, alpha), so that an image's own label has the larger share."""
         quantiles = (1 + (np.arange(LEVELS) + 0.5) / LEVELS) / 2
         table = betaincinv(self._config.mixup, self._config.mixup, quantiles).astype(np.float32)
         levels = tf.random.stateless_uniform([count], self._key(step, MIX), 0, LEVELS, tf.int32, alg="philox")
         return tf.gather(table, levels)
 
     def _uniform(self, shape: list[int], step: tf.Tensor, stream: int) -> tf.Tensor:
-        """float32 in [0, 1), computed here from bits: from the same bits, XLA computes other numbers."""
+        """Return float32 in [0, 1), computed here from bits: from the same bits, XLA computes other numbers."""
         bits = tf.random.stateless_uniform(shape, self._key(step, stream), None, None, tf.uint32, alg="philox")
         return tf.cast(bits & (2**23 - 1), tf.float32) * 2**-23
 

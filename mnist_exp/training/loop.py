@@ -152,7 +152,7 @@ class Trainer:
             self.steps.average.apply()
 
     def average_over_shifts(self, most: int) -> None:
-        """From now on `predict` the mean over all shifts of an image by up to `most` pixels."""
+        """Make `predict` return the mean over all shifts of an image by up to `most` pixels."""
         if most:
             self.final_model = averaging.over_shifts(self.model, most)
             self._predict = Predictor(self.final_model, self.steps.towers, averaging.shift_count(most))

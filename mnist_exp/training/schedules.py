@@ -38,5 +38,5 @@ def learning_rates(config: AnySchedule, peak: float, steps_per_epoch: int, epoch
 
 
 def _half_cosine(start: float, end: float, share: np.ndarray) -> np.ndarray:
-    """From `start` at share 0 to `end` at share 1, flat at both ends."""
+    """Return values from `start` at share 0 to `end` at share 1, flat at both ends."""
     return end + (start - end) * (1 + np.cos(np.pi * share)) / 2

@@ -88,7 +88,7 @@ class Watcher:
                     yield from self._find(directory / child)
 
     def _plan(self, directory: Path) -> Plan | None:
-        """The plan of a sweep; None if it cannot be read: then its runs are shown one by one."""
+        """Return the plan of a sweep; None if it cannot be read: then its runs are shown one by one."""
         modified = _modified(Sweep(directory).plan)
         if modified and self._plans.get(directory, (0, None))[0] != modified:
             self._plans[directory] = modified, None
@@ -147,7 +147,7 @@ class Watcher:
         return max(seconds * epochs - current_epoch, 0)
 
     def _sweep(self, directory: Path, name: str, known: Plan) -> list[Snapshot]:
-        """The snapshots of a sweep and of its jobs in training; none if it is not shown."""
+        """Return the snapshots of a sweep and of its jobs in training; none if it is not shown."""
         sweep, total = Sweep(directory), len(known.jobs)
         is_search = sweep.study.exists()  # its plan has only the jobs drawn so far
         completed = total and all(self._has_completed(f"{directory}/{job.directory}") for job in known.jobs)
@@ -194,7 +194,7 @@ class Watcher:
         return directory in self._completed
 
     def _record(self, directory: Path) -> tuple[int, Record]:
-        """The time of a run's last change in nanoseconds, and its record; read only if it may have changed."""
+        """Return the time of a run's last change in nanoseconds, and its record; read only if it may have changed."""
         known = self._records.get(directory)
         if known is not None and (known[1].summary is not None or known[0] == last_change(Run(directory))):
             return known
@@ -204,7 +204,7 @@ class Watcher:
         return changed, record
 
     def _training_section(self, run: Run) -> dict[str, Any]:
-        """The section `training` of a run's configuration; empty if it cannot be read."""
+        """Return the section `training` of a run's configuration; empty if it cannot be read."""
         if run.directory not in self._training:
             section = None
             with contextlib.suppress(ValueError):
@@ -214,14 +214,14 @@ class Watcher:
 
 
 def _is_active(record: Record) -> bool:
-    """Whether a run is in training, or waits for a driver that has not ended."""
+    """Return whether a run is in training, or waits for a driver that has not ended."""
     if record.status == "waiting":
         return not process_has_exited(read_json(Run(record.directory).status))
     return record.status == "running"
 
 
 def _modified(path: Path) -> int:
-    """When a file was last written, in nanoseconds; 0 if it does not exist."""
+    """Return when a file was last written, in nanoseconds; 0 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -229,7 +229,7 @@ def _modified(path: Path) -> int:
 
 
 def _children(directory: Path) -> list[str]:
-    """The names of the directories in a directory, sorted; links are not followed, since they may form a circle."""
+    """Return the names of the directories in a directory, sorted; links are not followed, since they may form a circle."""
     try:
         with os.scandir(directory) as entries:
             return sorted(

@@ -54,7 +54,7 @@ def render(snapshots: Sequence[Snapshot], width: int, max_rows: int | None = Non
 
 
 def _limit_jobs(snapshots: Sequence[Snapshot], max_rows: int) -> list[Snapshot]:
-    """The snapshots without jobs beyond `MAX_ROWS` of a sweep or `max_rows` in all."""
+    """Return the snapshots without jobs beyond `MAX_ROWS` of a sweep or `max_rows` in all."""
     kept: list[Snapshot] = []
     jobs = 0
     for snapshot in snapshots:
@@ -65,7 +65,7 @@ def _limit_jobs(snapshots: Sequence[Snapshot], max_rows: int) -> list[Snapshot]:
 
 
 def _cells(snapshot: Snapshot) -> dict[str, RenderableType]:
-    """A row, by heading; an empty string where the value is unknown."""
+    """Return a row, by heading; an empty string where the value is unknown."""
     total = "" if snapshot.total is None else f"/{snapshot.total:,}"
     bar = ProgressBar(total=snapshot.total, completed=snapshot.done, width=BAR_COLUMNS)
     return {

@@ -15,7 +15,7 @@ def check(config: LauncherConfig) -> None:
     """Check that a launcher is installed.
 
     Raises:
-        EnvironmentFailure: it is not.
+        EnvironmentFailure: it is not installed.
     """
     if isinstance(config, SlurmLauncherConfig):
         if missing := [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]:

@@ -103,7 +103,7 @@ def build(config: BasicLauncherConfig | JoblibLauncherConfig, experiment: Experi
 
 
 def _gpus(device: str) -> list[str]:
-    """The GPUs to distribute, as in CUDA_VISIBLE_DEVICES; empty if training uses none, or one that is named."""
+    """Return the GPUs to distribute, as in CUDA_VISIBLE_DEVICES; empty if training uses none, or one that is named."""
     if device not in {"auto", "gpu"}:
         return []
     count = devices.gpu_count() or 0
@@ -112,6 +112,6 @@ def _gpus(device: str) -> list[str]:
 
 
 def _workers_that_fit() -> int:
-    """How many workers fit into the available memory, at least one."""
+    """Return how many workers fit into the available memory, at least one."""
     kilobytes = re.search(r"MemAvailable: *(\d+)", MEMORY.read_text()) if MEMORY.exists() else None
     return os.cpu_count() or 1 if kilobytes is None else max(1, int(kilobytes[1]) * 1024 // MEMORY_OF_A_WORKER)

@@ -123,7 +123,7 @@ class Slurm(Launcher):
         return [f"--{name}={value}" for name, value in options.items() if value is not None]
 
     def _states(self) -> dict[str, str]:
-        """The states of this sweep's jobs that Slurm still lists, by job number and array index."""
+        """Return the states of this sweep's jobs that Slurm still lists, by job number and array index."""
         lines = _output("squeue", "--me", "--states=all", "--array", "--noheader", f"--name={self._name}", "--format=%i %T")
         return dict(line.split() for line in lines.splitlines())
 
