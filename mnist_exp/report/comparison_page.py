@@ -43,7 +43,7 @@ def render(
     drawn = [*charts, *more]
     return page.render(
         template,
-        scripts=[*([vega.library(), page.script("charts.js")] if drawn else []), page.script("table.js")],
+        scripts=[*([vega.javascript(), page.script("charts.js")] if drawn else []), page.script("table.js")],
         view=view,
         caption="; ".join(caption(view.board, with_significance=True)),
         ranked={configuration.rank: configuration for configuration in view.configurations},

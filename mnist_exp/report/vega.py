@@ -60,7 +60,7 @@ def page_data(charts: Sequence[Chart]) -> dict[str, Any]:
     }
 
 
-def library() -> str:
+def javascript() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script.
 
     To build it takes seconds, so it is kept in the user's cache, under its checksum: two processes may write it at once.

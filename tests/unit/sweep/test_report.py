@@ -261,16 +261,16 @@ def test_an_unreadable_journal_is_left_out(sweep: Sweep, content: bytes) -> None
 
 
 def test_the_cached_library_is_replaced_if_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert vega.library() == "let vega = 'é';"
+    assert vega.javascript() == "let vega = 'é';"
     (kept,) = (tmp_path / "cache" / "mnist-exp").iterdir()
     monkeypatch.setattr("vl_convert.javascript_bundle", lambda: "new")
-    assert vega.library() == "let vega = 'é';"
+    assert vega.javascript() == "let vega = 'é';"
     kept.write_text(kept.read_text()[:-1])
-    assert vega.library() == "new"
-    assert vega.library() == "new"
+    assert vega.javascript() == "new"
+    assert vega.javascript() == "new"
 
 
 def test_without_a_cache_directory_the_library_is_built_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert vega.library() == "let vega = 'é';"
+    assert vega.javascript() == "let vega = 'é';"
