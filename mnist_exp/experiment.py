@@ -1,5 +1,6 @@
 """One run as a pipeline: load, build, train, evaluate, report, write the summary."""
 
+import contextlib
 import logging
 import time
 from functools import partial
@@ -8,9 +9,10 @@ from mnist_exp import datasets
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import split
+from mnist_exp.errors import UserError
 from mnist_exp.machine import backend, files
 from mnist_exp.run import environment, evaluation
-from mnist_exp.run.outcome import run_locked
+from mnist_exp.run.outcome import config_text, run_locked
 from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Summary, summarize
 from mnist_exp.terminal import messages
@@ -46,11 +48,17 @@ def train(experiment: Experiment, run: Run) -> Summary:
         DivergenceError: the loss is no longer finite.
         EnvironmentFailure: the device does not exist, or a file cannot be written.
     """
-    with backend.tensorflow(run.log, experiment.progress == "quiet"):
-        return _train(experiment, run)
+    config = run.config.read_text() if run.config.exists() else config_text(experiment)
+    try:
+        with backend.tensorflow(run.log, experiment.progress == "quiet"):
+            return _train(experiment, run, config)
+    finally:
+        if run.directory.exists() and not run.config.exists():  # it was removed; to resume or compare the run needs it
+            with contextlib.suppress(UserError):  # an error of the training is reported instead
+                files.write(run.config, config.encode())
 
 
-def _train(experiment: Experiment, run: Run) -> Summary:
+def _train(experiment: Experiment, run: Run, config: str) -> Summary:
     from mnist_exp.report import run_page
     from mnist_exp.training import device, epochs
     from mnist_exp.training.build import build_trainer
@@ -58,7 +66,8 @@ def _train(experiment: Experiment, run: Run) -> Summary:
     start, training = time.perf_counter(), experiment.training
     run_threads = threads.for_run(experiment, run)
     target = device.prepare(experiment.device, experiment.precision, run_threads, training.batch_size, experiment.seed)
-    if changed := environment.record(run, target.describe()):
+    recorded, changed = environment.record(run, target.describe())
+    if changed:
         consequence = "the result may not be bit-identical to an uninterrupted run"
         messages.warning(f"{', '.join(changed)} changed since the run started: {consequence}")
     log.info("training on %s in %s", target.name, experiment.precision)
@@ -84,6 +93,6 @@ def _train(experiment: Experiment, run: Run) -> Summary:
     parameters, wall_seconds = trainer.model.count_params(), time.perf_counter() - start
     summary = summarize(experiment, data, parts, parameters, probabilities, validation_probabilities, history, wall_seconds)
     learning_rates = trainer.learning_rates[: trainer.steps_per_epoch * len(history)]  # without those after an early stop
-    run_page.write(run, training.select, summary, errors, history, learning_rates, data, probabilities)
+    run_page.write(run, training.select, summary, errors, history, learning_rates, data, probabilities, recorded, config)
     files.write_json(run.summary, summary.model_dump(mode="json"))
     return summary

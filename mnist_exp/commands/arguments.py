@@ -6,7 +6,7 @@ from typing import Any
 
 # Sub-command → its purpose; each is a module of this package with a `main(arguments) -> exit code`.
 COMMANDS = {
-    "show": "print the result of a run",
+    "show": "print the result of a run or a sweep",
     "compare": "compare runs: errors, differing settings, and which differences are significant",
     "diff": "show how two runs differ, and draw the images on which they disagree",
     "ensemble": "average the predictions of runs into a new run, and compare it with each member",

@@ -3,7 +3,6 @@
 from functools import partial
 from pathlib import Path
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from mnist_exp.commands import arguments as command_line
@@ -45,8 +44,7 @@ def main(arguments: list[str]) -> int:
     places = [place for word in parsed.runs for place in find_directories(word, parsed.runs_dir)]
     ensemble = members.read_ensemble(name, places)
     run = Run(create_directory(Path(parsed.runs_dir).expanduser(), name))
-    content = ensemble.content(run.directory)
-    files.write(run.ensemble, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+    files.write(run.ensemble, ensemble.to_yaml(run.directory).encode())
     write_status(run, "running")
     try:
         code = run_locked(run, partial(_average, ensemble, run), REBUILD_HINT)

@@ -1,16 +1,21 @@
 """Runs and directories that a user names on the command line of a sub-command."""
 
+import contextlib
 import difflib
 import glob
+from datetime import datetime
 from pathlib import Path
 
-from mnist_exp.errors import InputError
-from mnist_exp.run.directory import find_runs, is_run, last_change
+from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.run.directory import find_runs, is_run
 from mnist_exp.run.run import Run
+from mnist_exp.run.status import recorded_time
+from mnist_exp.sweep import plan
+from mnist_exp.sweep.plan import Sweep
 
 
 def find_directory(name: str, runs_dir: str) -> Path:
-    """Return the directory that a user names: `latest` (run), a path, or a name below `runs_dir`.
+    """Return the directory that a user names: `latest` (run or sweep), a path, or a name below `runs_dir`.
 
     Raises:
         InputError: it does not exist; the nearest name is suggested.
@@ -48,19 +53,35 @@ def find_run(name: str, runs_dir: str) -> Run:
     Raises:
         InputError: it does not exist, or the directory is not a run.
     """
-    directory = find_directory(name, runs_dir)
+    return run_in(find_directory(name, runs_dir))
+
+
+def run_in(directory: Path) -> Run:
+    """Return the single run in a directory.
+
+    Raises:
+        InputError: the directory is not a run.
+    """
     if is_run(directory):
         return Run(directory)
-    below = [found for found in find_runs(directory) if is_run(found)]
-    if below:
+    if below := find_runs(directory):
         raise InputError(f"{directory}: contains {len(below)} runs; choose one", f"for example: {below[0]}")
     raise InputError(f"{directory}: not a run", "name a run directory, or latest")
 
 
 def _latest(runs_dir: Path) -> Path:
-    found = [directory for directory in find_runs(runs_dir) if is_run(directory)] if runs_dir.is_dir() else []
-    if not found:
+    """Return the run that changed last, by the time that is recorded in it, or the sweep that it belongs to."""
+    times: dict[Path, float] = {}
+    for directory in find_runs(runs_dir) if runs_dir.is_dir() else []:
+        parent = directory.parent
+        place = parent if directory != runs_dir != parent and plan.is_sweep(parent) else directory
+        times[place] = max(recorded_time(Run(directory)), times.get(place, 0))
+    for started in runs_dir.glob("*/sweep.yaml"):
+        if (place := started.parent) not in times:  # none of its jobs has started
+            with contextlib.suppress(IntegrityError, ValueError):
+                times[place] = datetime.fromisoformat(plan.read(Sweep(place)).created).timestamp()
+    if not times:
         raise InputError(
             f"{runs_dir}: contains no run", "train one with mnist-exp, or name another directory with --runs-dir DIR"
         )
-    return max(found, key=lambda directory: (last_change(Run(directory)), directory.name))
+    return max(times, key=lambda place: (times[place], place.name))

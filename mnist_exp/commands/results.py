@@ -1,21 +1,23 @@
 """The output at the end of a run or a sweep, and the exit code."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Table
 
 from mnist_exp.comparison import columns, tables
-from mnist_exp.comparison.ranking import compare
-from mnist_exp.comparison.rows import read_rows
+from mnist_exp.comparison.ranking import Comparison, compare
+from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED
+from mnist_exp.machine import files
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import FAILED, Record, read_record
 from mnist_exp.run.summary import Score, Summary
 from mnist_exp.sweep import leaderboard, plan
-from mnist_exp.sweep.plan import Sweep
-from mnist_exp.sweep.progress import count_outcomes
+from mnist_exp.sweep.plan import Plan, Sweep
+from mnist_exp.sweep.progress import Counts, count_outcomes
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
 
@@ -38,15 +40,26 @@ def print_run_result(run: Run, code: int) -> int:
 def print_failure(record: Record) -> None:
     """Print why a run has no result, what to do, and where its log is."""
     log_file = Run(record.directory).log
-    more = [line for line in (record.remedy, f"log: {log_file}" if log_file.exists() else None) if line]
+    more = [line for line in (record.remedy, f"log: {log_file}" if files.exists(log_file) else None) if line]
     messages.error(f"{record.directory}: {record.status}: {record.cause}", *more)
 
 
-def finish_sweep(sweep: Sweep, total: int, peak_memory: int = 0, interrupted: bool = False) -> int:
+def print_sweep(sweep: Sweep) -> int:
+    """Print the leaderboard of a sweep, its failures and its remaining jobs, without writing anything."""
+    known = plan.read(sweep)
+    rows = _job_rows(sweep, known)
+    _print_jobs(sweep, rows, compare(rows), count_outcomes((row.record for row in rows), len(known.jobs)))
+    if files.exists(sweep.report):
+        messages.output().print(messages.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
+    return EXIT_DONE
+
+
+def finish_sweep(sweep: Sweep, known: Plan, total: int, peak_memory: int = 0, interrupted: bool = False) -> int:
     """Print the leaderboard, failures and remaining jobs of a sweep, and write its leaderboard and report.
 
     Args:
         sweep: the sweep, locked by this process.
+        known: its plan, which is written again if it was removed.
         total: the number of jobs; for a search, the maximum number.
         peak_memory: the highest memory of one training process in bytes, 0 if unknown.
         interrupted: whether the user interrupted the sweep; then no report is written, so that the command exits at once.
@@ -54,10 +67,33 @@ def finish_sweep(sweep: Sweep, total: int, peak_memory: int = 0, interrupted: bo
     Returns:
         The exit code of the command: 0 if every job is completed or pruned, else 1.
     """
-    sweep_plan = plan.read(sweep)
-    jobs = {job.directory for job in sweep_plan.jobs}
-    rows = [row for row in read_rows([sweep.directory]) if row.name in jobs]
-    comparison = compare(rows)
+    if not sweep.plan.exists():
+        plan.write(sweep, known)
+    rows = _job_rows(sweep, known)
+    comparison, counts = compare(rows), count_outcomes((row.record for row in rows), total)
+    _print_jobs(sweep, rows, comparison, counts, peak_memory)
+    leaderboard.write(sweep, comparison)  # after printing, so that a full disk does not hide the result
+    if not interrupted:
+        from mnist_exp.sweep import report
+
+        try:
+            with messages.spinner("writing the report"):
+                report.write(sweep, known, rows, comparison, total)
+            messages.output().print(messages.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
+        except ValueError as error:  # from the drawing library, for unexpected values in a run
+            log.exception("no report")
+            cause = " ".join(str(error).split())
+            messages.warning(f"report.html was not written: {cause}; the leaderboard is complete")
+    return EXIT_FAILED if counts.failed or counts.left else EXIT_DONE
+
+
+def _job_rows(sweep: Sweep, known: Plan) -> list[Row]:
+    jobs = {job.directory for job in known.jobs}
+    return [row for row in read_rows([sweep.directory]) if row.name in jobs]
+
+
+def _print_jobs(sweep: Sweep, rows: Sequence[Row], comparison: Comparison, counts: Counts, peak_memory: int = 0) -> None:
+    """Print the leaderboard, the failures and the numbers of jobs."""
     if comparison.lines:
         best = replace(comparison, lines=comparison.lines[:MAX_ROWS], not_ranked={})  # failures are printed below
         tables.print_comparison(best, columns.build(best), messages.output())
@@ -66,26 +102,13 @@ def finish_sweep(sweep: Sweep, total: int, peak_memory: int = 0, interrupted: bo
     for row in rows:
         if row.record.status in FAILED:
             print_failure(row.record)
-    _, completed, pruned, failed, left = count_outcomes((row.record for row in rows), total)
+    total, completed, pruned, failed, left = counts
     parts = [f"{sweep.directory}: {completed:,} of {pluralize(total, 'job')} completed"]
     parts += [f"{pruned:,} pruned"] if pruned else []
     parts += [f"{peak_memory / 1e6:,.0f} MB at most in one process"] if peak_memory else []
     parts += [f"{pluralize(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
     parts += [f"{failed:,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failed else []
     messages.output().print(messages.cell("; ".join(parts)))
-    leaderboard.write(sweep, comparison)  # after printing, so that a full disk does not hide the result
-    if not interrupted:
-        from mnist_exp.sweep import report
-
-        try:
-            with messages.spinner("writing the report"):
-                report.write(sweep, sweep_plan, rows, comparison, total)
-            messages.output().print(messages.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
-        except ValueError as error:  # from the drawing library, for unexpected values in a run
-            log.exception("no report")
-            cause = " ".join(str(error).split())
-            messages.warning(f"report.html was not written: {cause}; the leaderboard is complete")
-    return EXIT_FAILED if failed or left else EXIT_DONE
 
 
 def summary_table(directory: Path, summary: Summary) -> Table:

@@ -3,7 +3,7 @@
 from mnist_exp import config
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results, sweep
-from mnist_exp.commands.named_runs import find_directory, find_run
+from mnist_exp.commands.named_runs import find_directory, run_in
 from mnist_exp.errors import EXIT_FAILED, ConfigError, InputError, IntegrityError, Interrupted
 from mnist_exp.experiment import train_or_resume
 from mnist_exp.run.directory import read_config
@@ -30,13 +30,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--retry-failed", action="store_true", help="for a sweep: train failed jobs again")
     parsed = parser.parse_intermixed_args(arguments)
     place = find_directory(parsed.place, parsed.runs_dir)
-    if parsed.place == "latest" and plan.is_sweep(place.parent):
-        place = place.parent
     if plan.is_sweep(place):
         return sweep.resume(place, parsed.overrides, parsed.retry_failed)
     if parsed.overrides or parsed.retry_failed:
         raise InputError(f"{place}: not a sweep", "a run continues with its own settings: mnist-exp resume RUN")
-    return _resume(find_run(parsed.place, parsed.runs_dir))
+    return _resume(run_in(place))
 
 
 def _resume(run: Run) -> int:

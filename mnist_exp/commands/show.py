@@ -1,25 +1,31 @@
-"""`mnist-exp show [RUN|latest]`: the result of a run."""
+"""`mnist-exp show [RUN|SWEEP|latest]`: the result of a run, or the leaderboard of a sweep."""
 
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
-from mnist_exp.commands.named_runs import find_run
+from mnist_exp.commands.named_runs import find_directory, run_in
 from mnist_exp.errors import EXIT_DONE, IntegrityError
 from mnist_exp.run.status import read_record
+from mnist_exp.sweep import plan
+from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal import messages
 
 EXAMPLES = """\
-  mnist-exp show                      the latest run in runs/
+  mnist-exp show                      the latest run or sweep in runs/
   mnist-exp show 2026-11-22T07-35-03_cnn_large_s7
+  mnist-exp show runs/2026-11-22T07-40-12_sweep
   mnist-exp show latest --runs-dir trials
 """
 
 
 def main(arguments: list[str]) -> int:
-    """Print the result of a run or, without a result, its status and the cause."""
+    """Print the result of a run or, without a result, its status and the cause; for a sweep, its leaderboard."""
     parser = command_line.parser("show", EXAMPLES)
-    parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="a directory, its name, or latest")
+    parser.add_argument("run", nargs="?", default="latest", metavar="RUN|SWEEP", help="a directory, its name, or latest")
     parsed = parser.parse_args(arguments)
-    record = read_record(find_run(parsed.run, parsed.runs_dir).directory)
+    place = find_directory(parsed.run, parsed.runs_dir)
+    if plan.is_sweep(place):
+        return results.print_sweep(Sweep(place))
+    record = read_record(run_in(place).directory)
     if record.summary is not None:
         messages.output().print(results.summary_table(record.directory, record.summary))
         return EXIT_DONE

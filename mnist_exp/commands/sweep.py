@@ -48,10 +48,10 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
     first = combinations[0].experiment
     if first.sweep.dry_run:
         return _print_jobs(jobs)
-    sweep = _create(parsed, composition, first, jobs)
+    sweep, known = _create(parsed, composition, first, jobs)
     with plan.locked(sweep):
         launcher = launchers.build(sweep, composition.hydra_settings.launcher, first)
-        source = JobSource([(job, experiments[job.number]) for job in jobs], {})
+        source = JobSource(known, [(job, experiments[job.number]) for job in jobs], {})
         return _train(sweep, launcher, source, first, launcher.queue_limit)
 
 
@@ -63,7 +63,7 @@ def _start_search(parsed: argparse.Namespace, composition: Composition, settings
     if space.example().sweep.dry_run:
         return _print_space(space, settings)
     sampler(settings, 0)  # raises if it needs a package that is not installed
-    sweep = _create(parsed, composition, space.example(), [])
+    sweep, _ = _create(parsed, composition, space.example(), [])
     with plan.locked(sweep):
         return _search(sweep, composition, space, settings, retry_failed=False)
 
@@ -114,15 +114,18 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
             return _print_jobs(remaining)
         if len(jobs) > len(known.jobs):
             extensions = (*known.extensions, tuple(overrides))
-            plan.write(sweep, known.model_copy(update={"extensions": extensions, "jobs": tuple(jobs)}))
+            known = known.model_copy(update={"extensions": extensions, "jobs": tuple(jobs)})
+            plan.write(sweep, known)
         if first is None:
-            return results.finish_sweep(sweep, len(jobs))
+            return results.finish_sweep(sweep, known, len(jobs))
         launcher = launchers.build(sweep, composition.hydra_settings.launcher, first)
-        source = JobSource([(job, experiments[job.number]) for job in remaining], finished)
+        source = JobSource(known, [(job, experiments[job.number]) for job in remaining], finished)
         return _train(sweep, launcher, source, first, launcher.queue_limit)
 
 
-def _create(parsed: argparse.Namespace, composition: Composition, experiment: Experiment, jobs: Sequence[Job]) -> Sweep:
+def _create(
+    parsed: argparse.Namespace, composition: Composition, experiment: Experiment, jobs: Sequence[Job]
+) -> tuple[Sweep, Plan]:
     """Check that the launcher and the tracker can be used, create the sweep's directory and write its plan."""
     launchers.check(composition.hydra_settings.launcher)
     tracking.check_installed(experiment.tracker)
@@ -138,7 +141,7 @@ def _create(parsed: argparse.Namespace, composition: Composition, experiment: Ex
         jobs=tuple(jobs),
     )
     plan.write(sweep, known)
-    return sweep
+    return sweep, known
 
 
 def _search(
@@ -168,9 +171,9 @@ def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Expe
             view = display(experiment.progress, sweep)
             Driver(sweep, experiment.sweep, source, launcher, view, queue_limit).run()
         except (KeyboardInterrupt, Interrupted):
-            results.finish_sweep(sweep, source.total, interrupted=True)
+            results.finish_sweep(sweep, source.plan, source.total, interrupted=True)
             raise
-        return results.finish_sweep(sweep, source.total, launcher.peak_memory)
+        return results.finish_sweep(sweep, source.plan, source.total, launcher.peak_memory)
 
 
 def _experiments(

@@ -10,7 +10,7 @@ from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands.named_runs import find_directory
 from mnist_exp.config.schema import AnyTracker
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputError, UserError
-from mnist_exp.run.directory import find_runs, is_run
+from mnist_exp.run.directory import find_runs
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import read_record
 from mnist_exp.sweep import plan
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     settings = _tracker_settings(overrides, parsed.config_dir)
     if not places:
         raise InputError(f"track {' '.join(overrides)}: names no run", "for example: mnist-exp track latest tracker=mlflow")
-    runs = list({path.resolve(): Run(path) for place in places for path in find_runs(place) if is_run(path)}.values())
+    runs = list({path.resolve(): Run(path) for place in places for path in find_runs(place)}.values())
     if not runs:
         raise InputError(f"{', '.join(map(str, places))}: contains no run", "train one with mnist-exp")
     return _upload(runs, _complete_sweeps(runs, places), settings)

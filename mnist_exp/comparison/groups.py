@@ -102,8 +102,8 @@ def select_comparable(
         else:
             sets.setdefault(_evaluated_images(row.record.summary, metric), []).append(row)
 
-    def priority(members: Sequence[Row]) -> tuple[bool, int, int]:
-        return reference in members, len(members), max(row.last_change for row in members)
+    def priority(members: Sequence[Row]) -> tuple[bool, int, float]:
+        return reference in members, len(members), max(row.time for row in members)
 
     selected = max(sets.values(), key=priority, default=[])
     for members in sets.values():
@@ -134,7 +134,7 @@ def group_runs(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
 
 def _latest(rows: Sequence[Row]) -> list[Row]:
     """Return the latest run of each configuration and seed."""
-    in_order = sorted(rows, key=lambda row: row.last_change)
+    in_order = sorted(rows, key=lambda row: row.time)
     latest = {(row.summary.config_hash, row.summary.seed): row for row in in_order}
     return [row for row in rows if latest[row.summary.config_hash, row.summary.seed] is row]
 

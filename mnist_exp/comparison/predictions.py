@@ -74,9 +74,12 @@ def read_probabilities(run: Run, score: Score | None = None) -> tuple[np.ndarray
         InputError: the run has no predictions.
         IntegrityError: the file is damaged.
     """
-    if not run.predictions.exists():
-        raise InputError(f"{run.directory}: has no predictions.npz", "only a completed run has one")
-    content = run.predictions.read_bytes()
+    try:
+        content = run.predictions.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{run.directory}: has no predictions.npz", "only a completed run has one") from None
+    except OSError as error:
+        raise IntegrityError(f"{run.predictions}: cannot be read: {error.strerror}", "check its permissions") from None
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             probabilities, labels = (_read_array(archive, name) for name in ("probabilities", "labels"))

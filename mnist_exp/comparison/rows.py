@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp.config.identity import expand_layers, flatten, is_layer_name, layer_count, layer_list_of
-from mnist_exp.run.directory import find_runs, last_change, read_config
+from mnist_exp.run.directory import find_runs, read_config
 from mnist_exp.run.run import Run
-from mnist_exp.run.status import Record, read_record
+from mnist_exp.run.status import Record, read_record, recorded_time
 from mnist_exp.run.summary import Summary
 
 MAX_LAYER_KINDS = 3  # kinds of layers that are listed one by one
@@ -43,9 +43,9 @@ class Row:
         return self.record.summary
 
     @cached_property
-    def last_change(self) -> int:
-        """The time of the last change of status or summary, in nanoseconds."""
-        return last_change(Run(self.record.directory))
+    def time(self) -> float:
+        """When the status last changed, as recorded, in seconds since 1970."""
+        return recorded_time(Run(self.record.directory))
 
 
 def read_rows(places: Iterable[Path]) -> list[Row]:

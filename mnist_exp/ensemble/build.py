@@ -52,7 +52,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     start = time.perf_counter()
     data, members = ensemble.data, ensemble.members
     target = device.prepare(device_setting, "float32", threads_setting, PREDICTION_BATCH, seed=0)
-    environment.record(run, target.describe())
+    recorded, _ = environment.record(run, target.describe())
     probabilities = ensemble.probabilities
     validation, validation_score = ensemble.split.validation, None
     with target.scope(), messages.spinner("averaging"):
@@ -86,7 +86,8 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     )
     own_row = Row(run.directory.resolve().name, Record(run.directory, "completed", None, None, summary))
     table = page_table(rank_members(own_row, [member.row for member in members]), run.report)
-    run_page.write(run, "last", summary, errors, [], np.empty(0, np.float32), data, probabilities, table)
+    rates, members_file = np.empty(0, np.float32), ensemble.to_yaml(run.directory)
+    run_page.write(run, "last", summary, errors, [], rates, data, probabilities, recorded, members_file, table)
     files.write_json(run.summary, summary.model_dump(mode="json"))
     return summary
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import yaml
 
 from mnist_exp import config, datasets
 from mnist_exp.comparison.fields import METRICS, TEST
@@ -66,14 +66,14 @@ class Ensemble:
         mean = np.mean([member.probabilities for member in self.members], axis=0, dtype=np.float64)
         return np.asarray(mean, np.float32)
 
-    def content(self, directory: Path) -> dict[str, Any]:
+    def to_yaml(self, directory: Path) -> str:
         """Return the content of ensemble.yaml in `directory`."""
         members = [
             member.described(directory).model_dump()
             | {"predictions_sha256": member.predictions_sha256, "model_sha256": member.model_sha256}
             for member in self.members
         ]
-        return {"name": self.name, "members": members}
+        return yaml.safe_dump({"name": self.name, "members": members}, sort_keys=False, allow_unicode=True)
 
 
 def read_ensemble(name: str, places: Sequence[Path]) -> Ensemble:

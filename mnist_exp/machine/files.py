@@ -3,12 +3,10 @@
 import contextlib
 import csv
 import errno
-import fcntl
 import hashlib
 import io
 import json
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -18,7 +16,6 @@ import numpy as np
 
 from mnist_exp.errors import EnvironmentFailure
 
-POLL_SECONDS = 0.1
 UNFINISHED = ".unfinished."  # prefix of a file's name while it is written
 
 
@@ -63,29 +60,9 @@ def replacing(path: Path) -> Iterator[Path]:
         sync_directory(path.parent)
 
 
-@contextlib.contextmanager
-def locked(path: Path, timeout: float = 0.0) -> Iterator[None]:
-    """Lock a file, created if necessary, until the process exits in any way; it must not be replaced meanwhile.
-
-    Waits up to `timeout` seconds for another process to release it.
-
-    Raises:
-        BlockingIOError: another process has locked it.
-        EnvironmentFailure: it cannot be opened.
-    """
-    with writing(path):
-        file = path.open("a")
-    with file:
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(POLL_SECONDS)
-        yield
+def exists(path: Path) -> bool:
+    """Return whether a path exists; False also where that cannot be known, such as in a directory without permission."""
+    return os.path.exists(path)  # noqa: PTH110  (Path.exists raises PermissionError)
 
 
 def sync_directory(directory: Path) -> None:

@@ -61,7 +61,7 @@ def render(
 
 def relative_url(page_path: Path, file: Path) -> str | None:
     """Return the URL of a file relative to a page; None if the file does not exist."""
-    if not file.exists():
+    if not files.exists(file):
         return None
     return quote(os.path.relpath(file.resolve(), page_path.parent.resolve()))
 

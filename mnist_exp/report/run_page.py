@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+import mnist_exp
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import read_json
 from mnist_exp.report import images, page, run_charts, sample_images
 from mnist_exp.run.history import Epoch
 from mnist_exp.run.run import Run
@@ -25,12 +25,14 @@ def write(
     learning_rates: np.ndarray,
     data: Dataset,
     probabilities: np.ndarray,
+    environment: Mapping[str, Any],
+    config: str,
     member_table: Mapping[str, Any] | None = None,
 ) -> None:
     """Draw the figures and write report.html.
 
     Args:
-        run: its directory contains config.yaml, or ensemble.yaml, and environment.json.
+        run: its directory.
         select: the epoch whose weights the model has, "best" or "last".
         summary: of the run.
         errors: from `evaluation.error_report`.
@@ -38,6 +40,8 @@ def write(
         learning_rates: one for each trained step, float32 (steps_per_epoch * epochs,).
         data: the data set.
         probabilities: of its test images, float32 (n, classes).
+        environment: the content of environment.json.
+        config: the text of config.yaml, or of ensemble.yaml.
         member_table: for an ensemble, which has no history: columns, rows and caption of its table of members.
 
     Raises:
@@ -56,8 +60,6 @@ def write(
     if mistakes:
         titles = [f"{names[one['label']]} as {names[one['predicted']]}  {max(one['probabilities']):.1%}" for one in mistakes]
         files.write(run.figures / "worst_mistakes.png", images.image_grid(data.test_images[worst], titles))
-    config = run.config if member_table is None else run.ensemble
-    environment = read_json(run.environment)
     text = page.render(
         "run.html.j2",
         scripts=[page.script("confusion.js"), page.script("table.js")],
@@ -71,10 +73,10 @@ def write(
         rows=table_rows(history, summary.best_epoch),
         class_names=names,
         environment=environment,
-        version=environment["versions"]["mnist_exp"],
+        version=mnist_exp.__version__,
         member_table=member_table,
-        config=config.read_text(),
-        config_name=config.name,
+        config=config,
+        config_name=(run.config if member_table is None else run.ensemble).name,
         charts=drawn,
     )
     files.write(run.report, text.encode())

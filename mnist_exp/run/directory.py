@@ -1,17 +1,18 @@
-"""Run directories: create one, lock it, find runs, read a run's configuration."""
+"""Run directories: create one, find runs, read a run's configuration."""
 
 import contextlib
 import os
-from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mnist_exp.config import additions
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import UNREADABLE, load_yaml, read_json
+from mnist_exp.machine.plain_data import UNREADABLE, load_yaml
 from mnist_exp.run.run import STATUS, SUMMARY, Run
+from mnist_exp.terminal import messages
 
 
 def create_directory(runs_dir: Path, label: str) -> Path:
@@ -33,66 +34,73 @@ def create_directory(runs_dir: Path, label: str) -> Path:
             attempt += 1
 
 
-@contextlib.contextmanager
-def lock_run(run: Run, timeout: float = 0.0) -> Iterator[None]:
-    """Lock the run for this process; wait up to `timeout` seconds for another process to release it.
-
-    Raises:
-        InputError: another process has locked it.
-        EnvironmentFailure: its log cannot be opened.
-    """
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(files.locked(run.log, timeout))
-        except BlockingIOError:
-            status = read_json(run.status)
-            owner = f"process {status.get('pid')} on {status.get('host')}" if status else "another process"
-            raise InputError(f"{run.directory}: is being written by {owner}", "wait for it, or stop it first") from None
-        with files.writing(run.directory):
-            for unfinished in run.directory.glob(f"{files.UNFINISHED}*"):  # by a process that was killed
-                unfinished.unlink()
-        yield
-
-
 def is_run(directory: Path) -> bool:
     """Return whether a directory contains a status or a summary."""
-    run = Run(directory)
-    return run.status.exists() or run.summary.exists()
+    return files.exists(directory / STATUS) or files.exists(directory / SUMMARY)
 
 
 def last_change(run: Run) -> int:
     """Return the time of the last change of status or summary, in nanoseconds; 0 without either."""
-    times = [path.stat().st_mtime_ns for path in (run.status, run.summary) if path.exists()]
-    return max(times, default=0)
+    changes = [0]
+    for path in (run.status, run.summary):
+        with contextlib.suppress(OSError):
+            changes.append(path.stat().st_mtime_ns)
+    return max(changes)
 
 
 def find_runs(place: Path) -> list[Path]:
-    """Return the runs in a directory, at any depth, ordered by name, and its subdirectories that contain no run.
+    """Return the runs in a directory, at any depth, ordered by name, each once even if links lead to it or form a loop.
+
+    A directory that cannot be read is skipped with a warning.
 
     Raises:
         InputError: the directory does not exist.
     """
     if not place.is_dir():
         raise InputError(f"{place}: directory does not exist", "name a run directory, or a directory that contains runs")
-    is_a_run, children = _scan(str(place))
-    return [place] if is_a_run else [Path(path) for child in children for path in _runs_in(child) or [child]]
+    runs: list[str] = []
+    pending, links = [str(place)], list[str]()  # links are followed last, so that a run keeps its own name
+    visited: set[tuple[int, int]] = set()
+    while pending or links:
+        directory = pending.pop() if pending else links.pop(0)
+        try:
+            status = os.stat(directory)  # noqa: PTH116  (there may be thousands, and a Path takes ten times as long)
+            if (identity := (status.st_dev, status.st_ino)) in visited:
+                continue
+            visited.add(identity)
+            is_a_run, children, linked = _scan(directory)
+        except (FileNotFoundError, NotADirectoryError):  # it has just been removed
+            continue
+        except OSError as error:
+            warn_unreadable(directory, error.strerror)
+            continue
+        if is_a_run:
+            runs.append(directory)
+        pending += children
+        links += linked
+    return [Path(path) for path in sorted(runs, key=lambda path: path.split("/"))]
 
 
-def _runs_in(directory: str) -> list[str]:
-    is_a_run, children = _scan(directory)
-    return [directory] if is_a_run else [path for child in children for path in _runs_in(child)]
+@cache
+def warn_unreadable(path: str, cause: str | None) -> None:
+    """Print a warning, once for each path."""
+    messages.warning(f"{path}: cannot be read: {cause}")
 
 
-def _scan(directory: str) -> tuple[bool, list[str]]:
-    """Return whether a directory is a run and, if not, its subdirectories. Reads it once: there may be thousands."""
-    children = []
-    with contextlib.suppress(PermissionError), os.scandir(directory) as entries:
+def _scan(directory: str) -> tuple[bool, list[str], list[str]]:
+    """Return whether a directory is a run and, if not, its subdirectories and the links in it that may lead to others."""
+    children, links = [], []
+    with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name in {STATUS, SUMMARY}:
-                return True, []
-            if not entry.name.startswith(".") and entry.is_dir():
+                return True, [], []
+            if entry.name.startswith("."):
+                continue
+            if entry.is_symlink():
+                links.append(entry.path)
+            elif entry.is_dir():
                 children.append(entry.path)
-    return False, sorted(children)
+    return False, children, sorted(links)
 
 
 def read_config(run: Run) -> dict[str, Any]:
@@ -101,7 +109,7 @@ def read_config(run: Run) -> dict[str, Any]:
     Raises:
         ValueError: the file cannot be read, or is not a mapping.
     """
-    path = run.ensemble if run.ensemble.exists() else run.config
+    path = run.ensemble if files.exists(run.ensemble) else run.config
     try:
         tree = load_yaml(path.read_bytes())
         if isinstance(tree, dict) and path == run.config:

@@ -24,19 +24,27 @@ INSTRUCTIONS = ("avx", "amx", "fma", "asimd", "sve", "bf16")  # of the processor
 VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OMP_", "CUDA_", "NVIDIA_")  # environment variables read by libraries
 
 
-def record(run: Run, device: dict[str, Any]) -> list[str]:
+def record(run: Run, device: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Add this process to the run's environment.json: the first at the top level, later ones under `resumed`.
 
+    What is missing there, because the file was damaged or removed, is taken from this process.
+
     Returns:
-        The keys that determine the weights and have changed since the run started.
+        The content of environment.json, and the keys that determine the weights and have changed since the run started.
     """
     current = describe() | device
     earlier = read_json(run.environment)
-    if not earlier:
-        files.write_json(run.environment, current | {"resumed": []})
-        return []
-    files.write_json(run.environment, earlier | {"resumed": [*earlier.get("resumed", []), current]})
-    return [key for key in REPRODUCIBILITY_KEYS if earlier.get(key) != current[key]]
+    plausible = {key: value for key, value in earlier.items() if _is_plausible(value, current.get(key))}
+    sessions = earlier.get("resumed") if isinstance(earlier.get("resumed"), list) else []
+    resumed = [session for session in sessions or [] if isinstance(session, dict) and "started" in session]
+    content = current | plausible | {"resumed": [*resumed, current] if earlier else []}
+    files.write_json(run.environment, content)
+    return content, [key for key in REPRODUCIBILITY_KEYS if earlier and earlier.get(key) != current[key]]
+
+
+def _is_plausible(value: Any, expected: Any) -> bool:
+    """Return whether a stored value has the type that this version would write, as far as that is known."""
+    return expected is None or value is None or type(value) is type(expected)
 
 
 def describe() -> dict[str, Any]:

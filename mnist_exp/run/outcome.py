@@ -8,7 +8,7 @@ import yaml
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_SIGNAL_BASE, DivergenceError, Interrupted, Pruned, UserError
 from mnist_exp.machine import files, logs, memory, signals
-from mnist_exp.run.directory import lock_run
+from mnist_exp.run.lock import lock_run
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import Status, write_status
 from mnist_exp.terminal import messages
@@ -22,9 +22,14 @@ def prepare_run(experiment: Experiment, run: Run, overrides: Sequence[str], stat
     Raises:
         EnvironmentFailure: the directory cannot be written.
     """
-    files.write(run.config, yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False).encode())
+    files.write(run.config, config_text(experiment).encode())
     files.write(run.overrides, yaml.safe_dump(list(overrides)).encode())
     write_status(run, status)
+
+
+def config_text(experiment: Experiment) -> str:
+    """Return the content of config.yaml."""
+    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
 
 
 def run_locked(run: Run, work: Callable[[], object], resume_hint: str, lock_timeout: float = 0.0) -> int:

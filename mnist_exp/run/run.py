@@ -1,8 +1,11 @@
 """A run as the paths of the files in its directory."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from mnist_exp.errors import IntegrityError
 
 STATUS, SUMMARY = "status.json", "summary.json"  # a directory with one of them is a run
 
@@ -17,6 +20,18 @@ class FilePath:
         return Path(owner.directory / self._name)
 
 
+def refuse_links(place: Any) -> None:
+    """Check that the files of a run or a sweep are its own: to write or delete through a link changes files elsewhere.
+
+    Raises:
+        IntegrityError: one of them is a symbolic link.
+    """
+    for name, attribute in vars(type(place)).items():
+        if isinstance(attribute, FilePath) and os.path.islink(path := getattr(place, name)):  # noqa: PTH114  (no PermissionError)
+            cause = f"{path}: is a symbolic link, through which files elsewhere could be changed"
+            raise IntegrityError(cause, "replace the link by what it leads to")
+
+
 @dataclass(frozen=True)
 class Run:
     """One run directory."""
@@ -27,6 +42,7 @@ class Run:
     ensemble = FilePath("ensemble.yaml")  # the runs that an ensemble averages; it has no config.yaml
     overrides = FilePath("overrides.yaml")
     environment = FilePath("environment.json")
+    lock = FilePath(".lock")
     log = FilePath("train.log")
     history = FilePath("history.csv")
     checkpoints = FilePath("checkpoints")

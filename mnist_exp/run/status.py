@@ -1,8 +1,5 @@
 """The status of a run: written by the process that trains it, read from its directory by every other command."""
 
-import contextlib
-import os
-import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +8,10 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from mnist_exp.errors import UserError
-from mnist_exp.machine import files
+from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.directory import read_config
+from mnist_exp.run.directory import last_change, read_config
+from mnist_exp.run.lock import is_alive
 from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Summary
 
@@ -33,12 +31,24 @@ def write_status(
 ) -> None:
     """Write status.json: the status and, if the run is not completed, why. The exit code is None while it is running."""
     content = {"schema": 1, "status": status, "exit_code": exit_code, "cause": cause, "remedy": remedy}
-    files.write_json(run.status, content | {"time": now(), "pid": os.getpid(), "host": socket.gethostname()})
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")  # jobs of a sweep may end in the same second
+    files.write_json(run.status, content | {"time": time} | locks.this_process())
 
 
 def now() -> str:
     """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def recorded_time(run: Run) -> float:
+    """Return when the status of a run last changed, in seconds since 1970, as recorded in it: a copy has another time.
+
+    Where no valid time is recorded, it is the time of its files.
+    """
+    try:
+        return datetime.fromisoformat(read_json(run.status)["time"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return last_change(run) / 1e9
 
 
 @dataclass(frozen=True)
@@ -88,13 +98,19 @@ def _of_schema_1(run: Run, content: dict[str, Any]) -> Record:
 
 def _without_summary(run: Run) -> Record:
     directory = run.directory
-    if not run.status.exists():
+    try:
+        run.status.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return Record(directory, NOT_A_RUN, "no status.json and no summary.json", None, None)
+    except OSError as error:
+        return Record(directory, "unreadable", f"status.json: {error.strerror}", None, None)
     content = read_json(run.status)
     status = content.get("status")
     if not isinstance(status, str):
         return Record(directory, "unreadable", "status.json: is damaged, or not written by mnist-exp", None, None)
-    if status == "running" and process_has_exited(content):
+    if status == "running" and not is_alive(run.lock, run.log, content):
+        if read_json(run.status) != content:  # it has just ended
+            return read_record(directory)
         status, cause, action = "interrupted", NO_STATUS_RECORDED, "continue"
     elif status == "completed":
         status, cause, action = "incomplete", "summary.json: is missing, although the run was completed", "write it again"
@@ -103,15 +119,3 @@ def _without_summary(run: Run) -> Record:
         return Record(directory, status, recorded[0], recorded[1], None)
     remedy = REBUILD_HINT if run.ensemble.exists() else f"{action}: mnist-exp resume {directory}"
     return Record(directory, status, cause, remedy, None)
-
-
-def process_has_exited(status: dict[str, Any]) -> bool:
-    """Return whether the process that wrote the status "running" no longer exists; False for one of another machine."""
-    if status.get("host") != socket.gethostname() or not isinstance(status.get("pid"), int):
-        return False
-    try:
-        with contextlib.suppress(PermissionError):  # the process of another user
-            os.kill(status["pid"], 0)
-    except (ProcessLookupError, OverflowError):
-        return True
-    return False

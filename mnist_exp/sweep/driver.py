@@ -8,15 +8,16 @@ from dataclasses import replace
 
 from mnist_exp import config
 from mnist_exp.config.schema import Experiment, SweepConfig
-from mnist_exp.errors import EXIT_FAILED, InputError, UserError
+from mnist_exp.errors import EXIT_FAILED, InputError, IntegrityError, UserError
 from mnist_exp.machine import files
-from mnist_exp.run.directory import lock_run, read_config
+from mnist_exp.run.directory import read_config
+from mnist_exp.run.lock import lock_run
 from mnist_exp.run.outcome import prepare_run
-from mnist_exp.run.run import Run
+from mnist_exp.run.run import Run, refuse_links
 from mnist_exp.run.status import FINISHED, NO_STATUS_RECORDED, Record, read_record, write_status
 from mnist_exp.sweep.display import Quiet
 from mnist_exp.sweep.launchers.launcher import Launcher
-from mnist_exp.sweep.plan import Job, Sweep
+from mnist_exp.sweep.plan import Job, Plan, Sweep
 from mnist_exp.sweep.progress import Progress, State, state_of
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,9 @@ MAX_LOST = 3  # how often a job may lose its process or machine without progress
 class JobSource:
     """The jobs of a sweep, all known in advance; the base of a source that chooses them by earlier results."""
 
-    def __init__(self, jobs: Sequence[tuple[Job, Experiment]], finished: Mapping[int, State]) -> None:
-        """Set the remaining jobs, and the states of the finished jobs by number."""
+    def __init__(self, plan: Plan, jobs: Sequence[tuple[Job, Experiment]], finished: Mapping[int, State]) -> None:
+        """Set the plan of the sweep, the remaining jobs, and the states of the finished jobs by number."""
+        self.plan = plan  # a search adds the jobs of its trials
         self._jobs = deque(jobs)
         self._total = len(jobs) + len(finished)
         self.finished = dict(finished)
@@ -112,7 +114,10 @@ class Driver:
     def _prepare(self, job: Job, experiment: Experiment, run: Run) -> Record | None:
         """Make the job's directory a waiting run with the current settings; return a record if this fails."""
         try:
-            if run.config.exists() and not _is_config_of(job, run):
+            if run.directory.is_symlink():
+                raise IntegrityError(f"{run.directory}: is a symbolic link", "replace the link by what it leads to")
+            refuse_links(run)
+            if files.exists(run.config) and not _is_config_of(job, run):
                 cause = f"{run.config}: does not match the planned job"
                 raise InputError(cause, "restore the file, or remove the directory to train the job again")
             with files.writing(run.directory):

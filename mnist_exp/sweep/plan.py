@@ -2,9 +2,7 @@
 
 import contextlib
 import hashlib
-import os
 import re
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mnist_exp.config.identity import config_hash, config_hashes, short_key
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination
-from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import UNREADABLE, load_yaml
-from mnist_exp.run.run import FilePath, Run
-from mnist_exp.run.status import now
+from mnist_exp.run.lock import exclusive
+from mnist_exp.run.run import FilePath, Run, refuse_links
 
 MAX_NAME = 100  # characters of a directory
 NUMBER_DIGITS = 3  # at least, so that names still sort when jobs are added
 UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
-HELD = re.compile(r"held by (process \d+ on \S+)$", re.MULTILINE)  # in a sweep's log
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # LibYAML is ten times as fast
 
 Override = Annotated[str, Field(pattern=r"^[^-]")]  # not a flag
@@ -80,6 +77,7 @@ class Sweep:
     directory: Path
 
     plan = FilePath("sweep.yaml")
+    lock = FilePath(".lock")
     log = FilePath("sweep.log")
     study = FilePath("study.journal")  # of a search
     leaderboard = FilePath("leaderboard.json")  # .csv and .md are next to it
@@ -94,7 +92,7 @@ class Sweep:
 
 def is_sweep(directory: Path) -> bool:
     """Return whether a directory is a sweep."""
-    return Sweep(directory).plan.exists()
+    return files.exists(Sweep(directory).plan)
 
 
 def extend_jobs(known: Sequence[Job], combinations: Sequence[Combination]) -> tuple[list[Job], dict[int, Experiment]]:
@@ -185,14 +183,9 @@ def locked(sweep: Sweep) -> Iterator[None]:
 
     Raises:
         InputError: another process has locked it.
-        EnvironmentFailure: its log cannot be opened.
+        IntegrityError: one of its files is a link.
+        EnvironmentFailure: its lock cannot be opened.
     """
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(files.locked(sweep.log))
-        except BlockingIOError:
-            owner = (HELD.findall(sweep.log.read_text(errors="replace")) or ["another process"])[-1]
-            raise InputError(f"{sweep.directory}: is being run by {owner}", "wait for it, or stop it first") from None
-        with files.writing(sweep.log), sweep.log.open("a") as log:
-            log.write(f"{now()} INFO {__name__}: held by process {os.getpid()} on {socket.gethostname()}\n")
+    refuse_links(sweep)
+    with exclusive(sweep.lock, sweep.log, "is being run by", {}):
         yield

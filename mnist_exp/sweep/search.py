@@ -42,34 +42,33 @@ class Search(JobSource):
             EnvironmentFailure: the sampler needs a package that is not installed.
         """
         self._sweep = sweep
-        self._plan = plan.read(sweep).model_copy(update={"overrides": space.overrides})  # such as more trials
+        self.plan = plan.read(sweep).model_copy(update={"overrides": space.overrides})  # such as more trials
         self._space = space
         self._settings = settings
         self._distributions = {parameter.key: distribution(parameter) for parameter in space.parameters}
-        self._study = open_study(sweep, self._plan, settings, self._distributions)
-        plan.write(sweep, self._plan)  # the study accepts the overrides
+        self._study = open_study(sweep, self.plan, settings, self._distributions)
+        plan.write(sweep, self.plan)  # the study accepts the overrides
         self._max_trials = settings.n_trials
         if settings.sampler == "grid":
             grid_size = math.prod(len(grid_values(each)) for each in self._distributions.values())
             self._max_trials = min(settings.n_trials, grid_size)
         self._trials: dict[int, list[Trial]] = {}  # unfinished trials by job number; equal trials share a job
-        jobs = []
-        for trial in self._frozen_trials():
-            if trial.state == TrialState.RUNNING:
-                jobs.append(self._start(Trial(self._study, trial._trial_id)))
-            elif retry_failed and trial.state == TrialState.FAIL and self._has_failed(trial.user_attrs.get(JOB)):
+        trials = self._frozen_trials()
+        jobs = [self._start_stored(trial) for trial in trials if trial.state == TrialState.RUNNING]
+        for trial in trials:
+            if trial.state == TrialState.FAIL and self._is_repeated(trial.user_attrs.get(JOB), retry_failed):
                 retry = create_trial(state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions)
                 retry.set_user_attr(RETRY, True)
                 self._study.add_trial(retry)
-                jobs.append(self._start(Trial(self._study, self._frozen_trials()[-1]._trial_id)))
-        records = {job.number: self._record(job) for job in self._plan.jobs if job.number not in self._trials}
+                jobs.append(self._start_stored(self._frozen_trials()[-1]))
+        records = {job.number: self._record(job) for job in self.plan.jobs if job.number not in self._trials}
         finished = {number: state_of(record) for number, record in records.items() if record.status in FINISHED}
-        super().__init__([job for job in jobs if job is not None], finished)
+        super().__init__(self.plan, [job for job in jobs if job is not None], finished)
 
     @property
     def total(self) -> int:
         """The number of jobs, with one for each new trial."""
-        return len(self._plan.jobs) + self._new_trials()
+        return len(self.plan.jobs) + self._new_trials()
 
     def take(self) -> tuple[Job, Experiment] | None:
         """Return the job of an unfinished trial or of a new one; None if no trials are left."""
@@ -88,7 +87,7 @@ class Search(JobSource):
         if self._settings.pruner == "none":
             return
         for number, trials in self._trials.items():
-            run = self._sweep.run(self._plan.jobs[number - 1])
+            run = self._sweep.run(self.plan.jobs[number - 1])
             if _report_epochs(trials[0], run) and trials[0].should_prune() and not run.prune_request.exists():
                 cause = f"its validation error is behind that of other trials ({self._settings.pruner})"
                 log.info("%s: %s", run.directory.name, cause)
@@ -102,11 +101,18 @@ class Search(JobSource):
         trials = [(trial.state == TrialState.WAITING, RETRY in trial.user_attrs) for trial in self._frozen_trials()]
         return max(self._max_trials - trials.count((False, False)), 0) + trials.count((True, True))
 
-    def _has_failed(self, number: int | None) -> bool:
-        """Return whether a job has no result, and no unfinished trial."""
+    def _is_repeated(self, number: int | None, retry_failed: bool) -> bool:
+        """Return whether the job of a failed trial is trained again: if it has no result and no unfinished trial.
+
+        If its status is not final, it did not fail itself, but its outcome could not be written, as on a full disk.
+        """
         if number is None or number in self._trials:
             return False
-        return self._record(self._plan.jobs[number - 1]).summary is None
+        record = self._record(self.plan.jobs[number - 1])
+        return record.summary is None and (retry_failed or record.status not in FINISHED)
+
+    def _start_stored(self, trial: FrozenTrial) -> tuple[Job, Experiment] | None:
+        return self._start(Trial(self._study, trial._trial_id))
 
     def _start(self, trial: Trial) -> tuple[Job, Experiment] | None:
         """Assign a trial to a job, new or known; return the job if it must be trained."""
@@ -121,13 +127,13 @@ class Search(JobSource):
             messages.warning(f"trial {trial.number}: skipped: {error.problems[0].cause}")
             self._study.tell(trial, state=TrialState.FAIL)
             return None
-        jobs, experiments = plan.extend_jobs(self._plan.jobs, [combination])
+        jobs, experiments = plan.extend_jobs(self.plan.jobs, [combination])
         ((number, experiment),) = experiments.items()
         job = jobs[number - 1]
         trial.set_user_attr(JOB, number)
-        if len(jobs) > len(self._plan.jobs):
-            self._plan = self._plan.model_copy(update={"jobs": tuple(jobs)})
-            plan.write(self._sweep, self._plan)
+        if len(jobs) > len(self.plan.jobs):
+            self.plan = self.plan.model_copy(update={"jobs": tuple(jobs)})
+            plan.write(self._sweep, self.plan)
         record = self._record(job)
         if number in self._trials:
             self._trials[number].append(trial)

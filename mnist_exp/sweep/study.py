@@ -4,6 +4,7 @@ import itertools
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.machine import files
 from mnist_exp.report.search_charts import SearchResult
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.sampling import grid_values, pruner, sampler
@@ -51,6 +53,7 @@ def open_study(
     path = str(sweep.study)
     if known.jobs and not sweep.study.exists():
         raise IntegrityError(f"{path}: is missing, but the search has {len(known.jobs)} jobs", START_AGAIN)
+    _drop_incomplete_line(sweep.study)
     directions = [optuna.study.StudyDirection.MINIMIZE] * len(settings.objectives)
     try:
         storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path, grace_period=LOCK_SECONDS)))
@@ -71,6 +74,19 @@ def open_study(
     study.sampler = sampler(settings, len(study.get_trials(deepcopy=False)))
     study.pruner = pruner(settings)
     return study
+
+
+def _drop_incomplete_line(journal: Path) -> None:
+    """Remove the last line of a journal if a crash or a full disk has cut it: Optuna would append the next line to it.
+
+    Raises:
+        EnvironmentFailure: the journal cannot be written.
+    """
+    content = journal.read_bytes() if journal.exists() else b""
+    if content and not content.endswith(b"\n"):
+        complete = content.rpartition(b"\n")[0]
+        log.warning("%s: the incomplete last line is removed", journal)
+        files.write(journal, complete + b"\n" if complete else b"")
 
 
 def read_result(sweep: Sweep, known: Plan) -> SearchResult | None:

@@ -142,7 +142,7 @@ def _read_id(tracking: Path) -> str:
 def _read_epochs(run: Run, started: float) -> list[Epoch]:
     """Read history.csv; raise ValueError if it has a row that `history.read` does not accept."""
     epochs, time = [], started
-    lines = run.history.read_bytes().splitlines() if run.history.exists() else []
+    lines = run.history.read_bytes().splitlines() if files.exists(run.history) else []
     rows = history.read(run.history)
     if lines and not (lines[0].startswith(b"epoch,") and len(rows) >= len(lines) - 1):
         raise ValueError(f"history.csv: is damaged after epoch {len(rows)}")

@@ -20,10 +20,10 @@ from pydantic import TypeAdapter
 from mnist_exp import tracking
 from mnist_exp.config.schema import AnyTracker, TrackerConfig
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputError, UserError
-from mnist_exp.machine import files
+from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.directory import find_runs, is_run, last_change
-from mnist_exp.run.run import Run
+from mnist_exp.run.directory import find_runs, last_change
+from mnist_exp.run.run import Run, refuse_links
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.tracking.snapshot import RunSnapshot, read_run, read_sweep
@@ -72,9 +72,10 @@ class Uploads:
 
         Raises:
             InputError: another process uploads it.
-            IntegrityError: one of its files is damaged.
+            IntegrityError: one of its files is damaged, or a link.
             EnvironmentFailure: the tracker cannot be reached or refuses the data, or the directory cannot be written.
         """
+        refuse_links(place)
         if isinstance(place, Sweep):
             with _locked(place.tracking_lock, LOCK_SECONDS):
                 snapshot = read_sweep(place)
@@ -115,7 +116,7 @@ def _locked(lock: Path, timeout: float) -> Iterator[None]:
     """Lock the upload of a run or a sweep; raise InputError if another process has the lock after `timeout` seconds."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(files.locked(lock, timeout))
+            stack.enter_context(locks.locked(lock, timeout))
         except BlockingIOError:
             raise InputError(f"{lock.parent}: another process is uploading it", "wait until it has finished") from None
         yield
@@ -123,7 +124,7 @@ def _locked(lock: Path, timeout: float) -> Iterator[None]:
 
 def _version(run: Run) -> tuple[int, int]:
     """Return the times of the last change of history and status."""
-    return run.history.stat().st_mtime_ns if run.history.exists() else 0, last_change(run)
+    return run.history.stat().st_mtime_ns if files.exists(run.history) else 0, last_change(run)
 
 
 def main() -> int:
@@ -168,7 +169,7 @@ def upload_until(stop: threading.Event, directory: Path, uploads: Uploads, reply
 
 def _send_all(directory: Path, uploads: Uploads, is_last: bool, reply: Reply) -> None:
     """Send every run that has something new; raise EnvironmentFailure if the tracker cannot be reached."""
-    runs = [Run(path) for path in find_runs(directory) if is_run(path)]
+    runs = [Run(path) for path in find_runs(directory)]
     places: list[Run | Sweep] = [run for run in runs if uploads.is_due(run)]
     if is_last and plan.is_sweep(directory):
         places.append(Sweep(directory))

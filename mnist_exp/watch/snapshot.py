@@ -1,4 +1,4 @@
-"""Snapshots of runs and sweeps, read from their files: nothing is locked or written."""
+"""Snapshots of runs and sweeps, read from their files and locks: nothing is written."""
 
 import contextlib
 import os
@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mnist_exp.errors import IntegrityError
+from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run import history
-from mnist_exp.run.directory import last_change, read_config
+from mnist_exp.run.directory import last_change, read_config, warn_unreadable
 from mnist_exp.run.history import Epoch
+from mnist_exp.run.lock import is_alive
 from mnist_exp.run.run import Run
-from mnist_exp.run.status import FINISHED, NO_STATUS_RECORDED, Record, process_has_exited, read_record
+from mnist_exp.run.status import FINISHED, NO_STATUS_RECORDED, Record, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.progress import time_left
 
 RECENT_EPOCHS = 5  # whose seconds are the estimate for later ones
-SETTLE_SECONDS = 5.0  # after a job finished, the driver may still start the next one or write the leaderboard
 MAX_EPOCHS = 10**9  # a larger number is not a valid setting
 
 
@@ -104,7 +105,9 @@ class Watcher:
         )
 
     def _single(self, directory: Path, name: str) -> list[Snapshot]:
-        _, record = self._record(directory)
+        record = self._record(directory)
+        if record.status == "unreadable" and str(directory) not in self._shown:
+            warn_unreadable(str(directory), record.cause)
         return [self._run(record, name, False)] if self._is_shown(directory, _is_active(record), [record]) else []
 
     def _run(self, record: Record, name: str, job: bool) -> Snapshot:
@@ -149,17 +152,13 @@ class Watcher:
     def _sweep(self, directory: Path, name: str, known: Plan) -> list[Snapshot]:
         """Return the snapshots of a sweep and of its jobs in training; none if it is not shown."""
         sweep, total = Sweep(directory), len(known.jobs)
-        is_search = sweep.study.exists()  # its plan has only the jobs drawn so far
+        is_search = files.exists(sweep.study)  # its plan has only the jobs drawn so far
         completed = total and all(self._has_completed(f"{directory}/{job.directory}") for job in known.jobs)
         if completed and str(directory) not in self._shown and not is_search:
             return []
         present = set(_children(directory))
-        jobs = [self._record(directory / job.directory) for job in known.jobs if job.directory in present]
-        records = [record for _, record in jobs]
-        latest = max([_modified(sweep.plan), *(changed for changed, record in jobs if record.status in FINISHED)])
-        ended = _modified(sweep.leaderboard) >= latest  # it is written last
-        settling = not ended and time.time() - latest / 1e9 < SETTLE_SECONDS
-        running = settling or any(_is_active(record) for record in records)
+        records = [self._record(directory / job.directory) for job in known.jobs if job.directory in present]
+        running = is_alive(sweep.lock, sweep.log, {}) or any(_is_active(record) for record in records)
         if not self._is_shown(directory, running, records):
             return []
         training = [self._run(record, record.directory.name, True) for record in records if record.status == "running"]
@@ -189,19 +188,19 @@ class Watcher:
         return [snapshot, *training]
 
     def _has_completed(self, directory: str) -> bool:
-        if directory not in self._completed and Run(Path(directory)).summary.exists():
+        if directory not in self._completed and files.exists(Run(Path(directory)).summary):
             self._completed.add(directory)
         return directory in self._completed
 
-    def _record(self, directory: Path) -> tuple[int, Record]:
-        """Return the time of a run's last change in nanoseconds, and its record; read only if it may have changed."""
+    def _record(self, directory: Path) -> Record:
+        """Return a run's record, read only if it may have changed."""
         known = self._records.get(directory)
         if known is not None and (known[1].summary is not None or known[0] == last_change(Run(directory))):
-            return known
+            return known[1]
         changed, record = last_change(Run(directory)), read_record(directory)
         if record.status not in {"running", "waiting"}:
             self._records[directory] = changed, record
-        return changed, record
+        return record
 
     def _training_section(self, run: Run) -> dict[str, Any]:
         """Return the section `training` of a run's configuration; empty if it cannot be read."""
@@ -216,7 +215,8 @@ class Watcher:
 def _is_active(record: Record) -> bool:
     """Return whether a run is in training, or waits for a driver that has not ended."""
     if record.status == "waiting":
-        return not process_has_exited(read_json(Run(record.directory).status))
+        driver = Sweep(record.directory.parent)
+        return is_alive(driver.lock, driver.log, read_json(Run(record.directory).status))
     return record.status == "running"
 
 
@@ -235,5 +235,8 @@ def _children(directory: Path) -> list[str]:
             return sorted(
                 entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
             )
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        warn_unreadable(str(directory), error.strerror)
         return []

@@ -69,7 +69,7 @@ def built(place: Path, *chosen: Path) -> tuple[Run, Summary]:
     run = Run(place)
     place.mkdir()
     ensemble = members.read_ensemble("three", chosen)
-    run.ensemble.write_text(str(ensemble.content(place)))
+    run.ensemble.write_text(ensemble.to_yaml(place))
     return run, build.build_ensemble(ensemble, run, "cpu", THREADS)
 
 

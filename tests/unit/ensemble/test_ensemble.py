@@ -64,7 +64,7 @@ def test_the_mean_is_of_the_stored_probabilities(place: Path) -> None:
 
 def test_ensemble_yaml_names_the_members_and_their_files(place: Path) -> None:
     found = members.read_ensemble("x", [place / "a", place / "b"])
-    content = found.content(place / "deep" / "ensemble")
+    content = yaml.safe_load(found.to_yaml(place / "deep" / "ensemble"))
     assert content["name"] == "x"
     assert [one["run"] for one in content["members"]] == ["../../a", "../../b"]
     for one, name in zip(content["members"], "ab", strict=True):

@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 from mnist_exp.datasets.dataset import Dataset, Mislabelled
-from mnist_exp.machine import files
 from mnist_exp.report import run_page
 from mnist_exp.run import evaluation
 from mnist_exp.run.history import Epoch
@@ -46,11 +45,11 @@ def written(
     environment: dict[str, Any],
 ) -> str:
     """The page of a run with these results."""
-    files.write_json(run.environment, environment)
+    config = run.config.read_text() if run.config.exists() else run.ensemble.read_text()
     rates = np.linspace(0.1, 0, 20, dtype=np.float32)
     model = Summary.model_validate(summary)
     errors = evaluation.error_report(probabilities, data.test_labels, data.class_names, data.mislabelled)
-    run_page.write(run, "last", model, errors, history, rates, data, probabilities)
+    run_page.write(run, "last", model, errors, history, rates, data, probabilities, environment, config)
     return run.report.read_text()
 
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from mnist_exp.errors import EnvironmentFailure, InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.directory import create_directory, find_runs, is_run, lock_run, read_config
+from mnist_exp.run.directory import create_directory, find_runs, is_run, read_config
+from mnist_exp.run.lock import lock_run
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import read_record, write_status
 

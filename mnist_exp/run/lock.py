@@ -1,0 +1,83 @@
+"""The lock of a run: which process trains it, and whether that process still exists."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mnist_exp.errors import InputError
+from mnist_exp.machine import files, locks
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run.run import Run, refuse_links
+
+
+@contextlib.contextmanager
+def lock_run(run: Run, timeout: float = 0.0) -> Iterator[None]:
+    """Lock the run for this process; wait up to `timeout` seconds for another process to release it.
+
+    Raises:
+        InputError: another process has locked it.
+        IntegrityError: one of its files is a link.
+        EnvironmentFailure: its lock cannot be opened.
+    """
+    refuse_links(run)
+    status = read_json(run.status)
+    if status.get("status") != "running" or status.get("pid") == os.getpid():
+        status = {}
+    with exclusive(run.lock, run.log, "is being written by", status, timeout):
+        with files.writing(run.directory):
+            for unfinished in run.directory.glob(f"{files.UNFINISHED}*"):  # by a process that was killed
+                unfinished.unlink()
+        yield
+
+
+@contextlib.contextmanager
+def exclusive(
+    lock: Path, earlier_lock: Path, state: str, process: Mapping[str, Any], timeout: float = 0.0
+) -> Iterator[None]:
+    """Lock the lock file of a directory, which only one process may use.
+
+    Args:
+        lock: the lock file of the directory.
+        earlier_lock: the log, which earlier versions locked.
+        state: of the directory while another process uses it, for the message.
+        process: status.json of that other process, if there is one.
+        timeout: seconds to wait for another process to release the lock.
+
+    Raises:
+        InputError: another process has locked it.
+        EnvironmentFailure: the file cannot be opened.
+    """
+    # Where the file was removed, is of an earlier version, or cannot be locked, it does not exclude that process.
+    if locks.is_locked(lock) is None and (locks.is_locked(_lock_file(lock, earlier_lock, process)) or locks.exists(process)):
+        raise _in_use(lock.parent, state, process)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locks.locked(lock, timeout))
+        except BlockingIOError:
+            raise _in_use(lock.parent, state, read_json(lock)) from None
+        yield
+
+
+def is_alive(lock: Path, earlier_lock: Path, process: Mapping[str, Any]) -> bool:
+    """Return whether the process that uses a directory still exists.
+
+    The lock decides. Where that is not known, the process decides, and one of another machine counts as alive.
+
+    Args:
+        lock: the lock file of the directory.
+        earlier_lock: the log, which earlier versions locked.
+        process: status.json as that process wrote it, or nothing.
+    """
+    held = locks.is_locked(_lock_file(lock, earlier_lock, process))
+    return locks.exists(process) is not False if held is None else held
+
+
+def _lock_file(lock: Path, earlier_lock: Path, process: Mapping[str, Any]) -> Path:
+    return lock if "process_started" in process or os.path.lexists(lock) else earlier_lock
+
+
+def _in_use(directory: Path, state: str, process: Mapping[str, Any]) -> InputError:
+    owner = f"process {process['pid']} on {process.get('host')}" if process.get("pid") else "another process"
+    return InputError(f"{directory}: {state} {owner}", "wait for it, or stop it first")
