@@ -14,7 +14,7 @@ from mnist_exp.watch.snapshot import Watcher
 
 EXAMPLES = """\
   mnist-exp watch                            everything that is running in runs/, until nothing is
-  mnist-exp watch latest                     one run
+  mnist-exp watch latest                     the latest run or sweep
   mnist-exp watch runs/2026-11-22T07-40-12_sweep --interval 10
   mnist-exp watch --once                     print the table once
   mnist-exp watch --forever                  also show runs that start later

@@ -20,6 +20,7 @@ from mnist_exp.machine import files
 from mnist_exp.report.search_charts import SearchResult
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.sampling import grid_values, pruner, sampler
+from mnist_exp.terminal import messages
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def _drop_incomplete_line(journal: Path) -> None:
     content = journal.read_bytes() if journal.exists() else b""
     if content and not content.endswith(b"\n"):
         complete = content.rpartition(b"\n")[0]
-        log.warning("%s: the incomplete last line is removed", journal)
+        messages.warning(f"{journal}: its last line is incomplete and is removed")
         files.write(journal, complete + b"\n" if complete else b"")
 
 

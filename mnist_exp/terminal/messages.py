@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.text import Text
 
 log = logging.getLogger(__name__)
+logging.getLogger("mnist_exp").addHandler(logging.NullHandler())  # without a log file, Python would print warnings twice
 
 STANDARD_ERROR = 2  # file descriptor
 MISSING = "–"  # a cell without a value

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FILES = {
     "ensemble.yaml", "environment.json", "train.log", "model.keras", "predictions.npz", "errors.json", "report.html",
-    "figures", "status.json", "summary.json",
+    "figures", "status.json", "summary.json", ".lock",
 }  # fmt: skip
 
 

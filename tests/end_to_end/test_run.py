@@ -22,7 +22,7 @@ SUMMARY_KEYS = {
 }  # fmt: skip
 FILES = {
     "config.yaml", "overrides.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "model.keras",
-    "predictions.npz", "errors.json", "report.html", "figures", "status.json", "summary.json",
+    "predictions.npz", "errors.json", "report.html", "figures", "status.json", "summary.json", ".lock",
 }  # fmt: skip
 METRICS = ("epoch", "learning_rate", "train_loss", "train_error_percent", "validation_loss", "validation_error_percent")
 

@@ -74,6 +74,11 @@ def compare_directory(directory: Path, **options: Any) -> Comparison:
     return compare(read_rows([directory]), **options)
 
 
+def set_time(directory: Path, time: str) -> None:
+    """Set the time at which the status of a run changed."""
+    files.write_json(Run(directory).status, read_json(Run(directory).status) | {"time": time})
+
+
 def change_settings(directory: Path, **settings: Any) -> None:
     """Change settings in the summary of a run, and thus its configuration."""
     content = read_json(Run(directory).summary)

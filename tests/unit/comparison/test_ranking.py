@@ -1,6 +1,5 @@
 """The rows, groups and ranking of a comparison."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
-from tests.unit.run_directories import compare_directory, make_run
+from tests.unit.run_directories import compare_directory, make_run, set_time
 
 
 def names(rows: list[Row]) -> list[str]:
@@ -121,8 +120,7 @@ def test_runs_on_the_images_of_the_baseline_are_ranked(tmp_path: Path) -> None:
 def test_the_later_of_two_equally_large_sets_is_ranked(tmp_path: Path) -> None:
     old = make_run(tmp_path / "a", 10, validation_errors=9)
     make_run(tmp_path / "b", 100, "dataset.split_seed=8", validation_errors=90)
-    for path in old.iterdir():
-        os.utime(path, (0, 0))
+    set_time(old, "1970-01-01T00:00:00+00:00")
     assert order(compare_directory(tmp_path)) == ["b"]
 
 
@@ -160,8 +158,7 @@ def test_runs_are_grouped_by_configuration(tmp_path: Path) -> None:
         make_run(tmp_path / f"mlp{seed}", wrong, f"seed={seed}")
     make_run(tmp_path / "cnn", 100, "model=cnn_large")
     earlier = make_run(tmp_path / "z_earlier_run_of_seed_0", 500, "seed=0")
-    for path in earlier.iterdir():
-        os.utime(path, (0, 0))
+    set_time(earlier, "1970-01-01T00:00:00+00:00")
     found = compare_directory(tmp_path)
     assert [(line.group.name, line.group.n) for line in found.lines] == [("cnn", 1), ("mlp", 3)]
     assert "1 run not counted: a later run has the same configuration and seed" in caption(found, with_significance=False)
@@ -224,7 +221,7 @@ def test_groups_without_the_metric_are_last(tmp_path: Path) -> None:
 def test_a_baseline_needs_a_result_that_counts(tmp_path: Path) -> None:
     make_run(tmp_path / "a", 100)
     later = make_run(tmp_path / "b", 90)
-    os.utime(later / "status.json", (2e9, 2e9))
+    set_time(later, "2033-05-18T03:33:20+00:00")
     (tmp_path / "c").mkdir()
     write_status(Run(tmp_path / "c"), "failed", 1, "x")
     rows = read_rows([tmp_path])

@@ -99,7 +99,7 @@ def test_one_process_locks_a_run(tmp_path: Path) -> None:
     ):
         pass
     with lock_run(run):
-        assert run.log.exists()
+        assert run.lock.exists()
 
 
 def mutations(content: Any) -> list[Any]:
@@ -199,7 +199,7 @@ def test_runs_are_found_at_any_depth(tmp_path: Path) -> None:
     (tmp_path / ".hidden").mkdir()
     (tmp_path / "README.md").write_text("")
     found = [str(path.relative_to(tmp_path)) for path in find_runs(tmp_path)]
-    assert found == ["a_sweep/0_x", "a_sweep/1_x", "b_run", "deep/er/sweep/0_x", "foreign"]
+    assert found == ["a_sweep/0_x", "a_sweep/1_x", "b_run", "deep/er/sweep/0_x"]
     assert find_runs(tmp_path / "b_run") == [tmp_path / "b_run"]
     with pytest.raises(InputError, match="directory does not exist"):
         find_runs(tmp_path / "nowhere")

@@ -15,7 +15,7 @@ from mnist_exp.sweep.plan import Sweep
 from mnist_exp.sweep.progress import Progress, duration
 from tests.conftest import compose
 from tests.unit.run_directories import complete_run
-from tests.unit.sweep.test_plan import points
+from tests.unit.sweep.test_plan import planned, points
 
 Behaviour = Callable[[Run, int], str | None]  # the end of a run at its nth attempt: None, or why it was lost
 
@@ -54,10 +54,11 @@ class FakeLauncher:
 def run_sweep(place: Path, behaviour: Behaviour, *overrides: str, queue_limit: int = 2) -> tuple[FakeLauncher, Progress]:
     """Run a sweep over four seeds."""
     sweep = Sweep(place)
+    known = planned("seed=range(4)")
     jobs, experiments = plan.extend_jobs([], points("seed=range(4)"))
     settings: SweepConfig = compose(*overrides).sweep
     launcher = FakeLauncher(behaviour)
-    source = JobSource([(job, experiments[job.number]) for job in jobs], {})
+    source = JobSource(known, [(job, experiments[job.number]) for job in jobs], {})
     driver = Driver(sweep, settings, source, launcher, Plain(), queue_limit)
     driver.run()
     assert launcher.closed

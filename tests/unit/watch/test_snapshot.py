@@ -230,9 +230,8 @@ def test_a_sweep_without_a_driver_is_not_running(four_jobs: plan.Plan, gone: int
 def test_a_sweep_between_two_jobs_is_running(four_jobs: plan.Plan) -> None:
     sweep = make_sweep(four_jobs, ["failed", None, None, None])
     assert snapshots() == []
-    os.utime(sweep.run(four_jobs.jobs[0]).status)
-    assert [line.status for line in snapshots()] == ["running"]
-    sweep.leaderboard.touch()
+    with plan.locked(sweep):
+        assert [line.status for line in snapshots()] == ["running"]
     assert snapshots() == []
 
 
@@ -264,9 +263,9 @@ def test_completed_runs_are_not_read_again(
     assert [line.name for line in watch.snapshots()] == ["live"]
     read: list[Path] = []
     stated: list[Path] = []
-    reading, stating = read_record, Path.stat
+    reading, stating = read_record, os.stat
     monkeypatch.setattr(snapshot, "read_record", lambda directory: (read.append(directory), reading(directory))[1])
-    monkeypatch.setattr(Path, "stat", lambda path, **options: (stated.append(path), stating(path, **options))[1])
+    monkeypatch.setattr(os, "stat", lambda path, **options: (stated.append(Path(path)), stating(path, **options))[1])
     started("runs/new", 1)
     assert [line.name for line in watch.snapshots()] == ["live", "new"]
     assert set(read) == {Path("runs/live"), Path("runs/new")}
