@@ -50,7 +50,7 @@ def exclusive(
         EnvironmentFailure: the file cannot be opened.
     """
     # Where the file was removed, is of an earlier version, or cannot be locked, it does not exclude that process.
-    if locks.is_locked(lock) is None and (locks.is_locked(_lock_file(lock, earlier_lock, process)) or locks.exists(process)):
+    if locks.is_locked(lock) is None and _is_in_use(lock, earlier_lock, process):
         raise _in_use(lock.parent, state, process)
     with contextlib.ExitStack() as stack:
         try:
@@ -70,12 +70,14 @@ def is_alive(lock: Path, earlier_lock: Path, process: Mapping[str, Any]) -> bool
         earlier_lock: the log, which earlier versions locked.
         process: status.json as that process wrote it, or nothing.
     """
-    held = locks.is_locked(_lock_file(lock, earlier_lock, process))
-    return locks.exists(process) is not False if held is None else held
+    return _is_in_use(lock, earlier_lock, process) is not False
 
 
-def _lock_file(lock: Path, earlier_lock: Path, process: Mapping[str, Any]) -> Path:
-    return lock if "process_started" in process or os.path.lexists(lock) else earlier_lock
+def _is_in_use(lock: Path, earlier_lock: Path, process: Mapping[str, Any]) -> bool | None:
+    """Return whether a process uses a directory; None if only another machine knows."""
+    is_current = "process_started" in process or os.path.lexists(lock)
+    held = locks.is_locked(lock if is_current else earlier_lock)
+    return locks.exists(process) if held is None else held
 
 
 def _in_use(directory: Path, state: str, process: Mapping[str, Any]) -> InputError:

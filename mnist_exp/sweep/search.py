@@ -116,13 +116,12 @@ class Search(JobSource):
 
     def _start(self, trial: Trial) -> tuple[Job, Experiment] | None:
         """Assign a trial to a job, new or known; return the job if it must be trained."""
+        for key, drawn_from in self._distributions.items():  # those that a driver had not drawn yet when it was killed
+            trial._suggest(key, drawn_from)
         try:
             drawn = [trial.params[parameter.key] for parameter in self._space.parameters]
             values = [value if isinstance(value, str) else repr(value) for value in drawn]  # with every digit of a number
             combination = self._space.combination(values)
-        except KeyError:  # the driver was killed while the trial was drawn
-            self._study.tell(trial, state=TrialState.FAIL)
-            return None
         except ConfigError as error:
             messages.warning(f"trial {trial.number}: skipped: {error.problems[0].cause}")
             self._study.tell(trial, state=TrialState.FAIL)

@@ -7,16 +7,19 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from mnist_exp.commands.results import finish_sweep
 from mnist_exp.commands.sweep import resume
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.config.search_space import SearchSpace
 from mnist_exp.errors import ConfigError, InputError
-from mnist_exp.run.status import read_record, write_status
+from mnist_exp.run.outcome import prepare_run
+from mnist_exp.run.status import Record, read_record, write_status
 from mnist_exp.sweep import plan, sampling
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.search import RETRY, Search
+from tests.unit.run_directories import complete_run
 
 RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
 
@@ -152,3 +155,104 @@ def test_a_repetition_that_an_earlier_version_left_waiting_is_trained(tmp_path: 
     assert again[0] == taken[0]
     assert second.take() is None
     assert [trial.state for trial in study.get_trials()] == [TrialState.FAIL, TrialState.RUNNING]
+
+
+def new_search(sweep: Sweep, trials: int) -> tuple[SearchSpace, OptunaSweeperConfig]:
+    """Write the plan of a search, and return its space and settings."""
+    fields = {"created": "2026-11-22T07:40:12+00:00", "version": "1", "config_dir": None, "config_name": None}
+    sweep.directory.mkdir(exist_ok=True)
+    plan.write(sweep, Plan(layout=1, overrides=(), extensions=(), jobs=(), **fields))
+    return space(RATE, f"hydra.sweeper.n_trials={trials}")
+
+
+def train(sweep: Sweep, search: Search) -> int:
+    """Complete the remaining jobs of a search; return their number."""
+    count = 0
+    while (taken := search.take()) is not None:
+        job, experiment = taken
+        run = sweep.run(job)
+        run.directory.mkdir(exist_ok=True)
+        prepare_run(experiment, run, job.overrides, "waiting")
+        complete_run(run, validation_errors=100)
+        search.finish(job, read_record(run.directory))
+        count += 1
+    return count
+
+
+def states(search: Search) -> list[TrialState]:
+    return [trial.state for trial in search._study.get_trials(deepcopy=False)]
+
+
+def test_a_journal_that_was_cut_anywhere_is_continued(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every byte of the lines of a trial: its start, its parameter, its job and its result."""
+    sweep = Sweep(tmp_path)
+    found, settings = new_search(sweep, 2)
+    assert train(sweep, Search(sweep, found, settings, retry_failed=False)) == 2
+    content = sweep.study.read_bytes()
+    lines = content.splitlines(keepends=True)
+    second = len(b"".join(lines[: [b'"op_code":4' in line for line in lines].index(True, 4)]))
+    assert len(content) - second > 500
+    for length in range(second, len(content) + 1):
+        sweep.study.write_bytes(content[:length])
+        search = Search(sweep, found, settings, retry_failed=False)
+        train(sweep, search)
+        assert states(search).count(TrialState.COMPLETE) == 2, content[:length]
+        assert sweep.study.read_bytes().endswith(b"\n")
+        incomplete = content[:length].rpartition(b"\n")[2]
+        assert ("last line is incomplete" in capsys.readouterr().err) == bool(incomplete)
+    assert Search(sweep, found, settings, retry_failed=False).take() is None
+
+
+def test_a_journal_of_one_incomplete_line_is_started_again(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    found, settings = new_search(sweep, 1)
+    sweep.study.write_bytes(b'{"op_code":0,"worker_')
+    assert train(sweep, Search(sweep, found, settings, retry_failed=False)) == 1
+
+
+def test_a_trial_whose_outcome_could_not_be_written_is_continued_by_a_plain_resume(tmp_path: Path) -> None:
+    """The disk was full: the study has a failure, and the status says "running" without a process."""
+    sweep = Sweep(tmp_path)
+    found, settings = new_search(sweep, 1)
+    first = Search(sweep, found, settings, retry_failed=False)
+    taken = first.take()
+    assert taken is not None
+    run = sweep.run(taken[0])
+    run.directory.mkdir()
+    write_status(run, "running")
+    run.lock.touch()
+    first.finish(taken[0], Record(run.directory, "failed", "No space left on device", None, None))
+    assert states(first) == [TrialState.FAIL]
+    for _ in range(2):  # interrupted again: no second repetition
+        again = Search(sweep, found, settings, retry_failed=False)
+        assert again.total - len(again.finished) == 1
+        assert states(again) == [TrialState.FAIL, TrialState.RUNNING]
+    assert train(sweep, again) == 1
+    assert states(again) == [TrialState.FAIL, TrialState.COMPLETE]
+    last = Search(sweep, found, settings, retry_failed=False)
+    assert (last.take(), last.total - len(last.finished)) == (None, 0)
+
+
+def test_a_failed_trial_is_not_repeated_by_a_plain_resume(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    found, settings = new_search(sweep, 1)
+    first = Search(sweep, found, settings, retry_failed=False)
+    taken = first.take()
+    assert taken is not None
+    run = sweep.run(taken[0])
+    run.directory.mkdir()
+    write_status(run, "failed", 1, "cause", "remedy")
+    first.finish(taken[0], read_record(run.directory))
+    assert Search(sweep, found, settings, retry_failed=False).take() is None
+    assert Search(sweep, found, settings, retry_failed=True).take() is not None
+
+
+def test_a_plan_that_was_removed_during_the_sweep_is_written_again(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    found, settings = new_search(sweep, 1)
+    search = Search(sweep, found, settings, retry_failed=False)
+    train(sweep, search)
+    before = sweep.plan.read_bytes()
+    sweep.plan.unlink()
+    assert finish_sweep(sweep, search.plan, search.total, interrupted=True) == 0
+    assert sweep.plan.read_bytes() == before
