@@ -1,5 +1,6 @@
 """The search space in Hydra's grammar, and what a search refuses."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -183,8 +184,11 @@ def states(search: Search) -> list[TrialState]:
     return [trial.state for trial in search._study.get_trials(deepcopy=False)]
 
 
-def test_a_journal_that_was_cut_anywhere_is_continued(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_journal_that_was_cut_anywhere_is_continued(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every byte of the lines of a trial: its start, its parameter, its job and its result."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # 600 times would take seconds
     sweep = Sweep(tmp_path)
     found, settings = new_search(sweep, 2)
     assert train(sweep, Search(sweep, found, settings, retry_failed=False)) == 2
