@@ -43,7 +43,7 @@ def _resume(run: Run) -> int:
         raise InputError(f"{run.directory}: is already completed", f"show its result: mnist-exp show {run.directory}")
     if run.ensemble.exists():
         raise InputError(f"{run.directory}: is an ensemble, which cannot be resumed", REBUILD_HINT)
-    refuse_links(run)
+    refuse_links(*run.written_in_place)
     try:
         tree = read_config(run)
     except ValueError as error:

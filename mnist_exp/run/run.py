@@ -20,14 +20,14 @@ class FilePath:
         return Path(owner.directory / self._name)
 
 
-def refuse_links(place: Any) -> None:
-    """Check that the files of a run or a sweep are its own: to write or delete through a link changes files elsewhere.
+def refuse_links(*paths: Path) -> None:
+    """Check that paths are not symbolic links, through which files elsewhere would be changed or deleted.
 
     Raises:
-        IntegrityError: one of them is a symbolic link.
+        IntegrityError: one is a link.
     """
-    for name, attribute in vars(type(place)).items():
-        if isinstance(attribute, FilePath) and os.path.islink(path := getattr(place, name)):  # noqa: PTH114  (no PermissionError)
+    for path in paths:
+        if os.path.islink(path):  # noqa: PTH114  (Path.is_symlink raises PermissionError)
             cause = f"{path}: is a symbolic link, through which files elsewhere could be changed"
             raise IntegrityError(cause, "replace the link by what it leads to")
 
@@ -58,3 +58,8 @@ class Run:
     tensorboard = FilePath("tensorboard")
     wandb = FilePath("wandb")
     summary = FilePath(SUMMARY)
+
+    @property
+    def written_in_place(self) -> tuple[Path, ...]:
+        """The files that are opened for writing, and the directories; other files are replaced, even if they are links."""
+        return self.lock, self.log, self.checkpoints, self.figures, self.tracking_lock, self.tensorboard, self.wandb

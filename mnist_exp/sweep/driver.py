@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mnist_exp import config
 from mnist_exp.config.schema import Experiment, SweepConfig
-from mnist_exp.errors import EXIT_FAILED, InputError, IntegrityError, UserError
+from mnist_exp.errors import EXIT_FAILED, InputError, UserError
 from mnist_exp.machine import files
 from mnist_exp.run.directory import read_config
 from mnist_exp.run.lock import lock_run
@@ -114,9 +114,7 @@ class Driver:
     def _prepare(self, job: Job, experiment: Experiment, run: Run) -> Record | None:
         """Make the job's directory a waiting run with the current settings; return a record if this fails."""
         try:
-            if run.directory.is_symlink():
-                raise IntegrityError(f"{run.directory}: is a symbolic link", "replace the link by what it leads to")
-            refuse_links(run)
+            refuse_links(run.directory, *run.written_in_place)
             if files.exists(run.config) and not _is_config_of(job, run):
                 cause = f"{run.config}: does not match the planned job"
                 raise InputError(cause, "restore the file, or remove the directory to train the job again")

@@ -80,10 +80,16 @@ class Sweep:
     lock = FilePath(".lock")
     log = FilePath("sweep.log")
     study = FilePath("study.journal")  # of a search
+    slurm = FilePath("slurm")  # the output of the jobs' processes
     leaderboard = FilePath("leaderboard.json")  # .csv and .md are next to it
     report = FilePath("report.html")
     tracking = FilePath("tracking.json")  # the sweep's identifiers in trackers
     tracking_lock = FilePath("tracking.lock")
+
+    @property
+    def written_in_place(self) -> tuple[Path, ...]:
+        """The files that are opened for writing, and the directory; other files are replaced, even if they are links."""
+        return self.lock, self.log, self.study, self.slurm, self.tracking_lock
 
     def run(self, job: Job) -> Run:
         """Return the run of a job, which may not exist yet."""
@@ -186,6 +192,6 @@ def locked(sweep: Sweep) -> Iterator[None]:
         IntegrityError: one of its files is a link.
         EnvironmentFailure: its lock cannot be opened.
     """
-    refuse_links(sweep)
+    refuse_links(*sweep.written_in_place)
     with exclusive(sweep.lock, sweep.log, "is being run by", {}):
         yield

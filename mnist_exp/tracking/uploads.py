@@ -75,7 +75,7 @@ class Uploads:
             IntegrityError: one of its files is damaged, or a link.
             EnvironmentFailure: the tracker cannot be reached or refuses the data, or the directory cannot be written.
         """
-        refuse_links(place)
+        refuse_links(*place.written_in_place)
         if isinstance(place, Sweep):
             with _locked(place.tracking_lock, LOCK_SECONDS):
                 snapshot = read_sweep(place)

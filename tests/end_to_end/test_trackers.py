@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from mnist_exp import tracking
+from mnist_exp.run.lock import lock_run
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from mnist_exp.tracking.uploads import Uploads
@@ -198,7 +199,7 @@ def test_every_status_reaches_the_server(
     expected = {"failed": "FAILED", "diverged": "FAILED", "running": "RUNNING", "pruned": "KILLED", "interrupted": "KILLED"}
     for status, state in expected.items():
         write_status(run, status, 1, "the cause", "the remedy")  # type: ignore[arg-type]
-        with closing(Uploads(remote)) as uploads:
+        with lock_run(run), closing(Uploads(remote)) as uploads:
             uploads.send(run)
         (found,) = runs_of(client, "states")
         assert (found.info.status, found.data.tags["status"], found.data.tags["cause"]) == (state, status, "the cause")

@@ -40,7 +40,7 @@ class Slurm(Launcher):
         """
         self.parallel_jobs = settings.array_parallelism
         self.queue_limit = MAX_ARRAY
-        self._directory = sweep.directory.resolve() / "slurm"
+        self._directory = sweep.slurm.resolve()
         self._settings = settings
         self._timeout = experiment.sweep.job_timeout
         self._name = f"mnist-exp-{hashlib.sha256(os.fsencode(sweep.directory.resolve())).hexdigest()[:16]}"
