@@ -48,7 +48,8 @@ def print_sweep(sweep: Sweep) -> int:
     """Print the leaderboard of a sweep, its failures and its remaining jobs, without writing anything."""
     known = plan.read(sweep)
     rows = _job_rows(sweep, known)
-    _print_jobs(sweep, rows, compare(rows), count_outcomes((row.record for row in rows), len(known.jobs)))
+    counts = count_outcomes((row.record for row in rows), len(known.jobs))
+    _print_jobs(sweep, rows, compare(rows), counts, all_drawn=not files.exists(sweep.study))
     if files.exists(sweep.report):
         messages.output().print(messages.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
     return EXIT_DONE
@@ -92,8 +93,15 @@ def _job_rows(sweep: Sweep, known: Plan) -> list[Row]:
     return [row for row in read_rows([sweep.directory]) if row.name in jobs]
 
 
-def _print_jobs(sweep: Sweep, rows: Sequence[Row], comparison: Comparison, counts: Counts, peak_memory: int = 0) -> None:
-    """Print the leaderboard, the failures and the numbers of jobs."""
+def _print_jobs(
+    sweep: Sweep,
+    rows: Sequence[Row],
+    comparison: Comparison,
+    counts: Counts,
+    peak_memory: int = 0,
+    all_drawn: bool = True,
+) -> None:
+    """Print the leaderboard, the failures and the numbers of jobs; not their total if a search may draw more trials."""
     if comparison.lines:
         best = replace(comparison, lines=comparison.lines[:MAX_ROWS], not_ranked={})  # failures are printed below
         tables.print_comparison(best, columns.build(best), messages.output())
@@ -103,7 +111,8 @@ def _print_jobs(sweep: Sweep, rows: Sequence[Row], comparison: Comparison, count
         if row.record.status in FAILED:
             print_failure(row.record)
     total, completed, pruned, failed, left = counts
-    parts = [f"{sweep.directory}: {completed:,} of {pluralize(total, 'job')} completed"]
+    of_total = f"{completed:,} of {pluralize(total, 'job')}" if all_drawn else pluralize(completed, "job")
+    parts = [f"{sweep.directory}: {of_total} completed"]
     parts += [f"{pruned:,} pruned"] if pruned else []
     parts += [f"{peak_memory / 1e6:,.0f} MB at most in one process"] if peak_memory else []
     parts += [f"{pluralize(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []

@@ -88,6 +88,8 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     table = page_table(rank_members(own_row, [member.row for member in members]), run.report)
     rates, members_file = np.empty(0, np.float32), ensemble.to_yaml(run.directory)
     run_page.write(run, "last", summary, errors, [], rates, data, probabilities, recorded, members_file, table)
+    if not run.ensemble.exists():  # it was removed meanwhile; without it, the directory is not an ensemble
+        files.write(run.ensemble, members_file.encode())
     files.write_json(run.summary, summary.model_dump(mode="json"))
     return summary
 

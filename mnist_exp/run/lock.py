@@ -21,7 +21,7 @@ def lock_run(run: Run, timeout: float = 0.0) -> Iterator[None]:
         IntegrityError: one of its files is a link.
         EnvironmentFailure: its lock cannot be opened.
     """
-    refuse_links(*run.written_in_place)
+    refuse_links(*run.written_in_place, *run.checkpoints.glob("*"))
     status = read_json(run.status)
     if status.get("status") != "running" or status.get("pid") == os.getpid():
         status = {}

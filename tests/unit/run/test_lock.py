@@ -119,6 +119,11 @@ def test_a_run_whose_files_are_links_is_not_written(tmp_path: Path) -> None:
         with pytest.raises(IntegrityError, match=f"{re.escape(str(path))}: is a symbolic link"), lock_run(run):
             pass
         path.unlink()
+    run.checkpoints.mkdir()
+    (run.checkpoints / "epoch_000009").symlink_to(tmp_path / "foreign")
+    with pytest.raises(IntegrityError, match="epoch_000009: is a symbolic link"), lock_run(run):
+        pass
+    (run.checkpoints / "epoch_000009").unlink()
     run.status.symlink_to(tmp_path / "foreign" / "file")
     with lock_run(run):
         write_status(run, "running")  # replaces the link

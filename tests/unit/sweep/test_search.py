@@ -8,7 +8,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from mnist_exp.commands.results import finish_sweep
+from mnist_exp.commands.results import finish_sweep, print_sweep
 from mnist_exp.commands.sweep import resume
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
@@ -251,7 +251,9 @@ def test_a_failed_trial_is_not_repeated_by_a_plain_resume(tmp_path: Path) -> Non
     assert Search(sweep, found, settings, retry_failed=True).take() is not None
 
 
-def test_a_plan_that_was_removed_during_the_sweep_is_written_again(tmp_path: Path) -> None:
+def test_a_plan_that_was_removed_during_the_sweep_is_written_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sweep = Sweep(tmp_path)
     found, settings = new_search(sweep, 1)
     search = Search(sweep, found, settings, retry_failed=False)
@@ -260,3 +262,6 @@ def test_a_plan_that_was_removed_during_the_sweep_is_written_again(tmp_path: Pat
     sweep.plan.unlink()
     assert finish_sweep(sweep, search.plan, search.total, interrupted=True) == 0
     assert sweep.plan.read_bytes() == before
+    capsys.readouterr()
+    assert print_sweep(sweep) == 0
+    assert capsys.readouterr().out.endswith(f"{tmp_path}: 1 job completed\n")  # more trials may be drawn

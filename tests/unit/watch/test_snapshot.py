@@ -161,6 +161,26 @@ def test_a_run_that_lost_its_process_is_interrupted_and_can_be_resumed(gone: int
     assert "a: its process exited without recording a status; continue: mnist-exp resume runs/a" in text_of([line])
 
 
+@pytest.mark.parametrize("process", [{}, {"pid": 1}, {"host": "another container"}])
+def test_a_killed_run_is_not_running_though_its_process_id_is_in_use(
+    process: dict[str, object], four_jobs: plan.Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command would not exit."""
+    sweep = make_sweep(four_jobs, ["waiting", "running", None, None])
+    for run in (started("runs/a", 4), *(sweep.run(job) for job in four_jobs.jobs[:2])):
+        files.write_json(run.status, read_json(run.status) | process)
+        run.lock.touch()
+    sweep.lock.touch()
+    assert [(line.name, line.status, line.running) for line in snapshots()] == [
+        ("a", "interrupted", False),
+        ("sweep", "interrupted", False),
+    ]
+    out = Console(file=io.StringIO(), width=100, height=30, force_terminal=True)
+    monkeypatch.setattr(messages, "output", lambda: out)
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits for a process that has exited"))
+    assert cli.main(["watch"]) == 0
+
+
 def test_a_run_is_shown_until_it_ends(experiment: dict[str, object]) -> None:
     run = started("runs/a", 4)
     watch = Watcher([Path("runs")], named=False)
