@@ -50,7 +50,7 @@ def locked(path: Path, timeout: float = 0.0) -> Iterator[None]:
                 raise
             _warn_once(error.strerror or str(error))
             break
-        os.close(descriptor)  # the file was removed, or belongs to another process
+        os.close(descriptor)  # another process has locked the file, or has removed or replaced it meanwhile
     try:
         with contextlib.suppress(OSError):  # on a full disk
             os.ftruncate(descriptor, 0)
@@ -96,7 +96,7 @@ def exists(process: Mapping[str, Any]) -> bool | None:
             os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    return process.get("process_started") in {None, _start(pid)}
+    return process.get("process_started") in (None, _start(pid))
 
 
 def _start(pid: int) -> str | None:

@@ -51,12 +51,12 @@ def exclusive(
     """
     # Where the file was removed, is of an earlier version, or cannot be locked, it does not exclude that process.
     if locks.is_locked(lock) is None and _is_in_use(lock, earlier_lock, process):
-        raise _in_use(lock.parent, state, process)
+        raise _in_use_error(lock.parent, state, process)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locks.locked(lock, timeout))
         except BlockingIOError:
-            raise _in_use(lock.parent, state, read_json(lock)) from None
+            raise _in_use_error(lock.parent, state, read_json(lock)) from None
         yield
 
 
@@ -80,6 +80,6 @@ def _is_in_use(lock: Path, earlier_lock: Path, process: Mapping[str, Any]) -> bo
     return locks.exists(process) if held is None else held
 
 
-def _in_use(directory: Path, state: str, process: Mapping[str, Any]) -> InputError:
+def _in_use_error(directory: Path, state: str, process: Mapping[str, Any]) -> InputError:
     owner = f"process {process['pid']} on {process.get('host')}" if process.get("pid") else "another process"
     return InputError(f"{directory}: {state} {owner}", "wait for it, or stop it first")

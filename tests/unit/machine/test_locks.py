@@ -99,6 +99,7 @@ def test_a_process_is_known_by_its_start_since_ids_are_used_again() -> None:
     assert locks.exists(own) is True
     assert locks.exists(json.loads(json.dumps(own))) is True
     assert locks.exists(own | {"process_started": "earlier 1"}) is False
+    assert locks.exists(own | {"process_started": []}) is False
     assert locks.exists(own | {"pid": 1}) is False
     assert locks.exists(own | {"pid": 1, "process_started": None}) is True  # as written by an earlier version
     assert locks.exists(own | {"host": "another machine"}) is None
