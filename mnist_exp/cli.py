@@ -1,13 +1,12 @@
 """The command line → a sub-command or a training; the exit code; the only place where errors are printed."""
 
 import difflib
+import errno
 import importlib
-import os
 import re
 import signal
 import sys
 import traceback
-from types import FrameType
 
 from mnist_exp import __version__
 from mnist_exp.commands.arguments import COMMANDS
@@ -21,30 +20,63 @@ from mnist_exp.errors import (
     Interrupted,
     UserError,
 )
+from mnist_exp.machine import signals
+from mnist_exp.terminal import streams
 
 SETTING = re.compile(r"[+~=]")  # an argument with one of these is an override, not a sub-command
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `mnist-exp` and return its exit code."""
+    is_process = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     if debug:
         arguments.remove("--debug")
-    terminate = signal.signal(signal.SIGTERM, _interrupt)
+    streams.install()
+    with signals.raised():
+        try:
+            code = _run(arguments, debug)
+            signals.deliver()  # one that a library has caught
+        except KeyboardInterrupt:
+            code = EXIT_SIGNAL_BASE + signal.SIGINT
+        except Interrupted as interruption:
+            code = interruption.exit_code
+        code = _after_output(code)
+        if is_process:
+            signals.reset()
+    return code
+
+
+def _run(arguments: list[str], debug: bool) -> int:
     try:
         return _dispatch(arguments)
-    except KeyboardInterrupt:
-        return EXIT_SIGNAL_BASE + signal.SIGINT
-    except Interrupted as interruption:
-        return interruption.exit_code
-    except BrokenPipeError:  # the reader of a pipe has closed it
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  (or Python complains when it closes the pipe)
+    except SystemExit as end:  # of argparse
+        return end.code if isinstance(end.code, int) else EXIT_FAILED
+    except BrokenPipeError:  # the reader of an output file that is a pipe has closed it
         return EXIT_SIGNAL_BASE + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001  (the last resort: two lines instead of a traceback)
+        signals.deliver()  # then the error is its consequence
         return _print_error(error, debug)
-    finally:
-        signal.signal(signal.SIGTERM, terminate)
+
+
+def _after_output(code: int) -> int:
+    """Return the exit code of a command whose standard output may have been lost."""
+    sys.stdout.flush()
+    stream = streams.stream_of(sys.stdout)
+    if stream is None or stream.error is None:
+        return code
+    cause = f"standard output: cannot be written: {stream.error.strerror}"
+    if stream.copy is not None:
+        from mnist_exp.terminal import messages
+
+        messages.note(f"warning: {cause}; the result is in {stream.copy}")
+        return code
+    if code != EXIT_DONE:
+        return code
+    if stream.error.errno == errno.EPIPE:  # its reader has seen enough
+        return EXIT_SIGNAL_BASE + signal.SIGPIPE
+    return _print_error(EnvironmentFailure(cause, "the output is incomplete: print it to another place"), debug=False)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -69,10 +101,6 @@ def _dispatch(arguments: list[str]) -> int:
     from mnist_exp.commands import train
 
     return train.main(arguments)
-
-
-def _interrupt(signal_number: int, _: FrameType | None) -> None:
-    raise Interrupted(signal_number)
 
 
 def _print_error(error: Exception, debug: bool) -> int:

@@ -40,7 +40,7 @@ def train(experiment: Experiment, run: Run) -> Summary:
     """Train and evaluate one experiment in its run directory, from its last checkpoint if it has one.
 
     Returns:
-        The content of summary.json, which is written last.
+        The content of summary.json, which `run_locked` writes.
 
     Raises:
         InputError: the checkpoints belong to another experiment.
@@ -94,5 +94,4 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
     summary = summarize(experiment, data, parts, parameters, probabilities, validation_probabilities, history, wall_seconds)
     learning_rates = trainer.learning_rates[: trainer.steps_per_epoch * len(history)]  # without those after an early stop
     run_page.write(run, training.select, summary, errors, history, learning_rates, data, probabilities, recorded, config)
-    files.write_json(run.summary, summary.model_dump(mode="json"))
     return summary

@@ -1,8 +1,12 @@
 """The sub-commands, and parsers and options that they share; quick to import."""
 
 import argparse
+from collections.abc import Collection
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+from mnist_exp.errors import InputError
 
 # Sub-command → its purpose; each is a module of this package with a `main(arguments) -> exit code`.
 COMMANDS = {
@@ -35,6 +39,22 @@ def parser(name: str, examples: str, runs_dir: bool = True) -> argparse.Argument
 def comma_separated(text: str) -> list[str]:
     """Split a comma-separated argument; for `type=` of argparse."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def output_file(name: str, endings: Collection[str]) -> Path:
+    """Return the file that a user names with `--output`; a pipe or a device may have any ending.
+
+    Raises:
+        InputError: it is a directory, or its ending is not one of `endings`, such as .png.
+    """
+    path = Path(name)
+    if not path.name or name.endswith("/") or path.is_dir():
+        raise InputError(f"--output {name or repr(name)}: is a directory, not a file", "name a file, such as a new one")
+    is_special = path.exists() and not path.is_file()
+    if not is_special and path.suffix.lower() not in endings:
+        listed = ", ".join(ending for ending in endings if ending)
+        raise InputError(f"--output {name}: unknown ending", f"allowed: a file name that ends in {listed}")
+    return path
 
 
 def primary_config() -> dict[str, Any]:

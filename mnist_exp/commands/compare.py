@@ -14,7 +14,7 @@ from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.errors import EXIT_DONE, InputError
 from mnist_exp.machine import files
 from mnist_exp.run.status import NOT_A_RUN
-from mnist_exp.terminal import messages
+from mnist_exp.terminal import messages, streams
 from mnist_exp.terminal.messages import pluralize
 
 EXAMPLES = """\
@@ -36,8 +36,12 @@ PAGE = "comparison.html"
 def main(arguments: list[str]) -> int:
     """Print or write a comparison."""
     parsed = _parser().parse_args(_join_sort(arguments))
-    form = parsed.format or SUFFIXES.get(Path(parsed.output or "").suffix, "table")
-    output = parsed.output or (PAGE if form == "html" else None)
+    output, form = None, parsed.format
+    if parsed.output is not None:
+        ending = Path(parsed.output).suffix.lower()
+        output = command_line.output_file(parsed.output, {ending} if form else ("", *SUFFIXES))
+        form = form or SUFFIXES.get(ending)
+    form = form or "table"
     if parsed.top is not None and parsed.top < 1:
         raise InputError(f"--top {parsed.top}: not allowed", "allowed: an integer from 1")
     rows = _select_rows(parsed)
@@ -52,7 +56,7 @@ def main(arguments: list[str]) -> int:
         baseline=_baseline(parsed, rows),
     )
     if form == "html":
-        return _write_page(Path(str(output)), ", ".join(parsed.runs) or parsed.runs_dir, comparison)
+        return _write_page(output or Path(PAGE), ", ".join(parsed.runs) or parsed.runs_dir, comparison)
     if output is None and form == "table":
         tables.print_comparison(comparison, columns.build(comparison, parsed.columns), messages.output())
         if len(comparison.lines) < comparison.total:
@@ -62,7 +66,7 @@ def main(arguments: list[str]) -> int:
     if output is None:
         print(text)
         return EXIT_DONE
-    files.write(Path(output), f"{text}\n".encode())
+    files.write_output(output, f"{text}\n".encode())
     messages.note(f"{form}: {output}")
     return EXIT_DONE
 
@@ -74,7 +78,8 @@ def _write_page(path: Path, title: str, comparison: Comparison) -> int:
 
     with messages.spinner("drawing"):
         comparison_page.write(path, ComparisonView(title, comparison))
-    messages.output().print(messages.cell(f"open {path.resolve().as_uri()} in a browser"))
+    streams.is_stored(path)
+    messages.print_address(path)
     return EXIT_DONE
 
 

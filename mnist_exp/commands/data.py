@@ -29,12 +29,12 @@ STEPS = 9  # of a training, next to each image
 
 def main(arguments: list[str]) -> int:
     """Print a data set's numbers and draw its first training images, unchanged or as a training uses them."""
-    parser = command_line.parser("data", EXAMPLES, runs_dir=False)
+    parser = command_line.parser("data", EXAMPLES)
     parser.add_argument("action", choices=("show",))
     parser.add_argument("settings", nargs="*", metavar="dataset=NAME|augmentation=NAME|augmentation.KEY=VALUE|seed=N")
     count_help = f"images to draw (default: {IMAGES}, or {AUGMENTED} with an augmentation)"
     parser.add_argument("--count", type=int, metavar="N", help=count_help)
-    parser.add_argument("--output", metavar="FILE", help="the PNG (default: NAME.png, or NAME_AUGMENTATION.png)")
+    parser.add_argument("--output", metavar="FILE", help="the PNG (default: NAME.png in the directory of the runs)")
     parser.add_argument("--config-dir", metavar="DIR", help="a directory with options of your own: augmentation/NAME.yaml")
     parsed = parser.parse_intermixed_args(arguments)
     experiment = _compose(parsed.settings, parsed.config_dir) if parsed.settings else None
@@ -43,24 +43,27 @@ def main(arguments: list[str]) -> int:
     augmentation = experiment.augmentation.name if experiment else "none"
     name, count = (data.name, IMAGES) if augmentation == "none" else (f"{data.name}_{augmentation}", AUGMENTED)
     count = count if parsed.count is None else parsed.count
-    path = Path(parsed.output or f"{name}.png")
+    path = Path(parsed.runs_dir).expanduser() / f"{name}.png"
+    if parsed.output is not None:
+        path = command_line.output_file(parsed.output, [".png"])
     if not 1 <= count <= MAX_IMAGES:
         raise InputError(f"--count {count}: not allowed", f"allowed: an integer from 1 to {MAX_IMAGES}")
-    if path.suffix != ".png":
-        raise InputError(f"--output {path}: not allowed", "allowed: a file name that ends in .png")
 
+    images, titles, caption = _images(data, count, experiment)
+    from mnist_exp.report.images import image_grid
+
+    columns = round(count**0.5) if augmentation == "none" and count <= 16 else 10
+    if parsed.output is None:
+        with files.writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_output(path, image_grid(_flat(images), _flat(titles).tolist(), columns))
     console = messages.output()
     for table in _tables(data):
         console.print(table)
-    images, titles, caption = _images(data, count, experiment)
     if console.is_terminal:
         columns = max(2, console.width // (images.shape[3] + 1))  # that fit in a line
         shown = _flat(images[:, :columns]), _flat(titles[:, :columns]).tolist()
         console.print(characters.draw_images(*shown, console.width))
-    from mnist_exp.report.images import image_grid
-
-    columns = round(count**0.5) if augmentation == "none" and count <= 16 else 10
-    files.write(path, image_grid(_flat(images), _flat(titles).tolist(), columns))
     console.print(f"{caption}: {path}", markup=False, highlight=False)
     return EXIT_DONE
 

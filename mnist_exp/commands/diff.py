@@ -1,7 +1,6 @@
 """`mnist-exp diff A B`: the differences between two runs."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands.named_runs import find_run
 from mnist_exp.comparison import difference, difference_tables
 from mnist_exp.comparison.difference import RunDifference
-from mnist_exp.errors import EXIT_DONE, InputError, IntegrityError
+from mnist_exp.errors import EXIT_DONE, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.terminal import characters, messages
 from mnist_exp.terminal.messages import pluralize
@@ -32,19 +31,22 @@ def main(arguments: list[str]) -> int:
     for name in ("a", "b"):
         parser.add_argument(name, metavar=name.upper(), help="a run: a directory, its name, or latest")
     parser.add_argument("--format", choices=("table", "json"), default="table")
-    parser.add_argument("--output", metavar="FILE", help="a PNG file for these images, or none (default: diff_A_B.png)")
+    parser.add_argument(
+        "--output", metavar="FILE", help="a PNG file for these images, or none (default: diff_B.png in the directory of A)"
+    )
     parsed = parser.parse_args(arguments)
-    if parsed.output not in {None, NO_IMAGES} and not parsed.output.endswith(".png"):
-        raise InputError(f"--output {parsed.output}: not allowed", f"allowed: a file name that ends in .png, or {NO_IMAGES}")
+    draws = parsed.output != NO_IMAGES
+    chosen = command_line.output_file(parsed.output, [".png"]) if draws and parsed.output is not None else None
     found = difference.compare_runs(*(find_run(name, parsed.runs_dir) for name in (parsed.a, parsed.b)))
     images, titles, text = _images(found)
     path = None
-    if titles and parsed.output != NO_IMAGES:
+    if titles and draws:
         from mnist_exp.report.images import image_grid
 
-        names = (side.run.directory.resolve().name[:NAME_CHARACTERS] for side in found.sides)
-        path = Path(parsed.output or f"{'_'.join(['diff', *names])}.png")
-        files.write(path, image_grid(images[:MAX_IMAGES], titles[:MAX_IMAGES]))
+        a, b = (side.run.directory for side in found.sides)
+        path = chosen or a / f"diff_{b.resolve().name[:NAME_CHARACTERS]}.png"
+        write = files.write_output if chosen else files.write  # a file in a run may be a link that leads elsewhere
+        write(path, image_grid(images[:MAX_IMAGES], titles[:MAX_IMAGES]))
         text += f", {len(titles[:MAX_IMAGES])} of them, highest confidence first, in {path}"
     if parsed.format == "json":
         print(json.dumps(difference.to_json(found, path), indent=2, allow_nan=False))

@@ -21,6 +21,7 @@ from mnist_exp.run.directory import create_directory
 from mnist_exp.run.outcome import run_locked
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import REBUILD_HINT, read_record, write_status
+from mnist_exp.run.summary import Summary
 from mnist_exp.terminal import messages
 
 EXAMPLES = """\
@@ -58,9 +59,9 @@ def main(arguments: list[str]) -> int:
     return results.print_run_result(run, code)
 
 
-def _average(ensemble: Ensemble, run: Run) -> None:
+def _average(ensemble: Ensemble, run: Run) -> Summary:
     defaults = command_line.primary_config()
     with backend.tensorflow(run.log, quiet=False):
         from mnist_exp.ensemble import build
 
-        build.build_ensemble(ensemble, run, defaults["device"], ThreadsConfig.model_validate(defaults["threads"]))
+        return build.build_ensemble(ensemble, run, defaults["device"], ThreadsConfig.model_validate(defaults["threads"]))

@@ -10,7 +10,7 @@ from rich.table import Table
 from mnist_exp.comparison import columns, tables
 from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import Row, read_rows
-from mnist_exp.errors import EXIT_DONE, EXIT_FAILED
+from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, UserError
 from mnist_exp.machine import files
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import FAILED, Record, read_record
@@ -18,7 +18,7 @@ from mnist_exp.run.summary import Score, Summary
 from mnist_exp.sweep import leaderboard, plan
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.progress import Counts, count_outcomes
-from mnist_exp.terminal import messages
+from mnist_exp.terminal import messages, streams
 from mnist_exp.terminal.messages import pluralize
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,9 @@ MAX_ROWS = 20  # of a leaderboard in the terminal
 def print_run_result(run: Run, code: int) -> int:
     """Print the result of a run that exited with a code, or why it has none, and return the exit code of the command."""
     record = read_record(run.directory)
+    streams.is_stored(run.directory)
     if record.summary is not None:
-        messages.output().print(summary_table(record.directory, record.summary))
+        print_summary(record.directory, record.summary)
         return EXIT_DONE
     if record.cause:
         print_failure(record)
@@ -51,7 +52,7 @@ def print_sweep(sweep: Sweep) -> int:
     counts = count_outcomes((row.record for row in rows), len(known.jobs))
     _print_jobs(sweep, rows, compare(rows), counts, all_drawn=not files.exists(sweep.study))
     if files.exists(sweep.report):
-        messages.output().print(messages.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
+        messages.print_address(sweep.report)
     return EXIT_DONE
 
 
@@ -72,20 +73,35 @@ def finish_sweep(sweep: Sweep, known: Plan, total: int, peak_memory: int = 0, in
         plan.write(sweep, known)
     rows = _job_rows(sweep, known)
     comparison, counts = compare(rows), count_outcomes((row.record for row in rows), total)
+    failure = None
+    try:
+        leaderboard.write(sweep, comparison)
+        has_report = not interrupted and _write_report(sweep, known, rows, comparison, total)
+    except UserError as error:  # a full disk must not hide the result
+        failure, has_report = error, False
+    streams.is_stored(sweep.directory)
     _print_jobs(sweep, rows, comparison, counts, peak_memory)
-    leaderboard.write(sweep, comparison)  # after printing, so that a full disk does not hide the result
-    if not interrupted:
-        from mnist_exp.sweep import report
-
-        try:
-            with messages.spinner("writing the report"):
-                report.write(sweep, known, rows, comparison, total)
-            messages.output().print(messages.cell(f"report: open {sweep.report.resolve().as_uri()} in a browser"))
-        except ValueError as error:  # from the drawing library, for unexpected values in a run
-            log.exception("no report")
-            cause = " ".join(str(error).split())
-            messages.warning(f"report.html was not written: {cause}; the leaderboard is complete")
+    if has_report:
+        messages.print_address(sweep.report)
+    if failure is not None:
+        messages.error(failure.cause, failure.remedy)
+        return failure.exit_code
     return EXIT_FAILED if counts.failed or counts.left else EXIT_DONE
+
+
+def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], comparison: Comparison, total: int) -> bool:
+    """Write report.html and return whether that was possible."""
+    from mnist_exp.sweep import report
+
+    try:
+        with messages.spinner("writing the report"):
+            report.write(sweep, known, rows, comparison, total)
+    except ValueError as error:  # from the drawing library, for unexpected values in a run
+        log.exception("no report")
+        cause = " ".join(str(error).split())
+        messages.warning(f"report.html was not written: {cause}; the leaderboard is complete")
+        return False
+    return True
 
 
 def _job_rows(sweep: Sweep, known: Plan) -> list[Row]:
@@ -120,8 +136,13 @@ def _print_jobs(
     messages.output().print(messages.cell("; ".join(parts)))
 
 
-def summary_table(directory: Path, summary: Summary) -> Table:
-    """Return the table with the result of a run, its directory and its report."""
+def print_summary(directory: Path, summary: Summary) -> None:
+    """Print the result of a run and the address of its report."""
+    messages.output().print(_summary_table(directory, summary))
+    messages.print_address(Run(directory).report)
+
+
+def _summary_table(directory: Path, summary: Summary) -> Table:
     table = Table(title=messages.cell(summary.name), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -142,7 +163,6 @@ def summary_table(directory: Path, summary: Summary) -> Table:
         names = ", ".join(Path(member.run).name for member in summary.members)
         table.add_row("members", messages.cell(f"{len(summary.members):,}: {names}"))
     table.add_row("run directory", messages.cell(directory))
-    table.add_row("report", messages.cell(f"open {(directory / 'report.html').resolve().as_uri()} in a browser"))
     return table
 
 

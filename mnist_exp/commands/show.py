@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
         return results.print_sweep(Sweep(place))
     record = read_record(run_in(place).directory)
     if record.summary is not None:
-        messages.output().print(results.summary_table(record.directory, record.summary))
+        results.print_summary(record.directory, record.summary)
         return EXIT_DONE
     if record.status == "unreadable":
         raise IntegrityError(f"{record.directory}: {record.cause}", f"write it again: mnist-exp resume {record.directory}")

@@ -8,7 +8,7 @@ from rich.live import Live
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands.named_runs import find_directory
 from mnist_exp.errors import EXIT_DONE, InputError
-from mnist_exp.terminal import messages
+from mnist_exp.terminal import messages, streams
 from mnist_exp.watch import table
 from mnist_exp.watch.snapshot import Watcher
 
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
             out.print(table.render(snapshots, out.width))
     else:
         with Live(console=out, auto_refresh=False) as live:
-            while True:
+            while not streams.is_lost():
                 live.update(table.render(snapshots, out.width, out.height - OTHER_LINES), refresh=True)
                 if not (parsed.forever or any(snapshot.running for snapshot in snapshots)):
                     break

@@ -15,7 +15,6 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.ensemble.members import Ensemble, Member
 from mnist_exp.ensemble.ranking import page_table, rank_members
 from mnist_exp.errors import IntegrityError
-from mnist_exp.machine import files
 from mnist_exp.models import averaging, preprocessing
 from mnist_exp.models.build import build_model, set_precision
 from mnist_exp.models.weights import load_weights
@@ -90,7 +89,6 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     run_page.write(run, "last", summary, errors, [], rates, data, probabilities, recorded, members_file, table)
     if not run.ensemble.exists():  # it was removed meanwhile; without it, the directory is not an ensemble
         files.write(run.ensemble, members_file.encode())
-    files.write_json(run.summary, summary.model_dump(mode="json"))
     return summary
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from mnist_exp.machine import signals
 from mnist_exp.terminal import messages
 
 NOT_NEEDED = ("matplotlib", "pandas", "sklearn")  # Keras imports them if installed, which takes a third of its time
@@ -19,6 +20,7 @@ def tensorflow(log_file: Path, quiet: bool) -> Iterator[None]:
     with messages.redirect_native_stderr(log_file):
         with contextlib.nullcontext() if quiet else messages.spinner("starting TensorFlow"), hidden(*NOT_NEEDED):
             import keras  # noqa: F401
+        signals.deliver()  # one that an import has caught
         logger = logging.getLogger("tensorflow")
         for handler in logger.handlers[:]:
             if not isinstance(handler, logging.FileHandler):  # it would write into the terminal's display

@@ -7,16 +7,23 @@ import hashlib
 import io
 import json
 import os
+import secrets
+import shutil
+import stat
+import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from mnist_exp.errors import EnvironmentFailure
 
 UNFINISHED = ".unfinished."  # prefix of a file's name while it is written
+ABANDONED_SECONDS = 60.0  # a temporary file that has not changed for so long belongs to a process that was killed
+NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}  # from a file system that has no fsync of a file or a directory
 
 
 @contextlib.contextmanager
@@ -28,6 +35,8 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except BrokenPipeError:  # not a fault of the file: the reader of a pipe has closed it
+        raise
     except OSError as error:
         if error.errno == errno.ENOSPC:
             remedy = "free disk space"
@@ -43,15 +52,17 @@ def writing(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path with the same suffix to write to; at the end of the block that file replaces `path`.
 
+    The temporary name is unique, so that two processes may write the same file: the last one's is kept, whole.
+
     Raises:
         EnvironmentFailure: it cannot be written; the old file still exists.
     """
-    temporary = path.with_name(f"{UNFINISHED}{path.name}")
+    temporary = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}{path.suffix}")
     with writing(path):
         try:
             yield temporary
             with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+                sync(file.fileno())
             temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -69,9 +80,26 @@ def sync_directory(directory: Path) -> None:
     """Make a rename in a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync(descriptor: int) -> None:
+    """Wait until a file or a directory is on the disk, where its file system can do that."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+
+
+def remove_abandoned(directory: Path) -> None:
+    """Remove temporary files of processes that were killed while they wrote to a directory."""
+    for temporary in directory.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(FileNotFoundError):  # its process has just renamed it
+            if time.time() - temporary.lstat().st_mtime > ABANDONED_SECONDS:
+                temporary.unlink()
 
 
 def write(path: Path, content: bytes) -> None:
@@ -82,6 +110,41 @@ def write(path: Path, content: bytes) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file of the user's choice, as a shell's `>` does: it may be a link, a pipe or a device, and keeps its mode.
+
+    A regular file is replaced, so that it is whole at every moment. What is more than a plain file of this user, with one
+    name, is written into.
+
+    Raises:
+        EnvironmentFailure: it cannot be written.
+        BrokenPipeError: it is a pipe whose reader has closed it.
+    """
+    with writing(path):
+        try:
+            found = path.stat()
+        except FileNotFoundError:  # perhaps a link to a file that does not exist yet
+            write(Path(os.path.realpath(path)), content)
+            return
+        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid():
+            target = Path(os.path.realpath(path))
+            if os.access(target, os.W_OK) and os.access(target.parent, os.W_OK | os.X_OK):
+                with replacing(target) as temporary:
+                    temporary.write_bytes(content)
+                    shutil.copymode(target, temporary)
+                return
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+            file.write(content)
+
+
+def temporary_file(directory: Path) -> IO[bytes]:
+    """Open a temporary file, in a directory if the system's place for such files cannot be written."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return tempfile.TemporaryFile(dir=directory)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -76,6 +76,13 @@ def deliver() -> None:
         raise _exception(number)
 
 
+def reset() -> None:
+    """Let a signal end the process at once, without a traceback: nothing is left to save."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def _handled(handler: Handler) -> Iterator[None]:
     """Handle the signals in this block, without those that the process ignores; do nothing outside the main thread."""

@@ -19,12 +19,12 @@ from mnist_exp.run.status import now
 
 
 def write(path: Path, view: ComparisonView) -> None:
-    """Write the page of a comparison.
+    """Write the page of a comparison to a file of the user's choice.
 
     Raises:
         EnvironmentFailure: it cannot be written.
     """
-    files.write(path, render(path, view).encode())
+    files.write_output(path, render(path, view).encode())
 
 
 def render(

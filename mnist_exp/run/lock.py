@@ -27,8 +27,7 @@ def lock_run(run: Run, timeout: float = 0.0) -> Iterator[None]:
         status = {}
     with exclusive(run.lock, run.log, "is being written by", status, timeout):
         with files.writing(run.directory):
-            for unfinished in run.directory.glob(f"{files.UNFINISHED}*"):  # by a process that was killed
-                unfinished.unlink()
+            files.remove_abandoned(run.directory)
         yield
 
 

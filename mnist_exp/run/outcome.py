@@ -11,6 +11,7 @@ from mnist_exp.machine import files, logs, memory, signals
 from mnist_exp.run.lock import lock_run
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import Status, write_status
+from mnist_exp.run.summary import Summary
 from mnist_exp.terminal import messages
 
 log = logging.getLogger(__name__)
@@ -32,12 +33,12 @@ def config_text(experiment: Experiment) -> str:
     return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
 
 
-def run_locked(run: Run, work: Callable[[], object], resume_hint: str, lock_timeout: float = 0.0) -> int:
+def run_locked(run: Run, work: Callable[[], Summary], resume_hint: str, lock_timeout: float = 0.0) -> int:
     """Do the work of a run under its lock, record the outcome in its status, and return the exit code.
 
     Args:
         run: its directory.
-        work: trains or builds the run.
+        work: trains or builds the run, and returns the content of its summary.
         resume_hint: the remedy after an interruption.
         lock_timeout: seconds to wait for another process to release the run.
 
@@ -54,11 +55,11 @@ def run_locked(run: Run, work: Callable[[], object], resume_hint: str, lock_time
     return code
 
 
-def _record_outcome(run: Run, work: Callable[[], object], resume_hint: str) -> int:
+def _record_outcome(run: Run, work: Callable[[], Summary], resume_hint: str) -> int:
     write_status(run, "running")
     status: Status = "failed"
     try:
-        work()
+        summary = work()
     except Pruned as pruned:
         log.info("pruned: %s", pruned)
         write_status(run, "pruned", EXIT_DONE, str(pruned), f"train it to its end: mnist-exp resume {run.directory}")
@@ -82,9 +83,20 @@ def _record_outcome(run: Run, work: Callable[[], object], resume_hint: str) -> i
         code, cause = EXIT_FAILED, f"{type(error).__name__}: {error}"
         remedy = "this is a defect of mnist-exp, or too little memory: see the traceback in the log"
     else:
-        write_status(run, "completed", EXIT_DONE)
+        _complete(run, summary)
         if (resident := memory.resident_bytes()) is not None:
             log.info("completed; this process has %.0f MB in memory", resident / 1e6)
         return EXIT_DONE
     write_status(run, status, code, cause, remedy)
     return code
+
+
+def _complete(run: Run, summary: Summary) -> None:
+    """Write the summary and the status "completed": both, or neither."""
+    with signals.deferred():
+        try:
+            files.write_json(run.summary, summary.model_dump(mode="json"))
+            write_status(run, "completed", EXIT_DONE)
+        except BaseException:
+            run.summary.unlink(missing_ok=True)
+            raise

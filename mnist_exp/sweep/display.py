@@ -1,7 +1,5 @@
 """What the user sees of a running sweep: a live table in a terminal, a line for each job elsewhere, or nothing."""
 
-import contextlib
-import sys
 import time
 from collections import Counter
 from typing import Literal
@@ -66,8 +64,7 @@ class Plain(Quiet):
         self._print(f"{job.directory}: retrying: {cause}")
 
     def _print(self, line: str) -> None:
-        with contextlib.suppress(OSError):  # a closed pipe must not end the sweep
-            print(messages.sanitize(line), file=sys.stderr, flush=True)
+        messages.note(line)
 
 
 class Live(Plain):

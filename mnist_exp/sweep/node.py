@@ -19,7 +19,8 @@ def main(arguments: list[str]) -> int:
     """Train one of the runs; its status is the result."""
     timeout, cores, *directories = arguments
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
     train(directories[int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))], float(timeout) or None, int(cores), stop)
     return 0
 

@@ -24,6 +24,7 @@ from mnist_exp.run.directory import read_config
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from mnist_exp.sweep.supervisor import GRACE_SECONDS
+from mnist_exp.terminal import streams
 
 LOCK_SECONDS = 15.0  # to wait for a worker whose supervisor was killed to release the run: longer than its grace period
 
@@ -34,10 +35,12 @@ def main(cores: list[int]) -> int:
     """Train until standard input ends, on these CPU cores if any are given."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is not a reply
+    streams.install()
     faulthandler.enable()
     if cores:
         os.sched_setaffinity(0, cores)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver
     directories: Directories = queue.SimpleQueue()
     training = threading.Event()

@@ -8,16 +8,16 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from mnist_exp.terminal import streams
+
 log = logging.getLogger(__name__)
 logging.getLogger("mnist_exp").addHandler(logging.NullHandler())  # without a log file, Python would print warnings twice
 
-STANDARD_ERROR = 2  # file descriptor
 MISSING = "–"  # a cell without a value
 PIPE_WIDTH = 1000  # characters, for a pipe or file: wider than any table
 # Control characters of ASCII and Latin-1, with which a name could move the cursor, change colours or break a table; those of
@@ -49,6 +49,11 @@ def join_some(names: Sequence[str], limit: int) -> str:
 def output() -> Console:
     """Return a console for standard output, as wide as the terminal; wide enough for any table without one."""
     return Console(emoji=False, width=None if sys.stdout.isatty() else max(PIPE_WIDTH, shutil.get_terminal_size().columns))
+
+
+def print_address(page: Path) -> None:
+    """Print the address of a page on a line of its own, whole, so that a terminal makes it a link."""
+    output().print(cell(f"report: {page.resolve().as_uri()}"), soft_wrap=True)
 
 
 def error(cause: str, *more: str) -> None:
@@ -91,26 +96,13 @@ def redirect_native_stderr(path: Path) -> Iterator[None]:
 
     TensorFlow prints a dozen lines at its start that no setting silences and that would break a live display.
     """
-    before = sys.stderr
-    if _descriptor(before) != STANDARD_ERROR:  # closed, or replaced by a test or a notebook
+    stream = streams.stream_of(sys.stderr)
+    if stream is None:  # replaced by a test or a notebook
         yield
         return
-    before.flush()
-    terminal = os.dup(STANDARD_ERROR)
     with path.open("ab") as file:
-        os.dup2(file.fileno(), STANDARD_ERROR)
-    sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1, encoding=before.encoding, errors=before.errors)
+        os.dup2(file.fileno(), streams.STANDARD_ERROR)
     try:
         yield
     finally:
-        sys.stderr.close()
-        sys.stderr = before
-        os.dup2(terminal, STANDARD_ERROR)
-        os.close(terminal)
-
-
-def _descriptor(stream: TextIO | None) -> int | None:
-    try:
-        return stream.fileno() if stream is not None else None
-    except (OSError, ValueError):
-        return None
+        os.dup2(stream.fileno(), streams.STANDARD_ERROR)

@@ -1,7 +1,7 @@
 """Standard output and standard error that never fail: what a run stores must not depend on who reads its output.
 
-A closed pipe, a full disk or a terminal that is gone loses the rest of the output, but stops no training. Characters that the
-encoding lacks are replaced. `cli` turns a lost result into an exit code, once, at the end.
+A closed pipe, a full disk or a terminal that is gone loses the rest of the output, but stops no training. Characters that
+the encoding lacks are replaced. `cli` turns a lost result into an exit code, once, at the end.
 """
 
 import errno
@@ -12,7 +12,7 @@ import select
 import sys
 import time
 from pathlib import Path
-from typing import ClassVar, TextIO
+from typing import Any, ClassVar, TextIO
 
 GRACE_SECONDS = 1.0  # for a reader to take the rest of the output, after a signal
 POLL_MILLISECONDS = 100
@@ -42,7 +42,7 @@ class Stream(io.RawIOBase):
         """Return whether it is a terminal."""
         return os.isatty(self._descriptor)
 
-    def write(self, content: bytes) -> int:  # type: ignore[override]  (any buffer)
+    def write(self, content: Any) -> int:
         """Write all bytes, or drop those that cannot be written."""
         rest = memoryview(content)
         while rest and self.error is None:
@@ -53,7 +53,7 @@ class Stream(io.RawIOBase):
                 continue
             except OSError as error:
                 self.error = error
-        return len(content)
+        return len(memoryview(content))
 
     def _wait(self) -> None:
         """Wait until the descriptor takes bytes; raise TimeoutError if nobody reads it and the process must end."""
@@ -89,6 +89,12 @@ def stream_of(text: TextIO | None) -> Stream | None:
     return stream if isinstance(stream, Stream) else None
 
 
+def is_lost() -> bool:
+    """Return whether nobody can see standard output any more."""
+    stream = stream_of(sys.stdout)
+    return stream is not None and stream.error is not None
+
+
 def is_stored(place: Path) -> None:
     """Note that the printed result is also stored in a file or directory, so that its output may be lost."""
     if (stream := stream_of(sys.stdout)) is not None:
@@ -101,5 +107,5 @@ def _text(descriptor: int, original: TextIO | None, line_buffering: bool = False
         stream.error = OSError(errno.EBADF, "it is closed")
     encoding = "utf-8" if original is None else original.encoding
     # Without a BufferedWriter, whose lock a thread that waits for a reader would keep from the main thread.
-    buffer: io.BufferedIOBase = stream  # type: ignore[assignment]  # as with `python -u`
+    buffer: Any = stream  # a raw stream, as with `python -u`
     return io.TextIOWrapper(buffer, encoding, "replace", line_buffering=line_buffering or stream.isatty())

@@ -5,7 +5,6 @@ A checkpoint is written to a temporary directory with a manifest of SHA-256 sums
 
 import hashlib
 import json
-import os
 import shutil
 import zipfile
 from dataclasses import asdict, dataclass
@@ -54,7 +53,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
         with (temporary / STATE).open("wb") as file:
             np.savez(file, **checkpoint.state)  # type: ignore[arg-type]
             file.flush()
-            os.fsync(file.fileno())
+            files.sync(file.fileno())
         files.write_json(temporary / HISTORY, [asdict(row) for row in checkpoint.history])
         sums = {name: files.file_sha256(temporary / name) for name in (STATE, HISTORY)}
         manifest = {"schema": SCHEMA, "sha256": sums}

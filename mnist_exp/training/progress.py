@@ -1,7 +1,6 @@
 """The display of a training: a live bar in a terminal, a line for each epoch elsewhere, or nothing."""
 
 import contextlib
-import sys
 import time
 from typing import Any, Literal, Self
 
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnist_exp.run.history import Epoch
+from mnist_exp.terminal import messages
 
 WIDE = 125  # columns for the whole live line
 
@@ -58,8 +58,7 @@ class Plain(Display):
 
     def epoch_done(self, row: Epoch) -> None:
         """Print the epoch."""
-        with contextlib.suppress(OSError):  # a closed pipe is no reason to stop the training
-            print(epoch_line(row, self._epochs), file=sys.stderr, flush=True)
+        messages.note(epoch_line(row, self._epochs))
 
 
 class Live(Display):

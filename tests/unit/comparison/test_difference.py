@@ -115,7 +115,7 @@ def test_differences_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
         assert part in text
     assert "missing" not in text
     assert "▀" not in text  # only in a terminal
-    with Image.open("diff_a_b.png") as grid:
+    with Image.open("runs/a/diff_b.png") as grid:
         assert grid.size == (7 * (3 * 28 + 10) + 10, 18 + 3 * 28 + 10 + 10)
 
 
@@ -180,7 +180,7 @@ def test_an_unfinished_run_is_compared(pair: Pair, capsys: pytest.CaptureFixture
     assert "runs/b: has no predictions.npz" in text
     assert "environment: not compared" in text
     assert "│     3 │                  2.00 │                     – │" in text
-    assert not list(Path().glob("*.png"))
+    assert not list(Path().rglob("*.png"))
 
 
 def test_predictions_for_different_images_are_not_compared(
@@ -204,7 +204,7 @@ def test_images_missing_from_the_data_set_are_counted_but_not_drawn(
     text = capsys.readouterr().out
     assert "│ only A wrong               │     1 │" in text
     assert "the images cannot be shown: they are not in the installed version of the data set mnist" in text
-    assert not list(Path().glob("*.png"))
+    assert not list(Path().rglob("*.png"))
 
 
 def damage_predictions(run: Run) -> None:
@@ -294,7 +294,7 @@ def test_the_output_fits_the_terminal(
     [
         (["a", "nothing"], "nothing: run not found"),
         (["a", "runs/a"], "runs/a and runs/a: are the same run"),
-        (["a", "b", "--output", "x.jpg"], "--output x.jpg: not allowed"),
+        (["a", "b", "--output", "x.jpg"], "--output x.jpg: unknown ending"),
     ],
 )
 @pytest.mark.usefixtures("pair")

@@ -1,5 +1,6 @@
 """The first signal is deferred, the second is raised at once."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -27,15 +28,17 @@ def _python_handler() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_python_handler")
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Interrupted)])
+@pytest.mark.parametrize(
+    ("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Interrupted), (signal.SIGHUP, Interrupted)]
+)
 def test_the_first_signal_is_raised_at_the_end(number: signal.Signals, expected: type[BaseException]) -> None:
     reached = []
     with pytest.raises(expected) as caught, signals.deferred() as interrupted:
         os.kill(os.getpid(), number)
         reached.append(interrupted())
     assert reached == [True]
-    if number == signal.SIGTERM:
-        assert caught.value.exit_code == 143  # type: ignore[attr-defined]
+    if expected is Interrupted:
+        assert caught.value.exit_code == 128 + number  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("_python_handler")
@@ -72,3 +75,19 @@ def test_another_thread_leaves_signals_alone() -> None:
     thread.join()
     assert found == [False]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_a_library_catches_is_delivered_later() -> None:
+    with pytest.raises(Interrupted), signals.raised():
+        with contextlib.suppress(BaseException):
+            os.kill(os.getpid(), signal.SIGTERM)
+        signals.deliver()
+    signals.deliver()  # once
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    with signals.raised(), signals.deferred() as interrupted:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not interrupted()
+    signal.signal(signal.SIGHUP, before)

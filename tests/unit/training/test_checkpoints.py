@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,7 +167,9 @@ def test_every_file_is_synced_before_the_rename(tmp_path: Path, monkeypatch: pyt
     before, after = done[:final], done[final + 1 :]
     assert ("sync", "state.npz") in before
     for name in ("history.json", "manifest.json"):
-        assert before.index(("sync", f".unfinished.{name}")) < before.index(("rename", name))
+        kind, temporary = before[before.index(("rename", name)) - 1]
+        assert kind == "sync"
+        assert re.fullmatch(r"\.unfinished\.[0-9a-f]{16}\.json", temporary)
     assert before.count(("sync", ".epoch_000001.tmp")) >= 2
     assert before[0] == ("sync", tmp_path.name)
     assert after == [("sync", "checkpoints")]
