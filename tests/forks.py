@@ -31,8 +31,10 @@ class Forks:
         self._channel: socket.socket | None = None
         self._parent: subprocess.Popen[bytes] | None = None
 
-    def run(self, *arguments: str, cwd: Path, timeout: float = SECONDS) -> subprocess.CompletedProcess[str]:
-        """Run `python -m mnist_exp`.
+    def run(
+        self, *arguments: str, cwd: Path, timeout: float = SECONDS, streams: tuple[int, int] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python -m mnist_exp`, if given with these descriptors as standard output and error.
 
         Raises:
             subprocess.TimeoutExpired: after `timeout` seconds; the command is killed.
@@ -40,7 +42,7 @@ class Forks:
         channel = self._started()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             request = {"arguments": arguments, "cwd": str(cwd), "environment": dict(os.environ)}
-            socket.send_fds(channel, [json.dumps(request).encode()], [out.fileno(), err.fileno()])
+            socket.send_fds(channel, [json.dumps(request).encode()], streams or [out.fileno(), err.fileno()])
             process = int(channel.recv(LIMIT))
             finished = bool(select.select([channel], [], [], timeout)[0])
             if not finished:

@@ -123,20 +123,20 @@ def write_output(path: Path, content: bytes) -> None:
         BrokenPipeError: it is a pipe whose reader has closed it.
     """
     with writing(path):
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
         try:
             found = path.stat()
-        except FileNotFoundError:  # perhaps a link to a file that does not exist yet
-            write(Path(os.path.realpath(path)), content)
+        except FileNotFoundError:
+            write(target, content)
             return
-        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid():
-            target = Path(os.path.realpath(path))
-            if os.access(target, os.W_OK) and os.access(target.parent, os.W_OK | os.X_OK):
-                with replacing(target) as temporary:
-                    temporary.write_bytes(content)
-                    shutil.copymode(target, temporary)
-                return
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "wb") as file:
-            file.write(content)
+        is_plain = stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid()
+        if is_plain and os.access(target, os.W_OK) and os.access(target.parent, os.W_OK | os.X_OK):
+            with replacing(target) as temporary:
+                temporary.write_bytes(content)
+                shutil.copymode(target, temporary)
+        else:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+                file.write(content)
 
 
 def temporary_file(directory: Path) -> IO[bytes]:

@@ -42,7 +42,7 @@ def _sabotage(faults: dict[str, str]) -> None:
 
     train = pipeline.train
 
-    def sabotaged(experiment, run) -> None:  # type: ignore[no-untyped-def]
+    def sabotaged(experiment, run):  # type: ignore[no-untyped-def]
         fault = faults.get(str(experiment.seed), "")
         once = run.directory / "sabotaged"
         if fault.endswith("_once"):
@@ -51,7 +51,7 @@ def _sabotage(faults: dict[str, str]) -> None:
                 _break(fault.removesuffix("_once"))
         elif fault:
             _break(fault)
-        train(experiment, run)
+        return train(experiment, run)
 
     pipeline.train = sabotaged
 

@@ -102,6 +102,7 @@ def test_every_file_describes_the_mean(trained_once: Path, tmp_path: Path, digit
     assert summary.settings["dataset.limit"] == 2000
     assert summary.members is not None
     assert [one.seed for one in summary.members] == [1, 2, 3]
+    assert run_locked(run, lambda: summary, REBUILD_HINT) == 0
     assert read_record(run.directory).summary == summary
     page = run.report.read_text()
     assert page.count("report.html") == 0  # the members have none here
