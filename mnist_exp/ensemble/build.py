@@ -15,6 +15,7 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.ensemble.members import Ensemble, Member
 from mnist_exp.ensemble.ranking import page_table, rank_members
 from mnist_exp.errors import IntegrityError
+from mnist_exp.machine import files
 from mnist_exp.models import averaging, preprocessing
 from mnist_exp.models.build import build_model, set_precision
 from mnist_exp.models.weights import load_weights
