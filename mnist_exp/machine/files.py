@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -139,12 +139,12 @@ def write_output(path: Path, content: bytes) -> None:
                 file.write(content)
 
 
-def temporary_file(directory: Path) -> IO[bytes]:
-    """Open a temporary file, in a directory if the system's place for such files cannot be written."""
+def provide_temporary_directory(directory: Path) -> None:
+    """Where the system's places for temporary files cannot be written, let this process and its children use `directory`."""
     try:
-        return tempfile.TemporaryFile()
-    except OSError:
-        return tempfile.TemporaryFile(dir=directory)
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        os.environ["TMPDIR"] = str(directory.resolve())
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -47,6 +47,7 @@ def run_locked(run: Run, work: Callable[[], Summary], resume_hint: str, lock_tim
     """
     try:
         with lock_run(run, lock_timeout), logs.log_to_file(run.log):
+            files.provide_temporary_directory(run.directory)
             code = _record_outcome(run, work, resume_hint)
     except UserError as error:  # another process has locked the run, or its status cannot be written
         messages.error(error.cause, error.remedy)

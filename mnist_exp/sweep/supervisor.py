@@ -9,10 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing import connection
-from pathlib import Path
 from typing import IO, cast
 
 from mnist_exp import config
@@ -85,7 +85,8 @@ class Supervisor:
         if self._worker is not None and (self._worker.process.poll() is not None or self._worker.pools != pools):
             self.end()
         if self._worker is None:
-            self._worker = Worker(self._environment, self._cores, pools, run.directory)
+            files.provide_temporary_directory(run.directory)
+            self._worker = Worker(self._environment, self._cores, pools)
         return self._worker
 
     def _pools(self, run: Run) -> Pools | None:
@@ -102,9 +103,9 @@ class Supervisor:
 class Worker:
     """A process that trains."""
 
-    def __init__(self, environment: Mapping[str, str], cores: frozenset[int], pools: Pools | None, directory: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], cores: frozenset[int], pools: Pools | None) -> None:
         self.pools = pools
-        self._errors = files.temporary_file(directory)  # closed with the process
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
         self.process = subprocess.Popen(  # noqa: S603  (this program)
             [sys.executable, "-P", "-m", "mnist_exp.sweep.worker", *map(str, sorted(cores))],
             stdin=subprocess.PIPE,

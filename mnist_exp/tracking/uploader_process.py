@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from importlib.resources import files
@@ -18,7 +19,7 @@ import yaml
 
 from mnist_exp.config.problems import format_value, quote
 from mnist_exp.config.schema import AnyTracker, NoTrackerConfig, RealTracker
-from mnist_exp.machine.files import temporary_file
+from mnist_exp.machine.files import provide_temporary_directory
 from mnist_exp.terminal import messages
 
 UNQUOTED = re.compile(r"[A-Za-z0-9._:/-]+")  # values that Hydra's grammar accepts without quotes
@@ -38,7 +39,8 @@ def upload_in_background(directory: Path, settings: AnyTracker) -> Iterator[None
     with contextlib.ExitStack() as stack:
         if not isinstance(settings, NoTrackerConfig):
             try:
-                errors = stack.enter_context(temporary_file(directory))
+                provide_temporary_directory(directory)
+                errors = stack.enter_context(tempfile.TemporaryFile())
                 stack.callback(UploaderProcess(directory, settings, errors).finish)
             except OSError as error:  # no process can be started
                 _warn(directory, settings, error.strerror or str(error))

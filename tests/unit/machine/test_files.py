@@ -83,11 +83,19 @@ def test_a_file_system_without_fsync_is_used(number: int, tmp_path: Path, monkey
     assert (tmp_path / "x").read_bytes() == b"new"
 
 
-def test_a_temporary_file_needs_no_place_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with files.temporary_file(tmp_path) as file:
-        file.write(b"x")
-    assert list(tmp_path.iterdir()) == []
+def test_without_a_place_for_temporary_files_the_given_directory_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", "/dev/null")
+    before = os.environ["TMPDIR"]
+    files.provide_temporary_directory(tmp_path)
+    assert os.environ["TMPDIR"] == before  # the system has another place
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [os.environ["TMPDIR"]])
+    files.provide_temporary_directory(tmp_path)
+    with tempfile.NamedTemporaryFile() as file:
+        assert Path(file.name).parent == tmp_path
 
 
 def test_output_into_a_pipe(tmp_path: Path) -> None:
