@@ -6,7 +6,7 @@ import sys
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # until `main` handles it: no traceback of an import
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from mnist_exp.cli import main  # noqa: E402
+from mnist_exp.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())
