@@ -8,6 +8,7 @@ import yaml
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_SIGNAL_BASE, DivergenceError, Interrupted, Pruned, UserError
 from mnist_exp.machine import files, logs, memory, signals
+from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.lock import lock_run
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import Status, write_status
@@ -98,6 +99,7 @@ def _complete(run: Run, summary: Summary) -> None:
         try:
             files.write_json(run.summary, summary.model_dump(mode="json"))
             write_status(run, "completed", EXIT_DONE)
-        except BaseException:
-            run.summary.unlink(missing_ok=True)
+        except BaseException:  # the disk is full, or a second signal
+            if read_json(run.status).get("status") != "completed":
+                run.summary.unlink(missing_ok=True)
             raise

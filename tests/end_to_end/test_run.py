@@ -95,7 +95,7 @@ def test_the_output_of_a_run(trained: Path) -> None:
     out, err = (place / "stdout").read_text(), (place / "stderr").read_text()
     assert "test error" in out
     assert trained.name in out
-    assert f"open {(trained / 'report.html').as_uri()} in a browser" in out
+    assert out.splitlines()[-1] == f"report: {(trained / 'report.html').as_uri()}"
     lines = err.splitlines()
     assert len(lines) == 2, err  # a line for each epoch, and no messages of libraries
     assert re.fullmatch(
