@@ -146,7 +146,7 @@ def _baseline(parsed: argparse.Namespace, rows: list[Row]) -> Row | None:
 def _to_text(comparison: Comparison, form: str, chosen: list[str] | None) -> str:
     """Return the comparison in a text format; JSON and CSV always contain everything."""
     if form == "json":
-        return json.dumps(export.to_json(comparison), indent=2, allow_nan=False, ensure_ascii=False)
+        return json.dumps(export.to_json(comparison), indent=2, allow_nan=False)  # ASCII, for any encoding of the output
     if form == "csv":
         return export.to_csv(comparison).rstrip("\n")
     write = {"table": tables.to_text, "markdown": tables.to_markdown, "latex": tables.to_latex}[form]
