@@ -14,8 +14,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from mnist_exp.commands import results
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import read_rows
+from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import files
 from mnist_exp.report import search_charts, vega
 from mnist_exp.report.encodings import UNFINISHED
@@ -274,3 +276,19 @@ def test_without_a_cache_directory_the_library_is_built_each_time(tmp_path: Path
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert vega.javascript() == "let vega = 'é';"
+
+
+def test_files_are_written_first_and_a_full_disk_does_not_hide_the_result(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    completed(sweep, 1, 100)
+
+    def full(*_: object) -> None:
+        assert capsys.readouterr().out == ""
+        raise EnvironmentFailure("leaderboard.json: cannot be written: No space left on device", "free disk space")
+
+    monkeypatch.setattr(results.leaderboard, "write", full)
+    assert results.finish_sweep(sweep, plan_of(sweep), 1) == EnvironmentFailure.exit_code
+    captured = capsys.readouterr()
+    assert "1 of 1 job completed" in captured.out
+    assert "error: leaderboard.json: cannot be written" in captured.err
