@@ -43,8 +43,10 @@ def closed_terminal() -> Iterator[int]:
     os.close(terminal)
 
 
-@pytest.mark.parametrize("lost", ["full", "closed_pipe", "closed_terminal"])
-@pytest.mark.parametrize("progress", ["plain", "live"])
+@pytest.mark.parametrize(
+    ("lost", "progress"),
+    [("full", "plain"), ("closed_pipe", "plain"), ("closed_pipe", "live"), ("closed_terminal", "live")],
+)
 def test_a_run_completes_whatever_happens_to_its_output(
     lost: str, progress: str, tmp_path: Path, forks: Forks, request: pytest.FixtureRequest
 ) -> None:
