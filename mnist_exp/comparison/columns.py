@@ -1,7 +1,7 @@
 """The columns of a comparison's table, each with a key and with a priority for narrow terminals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mnist_exp.comparison.fields import METRICS, Metric, check_fields, field_value
@@ -10,11 +10,12 @@ from mnist_exp.config.problems import format_value
 from mnist_exp.terminal.messages import MISSING
 
 COSTS = {"model.parameters": 2, "train_seconds": 3, "images_per_second": 1}  # metrics of every table, with priorities
+NEEDED = 7  # the priority of a column without which two rows can look the same
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading and its cells; a narrow terminal hides the columns with the lowest priority."""
+    """A heading and its cells; a narrow terminal hides columns of a priority below `NEEDED`, the lowest first."""
 
     key: str
     heading: str
@@ -22,6 +23,11 @@ class Column:
     priority: int
     justify: str = "right"
     wraps: bool = False  # in a narrow terminal, before any column is hidden
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether it is never hidden."""
+        return self.priority >= NEEDED
 
 
 def build(comparison: Comparison, chosen: Sequence[str] | None = None) -> list[Column]:
@@ -39,13 +45,13 @@ def build(comparison: Comparison, chosen: Sequence[str] | None = None) -> list[C
     columns = {column.key: column for column in default}
     rows = [row for line in comparison.lines for row in line.group.rows]
     check_fields(chosen, rows, "--columns", "column", dict.fromkeys([*columns, *METRICS]))
-    return [columns.get(key) or _additional(comparison, key) for key in chosen]
+    return [replace(columns.get(key) or _additional(comparison, key), priority=NEEDED) for key in chosen]
 
 
 def _default(comparison: Comparison) -> list[Column]:
     lines, repeated = comparison.lines, comparison.has_repetitions
     columns = [
-        Column("rank", "rank", [str(line.rank) for line in lines], 3),
+        Column("rank", "rank", [str(line.rank) for line in lines], 8),
         Column("name", "name", [line.group.name for line in lines], 9, "left", wraps=True),
         Column("n", "n", [str(line.group.n) for line in lines], 7),
     ]
@@ -55,9 +61,9 @@ def _default(comparison: Comparison) -> list[Column]:
         heading = f"{metric.heading}{', mean ± std' if repeated else ''}"
         columns.append(Column(metric.key, heading, [_mean(one, metric) for one in statistics], priority))
         if repeated or metric.images is not None:
-            heading = "95 % interval" if is_ranking else "95 % interval of test error"
+            heading = f"95 % interval of {metric.heading.removesuffix(' %')}"
             cells = [_interval(line, metric, repeated) for line in lines]
-            columns.append(Column(f"{metric.key}.ci95", heading, cells, priority - 2))
+            columns.append(Column(f"{metric.key}.ci95", heading, cells, priority - 3))
         if repeated and is_ranking:
             columns.append(Column("best", "best", [metric.format(one["best"] if one else None) for one in statistics], 3))
     if len(lines) > 1:
@@ -79,8 +85,8 @@ def _additional(comparison: Comparison, key: str) -> Column:
     if key in METRICS:
         metric = METRICS[key]
         cells = [_mean(line.group.statistics(metric), metric) for line in comparison.lines]
-        return Column(key, metric.heading, cells, 5)
-    return Column(key, key, [_setting(line, key) for line in comparison.lines], 5, "left")
+        return Column(key, metric.heading, cells, NEEDED)
+    return Column(key, key, [_setting(line, key) for line in comparison.lines], NEEDED, "left")
 
 
 def _setting(line: Line, key: str) -> str:

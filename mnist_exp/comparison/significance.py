@@ -15,6 +15,7 @@ from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.predictions import pair_errors
 from mnist_exp.comparison.statistics import LEVEL, MAX_SEEDS, Difference
 from mnist_exp.errors import UserError
+from mnist_exp.terminal.messages import pluralize
 
 ONE_SEED = "not tested: only one seed"
 NOT_SIGNIFICANT = "no significant difference"
@@ -47,8 +48,8 @@ class Significance:
             return f"{'better' if (value < 0) == self.metric.lower_is_better else 'worse'} by {size}, {p}"
         if self.result.test == "McNemar":
             return f"{NOT_SIGNIFICANT}, {p}"
-        seeds = f"not even {MAX_SEEDS:,}" if self.more_seeds is None else f"{self.more_seeds:,} more"
-        return f"{NOT_SIGNIFICANT}, {p}; {seeds} seeds would detect it"
+        seeds = f"not even {MAX_SEEDS:,} seeds" if self.more_seeds is None else pluralize(self.more_seeds, "more seed")
+        return f"{NOT_SIGNIFICANT}, {p}; {seeds} would detect it"
 
 
 def test_groups(groups: Sequence[Group], reference: Group, metric: Metric) -> list[Significance | None]:

@@ -26,7 +26,7 @@ LATEX = str.maketrans({
 
 
 def print_comparison(comparison: Comparison, columns: Sequence[Column], console: Console) -> None:
-    """Print as many columns as fit, the caption, and the runs that are not ranked."""
+    """Print a table that fits or, where it does not, a record for each row; the caption; the runs that are not ranked."""
     if columns:
         shown, table = _fit(columns, console.width)
         console.print(table)
@@ -107,14 +107,33 @@ def _not_ranked(comparison: Comparison) -> Iterator[str]:
 
 
 def _fit(columns: Sequence[Column], width: int) -> tuple[list[Column], Table]:
-    """Return a table that fits a width: first wrap headings and sentences, then hide the least important columns."""
+    """Return the shown columns, and a table that fits a width.
+
+    It wraps headings and sentences first, then hides columns that are not needed. Where the needed ones do not fit, it is a
+    record for each row.
+    """
     shown, narrow = list(columns), False
     measure = Console(width=MAX_WIDTH).measure
-    while measure(table := _table(shown, narrow)).maximum > width and not (narrow and len(shown) == 1):
+    while measure(table := _table(shown, narrow)).maximum > width:
+        optional = [column for column in reversed(shown) if not column.is_needed]
+        if narrow and not optional:
+            return list(columns), _records(columns)
         if narrow:
-            shown.remove(min(reversed(shown), key=lambda column: column.priority))
+            shown.remove(min(optional, key=lambda column: column.priority))
         narrow = True
     return shown, table
+
+
+def _records(columns: Sequence[Column]) -> Table:
+    """Return a table of two columns: the headings, and the cells of one row after the other."""
+    table = Table(show_header=False)
+    table.add_column(style="bold", overflow="fold")
+    table.add_column(overflow="fold")
+    for row in _rows(columns):
+        for column, text in zip(columns, row, strict=True):
+            table.add_row(messages.cell(column.heading), messages.cell(text))
+        table.add_section()
+    return table
 
 
 def _table(columns: Sequence[Column], narrow: bool) -> Table:

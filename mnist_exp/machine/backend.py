@@ -17,6 +17,7 @@ NOT_NEEDED = ("matplotlib", "pandas", "sklearn")  # Keras imports them if instal
 def tensorflow(log_file: Path, quiet: bool) -> Iterator[None]:
     """Import TensorFlow and allow its use in this block; its messages go to a file instead of the terminal."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # without the hints about builds and drivers, with all warnings
     with messages.redirect_native_stderr(log_file):
         with contextlib.nullcontext() if quiet else messages.spinner("starting TensorFlow"), hidden(*NOT_NEEDED):
             import keras  # noqa: F401

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mnist_exp.machine import files
@@ -17,7 +18,7 @@ def log_to_file(path: Path) -> Iterator[None]:
     """
     with files.writing(path):
         handler = _FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in ("mnist_exp", "py.warnings", "tensorflow")]
     logging.captureWarnings(True)
     for logger in loggers:
@@ -31,6 +32,14 @@ def log_to_file(path: Path) -> Iterator[None]:
         logging.captureWarnings(False)
         with contextlib.suppress(OSError):  # on a full disk; the next file that is written reports it
             handler.close()
+
+
+class _Formatter(logging.Formatter):
+    """Writes times as all files of a run do: in ISO 8601 with the offset from UTC."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  (logging's name)
+        """Return the time of a record."""
+        return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
 class _FileHandler(logging.FileHandler):

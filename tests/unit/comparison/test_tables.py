@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,23 +47,47 @@ def test_caption_warns_about_ranking_by_test_error(tmp_path: Path) -> None:
     assert "choosing a model from this ranking is selecting on the test data" in print_to_text(compare_directory(tmp_path))
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 1000])
-def test_a_table_fits_the_terminal_and_names_hidden_columns(two: Path, width: int) -> None:
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 160, 1000])
+def test_a_table_fits_the_terminal_or_is_a_record_for_each_row(two: Path, width: int) -> None:
     text = print_to_text(compare_directory(two), width)
     table = [line for line in text.splitlines() if line.startswith(("┃", "│"))]
     assert max(map(len, table)) <= width
-    for name in ("2026-11-22T07-35-03_cnn_large_s7", "2026-11-22T07-35-03_mlp_s7"):
-        assert sum(name in line for line in table) == 1  # on one line
-    for needed in ("2026-11-22T07-35-03_cnn_large_s7", "0.80"):
-        assert needed in text
-    everything = ["".join(column.heading.split()) for column in columns.build(compare_directory(two))]
-    heads = zip(*(line.split("┃")[1:-1] for line in table if line.startswith("┃")), strict=True)
-    shown = {"".join("".join(parts).split()) for parts in heads}
-    assert shown <= {*everything}
-    assert {"name", "validationerror%", "testerror%"} <= shown
-    hidden = "".join(text.split()).partition("theterminalistoonarrow:")[2]
-    assert hidden == ",".join(heading for heading in everything if heading not in shown)
-    assert (width < 1000) == bool(hidden)
+    built = columns.build(compare_directory(two))
+    written = "".join(re.sub(r"[│┃\s]", "", line) for line in table)
+    heads = [line.split("┃")[1:-1] for line in table if line.startswith("┃")]
+    if heads:
+        shown = {"".join("".join(parts).split()) for parts in zip(*heads, strict=True)}
+        hidden = "".join(text.split()).partition("theterminalistoonarrow:")[2].split(",")
+        everything = {"".join(column.heading.replace(",", "").split()): column.is_needed for column in built}
+        shown, missing = (
+            {head.replace(",", "") for head in shown},
+            everything.keys() - {head.replace(",", "") for head in shown},
+        )
+        assert shown | missing == {*everything}
+        assert not any(everything[head] for head in missing)
+        assert len([*filter(None, hidden)]) == len(missing)
+    else:  # everything is in the records
+        assert "hidden" not in text
+        assert written.count("rank") == 2
+    assert bool(heads) == (width >= 160)
+    for column in built:
+        for cell in column.cells:
+            if width > 40 and (column.is_needed or not heads):  # at 40 columns, words are folded
+                words = cell.split()
+                assert all(word in written for word in words), (width, column.key)
+
+
+def test_repetitions_at_80_columns_keep_what_distinguishes_them(tmp_path: Path) -> None:
+    for number, rate in enumerate((0.001, 0.01)):
+        for seed in range(3):
+            make_run(
+                tmp_path / f"{number}{seed}", 100 + 9 * number + seed, f"optimizer.learning_rate={rate}", f"seed={seed}",
+                validation_errors=90 + number,
+            )  # fmt: skip
+    text = print_to_text(compare_directory(tmp_path), 80)
+    for heading in ("rank", " n ", "compared with the best", "optimizer.learning_rate", "0.001", "0.01"):
+        assert heading in text, text
+    assert max(map(len, text.split("ranked by")[0].splitlines())) <= 80
 
 
 def test_columns_are_chosen_by_key(two: Path) -> None:
