@@ -37,7 +37,7 @@ def log_to_file(path: Path) -> Iterator[None]:
 class _Formatter(logging.Formatter):
     """Writes times as all files of a run do: in ISO 8601 with the offset from UTC."""
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  (logging's name)
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802  (logging's)
         """Return the time of a record."""
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 

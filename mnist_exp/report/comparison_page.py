@@ -67,9 +67,11 @@ def relative_url(page_path: Path, file: Path) -> str | None:
 
 
 def _reports(path: Path, group: Group) -> list[tuple[str, str | None]]:
-    """Return the seed of each run, or "ensemble", and the URL of its report."""
+    """Return a text for each run, "seed 1" or "ensemble", and the URL of its report."""
     reports = [relative_url(path, Run(row.record.directory).report) for row in group.rows]
-    return [("ensemble" if seed is None else str(seed), report) for seed, report in zip(group.seeds, reports, strict=True)]
+    return [
+        ("ensemble" if seed is None else f"seed {seed}", report) for seed, report in zip(group.seeds, reports, strict=True)
+    ]
 
 
 def _charts(view: ComparisonView) -> list[Chart]:

@@ -72,6 +72,11 @@ class ComparisonView:
         """The lines of the leaderboard, as in leaderboard.json."""
         return [export.line_to_json(self.board, line) for line in self.board.lines]
 
+    @property
+    def lines_have_own_names(self) -> bool:
+        """Whether a name says more than the setting model.name, where that has a column."""
+        return any(line["name"] != line["settings"].get("model.name") for line in self.lines)
+
     @cached_property
     def configurations(self) -> list[Configuration]:
         """The lines that have a value of the metric, in the order of the leaderboard."""

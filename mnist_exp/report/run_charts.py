@@ -98,16 +98,15 @@ def timing(history: Sequence[Epoch]) -> str:
 
 
 def reliability(calibration: Mapping[str, Any]) -> str:
-    """Draw accuracy against confidence: a circle for each bin, its area growing with the images in it.
+    """Draw accuracy against confidence: a circle for each bin, its radius growing with the logarithm of the images in it.
 
     Args:
         calibration: from `evaluation.calibration`.
     """
     bins = [entry for entry in calibration["bins"] if entry["n"]]
-    total = sum(entry["n"] for entry in bins)
     panel = Panel(Axis("confidence", 1, 0.2), Axis("accuracy", 1, 0.2), 320, 320, diagonal="perfect calibration")
     centers = panel.pixels(*(np.array([entry[name] for entry in bins]) for name in ("confidence", "accuracy")))
-    radii = [round(math.sqrt(10 + 150 * entry["n"] / total), 2) for entry in bins]
+    radii = [round(2 + 2.5 * math.log10(entry["n"]), 2) for entry in bins]
     panel.dots[TRAIN] = [(*center, radius) for center, radius in zip(centers, radii, strict=True)]
     return _svg([panel])
 

@@ -48,7 +48,7 @@ def write(
         EnvironmentFailure: a file cannot be written.
     """
     drawn = {"reliability": run_charts.reliability(errors["calibration"])}
-    if history:
+    if len(history) > 1:  # one epoch is a row of the table
         drawn["learning_curves"] = run_charts.learning_curves(history, learning_rates)
         drawn["timing"] = run_charts.timing(history)
     with files.writing(run.figures):
@@ -66,6 +66,7 @@ def write(
         run=run.directory.name,
         summary=summary,
         select=select,
+        model_epoch=summary.best_epoch if select == "best" and summary.best_epoch else len(history),
         errors=errors,
         shades=shades(errors["confusion_matrix"]),
         digits=sample_images.template_values(data, probabilities, worst),
