@@ -48,7 +48,7 @@ def write(
         EnvironmentFailure: a file cannot be written.
     """
     drawn = {"reliability": run_charts.reliability(errors["calibration"])}
-    if len(history) > 1:  # one epoch is a row of the table
+    if history:
         drawn["learning_curves"] = run_charts.learning_curves(history, learning_rates)
         drawn["timing"] = run_charts.timing(history)
     with files.writing(run.figures):

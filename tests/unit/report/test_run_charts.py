@@ -182,13 +182,13 @@ def test_the_time_of_every_epoch_is_at_its_place() -> None:
     assert {"seconds", "images/s"} <= set(texts(svg))
 
 
-def test_a_bin_is_at_its_confidence_and_accuracy_and_its_area_grows_with_its_images() -> None:
+def test_a_bin_is_at_its_confidence_and_accuracy_and_its_radius_grows_with_its_images() -> None:
     probabilities = np.array([[0.9, 0.1]] * 8 + [[0.4, 0.6]] * 2, np.float32)
     labels = np.array([0] * 6 + [1] * 2 + [1, 0])
     svg = run_charts.reliability(evaluation.calibration(probabilities, labels))
     circles = filled(svg, run_charts.TRAIN, "circle", "cx", "cy", "r")
     assert circles[:, :2] == pytest.approx(320 * np.array([[0.6, 1 - 0.5], [0.9, 1 - 0.75]]), abs=0.006)
-    assert (2 * circles[:, 2]) ** 2 == pytest.approx([40 + 600 * 0.2, 40 + 600 * 0.8], rel=0.01)
+    assert circles[:, 2] == pytest.approx(2 + 2.5 * np.log10([2, 8]), abs=0.006)
     (plane,) = panels(svg)
     assert tick_labels(plane) == (["0", "0.2", "0.4", "0.6", "0.8", "1"],) * 2
     (diagonal,) = (path for path in elements(svg, "path") if path.get("stroke-dasharray"))

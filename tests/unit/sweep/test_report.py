@@ -104,7 +104,7 @@ def test_a_row_for_each_configuration_with_links_to_its_runs(sweep: Sweep) -> No
     first, second = re.findall(r'<tr><th scope="row".*?</tr>', page, re.DOTALL)
     assert re.search(r"1\s+mlp\s+2\s+2.10 ± 0.14\s+0.83 – 3.37\s+2.00\s+2.10 ± 0.14", texts(first))
     assert re.search(r"2\s+mlp\s+2\s+3.20 ± 0.28", texts(second))
-    assert re.findall(r'href="([^"]+)">(\d)', first) == [("003_mlp/report.html", "1"), ("004_mlp/report.html", "2")]
+    assert re.findall(r'href="([^"]+)">seed (\d)', first) == [("003_mlp/report.html", "1"), ("004_mlp/report.html", "2")]
     assert "mnist-exp -m optimizer.learning_rate=1e-3,1e-2 seed=1,2" in texts(page)
     assert "optimizer.<wbr>learning_rate</th>" in page
     charts = embedded(page)["charts"]
