@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from mnist_exp.machine import signals
 from mnist_exp.terminal import messages
 
 NOT_NEEDED = ("matplotlib", "pandas", "sklearn")  # Keras imports them if installed, which takes a third of its time
+HINT = re.compile(rb"I\d{4} |WARNING: All log messages before absl")
 
 
 @contextlib.contextmanager
@@ -20,13 +22,26 @@ def tensorflow(log_file: Path, quiet: bool) -> Iterator[None]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # without the hints about builds and drivers, with all warnings
     with messages.redirect_native_stderr(log_file):
         with contextlib.nullcontext() if quiet else messages.spinner("starting TensorFlow"), hidden(*NOT_NEEDED):
+            start = log_file.stat().st_size if log_file.exists() else 0
             import keras  # noqa: F401
+
+            _remove_hints(log_file, start)
         signals.deliver()  # one that an import has caught
         logger = logging.getLogger("tensorflow")
         for handler in logger.handlers[:]:
             if not isinstance(handler, logging.FileHandler):  # it would write into the terminal's display
                 logger.removeHandler(handler)
         yield
+
+
+def _remove_hints(log_file: Path, start: int) -> None:
+    """Remove hints about builds and drivers from a log, from a position on: no setting silences those of an import."""
+    with contextlib.suppress(OSError), log_file.open("r+b") as file:
+        file.seek(start)
+        lines = [line for line in file if not HINT.match(line)]
+        file.truncate(start)
+        file.seek(start)
+        file.writelines(lines)
 
 
 @contextlib.contextmanager

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_exp.config.problems import format_value
 from mnist_exp.report import encodings as vl
 from mnist_exp.report.chart_numbers import needs_log_scale
 from mnist_exp.report.comparison_view import Configuration
 from mnist_exp.report.encodings import Row
-from mnist_exp.report.setting_values import ordered
+from mnist_exp.report.setting_values import label, ordered
 from mnist_exp.report.vega import Chart
 
 MAX_VALUES = 12  # of a setting
@@ -69,7 +68,7 @@ def _grid(configurations: Sequence[Configuration], first: str, second: str) -> G
     y, x = sorted(values, key=lambda key: len(values[key]))
     errors: dict[tuple[str, str], list[float]] = {}
     for one in configurations:
-        errors.setdefault((format_value(one.settings[x]), format_value(one.settings[y])), []).append(one.mean)
+        errors.setdefault((label(one.settings[x]), label(one.settings[y])), []).append(one.mean)
     means = {pair: float(np.mean(each)) for pair, each in errors.items()}
     lowest, highest = min(means.values()), max(means.values())
     cells = [
@@ -77,17 +76,17 @@ def _grid(configurations: Sequence[Configuration], first: str, second: str) -> G
         | {"text": f"{'★ ' if mean == lowest else ''}{mean:.2f}", "best": mean == lowest}
         for pair, mean in means.items()
     ]
-    return Grid(x, y, [*map(format_value, values[x])], [*map(format_value, values[y])], cells, lowest, highest)
+    return Grid(x, y, [*map(label, values[x])], [*map(label, values[y])], cells, lowest, highest)
 
 
 def _chart(name: str, grid: Grid, error: str) -> Chart:
     best = next(cell for cell in grid.cells if cell["best"])
     log = needs_log_scale(grid.lowest, grid.highest)
-    label = {"labelLimit": int(MAX_CHARACTERS * CHARACTER), "grid": False, "domain": False}
-    across = label | {"labelAngle": 0, "labelOverlap": False}
+    look = {"labelLimit": int(MAX_CHARACTERS * CHARACTER), "grid": False, "domain": False}
+    across = look | {"labelAngle": 0, "labelOverlap": False}
     encoding = {
         "x": vl.nominal("column", grid.x, scale={"domain": [*grid.columns], "paddingInner": 0.03}, axis=across),
-        "y": vl.nominal("row", grid.y, scale={"domain": [*grid.rows], "paddingInner": 0.03}, axis=label),
+        "y": vl.nominal("row", grid.y, scale={"domain": [*grid.rows], "paddingInner": 0.03}, axis=look),
         "tooltip": vl.tooltip(column=grid.x, row=grid.y, mean=f"mean {error}", n="configurations"),
     }
     # Cividis looks the same to readers who see few colours (Nuñez, Anderton & Renslow 2018, PLOS ONE 13:7).

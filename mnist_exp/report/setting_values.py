@@ -18,9 +18,14 @@ def ordered(values: Iterable[Any]) -> list[Any]:
     return sorted({format_value(value): value for value in values}.values(), key=_key)
 
 
+def label(value: Any) -> str:
+    """Return a value as a label: as in overrides, and null as "not set"."""
+    return "not set" if value is None else format_value(value)
+
+
 def short(value: Any, most: int | None = None) -> str:
     """Return a value in at most `most` characters: a number to three digits."""
-    text = " ".join((f"{value:.3g}" if isinstance(value, float) else format_value(value)).split())
+    text = " ".join((f"{value:.3g}" if isinstance(value, float) else label(value)).split())
     return text if most is None or len(text) <= most else f"{text[: most - 1]}…"
 
 

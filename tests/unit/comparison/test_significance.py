@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from mnist_exp.comparison.fields import METRICS
+from mnist_exp.comparison.fields import METRICS, TEST
 from mnist_exp.comparison.ranking import Line, compare
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.comparison.significance import Significance, format_p_value
@@ -169,3 +169,8 @@ def test_other_metrics_are_tested_between_groups_but_not_between_single_runs(tmp
 )
 def test_format_p_value(p: float, text: str) -> None:
     assert format_p_value(p) == text
+
+
+def test_one_more_seed_is_singular() -> None:
+    found = Significance(METRICS[TEST], Difference("paired t", 0.5, (-1.0, 2.0), 0.2, 3), 0.2, 1)
+    assert found.text == "no significant difference, p = 0.2; 1 more seed would detect it"

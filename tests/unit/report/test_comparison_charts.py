@@ -92,12 +92,12 @@ def test_numbers_have_positions_by_their_size() -> None:
     assert many.labels == [(0, "0"), (0.2, "0.2"), (0.4, "0.4"), (0.6, "0.6"), (0.8, "0.8"), (1, "1")]
     absent = parallel_coordinates.axis(["x"], [None, 1, 2])
     assert absent.positions == [0, 0.15, 1]
-    assert absent.labels == [(0, "null"), (0.15, "1"), (1, "2")]
+    assert absent.labels == [(0, "not set"), (0.15, "1"), (1, "2")]
 
 
 def test_choices_have_equal_distances_in_natural_order() -> None:
     axis = parallel_coordinates.axis(["x"], [[256, 128], [64], [512], None, [64]])
-    assert axis.labels == [(0, "[64]"), (0.3333, "[256,128]"), (0.6667, "[512]"), (1, "null")]
+    assert axis.labels == [(0, "[64]"), (0.3333, "[256,128]"), (0.6667, "[512]"), (1, "not set")]
     assert axis.positions == [0.3333, 0, 0.6667, 1, 0]
     assert parallel_coordinates.axis(["x"], ["x" * 99, "y"]).labels[0] == (0, "x" * 15 + "…")
     values = ["b", 10, 9.5, None, "a10", "a9", True, 10.0]
