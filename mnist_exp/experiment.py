@@ -8,6 +8,7 @@ from functools import partial
 from mnist_exp import datasets
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import Experiment
+from mnist_exp.config.tracker_variables import used_variables
 from mnist_exp.datasets.dataset import split
 from mnist_exp.errors import UserError
 from mnist_exp.machine import backend, files
@@ -66,7 +67,9 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
     start, training = time.perf_counter(), experiment.training
     run_threads = threads.for_run(experiment, run)
     target = device.prepare(experiment.device, experiment.precision, run_threads, training.batch_size, experiment.seed)
-    recorded, changed = environment.record(run, target.describe())
+    recorded, changed = environment.record(
+        run, target.describe() | {"tracker_variables": used_variables(experiment.tracker)}
+    )
     if changed:
         consequence = "the result may not be bit-identical to an uninterrupted run"
         messages.warning(f"{', '.join(changed)} changed since the run started: {consequence}")

@@ -83,7 +83,8 @@ def _commits(sides: tuple[Side, Side]) -> str:
     """Return the commits of the program that trained the runs."""
     commits = [side.environment.get("git.commit") for side in sides]
     if None in commits:
-        return "the commit of a run is unknown"
+        causes = [f" ({cause})" for side in sides if (cause := side.environment.get("git.cause"))]
+        return "the commit of a run is unknown" + (causes[0] if causes else "")
     dirty = [side.name for side in sides if side.environment.get("git.dirty") is not False]
     text = f"both from commit {_commit(commits[0])}" if commits[0] == commits[1] else "different commits of the program"
     return text + (f", with uncommitted changes in {' and '.join(dirty)}" if dirty else "")

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from mnist_exp.config.checks import CHECKS, check_sections
 from mnist_exp.config.problems import from_validation, raise_problems
 from mnist_exp.config.schema import Experiment
+from mnist_exp.config.tracker_variables import with_variable
 from mnist_exp.errors import ConfigError, Problem
 
 MAX_UNRESOLVED = 100
@@ -34,7 +35,7 @@ def validate(config: DictConfig | dict[str, Any]) -> Experiment:
     invalid = {problem.key.partition(".")[0] for problem in problems}
     problems += check_sections(experiment, invalid)
     missing = [f"Interpolation key '{problem.key}." for problem in problems if problem.cause.endswith(": is missing")]
-    raise_problems(problem for problem in problems if not any(key in problem.cause for key in missing))
+    raise_problems(with_variable(problem) for problem in problems if not any(key in problem.cause for key in missing))
     return experiment
 
 

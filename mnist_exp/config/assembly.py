@@ -15,6 +15,7 @@ from mnist_exp.config.problems import composition_problems
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.security import override_problems
 from mnist_exp.errors import ConfigError, Problem
+from mnist_exp.machine.cores import assigned_cores
 
 
 class Assembler:
@@ -32,7 +33,11 @@ class Assembler:
 
         Returns:
             The experiments in order, without those that have a problem, and all problems.
+
+        Raises:
+            InputError: MNIST_EXP_CORES is not a number of cores.
         """
+        assigned_cores()  # a wrong value is an error before anything is trained
         experiments, problems = [], []
         for combination in combinations:
             experiment, found = self._experiment(combination)

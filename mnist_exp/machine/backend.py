@@ -18,10 +18,13 @@ HINT = re.compile(rb"I\d{4} |WARNING: All log messages before absl")
 @contextlib.contextmanager
 def tensorflow(log_file: Path, quiet: bool) -> Iterator[None]:
     """Import TensorFlow and allow its use in this block; its messages go to a file instead of the terminal."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # without the hints about builds and drivers, with all warnings
     with messages.redirect_native_stderr(log_file):
-        with contextlib.nullcontext() if quiet else messages.spinner("starting TensorFlow"), hidden(*NOT_NEEDED):
+        with (
+            contextlib.nullcontext() if quiet else messages.spinner("starting TensorFlow"),
+            hidden(*NOT_NEEDED),
+            without_user_settings(),
+        ):
             start = log_file.stat().st_size if log_file.exists() else 0
             import keras  # noqa: F401
 
@@ -42,6 +45,23 @@ def _remove_hints(log_file: Path, start: int) -> None:
         file.truncate(start)
         file.seek(start)
         file.writelines(lines)
+
+
+@contextlib.contextmanager
+def without_user_settings() -> Iterator[None]:
+    """Have Keras start in this block with its own defaults.
+
+    It reads keras.json, in KERAS_HOME or the home directory, and the variables KERAS_*. They would change the data type and
+    the layout of images, and so the weights of the same configuration and seed.
+    """
+    given = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("KERAS_")}
+    os.environ["KERAS_HOME"] = f"{os.devnull}/keras"  # nothing can be there: Keras reads no file, and writes none
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    try:
+        yield
+    finally:
+        del os.environ["KERAS_HOME"]
+        os.environ |= given | {"KERAS_BACKEND": "tensorflow"}
 
 
 @contextlib.contextmanager

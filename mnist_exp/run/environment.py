@@ -15,13 +15,13 @@ from mnist_exp.machine.cores import usable_cores
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import now
+from mnist_exp.run.variables import NUMERICAL, storable
 
 TRAINING_PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pydantic")
 OUTPUT_PACKAGES = ("rich", "vl-convert-python", "pillow", "jinja2")  # of tables, charts, images, pages
 # The keys that must not change for a resumed run to have bit-identical weights.
 REPRODUCIBILITY_KEYS = ("versions", "platform", "cpu", "variables", "device", "gpus", "cuda", "cudnn", "threads")
 INSTRUCTIONS = ("avx", "amx", "fma", "asimd", "sve", "bf16")  # of the processor: kernels are chosen by them
-VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OMP_", "CUDA_", "NVIDIA_")  # environment variables read by libraries
 
 
 def record(run: Run, device: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -34,6 +34,8 @@ def record(run: Run, device: dict[str, Any]) -> tuple[dict[str, Any], list[str]]
     """
     current = describe() | device
     earlier = read_json(run.environment)
+    if isinstance(earlier.get("variables"), dict):  # earlier versions stored others too
+        earlier["variables"] = {name: text for name, text in earlier["variables"].items() if name in NUMERICAL}
     plausible = {key: value for key, value in earlier.items() if _is_plausible(value, current.get(key))}
     sessions = earlier.get("resumed") if isinstance(earlier.get("resumed"), list) else []
     resumed = [session for session in sessions or [] if isinstance(session, dict) and "started" in session]
@@ -52,7 +54,7 @@ def describe() -> dict[str, Any]:
     return {
         "schema": 1,
         "started": now(),
-        "argv": sys.orig_argv,  # as typed: Hydra gets another sys.argv
+        "argv": [storable(argument) for argument in sys.orig_argv],  # as typed: Hydra gets another sys.argv
         "versions": _versions(),
         "platform": platform.platform(),
         "cpu": {
@@ -60,11 +62,7 @@ def describe() -> dict[str, Any]:
             "instructions": [name for name in _cpu("flags").split() if name.startswith(INSTRUCTIONS)],
         },
         "cores": {"present": os.cpu_count(), "usable": usable_cores()},
-        "variables": {
-            name: value
-            for name, value in sorted(os.environ.items())
-            if name.startswith(VARIABLES) and not name.startswith("TF_CPP_")  # how much TensorFlow logs
-        },
+        "variables": {name: storable(os.environ[name]) for name in sorted(NUMERICAL & os.environ.keys())},
         "git": _git(Path(mnist_exp.__file__).parent),
     }
 
@@ -84,16 +82,21 @@ def _cpu(field: str) -> str:
 
 @cache  # later commits do not change the running program
 def _git(source: Path) -> dict[str, Any] | None:
-    """Return the commit of the checkout that the program runs from, or None if it is installed."""
+    """Return the commit of the checkout that the program runs from, or why it is unknown; None if it is installed."""
     if not (source.parent / ".git").exists():
         return None
-    commit = _output(source, "rev-parse", "HEAD")
-    return None if commit is None else {"commit": commit, "dirty": bool(_output(source, "status", "--porcelain"))}
-
-
-def _output(source: Path, *arguments: str) -> str | None:
-    command = ["git", "-C", str(source), *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return None
+        commit, changes = _output(source, "rev-parse", "HEAD"), _output(source, "status", "--porcelain")
+    except subprocess.CalledProcessError as error:
+        return {"commit": None, "dirty": None, "cause": error.stderr.decode(errors="replace").strip().partition("\n")[0]}
+    except (OSError, subprocess.SubprocessError) as error:
+        return {"commit": None, "dirty": None, "cause": str(error)}
+    return {"commit": commit, "dirty": bool(changes)}
+
+
+def _output(source: Path, *arguments: str) -> str:
+    """Run Git in the checkout, whatever GIT_DIR names, and whoever owns it: its code already runs."""
+    command = ["git", "-C", str(source), "-c", f"safe.directory={source.parent}", *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"LC_ALL": "C"}
+    result = subprocess.run(command, capture_output=True, timeout=10, check=True, env=environment)  # noqa: S603
+    return result.stdout.decode(errors="replace").strip()

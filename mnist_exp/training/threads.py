@@ -1,13 +1,13 @@
 """How a training uses the CPU cores: sizes of thread pools and number of towers. Does not import TensorFlow."""
 
-import os
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from mnist_exp.config.networks import has_batch_norm
 from mnist_exp.config.schema import Experiment, ThreadsConfig
-from mnist_exp.machine.cores import CORES
+from mnist_exp.machine import cgroups
+from mnist_exp.machine.cores import assigned_cores
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.run import Run
 
@@ -32,7 +32,8 @@ def towers(threads: ThreadsConfig, batch_size: int, is_cpu: bool, cores: int) ->
 def pools(threads: ThreadsConfig, batch_size: int, is_cpu: bool, cores: int) -> Pools:
     """Return the sizes of the thread pools: where there is a tower for each core, an operation has one thread."""
     tower_per_core = is_cpu and towers(threads, batch_size, is_cpu, cores) >= cores
-    assigned = cores if CORES in os.environ else 0  # TensorFlow's own choice is all cores that it can see
+    # TensorFlow's own choice is all cores that it can see.
+    assigned = cores if assigned_cores() or cgroups.cpu_limit() else 0
     return Pools(threads.intra_op or (1 if tower_per_core else assigned), threads.inter_op or assigned)
 
 

@@ -2,23 +2,21 @@
 
 import os
 import queue
-import re
 import threading
 from collections.abc import Sequence
 from concurrent import futures
-from pathlib import Path
 
 from mnist_exp.config.hydra_settings import BasicLauncherConfig, JoblibLauncherConfig
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import UserError
-from mnist_exp.machine import devices
+from mnist_exp.machine import devices, memory
+from mnist_exp.machine.cores import usable_cores
 from mnist_exp.run.run import Run
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.supervisor import Supervisor
 from mnist_exp.terminal import messages
 
 MEMORY_OF_A_WORKER = 1_200_000_000  # bytes: TensorFlow, the images and a model of millions of weights
-MEMORY = Path("/proc/meminfo")
 
 
 class Local(Launcher):
@@ -89,11 +87,11 @@ def build(config: BasicLauncherConfig | JoblibLauncherConfig, experiment: Experi
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     per_gpu = experiment.sweep.jobs_per_gpu
     uses_gpu = bool(gpus) or experiment.device.startswith("gpu:")  # one named GPU is shared by all workers
-    wanted = config.n_jobs or (max(len(gpus), 1) * per_gpu if uses_gpu else len(cores) or os.cpu_count() or 1)
-    count = wanted if config.n_jobs else min(wanted, _workers_that_fit())
+    wanted = config.n_jobs or (max(len(gpus), 1) * per_gpu if uses_gpu else usable_cores())
+    count = wanted if config.n_jobs else _workers_that_fit(wanted)
     if count < wanted:
         messages.note(f"memory for {count} of {wanted} processes; use all with hydra.launcher.n_jobs={wanted}")
-    share = max(len(cores) // count, 1)  # the same for all workers, so that all compute alike
+    share = max(usable_cores() // count, 1)  # the same for all workers, so that all compute alike
     supervisors = []
     for index in range(count):
         own_cores = {cores[(index * share + offset) % len(cores)] for offset in range(share)} if cores else set()
@@ -111,7 +109,7 @@ def _gpus(device: str) -> list[str]:
     return (visible.split(",") if visible is not None else [str(index) for index in range(count)])[:count]
 
 
-def _workers_that_fit() -> int:
-    """Return how many workers fit into the available memory, at least one."""
-    kilobytes = re.search(r"MemAvailable: *(\d+)", MEMORY.read_text()) if MEMORY.exists() else None
-    return os.cpu_count() or 1 if kilobytes is None else max(1, int(kilobytes[1]) * 1024 // MEMORY_OF_A_WORKER)
+def _workers_that_fit(wanted: int) -> int:
+    """Return how many of these workers fit into the available memory, at least one."""
+    available = memory.available_bytes()
+    return wanted if available is None else min(wanted, max(1, available // MEMORY_OF_A_WORKER))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mnist_exp.config.hydra_settings import JoblibLauncherConfig
-from mnist_exp.machine import devices
+from mnist_exp.machine import cgroups, devices
+from mnist_exp.machine import memory as memory_of
 from mnist_exp.sweep.launchers import local
 from tests.conftest import compose
 
@@ -19,7 +20,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     memory = tmp_path / "meminfo"
     memory.write_text("MemTotal: 1 kB\nMemAvailable: 125000000 kB\n")
-    monkeypatch.setattr(local, "MEMORY", memory)
+    monkeypatch.setattr(memory_of, "MACHINE", memory)
+    monkeypatch.setattr(cgroups, "PROCESS", tmp_path / "none")
     return memory
 
 
