@@ -47,8 +47,8 @@ class Forward:
             return _Noise(layer, self, next(self._streams))
         if type(layer) is keras.layers.BatchNormalization:
             return _BatchNorm(layer)
-        if _is_strided_pointwise(layer):
-            return _StridedPointwise(layer)
+        if _is_pointwise(layer):
+            return _Pointwise(layer)
         if layer in self._pooled.values():
             return _Convolve(layer)
         if layer in self._pooled:
@@ -125,17 +125,22 @@ class _BatchNorm(_Replacement):
         return tf.reshape(normal, shape)
 
 
-class _StridedPointwise(_Replacement):
-    """A strided 1×1 convolution as one without strides, over the pixels that it reads.
+class _Pointwise(_Replacement):
+    """A 1×1 convolution as a product of matrices, over the pixels that it reads.
 
-    For less than 16 channels, the gradient of the kernel writes past its memory in oneDNN, which TensorFlow 2.21 uses on a
-    CPU, and the process exits by SIGSEGV or SIGABRT: https://github.com/uxlfoundation/oneDNN/issues/6035.
+    oneDNN, which TensorFlow 2.21 uses on a CPU, has two faults in the gradient of its kernel:
+
+    - With strides and less than 16 channels it writes past its memory, and the process exits by SIGSEGV or SIGABRT:
+      https://github.com/uxlfoundation/oneDNN/issues/6035.
+    - The projection and the last convolution of a residual receive the same gradient. The graph pass `mkl_layout_pass` fuses
+      the gradient of the bias with the gradient of one of the two kernels, in the order of memory addresses. So two builds of
+      one network round the bias differently. A product of matrices is not fused.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         layer = self.layer
         down, right = layer.strides
-        features = keras.ops.conv(inputs[:, ::down, ::right], layer.kernel)
+        features = tf.tensordot(inputs[:, ::down, ::right], layer.kernel[0, 0], axes=1)
         return layer.activation(keras.ops.add(features, layer.bias) if layer.use_bias else features)
 
 
@@ -171,8 +176,8 @@ class _PoolAndActivate(_Replacement):
         return self.convolution.activation(largest)
 
 
-def _is_strided_pointwise(layer: keras.Layer) -> bool:
-    return type(layer) is keras.layers.Conv2D and layer.kernel_size == (1, 1) and layer.strides != (1, 1)
+def _is_pointwise(layer: keras.Layer) -> bool:
+    return type(layer) is keras.layers.Conv2D and layer.kernel_size == (1, 1)
 
 
 def _pooled_convolutions(network: keras.Model) -> dict[Any, Any]:
@@ -185,6 +190,6 @@ def _pooled_convolutions(network: keras.Model) -> dict[Any, Any]:
     for layer in network.layers:
         if type(layer) is keras.layers.Conv2D and layer.activation.__name__ in MONOTONIC:
             following = readers.get(id(layer.output), [])
-            if [type(reader) for reader in following] == [keras.layers.MaxPooling2D] and not _is_strided_pointwise(layer):
+            if [type(reader) for reader in following] == [keras.layers.MaxPooling2D] and not _is_pointwise(layer):
                 pooled[following[0]] = layer
     return pooled
