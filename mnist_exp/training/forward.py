@@ -126,21 +126,26 @@ class _BatchNorm(_Replacement):
 
 
 class _Pointwise(_Replacement):
-    """A 1×1 convolution as a product of matrices, over the pixels that it reads.
+    """A 1×1 convolution without strides, over the pixels that it reads, in images of another shape.
 
     oneDNN, which TensorFlow 2.21 uses on a CPU, has two faults in the gradient of its kernel:
 
     - With strides and less than 16 channels it writes past its memory, and the process exits by SIGSEGV or SIGABRT:
       https://github.com/uxlfoundation/oneDNN/issues/6035.
-    - The projection and the last convolution of a residual receive the same gradient. The graph pass `mkl_layout_pass` fuses
-      the gradient of the bias with the gradient of one of the two kernels, in the order of memory addresses. So two builds of
-      one network round the bias differently. A product of matrices is not fused.
+    - The projection and the last convolution of a residual receive the same gradient. TensorFlow's graph pass for oneDNN
+      (`mkl_layout_pass`) fuses the gradient of the bias with that of either kernel, whichever it finds first in a set ordered
+      by memory addresses. In bfloat16 the two round differently, so two builds of one network differ. Of another shape, the
+      gradient of the projection is another tensor, and only one fusion is possible. A reshape copies nothing.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         layer = self.layer
         down, right = layer.strides
-        features = tf.tensordot(inputs[:, ::down, ::right], layer.kernel[0, 0], axes=1)
+        pixels = inputs[:, ::down, ::right]
+        rows, columns, channels = pixels.shape[1:]
+        other = (-1, rows * columns, 1) if columns > 1 else (1, -1, rows)  # never the shape of `pixels`, which has no effect
+        features = keras.ops.conv(tf.reshape(pixels, (*other, channels)), layer.kernel)
+        features = tf.reshape(features, (-1, rows, columns, features.shape[-1]))
         return layer.activation(keras.ops.add(features, layer.bias) if layer.use_bias else features)
 
 
