@@ -72,7 +72,7 @@ speedrun: .venv/.installed-dev ## measure the time to 99 % against the tutorial'
 screenshots: .venv/.installed-dev ## take the pictures of the README and the manual from a trained sweep: make screenshots ARGS=runs/...
 	@$(BIN)/python -m tests.benchmarks.screenshots $(ARGS)
 
-faults: .venv/.installed-dev ## break runs on purpose, many times, and count what survives, as in the topic reliability (15 minutes)
+faults: .venv/.installed-dev ## break runs on purpose, many times, and count what survives, as in the topic reliability (two hours)
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 constraints: .venv/.installed-dev ## update constraints.txt to the newest versions

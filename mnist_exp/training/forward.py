@@ -132,10 +132,9 @@ class _Pointwise(_Replacement):
 
     - With strides and less than 16 channels it writes past its memory, and the process exits by SIGSEGV or SIGABRT:
       https://github.com/uxlfoundation/oneDNN/issues/6035.
-    - The projection and the last convolution of a residual receive the same gradient. TensorFlow's graph pass for oneDNN
-      (`mkl_layout_pass`) fuses the gradient of the bias with that of either kernel, whichever it finds first in a set ordered
-      by memory addresses. In bfloat16 the two round differently, so two builds of one network differ. Of another shape, the
-      gradient of the projection is another tensor, and only one fusion is possible. A reshape copies nothing.
+    - The projection and the last convolution of a residual receive the same gradient. The graph pass `mkl_layout_pass`
+      fuses the gradient of the bias with that of either kernel, and which one differs from build to build. In bfloat16 the
+      two round differently. With a reshape, which copies nothing, the projection has another tensor: one fusion is possible.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -143,7 +142,7 @@ class _Pointwise(_Replacement):
         down, right = layer.strides
         pixels = inputs[:, ::down, ::right]
         rows, columns, channels = pixels.shape[1:]
-        other = (-1, rows * columns, 1) if columns > 1 else (1, -1, rows)  # never the shape of `pixels`, which has no effect
+        other = (-1, rows * columns, 1) if columns > 1 else (1, -1, rows)  # not as before: TensorFlow would drop the reshape
         features = keras.ops.conv(tf.reshape(pixels, (*other, channels)), layer.kernel)
         features = tf.reshape(features, (-1, rows, columns, features.shape[-1]))
         return layer.activation(keras.ops.add(features, layer.bias) if layer.use_bias else features)

@@ -11,6 +11,8 @@ TABLES = {
     "comparison": ("<!-- make benchmark-comparison -->", "<!-- end of comparison -->"),
     "records": ("<!-- make records -->", "<!-- end of records -->"),
     "speedrun": ("<!-- make speedrun -->", "<!-- end of speedrun -->"),
+    "faults": ("<!-- make faults -->", "<!-- end of faults -->"),
+    "repeats": ("<!-- repeats -->", "<!-- end of repeats -->"),
 }
 
 

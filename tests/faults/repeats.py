@@ -49,7 +49,9 @@ def matrix_row(place: Path, model: str, precision: str, tries: int) -> list[int]
         for launcher, launch in (("basic", ()), ("joblib", ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")))
     ]
     shutil.rmtree(place)
-    return [sum(one == other for one, other in zip(expected, results, strict=True)) for results in (again, *sweeps, continued)]
+    return [
+        sum(one == other for one, other in zip(expected, results, strict=True)) for results in (again, *sweeps, continued)
+    ]
 
 
 def _train(place: Path, *arguments: str) -> list[Path]:
