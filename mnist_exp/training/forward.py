@@ -47,7 +47,7 @@ class Forward:
             return _Noise(layer, self, next(self._streams))
         if type(layer) is keras.layers.BatchNormalization:
             return _BatchNorm(layer)
-        if _is_pointwise(layer):
+        if _is_faulty_pointwise(layer):
             return _Pointwise(layer)
         if layer in self._pooled.values():
             return _Convolve(layer)
@@ -180,8 +180,11 @@ class _PoolAndActivate(_Replacement):
         return self.convolution.activation(largest)
 
 
-def _is_pointwise(layer: keras.Layer) -> bool:
-    return type(layer) is keras.layers.Conv2D and layer.kernel_size == (1, 1)
+def _is_faulty_pointwise(layer: keras.Layer) -> bool:
+    """Return whether a layer is a strided 1×1 convolution or the projection of a residual, which alone has no bias."""
+    if type(layer) is not keras.layers.Conv2D or layer.kernel_size != (1, 1):
+        return False
+    return layer.strides != (1, 1) or not layer.use_bias
 
 
 def _pooled_convolutions(network: keras.Model) -> dict[Any, Any]:
@@ -194,6 +197,6 @@ def _pooled_convolutions(network: keras.Model) -> dict[Any, Any]:
     for layer in network.layers:
         if type(layer) is keras.layers.Conv2D and layer.activation.__name__ in MONOTONIC:
             following = readers.get(id(layer.output), [])
-            if [type(reader) for reader in following] == [keras.layers.MaxPooling2D] and not _is_pointwise(layer):
+            if [type(reader) for reader in following] == [keras.layers.MaxPooling2D] and not _is_faulty_pointwise(layer):
                 pooled[following[0]] = layer
     return pooled
