@@ -19,6 +19,14 @@ LEVELS = 4096  # of the shares in which images are mixed
 AFFINE, ELASTIC, CUT, CUT_CENTERS, MIX = range(STREAMS - 5, STREAMS)
 
 
+class Valid:
+    """The first rows of a padded batch: their number, int32, and a mask, bool (size,)."""
+
+    def __init__(self, count: tf.Tensor, size: int) -> None:
+        self.count = count
+        self.mask = tf.range(size) < count
+
+
 class Draws(NamedTuple):
     """The random values for a batch of n images; None for a transform that is not configured."""
 
@@ -41,14 +49,17 @@ class Augmentation:
         self._height, self._width = image_shape[:2]
         self._seed = seed
 
-    def draw(self, step: tf.Tensor, count: int) -> Draws:
-        """Draw the random values for a batch of `count` images at a step, an int64 scalar."""
+    def draw(self, step: tf.Tensor, count: int, valid: Valid | None = None) -> Draws:
+        """Draw the random values for a batch of `count` images at a step, an int64 scalar.
+
+        The values of the valid images of a padded batch are those of a batch without the others.
+        """
         config = self._config
         affine = config.rotation or config.shear or config.scale or config.shift
         return Draws(
-            matrices=self._matrices(step, count) if affine else None,
+            matrices=self._matrices(step, count, valid) if affine else None,
             noise=self._noise(step, count) if config.elastic_alpha else None,
-            corners=self._corners(step, count) if config.cutout_probability else None,
+            corners=self._corners(step, count, valid) if config.cutout_probability else None,
             shares=self._shares(step, count) if config.mixup else None,
         )
 
@@ -64,12 +75,12 @@ class Augmentation:
             images = cut_out(images, draws.corners, config.cutout_size)
         return images
 
-    def _matrices(self, step: tf.Tensor, count: int) -> tf.Tensor:
+    def _matrices(self, step: tf.Tensor, count: int, valid: Valid | None) -> tf.Tensor:
         """Return the inverse of: scale each axis, shear along rows, rotate about the center, shift."""
         config = self._config
         degrees = math.pi / 180
         most = [config.rotation * degrees, config.shear * degrees, config.scale, config.scale, config.shift, config.shift]
-        from_minus_one_to_one = 2 * self._uniform([6, count], step, AFFINE) - 1
+        from_minus_one_to_one = 2 * self._uniform([6, count], step, AFFINE, valid) - 1
         angle, shear, high, wide, down, right = tf.unstack(from_minus_one_to_one * tf.constant(most)[:, tf.newaxis])
         return inverse_affine(angle, shear, 1 + high, 1 + wide, down, right)
 
@@ -80,10 +91,10 @@ class Augmentation:
         bits = tf.random.stateless_uniform([words], self._key(step, ELASTIC), None, None, tf.uint64, alg="philox")
         return tf.reshape(tf.reshape(tf.bitcast(bits, tf.int8), [-1])[: math.prod(shape)], shape)
 
-    def _corners(self, step: tf.Tensor, count: int) -> tf.Tensor:
+    def _corners(self, step: tf.Tensor, count: int, valid: Valid | None) -> tf.Tensor:
         """Return corners of squares with uniform centers; the square of an image that loses nothing is far outside."""
         config = self._config
-        places = self._uniform([2, count], step, CUT_CENTERS)
+        places = self._uniform([2, count], step, CUT_CENTERS, valid)
         centers = tf.cast(places * tf.constant([[self._height], [self._width]], tf.float32), tf.int32)
         chosen = self._uniform([count], step, CUT)
         outside = -config.cutout_size
@@ -96,9 +107,12 @@ class Augmentation:
         levels = tf.random.stateless_uniform([count], self._key(step, MIX), 0, LEVELS, tf.int32, alg="philox")
         return tf.gather(table, levels)
 
-    def _uniform(self, shape: list[int], step: tf.Tensor, stream: int) -> tf.Tensor:
+    def _uniform(self, shape: list[int], step: tf.Tensor, stream: int, valid: Valid | None = None) -> tf.Tensor:
         """Return float32 in [0, 1), computed here from bits: from the same bits, XLA computes other numbers."""
         bits = tf.random.stateless_uniform(shape, self._key(step, stream), None, None, tf.uint32, alg="philox")
+        if valid is not None and len(shape) == 2:  # rows as long as the number of valid images
+            positions = tf.range(shape[0])[:, tf.newaxis] * valid.count + tf.range(shape[1])
+            bits = tf.gather(tf.reshape(bits, [-1]), positions)
         return tf.cast(bits & (2**23 - 1), tf.float32) * 2**-23
 
     def _key(self, step: tf.Tensor, stream: int) -> tf.Tensor:
@@ -201,16 +215,20 @@ def cut_out(images: tf.Tensor, corners: tf.Tensor, size: int) -> tf.Tensor:
     return tf.where(square[..., tf.newaxis], tf.constant(0, tf.uint8), images)
 
 
-def mix(images: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
+def mix(images: tf.Tensor, shares: tf.Tensor, valid: Valid | None = None) -> tf.Tensor:
     """Return each image mixed with the next of the batch: Zhang et al. 2017, arXiv:1710.09412.
 
     Images are uint8 (n, height, width, channels); the shares of the image itself are float32 (n,).
     """
     own = tf.cast(images, tf.float32)
-    others = next_in_batch(own)
+    others = next_in_batch(own, valid)
     return tf.cast(others + (own - others) * shares[:, tf.newaxis, tf.newaxis, tf.newaxis] + 0.5, tf.uint8)
 
 
-def next_in_batch(batch: tf.Tensor) -> tf.Tensor:
-    """Return for each element of a batch the next one, for the last one the first."""
-    return tf.roll(batch, -1, 0)
+def next_in_batch(batch: tf.Tensor, valid: Valid | None = None) -> tf.Tensor:
+    """Return for each element of a batch the next one, for the last valid one the first."""
+    following = tf.roll(batch, -1, 0)
+    if valid is None:
+        return following
+    last = tf.reshape(tf.range(batch.shape[0]) == valid.count - 1, [-1] + [1] * (len(batch.shape) - 1))
+    return tf.where(last, batch[:1], following)

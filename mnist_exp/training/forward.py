@@ -4,13 +4,14 @@ The model that is evaluated and saved is plain Keras; this is a second graph ove
 """
 
 import itertools
+import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from mnist_exp.models.build import logits_model
-from mnist_exp.training.augmentation import STREAMS
+from mnist_exp.training.augmentation import STREAMS, Valid
 
 # Never decreasing, so the largest of four activations is the activation of the largest input: pooling first leaves a quarter
 # of the elements for bias and activation. Function and gradient are the same, except the gradient between equal elements.
@@ -26,17 +27,20 @@ class Forward:
         self._seed = seed
         self._use_xla = use_xla
         self._number = tf.constant(0, tf.int64)
+        self.valid: Valid | None = None
         self._streams = itertools.count(1)
         logits = logits_model(model)
         self._pooled = _pooled_convolutions(logits)
         self._network = keras.models.clone_model(logits, clone_function=self._replace)
 
-    def __call__(self, images: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    def __call__(self, images: tf.Tensor, number: tf.Tensor, valid: Valid | None = None) -> tf.Tensor:
         """Return the logits, float32 or the compute dtype, of uint8 images (n, height, width, channels).
 
-        The number is an int64 scalar that no other call of a training shares.
+        The number is an int64 scalar that no other call of a training shares. Images of a padded batch that are not valid do
+        not change the results of the others.
         """
         self._number = number
+        self.valid = valid
         return self._network(images, training=True)
 
     def _replace(self, layer: keras.Layer) -> keras.Layer:
@@ -46,7 +50,7 @@ class Forward:
         if type(layer) is keras.layers.GaussianNoise:
             return _Noise(layer, self, next(self._streams))
         if type(layer) is keras.layers.BatchNormalization:
-            return _BatchNorm(layer)
+            return _BatchNorm(layer, self)
         if _is_faulty_pointwise(layer):
             return _Pointwise(layer)
         if layer in self._pooled.values():
@@ -104,9 +108,15 @@ class _Noise(_RandomReplacement):
 
 
 class _BatchNorm(_Replacement):
-    """Keras's BatchNormalization of a batch, in one operation."""
+    """Keras's BatchNormalization of a batch, in one operation, or of the valid images of a padded one."""
+
+    def __init__(self, layer: keras.Layer, forward: Forward) -> None:
+        super().__init__(layer)
+        self._forward = forward
 
     def call(self, inputs: tf.Tensor, mask: None = None) -> tf.Tensor:  # noqa: ARG002  (Keras passes one)
+        if self._forward.valid is not None:
+            return self._of_valid(inputs, self._forward.valid)
         layer, shape = self.layer, tf.shape(inputs)
         images = inputs if len(inputs.shape) == 4 else inputs[:, tf.newaxis, tf.newaxis, :]
         normal, mean, variance = tf.raw_ops.FusedBatchNormV3(
@@ -120,9 +130,23 @@ class _BatchNorm(_Replacement):
         )[:3]
         # The operation returns the unbiased variance; Keras's moving variance averages the biased one.
         number = tf.cast(tf.reduce_prod(tf.shape(images)[:3]), tf.float32)
-        for moving, current in ((layer.moving_mean, mean), (layer.moving_variance, variance * (number - 1) / number)):
-            moving.assign(moving * layer.momentum + current * (1 - layer.momentum))
+        self._update(mean, variance * (number - 1) / number)
         return tf.reshape(normal, shape)
+
+    def _of_valid(self, inputs: tf.Tensor, valid: Valid) -> tf.Tensor:
+        layer, values, axes = self.layer, tf.cast(inputs, tf.float32), list(range(len(inputs.shape) - 1))
+        mask = tf.reshape(tf.cast(valid.mask, tf.float32), [-1] + [1] * len(axes))
+        number = tf.cast(valid.count * math.prod(inputs.shape[1:-1]), tf.float32)
+        mean = tf.reduce_sum(values * mask, axes) / number
+        centered = values - mean
+        variance = tf.reduce_sum(tf.square(centered) * mask, axes) / number
+        self._update(mean, variance)
+        return tf.cast(centered * (tf.math.rsqrt(variance + layer.epsilon) * layer.gamma) + layer.beta, inputs.dtype)
+
+    def _update(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+        layer = self.layer
+        for moving, current in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+            moving.assign(moving * layer.momentum + current * (1 - layer.momentum))
 
 
 class _Pointwise(_Replacement):

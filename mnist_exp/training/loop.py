@@ -18,7 +18,7 @@ from mnist_exp.training.steps import Steps
 # After each chunk of steps the graph returns to Python: often enough for a live display and for Ctrl-C within a second,
 # seldom enough that the return costs nothing.
 CHUNK_SECONDS = 0.25
-MAX_CHUNK = 64  # steps
+MAX_CHUNK = 1000  # steps
 BEST = "best/"  # prefix of the remembered weights in a state
 DIVERGENCE_REMEDY = "lower optimizer.learning_rate, or warm up with schedule.warmup_epochs=1"
 
@@ -48,7 +48,8 @@ class Trainer:
         self._best: list[np.ndarray] = []
         self._batch_size = batch_size
         self._seed = seed
-        self._chunk = 32 if steps.use_xla else 1  # XLA compiles a graph for each length
+        self._chunk = 1
+        self.compile_seconds = 0.0  # spent by this process on building and compiling graphs
         self._predict = Predictor(self.model, steps.towers)
 
     def run_epoch(
@@ -104,8 +105,10 @@ class Trainer:
     def _run_chunk(self, batches: np.ndarray) -> None:
         """Do a step for each row of image indices, int32 (steps, batch_size)."""
         start = time.perf_counter()
+        if self.steps.compile(batches.shape[1]):
+            self.compile_seconds += time.perf_counter() - start
+        start = time.perf_counter()
         first = self.epoch * self.steps_per_epoch + self.step
-        traced = batches.shape[1] in self.steps.graphs
         losses, errors = self.steps(batches, self.learning_rates[first : first + len(batches)], first)
         if not np.isfinite(losses).all():
             bad = int(np.argmin(np.isfinite(losses)))
@@ -115,8 +118,7 @@ class Trainer:
             self._sums += (loss, wrong, 0)
         self._sums[2] += seconds
         self.step += len(batches)
-        if traced and not self.steps.use_xla:  # the first call, which builds the graph, takes longer than any other
-            self._chunk = min(max(int(CHUNK_SECONDS * len(batches) / seconds), 1), MAX_CHUNK)
+        self._chunk = min(max(int(CHUNK_SECONDS * len(batches) / seconds), 1), MAX_CHUNK)
 
     def _check_weights(self) -> None:
         """Check the last step's update, which no loss depends on yet."""
