@@ -57,6 +57,8 @@ class Forward:
             return _Convolve(layer)
         if layer in self._pooled:
             return _PoolAndActivate(self._pooled[layer], layer, self._use_xla)
+        if type(layer) is keras.layers.MaxPooling2D:
+            return _Pool(layer, self._use_xla)
         return layer
 
     def key(self, stream: int) -> tf.Tensor:
@@ -179,26 +181,35 @@ class _Convolve(_Replacement):
         return self.layer.convolution_op(inputs, self.layer.kernel)
 
 
-class _PoolAndActivate(_Replacement):
-    """The pooling of a convolution, then the bias and the activation of the convolution.
+class _Pool(_Replacement):
+    """A max-pooling.
 
     For XLA, windows that do not overlap become an axis, and the pooling its maximum: on a GPU, XLA has no deterministic
     gradient of a pooling. On a CPU that would be twice as slow.
     """
 
-    def __init__(self, convolution: keras.layers.Conv2D, pool: keras.layers.MaxPooling2D, use_xla: bool) -> None:
+    def __init__(self, pool: keras.layers.MaxPooling2D, use_xla: bool) -> None:
         super().__init__(pool)
-        self.convolution = convolution
         self._as_axes = use_xla and pool.padding == "valid" and tuple(pool.strides) == tuple(pool.pool_size)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        if self._as_axes:
-            high, wide = self.layer.pool_size
-            rows, columns, channels = inputs.shape[1] // high, inputs.shape[2] // wide, inputs.shape[3]
-            windows = inputs[:, : rows * high, : columns * wide]
-            largest = tf.reduce_max(tf.reshape(windows, (-1, rows, high, columns, wide, channels)), axis=(2, 4))
-        else:
-            largest = self.layer.call(inputs)
+        if not self._as_axes:
+            return self.layer.call(inputs)
+        high, wide = self.layer.pool_size
+        rows, columns, channels = inputs.shape[1] // high, inputs.shape[2] // wide, inputs.shape[3]
+        windows = inputs[:, : rows * high, : columns * wide]
+        return tf.reduce_max(tf.reshape(windows, (-1, rows, high, columns, wide, channels)), axis=(2, 4))
+
+
+class _PoolAndActivate(_Pool):
+    """The pooling of a convolution, then the bias and the activation of the convolution."""
+
+    def __init__(self, convolution: keras.layers.Conv2D, pool: keras.layers.MaxPooling2D, use_xla: bool) -> None:
+        super().__init__(pool, use_xla)
+        self.convolution = convolution
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        largest = super().call(inputs)
         if self.convolution.use_bias:
             largest = keras.ops.add(largest, self.convolution.bias)
         return self.convolution.activation(largest)

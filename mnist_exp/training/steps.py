@@ -117,14 +117,17 @@ class Steps:
         """Do the given number of steps, each with the first `count` images of a row."""
         rows = tf.shape(batches)[0]
         losses, errors = tf.TensorArray(tf.float32, rows), tf.TensorArray(tf.int32, rows)
-        # AutoGraph converts this loop only: converting Keras's calls would take as long as building their graph.
+        # AutoGraph converts this loop only: converting Keras's calls would take as long as building their graph. `while`
+        # instead of `for`: XLA compiles the end of a range again for each value.
         gradients_of = tf.autograph.experimental.do_not_convert(self._gradients)
-        for step in tf.range(steps):
+        step = tf.constant(0)
+        while step < steps:
             loss, wrong, gradients = gradients_of(batches[step], count, first + tf.cast(step, tf.int64))
             self.optimizer.learning_rate.assign(learning_rates[step])
             self.optimizer.apply(gradients, self._variables)
             self.average.update(self.optimizer.iterations)
             losses, errors = losses.write(step, loss), errors.write(step, wrong)
+            step += 1
         return losses.stack(), errors.stack()
 
     def _gradients(

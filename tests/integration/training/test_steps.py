@@ -114,7 +114,9 @@ def test_steps_compiled_by_xla_are_the_same(network: tuple[str, ...], variant: t
     """As on a GPU, where one graph also trains the last, smaller batch of an epoch, padded."""
     found = []
     for compiled in (False, True):
-        trainer = trainer_for(compose(*network, *variant, "model.dropout=0.3", "optimizer=sgd", "threads.towers=1"), digits, compiled)
+        trainer = trainer_for(
+            compose(*network, *variant, "model.dropout=0.3", "optimizer=sgd", "threads.towers=1"), digits, compiled
+        )
         found.append((losses(trainer, 2), trainer.model.get_weights()))
     (plain_losses, plain), (compiled_losses, compiled_weights) = found
     assert compiled_losses == [pytest.approx(pair, rel=1e-4) for pair in plain_losses]
