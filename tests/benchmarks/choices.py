@@ -76,6 +76,7 @@ def milliseconds(choice: str, model: str, precision: str) -> float:
         trainer = build_trainer(settings, data, split(data.train_labels, None, 0, 1), cpu)
         order = np.random.default_rng(0).permutation(STEPS * size).astype(np.int32).reshape(STEPS, size)
         arguments = order, trainer.learning_rates[:STEPS], 0
+        trainer.steps.compile(size)
         trainer.steps(*arguments)
         seconds = []
         for _ in range(3):

@@ -77,6 +77,7 @@ def operations(trainer: Trainer, images: int, batch_size: int) -> dict[str, floa
 
     order = np.arange(STEPS * batch_size, dtype=np.int32).reshape(STEPS, batch_size) % images
     arguments = order, trainer.learning_rates[:STEPS], 0
+    trainer.steps.compile(batch_size)
     trainer.steps(*arguments)
     with tempfile.TemporaryDirectory() as place:
         tf.profiler.experimental.start(place, tf.profiler.experimental.ProfilerOptions(host_tracer_level=2))
