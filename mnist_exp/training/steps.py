@@ -138,7 +138,7 @@ class Steps:
         towers = min(self.towers, size)
         parts = [slice(size * tower // towers, size * (tower + 1) // towers) for tower in range(towers)]
         valid = Valid(count, size) if self._masks else None
-        images, targets = self._examples(batch, valid, step, parts)
+        images, targets = self._examples(batch, step, parts, valid)
         losses, errors, gradients = [], [], []
         for tower, part in enumerate(parts):
             labels = tf.gather(self._labels, batch[part])
@@ -155,7 +155,7 @@ class Steps:
         return tf.add_n(losses), tf.add_n(errors), [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
 
     def _examples(
-        self, batch: tf.Tensor, valid: Valid | None, step: tf.Tensor, parts: list[slice]
+        self, batch: tf.Tensor, step: tf.Tensor, parts: list[slice], valid: Valid | None = None
     ) -> tuple[list[tf.Tensor], tf.Tensor | None]:
         """Return the images of each tower and, if images are mixed, the targets of the batch, float32 (n, classes)."""
         images = [tf.gather(self._images, batch[part]) for part in parts]
