@@ -122,7 +122,7 @@ class Steps:
         gradients_of = tf.autograph.experimental.do_not_convert(self._gradients)
         step = tf.constant(0)
         while step < steps:
-            loss, wrong, gradients = gradients_of(batches[step], count, first + tf.cast(step, tf.int64))
+            loss, wrong, gradients = gradients_of(batches[step], first + tf.cast(step, tf.int64), count)
             self.optimizer.learning_rate.assign(learning_rates[step])
             self.optimizer.apply(gradients, self._variables)
             self.average.update(self.optimizer.iterations)
@@ -131,13 +131,13 @@ class Steps:
         return losses.stack(), errors.stack()
 
     def _gradients(
-        self, batch: tf.Tensor, count: tf.Tensor, step: tf.Tensor
+        self, batch: tf.Tensor, step: tf.Tensor, count: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """Return the sum of the losses, the number of errors, and the gradient of the mean loss, added over the towers."""
         size, variables = batch.shape[0], self._variables
         towers = min(self.towers, size)
         parts = [slice(size * tower // towers, size * (tower + 1) // towers) for tower in range(towers)]
-        valid = Valid(count, size) if self._masks else None
+        valid = Valid(count, size) if self._masks and count is not None else None
         images, targets = self._examples(batch, step, parts, valid)
         losses, errors, gradients = [], [], []
         for tower, part in enumerate(parts):

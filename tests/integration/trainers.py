@@ -34,6 +34,8 @@ def trainer_for(experiment: Experiment, digits: Dataset, use_xla: bool = False) 
     requested, batch_size = threads.requested(experiment), experiment.training.batch_size
     with mock.patch.object(device, "_set_pools"):  # set once for all tests by a fixture: any number of towers is possible
         cpu = device.prepare("cpu", experiment.precision, requested, batch_size, experiment.seed)
+    if use_xla:  # as on a GPU
+        cpu = device.Device(cpu.name, towers=1)
     images = Split(np.arange(COUNT), np.arange(0))
     with mock.patch.object(device.Device, "uses_xla", use_xla):
         return build.build_trainer(experiment, digits, images, cpu)
