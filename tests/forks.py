@@ -1,9 +1,11 @@
 """The real command in forks of a process that has imported TensorFlow, which takes most of the time of a short run.
 
 A fork has its own arguments, directory, environment, signals and exit code. TensorFlow starts its threads with its first
-operation, so a fork loses none. Tests of the start of Python (options, environment variables, imports) need a new process.
+operation, so a fork loses none. The workers of a sweep are forks too. Tests of the start of Python (options, environment
+variables, imports) need a new process.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -15,12 +17,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any
 
 from mnist_exp.machine import backend
+from mnist_exp.sweep import supervisor
 
 # In addition to TensorFlow.
 IMPORTED = ("mnist_exp.commands.train", "mnist_exp.commands.sweep", "mnist_exp.experiment", "mnist_exp.training.build")
+WORKER = "mnist_exp.sweep.worker"
 LIMIT = 1 << 20  # bytes of a request
+STATUS_BYTES = 16  # of a process id, and of an exit code
 SECONDS = 300  # limit of a command
 
 
@@ -85,6 +92,7 @@ def serve(channel: socket.socket) -> None:
         if process == 0:
             channel.close()
             become(**json.loads(message), descriptors=descriptors)
+            fork_workers()
             return
         for descriptor in descriptors:
             os.close(descriptor)
@@ -103,6 +111,95 @@ def become(arguments: list[str], cwd: str, environment: dict[str, str], descript
     sys.path[0] = cwd
     sys.argv[1:] = arguments
     sys.orig_argv = [sys.executable, "-m", "mnist_exp", *arguments]
+
+
+class ForkedWorker:
+    """What `Popen` returns for a worker, of a process that is not a child of this one."""
+
+    def __init__(self, channel: socket.socket, arguments: list[str], stderr: IO[bytes], env: dict[str, str]) -> None:
+        requests, replies, self._status = os.pipe(), os.pipe(), os.pipe()
+        message = json.dumps({"arguments": arguments[4:], "environment": dict(env)}).encode()
+        theirs = [requests[0], replies[1], stderr.fileno(), self._status[1]]
+        socket.send_fds(channel, [message], theirs)
+        for descriptor in (requests[0], replies[1], self._status[1]):
+            os.close(descriptor)
+        self.stdin, self.stdout = os.fdopen(requests[1], "wb"), os.fdopen(replies[0], "rb")
+        self.pid = int(os.read(self._status[0], STATUS_BYTES))
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end of the process; return its exit code."""
+        if self.returncode is None:
+            if not select.select([self._status[0]], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            self.returncode = int(os.read(self._status[0], STATUS_BYTES))
+            os.close(self._status[0])
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """Return the exit code; None while the process runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def kill(self) -> None:
+        """Kill the process."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def fork_workers() -> None:
+    """Have the workers of this process's sweeps forked by another process, which has no threads."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        os.setsid()
+        ours.close()
+        serve_workers(theirs)
+        return
+    theirs.close()
+
+    def start(arguments: list[str], stderr: IO[bytes], env: dict[str, str], **_: Any) -> ForkedWorker:
+        return ForkedWorker(ours, arguments, stderr, env)
+
+    names = {"Popen": start, "PIPE": subprocess.PIPE, "TimeoutExpired": subprocess.TimeoutExpired}
+    supervisor.subprocess = SimpleNamespace(**names)  # type: ignore[assignment]
+
+
+def serve_workers(channel: socket.socket) -> None:
+    """Fork for each request, by a process that sends the process id and then the exit code. Return only in a worker."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(channel, LIMIT, 4)
+        if not message:
+            os._exit(0)
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            channel.close()
+            break
+        for descriptor in descriptors:
+            os.close(descriptor)
+    *standard, status = descriptors
+    process = os.fork()
+    if process != 0:
+        for descriptor in standard:
+            os.close(descriptor)
+        os.write(status, f"{process:<{STATUS_BYTES}}".encode())
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        with contextlib.suppress(BrokenPipeError):
+            os.write(status, f"{code:<{STATUS_BYTES}}".encode())
+        os._exit(0)
+    os.setsid()
+    os.close(status)
+    for number, descriptor in enumerate(standard):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    request = json.loads(message)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv[1:] = request["arguments"]
+    sys.orig_argv = [sys.executable, "-P", "-m", WORKER, *request["arguments"]]
+    runpy.run_module(WORKER, run_name="__main__", alter_sys=True)
+    sys.exit()
 
 
 if __name__ == "__main__":
