@@ -12,6 +12,7 @@ from mnist_exp.config.tracker_variables import used_variables
 from mnist_exp.datasets.dataset import split
 from mnist_exp.errors import UserError
 from mnist_exp.machine import backend, files
+from mnist_exp.machine.plain_data import read_bytes
 from mnist_exp.run import environment, evaluation
 from mnist_exp.run.outcome import config_text, run_locked
 from mnist_exp.run.run import Run
@@ -49,7 +50,7 @@ def train(experiment: Experiment, run: Run) -> Summary:
         DivergenceError: the loss is no longer finite.
         EnvironmentFailure: the device does not exist, or a file cannot be written.
     """
-    config = run.config.read_text() if run.config.exists() else config_text(experiment)
+    config = read_bytes(run.config).decode() if run.config.exists() else config_text(experiment)
     try:
         with backend.tensorflow(run.log, experiment.progress == "quiet"):
             return _train(experiment, run, config)

@@ -9,6 +9,7 @@ from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.significance import Significance
 from mnist_exp.config.problems import format_value
 from mnist_exp.run.status import Record
+from mnist_exp.terminal import messages
 
 FORMULA_START = ("=", "+", "-", "@", "\t", "\r")  # an apostrophe before it makes the cell text
 ERRORS = {"validation": VALIDATION, "test": TEST}
@@ -95,7 +96,10 @@ def _csv_row(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _harmless(value: Any) -> Any:
-    if not isinstance(value, str) or not value.startswith(FORMULA_START):
+    if not isinstance(value, str):
+        return value
+    value = messages.sanitize(value)
+    if not value.startswith(FORMULA_START):
         return value
     try:
         float(value)

@@ -9,9 +9,11 @@ import numpy as np
 
 from mnist_exp.comparison.statistics import Difference, mcnemar
 from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.machine.plain_data import read_bytes
 from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Score
 
+MAX_FILE_BYTES = 2**28
 MAX_BYTES = 2**30  # of an array: a small file can unpack to any size
 
 
@@ -75,7 +77,7 @@ def read_probabilities(run: Run, score: Score | None = None) -> tuple[np.ndarray
         IntegrityError: the file is damaged.
     """
     try:
-        content = run.predictions.read_bytes()
+        content = read_bytes(run.predictions, MAX_FILE_BYTES)
     except FileNotFoundError:
         raise InputError(f"{run.directory}: has no predictions.npz", "only a completed run has one") from None
     except OSError as error:

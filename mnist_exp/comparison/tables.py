@@ -18,6 +18,10 @@ MAX_WIDTH = 10_000  # characters; no table is wider
 TESTS = {"McNemar": "McNemar's exact test", "paired t": "paired t-test", "Welch": "Welch's t-test"}
 WRAP_WIDTH = 32  # characters of a column that wraps
 MAX_NAMED = 10  # runs that are listed for each reason
+# Without images, links, HTML and emphasis; `_` within a word is no emphasis. Addresses become links without any markup.
+MARKDOWN = str.maketrans(
+    {character: f"\\{character}" for character in "\\|[]`*~"} | {"<": "&lt;", "&": "&amp;", "@": "&#64;"}
+)
 LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--",
@@ -157,4 +161,4 @@ def _rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
 
 
 def _escape_markdown(text: str) -> str:
-    return messages.sanitize(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return messages.sanitize(text).translate(MARKDOWN).replace("://", "&#58;//").replace("www.", "www&#46;")

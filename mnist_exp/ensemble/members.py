@@ -80,12 +80,14 @@ def read_ensemble(name: str, places: Sequence[Path]) -> Ensemble:
     """Read the members of an ensemble: runs, and all completed runs of directories.
 
     Raises:
-        InputError: there are fewer than two, or one has no result, is an ensemble, or was tested on other images.
+        InputError: there are fewer than two, or one has no result, is an ensemble, was tested on other images, or
+            is there twice.
         IntegrityError: a file of a member is damaged.
     """
     selected = _select(places)
     data = _load_data(selected[0])
     members = [_read_member(row, data) for row in selected]
+    _refuse_copies(members)
     splits = [member.split for member in members]
     validation = splits[0].validation if len({one.sha256 for one in splits}) == 1 else splits[0].validation[:0]
     return Ensemble(name, members, data, Split(reduce(np.union1d, [one.train for one in splits]), validation))
@@ -134,6 +136,15 @@ def _read_member(row: Row, data: Dataset) -> Member:
     if not run.model.is_file():
         raise InputError(f"{run.model}: does not exist", "choose completed runs with their model")
     return Member(row, experiment, parts, probabilities, file_sha256(run.predictions), file_sha256(run.model))
+
+
+def _refuse_copies(members: Sequence[Member]) -> None:
+    """Refuse a run that is there twice, as a copy: it would count twice in the mean."""
+    known: dict[tuple[str, str], Member] = {}
+    for member in members:
+        if (other := known.setdefault((member.model_sha256, member.predictions_sha256), member)) is not member:
+            cause = f"{member.run.directory}: has the same model and predictions as {other.run.directory}"
+            raise InputError(cause, "a run is averaged once: remove the copy, or name the runs to average")
 
 
 def _read_experiment(run: Run) -> Experiment:

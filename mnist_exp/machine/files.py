@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from mnist_exp.errors import EnvironmentFailure
+from mnist_exp.machine.plain_data import open_regular
 
 UNFINISHED = ".unfinished."  # prefix of a file's name while it is written
 ABANDONED_SECONDS = 60.0  # a temporary file that has not changed for so long belongs to a process that was killed
@@ -148,8 +149,8 @@ def provide_temporary_directory(directory: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON; NaN is a ValueError."""
-    write(path, f"{json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)}\n".encode())
+    """Write indented JSON, in ASCII, which no terminal takes for a command; NaN is a ValueError."""
+    write(path, f"{json.dumps(content, indent=2, allow_nan=False)}\n".encode())
 
 
 def write_table(path: Path, rows: Iterable[Any], row_type: type) -> None:
@@ -169,7 +170,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

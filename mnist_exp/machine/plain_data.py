@@ -1,6 +1,11 @@
-"""Untrusted YAML and JSON files → plain types."""
+"""Untrusted files → bytes, YAML and JSON as plain types; with limits on what they may take."""
 
+import errno
+import io
 import json
+import math
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +14,106 @@ import yaml
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # LibYAML is ten times as fast
 # The errors of parsing a partly written or hostile file; RecursionError: nested too deeply.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
+MAX_BYTES = 2**26  # of a text file; a plan of 100,000 jobs takes a third of it
 MAX_DEPTH = 100  # levels; this program writes fewer
+MAX_ALIASED = 100_000  # values that all aliases of a YAML file together repeat
+MAX_INTEGER = 2**63
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a regular file for reading: never a pipe, which could wait for ever, nor a device, which could be endless.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file.
+    """
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "is not a regular file", str(path))
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """Read a regular file of a limited size.
+
+    Raises:
+        OSError: it cannot be read, is not a regular file, or is larger than `limit` bytes.
+    """
+    with open_regular(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"is larger than {limit:,} bytes", str(path))
+    return content
 
 
 def load_yaml(content: bytes) -> Any:
     """Parse YAML into plain types; no objects are built by name.
 
     Raises:
-        ValueError, YAMLError: it is not YAML, or nested so deeply that LibYAML, which recurses, would crash the process.
+        ValueError, YAMLError: it is not YAML, is nested so deeply that LibYAML, which recurses, would crash the process, or
+            its aliases expand to too many values.
     """
-    depth = 0
+    values = aliased = 0
+    sizes: dict[str, int] = {}  # number of values of each anchor, with what its aliases repeat
+    open_nodes: list[tuple[str | None, int]] = []
     for event in yaml.parse(content, Loader=LOADER):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise ValueError(f"*{event.anchor} is part of itself, or unknown")
+            values += sizes[event.anchor]
+            aliased += sizes[event.anchor]
+        elif isinstance(event, yaml.ScalarEvent):
+            values += 1
+            if event.anchor:
+                sizes[event.anchor] = 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((event.anchor, values))
+            values += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            if anchor:
+                sizes[anchor] = values - before
+        if len(open_nodes) > MAX_DEPTH:
             raise ValueError(f"is nested more than {MAX_DEPTH} deep")
+        if aliased > MAX_ALIASED:
+            raise ValueError(f"its aliases repeat more than {MAX_ALIASED:,} values")
     return yaml.load(content, Loader=LOADER)  # noqa: S506  (a safe loader, by either name)
+
+
+def load_json(content: bytes) -> Any:
+    """Parse JSON without NaN, infinity and integers of more than 64 bits, which later calculations could not take.
+
+    Raises:
+        ValueError, RecursionError: it is not JSON, has such a number, or is nested too deeply.
+    """
+    return json.loads(content, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read the mapping in a JSON file; return an empty one if the file is missing or invalid."""
     try:
-        content = json.loads(path.read_bytes())
+        content = load_json(read_bytes(path))
     except UNREADABLE:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def is_in_range(value: Any) -> bool:
+    """Return whether all numbers in a plain value are finite and have at most 64 bits."""
+    if isinstance(value, list | dict):
+        return all(map(is_in_range, value.values() if isinstance(value, dict) else value))
+    return (
+        not isinstance(value, int | float) or abs(value) < MAX_INTEGER or (isinstance(value, float) and math.isfinite(value))
+    )
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) >= MAX_INTEGER:
+        raise ValueError(f"{text[:20]}… is not a 64-bit integer")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return number

@@ -11,6 +11,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from mnist_exp.terminal import messages
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -38,13 +40,18 @@ def script(name: str) -> str:
 
 def json_script(content: Any) -> Markup:
     """Return JSON for a <script type="application/json">: no text in it can end the script."""
-    text = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704  (escaped in the way that a script needs)
 
 
 def _is_embeddable(script: str) -> bool:
     """Return whether HTML reads a script to its end; a page without it is complete, but not interactive."""
     return "</script" not in script.lower() and "<!--" not in script
+
+
+def _sanitize(value: Any) -> Any:
+    """Remove control characters from a text, which may be from an untrusted file, but not from its lines."""
+    return "\n".join(map(messages.sanitize, value.split("\n"))) if type(value) is str else value
 
 
 @functools.cache
@@ -57,4 +64,5 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        finalize=_sanitize,
     )

@@ -18,6 +18,7 @@ from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import files
 from mnist_exp.report.encodings import TOUCH, Row, Spec
 from mnist_exp.report.page import TEMPLATES
+from mnist_exp.terminal import messages
 
 # The page describes a chart as a whole, so no mark has a label (`aria`). Each label of an axis takes half a millisecond, so
 # there are about three (`tickCount`), without a limit of their length (`labelLimit`), for which each is measured twice.
@@ -48,7 +49,17 @@ def static_svg(chart: Chart) -> str:
     import vl_convert
 
     layers = [layer for layer in chart.spec["layer"] if layer.get("name") != TOUCH]
-    return vl_convert.vegalite_to_svg(chart.spec | {"layer": layers, "data": {"values": chart.rows}, "config": CONFIG})
+    whole = chart.spec | {"layer": layers, "data": {"values": chart.rows}, "config": CONFIG}
+    return vl_convert.vegalite_to_svg(_sanitize(whole))
+
+
+def _sanitize(node: Any) -> Any:
+    """Remove control characters from all text, also from keys: for some of them, the converter ends the process."""
+    if isinstance(node, dict):
+        return {messages.sanitize(key): _sanitize(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_sanitize(value) for value in node]
+    return messages.sanitize(node) if isinstance(node, str) else node
 
 
 def page_data(charts: Sequence[Chart]) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 import contextlib
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from mnist_exp.machine.plain_data import read_bytes
 
 OPTIONAL = ("validation_loss", "validation_error_percent")  # columns that are empty without validation images
 
@@ -42,11 +45,9 @@ def patience_exhausted(history: Sequence[Epoch], patience: int | None) -> bool:
 def read(path: Path) -> list[Epoch]:
     """Read the rows of an untrusted history.csv up to the first invalid one; none without a file."""
     rows: list[Epoch] = []
-    with (
-        contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error),
-        path.open(newline="", encoding="utf-8") as file,
-    ):
-        for epoch, cells in enumerate(csv.DictReader(file), 1):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error):
+        lines = io.StringIO(read_bytes(path).decode(), newline="")
+        for epoch, cells in enumerate(csv.DictReader(lines), 1):
             numbers = {name: float(cells[name]) for name in COLUMNS if cells[name] or name not in OPTIONAL}
             # A table has no room for larger numbers; the comparison is false for NaN, too.
             if numbers["epoch"] != epoch or not all(abs(number) < 1e15 for number in numbers.values()):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mnist_exp.errors import UserError
 from mnist_exp.machine import files, locks
-from mnist_exp.machine.plain_data import read_json
+from mnist_exp.machine.plain_data import read_bytes, read_json
 from mnist_exp.run.directory import last_change, read_config
 from mnist_exp.run.lock import is_alive
 from mnist_exp.run.run import Run
@@ -71,18 +71,22 @@ def read_record(directory: Path) -> Record:
     """Read a run's summary, or why there is none. Never raises, whatever the directory contains."""
     run = Run(directory)
     try:
-        summary = Summary.model_validate_json(run.summary.read_bytes())
+        summary = Summary.model_validate_json(read_bytes(run.summary))
     except FileNotFoundError:
         return _without_summary(run)
     except ValidationError as error:
         if (schema_1 := read_json(run.summary)).get("schema") == 1:
             return _of_schema_1(run, schema_1)
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Record(directory, "unreadable", f"summary.json: {where}: {first['msg']}", None, None)
+        return Record(directory, "unreadable", f"summary.json: {first_fault(error)}", None, None)
     except OSError as error:
         return Record(directory, "unreadable", f"summary.json: {error.strerror}", None, None)
     return Record(directory, summary.status, None, None, summary)
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return the first problem of a file, with the key where it is."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
 
 
 def _of_schema_1(run: Run, content: dict[str, Any]) -> Record:

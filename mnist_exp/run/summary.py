@@ -11,10 +11,12 @@ from mnist_exp.config.identity import complete, config_hash, flatten, hash_of_se
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.machine.files import array_sha256
+from mnist_exp.machine.plain_data import is_in_range
 from mnist_exp.run.evaluation import score
 from mnist_exp.run.history import Epoch, best_epoch
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Amount = Annotated[float, Field(ge=0, lt=1e15)]  # sums over many runs stay finite
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -31,7 +33,7 @@ class Score(Part):
     errors: Count
     error_percent: Percent
     ci95: Annotated[tuple[Percent, Percent], Field(strict=False)]
-    loss: float
+    loss: Amount
 
 
 class DatasetSummary(Part):
@@ -76,11 +78,11 @@ class Summary(Part):
     model: ModelSummary
     test: Score
     validation: Score | None
-    epochs: Annotated[int, Field(ge=1)]
-    best_epoch: int | None
-    train_seconds: float
-    wall_seconds: float
-    images_per_second: float
+    epochs: Annotated[Count, Field(ge=1)]
+    best_epoch: Count | None
+    train_seconds: Amount
+    wall_seconds: Amount
+    images_per_second: Amount
     settings: dict[str, JsonValue]  # the configuration by dotted key; for an ensemble, the settings that its members share
     members: Annotated[list[MemberSummary], Field(min_length=2)] | None  # for an ensemble
 
@@ -100,6 +102,13 @@ class Summary(Part):
             except (AttributeError, TypeError, RecursionError) as error:
                 raise ValueError(f"settings: {error}") from None
         return content
+
+    @field_validator("settings")
+    @classmethod
+    def _check_settings(cls, settings: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if not all(map(is_in_range, settings.values())):
+            raise ValueError("a number has more than 64 bits")
+        return settings
 
     @field_validator("members")
     @classmethod

@@ -16,9 +16,10 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination
 from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import UNREADABLE, load_yaml
+from mnist_exp.machine.plain_data import UNREADABLE, load_yaml, read_bytes
 from mnist_exp.run.lock import exclusive
 from mnist_exp.run.run import FilePath, Run, refuse_links
+from mnist_exp.run.status import first_fault
 
 MAX_NAME = 100  # characters of a directory
 NUMBER_DIGITS = 3  # at least, so that names still sort when jobs are added
@@ -170,11 +171,9 @@ def read(sweep: Sweep) -> Plan:
     """
     remedy = "the sweep cannot be resumed; resume its runs one by one: mnist-exp resume RUN"
     try:
-        plan = Plan.model_validate(load_yaml(sweep.plan.read_bytes()))
+        plan = Plan.model_validate(load_yaml(read_bytes(sweep.plan)))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise IntegrityError(f"{sweep.plan}: {where}: {first['msg']}", remedy) from None
+        raise IntegrityError(f"{sweep.plan}: {first_fault(error)}", remedy) from None
     except UNREADABLE as error:
         raise IntegrityError(f"{sweep.plan}: {' '.join(str(error).split()) or type(error).__name__}", remedy) from None
     for expected, job in enumerate(plan.jobs, 1):

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_bytes
 from mnist_exp.report.search_charts import SearchResult
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.sampling import grid_values, pruner, sampler
@@ -24,6 +25,7 @@ from mnist_exp.terminal import messages
 
 log = logging.getLogger(__name__)
 
+MAX_JOURNAL_BYTES = 2**30
 NAME = "sweep"  # of the only study in the journal
 JOB = "job"  # attribute of a trial: the number of its job
 SPACE = "space"  # attribute of the study: its objectives and distributions
@@ -82,8 +84,14 @@ def _drop_incomplete_line(journal: Path) -> None:
 
     Raises:
         EnvironmentFailure: the journal cannot be written.
+        IntegrityError: it cannot be read, or is not a regular file.
     """
-    content = journal.read_bytes() if journal.exists() else b""
+    try:
+        content = read_bytes(journal, MAX_JOURNAL_BYTES)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise IntegrityError(f"{journal}: {error.strerror}", "restore the file, or start a new search") from None
     if content and not content.endswith(b"\n"):
         complete = content.rpartition(b"\n")[0]
         messages.warning(f"{journal}: its last line is incomplete and is removed")

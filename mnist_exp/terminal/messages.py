@@ -22,7 +22,7 @@ MISSING = "–"  # a cell without a value
 PIPE_WIDTH = 1000  # characters, for a pipe or file: wider than any table
 # Control characters of ASCII and Latin-1, with which a name could move the cursor, change colours or break a table; those of
 # Unicode that break a line or change its direction; and surrogates, which stand for undecodable bytes of a file name.
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def sanitize(text: object) -> str:

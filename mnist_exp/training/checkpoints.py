@@ -16,6 +16,7 @@ import numpy as np
 from mnist_exp.config.identity import changes
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import load_json, read_bytes
 from mnist_exp.run.history import Epoch
 
 KEPT = 2
@@ -80,7 +81,7 @@ def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint |
     for candidate in sorted(directory.glob("epoch_*"), reverse=True):
         try:
             checkpoint = _load(candidate)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
             faults.append(f"{candidate}: {error}")
             continue
         except InputError as error:  # a checkpoint before it may have this schema
@@ -99,7 +100,7 @@ def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint |
 
 
 def _load(directory: Path) -> Checkpoint:
-    manifest = json.loads((directory / MANIFEST).read_bytes())
+    manifest = load_json(read_bytes(directory / MANIFEST))
     if manifest["schema"] == 1 and "manifest_sha256" not in manifest:  # nor the settings and the step
         cause = f"{directory}: is a checkpoint of schema 1, which this version of mnist-exp cannot resume"
         raise InputError(cause, f"train it again: its settings are in {directory.parent.parent / 'config.yaml'}")
@@ -113,7 +114,7 @@ def _load(directory: Path) -> Checkpoint:
             raise ValueError(f"{name}: SHA-256 is {found}, expected {sums[name]}")
     with np.load(directory / STATE, allow_pickle=False) as archive:
         state = dict(archive)
-    history = [Epoch(**row) for row in json.loads((directory / HISTORY).read_bytes())]
+    history = [Epoch(**row) for row in load_json(read_bytes(directory / HISTORY))]
     return Checkpoint(**manifest, state=state, history=history)
 
 

@@ -162,11 +162,18 @@ def test_validation_images_must_be_the_same_for_all_members(place: Path) -> None
 
 
 def test_directories_with_the_same_name_are_distinguished(place: Path) -> None:
-    shutil.copytree(place / "a", place / "other" / "a")
+    member(place / "other" / "a", range(90), "seed=9")
     rows = [one.row for one in members.read_ensemble("x", [place / "a", place / "other" / "a"]).members]
     assert [row.name for row in rows] == [str(place / "a"), str(place / "other" / "a")]
     lines = compare(read_rows([place / "a", place / "other" / "a"]), by=["run"]).lines
     assert [line.group.n for line in lines] == [1, 1]
+
+
+def test_a_link_to_a_run_counts_once_and_a_copy_is_refused(place: Path) -> None:
+    (place / "z").symlink_to(place / "a")
+    assert len(members.read_ensemble("x", [place]).members) == 3
+    shutil.copytree(place / "a", place / "copy")
+    assert "has the same model and predictions as" in refused(InputError, place / "copy", place / "a")
 
 
 def ranked(place: Path, wrong: range) -> list[dict[str, str]]:

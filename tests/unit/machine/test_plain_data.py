@@ -1,0 +1,99 @@
+"""Files that others wrote: only regular ones, of a limited size, and with limits on what they expand to."""
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_exp.machine import plain_data
+from mnist_exp.machine.plain_data import load_json, load_yaml, read_bytes, read_json
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "summary.json")
+    start = threading.Timer(20, os._exit, (1,))  # a reader that waits would wait for ever
+    start.start()
+    with pytest.raises(OSError, match="not a regular file"):
+        read_bytes(tmp_path / "summary.json")
+    assert read_json(tmp_path / "summary.json") == {}
+    start.cancel()
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "."])
+def test_a_link_to_a_device_or_a_directory_is_refused(target: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").symlink_to(target)
+    with pytest.raises(OSError, match=r"not a regular file|Is a directory"):
+        read_bytes(tmp_path / "config.yaml")
+
+
+def test_a_file_has_a_limited_size(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100)
+    assert len(read_bytes(path, 100)) == 100
+    with pytest.raises(OSError, match="larger than 99 bytes"):
+        read_bytes(path, 99)
+    with path.open("wb") as file:
+        file.truncate(2**40)  # it takes no space
+    with pytest.raises(OSError, match="larger than"):
+        read_bytes(path)
+
+
+@pytest.mark.parametrize("flow", [True, False])
+def test_an_alias_bomb_is_refused_at_once(flow: bool) -> None:
+    lines = ["a0: &a0 x"]
+    for level in range(1, 30):
+        aliases = ", ".join([f"*a{level - 1}"] * 8)
+        lines.append(f"a{level}: &a{level} [{aliases}]" if flow else f"a{level}: &a{level}\n  k: [{aliases}]")
+    start = time.process_time()
+    with pytest.raises(ValueError, match="aliases repeat more than"):
+        load_yaml("\n".join(lines).encode())
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]", "a: *b", "&x {k: {l: *x}}"])
+def test_a_reference_to_itself_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, yaml.YAMLError), match=r"part of itself|undefined alias"):
+        load_yaml(text.encode())
+
+
+def test_few_aliases_are_allowed() -> None:
+    assert load_yaml(b"a: &a [1, {b: 2}]\nc: [*a, *a]\nd: &d x\ne: *d") == {
+        "a": [1, {"b": 2}],
+        "c": [[1, {"b": 2}]] * 2,
+        "d": "x",
+        "e": "x",
+    }
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(PLAIN)
+def test_what_is_written_is_read(value: Any) -> None:
+    assert load_json(plain_data.json.dumps(value).encode()) == value
+    assert plain_data.is_in_range(value)
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 5000, "1e999", "NaN", "Infinity", str(2**63)])
+def test_numbers_that_later_calculations_could_not_take_are_refused(number: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"not a (64-bit integer|finite number)"):
+        load_json(f'{{"a": [{number}]}}'.encode())
+    (tmp_path / "file.json").write_text(f'{{"a": {number}}}')
+    assert read_json(tmp_path / "file.json") == {}
+
+
+def test_deep_nesting_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_text('{"a":' + "[" * 100_000)
+    assert read_json(tmp_path / "file.json") == {}
+    with pytest.raises(ValueError, match="nested more than"):
+        load_yaml(b"[" * 1000)
