@@ -114,6 +114,8 @@ def read_config(run: Run) -> dict[str, Any]:
         tree = load_yaml(read_bytes(path))
         if isinstance(tree, dict) and path == run.config:
             additions.complete(tree)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
     except UNREADABLE as error:
         raise ValueError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}") from None
     if not isinstance(tree, dict):
