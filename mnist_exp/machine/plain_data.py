@@ -14,9 +14,11 @@ import yaml
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # LibYAML is ten times as fast
 # The errors of parsing a partly written or hostile file; RecursionError: nested too deeply.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
-MAX_BYTES = 2**26  # of a text file; a plan of 100,000 jobs takes a third of it
+MAX_BYTES = 2**20  # of settings and results, which take a few kB
+MAX_LIST_BYTES = 2**26  # of a list of jobs, epochs or test images; a plan of 100,000 jobs takes a third of it
 MAX_DEPTH = 100  # levels; this program writes fewer
-MAX_ALIASED = 100_000  # values that all aliases of a YAML file together repeat
+MAX_ALIASED = 100_000  # values and characters that all aliases of a YAML file together repeat
+MAX_NUMBER = 1000  # characters; YAML takes quadratic time for a number of base 60
 MAX_INTEGER = 2**63
 
 
@@ -26,10 +28,11 @@ def open_regular(path: Path) -> io.BufferedReader:
     Raises:
         OSError: it cannot be opened, or is not a regular file.
     """
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return file
-    file.close()
+    if stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  (a device is not opened at all: that can have an effect)
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # the opened file, which may be another one by now
+            return file
+        file.close()
     raise OSError(errno.EINVAL, "is not a regular file", str(path))
 
 
@@ -53,30 +56,41 @@ def load_yaml(content: bytes) -> Any:
         ValueError, YAMLError: it is not YAML, is nested so deeply that LibYAML, which recurses, would crash the process, or
             its aliases expand to too many values.
     """
-    values = aliased = 0
-    sizes: dict[str, int] = {}  # number of values of each anchor, with what its aliases repeat
-    open_nodes: list[tuple[str | None, int]] = []
+    size = aliased = 0  # the number of values and characters so far, with what aliases repeat
+    anchors: dict[str, tuple[int, int]] = {}  # size and height of each finished node that has a name
+    open_nodes: list[tuple[str | None, int]] = []  # name, and size before it
+    heights = [0]  # of the document and the open nodes so far
     for event in yaml.parse(content, Loader=LOADER):
-        if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in sizes:
-                raise ValueError(f"*{event.anchor} is part of itself, or unknown")
-            values += sizes[event.anchor]
-            aliased += sizes[event.anchor]
-        elif isinstance(event, yaml.ScalarEvent):
-            values += 1
-            if event.anchor:
-                sizes[event.anchor] = 1
-        elif isinstance(event, yaml.CollectionStartEvent):
-            open_nodes.append((event.anchor, values))
-            values += 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((event.anchor, size))
+            heights.append(0)
+            size += 1
+            height = 0
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = open_nodes.pop()
+            height = heights.pop() + 1
             if anchor:
-                sizes[anchor] = values - before
-        if len(open_nodes) > MAX_DEPTH:
+                anchors[anchor] = size - before, height
+        elif isinstance(event, yaml.ScalarEvent):
+            if len(event.value) > MAX_NUMBER and event.implicit[0] and event.value.lstrip("+-")[:1].isdigit():
+                raise ValueError(f"a number has more than {MAX_NUMBER:,} characters")
+            size += 1 + len(event.value)
+            height = 0
+            if event.anchor:
+                anchors[event.anchor] = 1 + len(event.value), height
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in anchors or event.anchor in {name for name, _ in open_nodes}:
+                raise ValueError(f"*{event.anchor} is part of itself, or unknown")
+            repeated, height = anchors[event.anchor]
+            size += repeated
+            aliased += repeated
+        else:
+            continue
+        heights[-1] = max(heights[-1], height)
+        if len(open_nodes) + height > MAX_DEPTH:
             raise ValueError(f"is nested more than {MAX_DEPTH} deep")
         if aliased > MAX_ALIASED:
-            raise ValueError(f"its aliases repeat more than {MAX_ALIASED:,} values")
+            raise ValueError(f"its aliases repeat more than {MAX_ALIASED:,} values and characters")
     return yaml.load(content, Loader=LOADER)  # noqa: S506  (a safe loader, by either name)
 
 
@@ -92,7 +106,7 @@ def load_json(content: bytes) -> Any:
 def read_json(path: Path) -> dict[str, Any]:
     """Read the mapping in a JSON file; return an empty one if the file is missing or invalid."""
     try:
-        content = load_json(read_bytes(path))
+        content = load_json(read_bytes(path, MAX_LIST_BYTES))
     except UNREADABLE:
         return {}
     return content if isinstance(content, dict) else {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mnist_exp.machine.plain_data import read_bytes
+from mnist_exp.machine.plain_data import MAX_LIST_BYTES, read_bytes
 
 OPTIONAL = ("validation_loss", "validation_error_percent")  # columns that are empty without validation images
 
@@ -46,7 +46,7 @@ def read(path: Path) -> list[Epoch]:
     """Read the rows of an untrusted history.csv up to the first invalid one; none without a file."""
     rows: list[Epoch] = []
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error):
-        lines = io.StringIO(read_bytes(path).decode(), newline="")
+        lines = io.StringIO(read_bytes(path, MAX_LIST_BYTES).decode(), newline="")
         for epoch, cells in enumerate(csv.DictReader(lines), 1):
             numbers = {name: float(cells[name]) for name in COLUMNS if cells[name] or name not in OPTIONAL}
             # A table has no room for larger numbers; the comparison is false for NaN, too.

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import read_bytes
+from mnist_exp.machine.plain_data import open_regular, read_bytes
 from mnist_exp.report.search_charts import SearchResult
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.sampling import grid_values, pruner, sampler
@@ -101,6 +101,7 @@ def _drop_incomplete_line(journal: Path) -> None:
 def read_result(sweep: Sweep, known: Plan) -> SearchResult | None:
     """Read a search for its report, without writing to the journal; None if it cannot be read."""
     try:
+        open_regular(sweep.study).close()  # Optuna would wait for a pipe
         study = optuna.load_study(study_name=NAME, storage=JournalStorage(JournalFileBackend(str(sweep.study))))
         return _result(study, known)
     except Exception as error:  # noqa: BLE001  (an untrusted file may fail anywhere in Optuna; the report must not)

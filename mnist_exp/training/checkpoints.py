@@ -16,7 +16,7 @@ import numpy as np
 from mnist_exp.config.identity import changes
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import load_json, read_bytes
+from mnist_exp.machine.plain_data import MAX_LIST_BYTES, load_json, read_bytes
 from mnist_exp.run.history import Epoch
 
 KEPT = 2
@@ -114,7 +114,7 @@ def _load(directory: Path) -> Checkpoint:
             raise ValueError(f"{name}: SHA-256 is {found}, expected {sums[name]}")
     with np.load(directory / STATE, allow_pickle=False) as archive:
         state = dict(archive)
-    history = [Epoch(**row) for row in load_json(read_bytes(directory / HISTORY))]
+    history = [Epoch(**row) for row in load_json(read_bytes(directory / HISTORY, MAX_LIST_BYTES))]
     return Checkpoint(**manifest, state=state, history=history)
 
 

@@ -12,7 +12,7 @@ from mnist_exp.config.identity import identity
 from mnist_exp.config.schema import Experiment, TrainingConfig
 from mnist_exp.errors import EnvironmentFailure, IntegrityError, Pruned
 from mnist_exp.machine import files, signals
-from mnist_exp.machine.plain_data import read_bytes, read_json
+from mnist_exp.machine.plain_data import MAX_LIST_BYTES, read_bytes, read_json
 from mnist_exp.run.history import Epoch, best_epoch, patience_exhausted
 from mnist_exp.run.run import Run
 from mnist_exp.terminal import messages
@@ -131,7 +131,7 @@ def _record(history: list[Epoch], save: Callable[[], None] | None, epochs: int, 
 def _recorded_epochs(run: Run) -> int:
     """Count the rows of history.csv, damaged or not."""
     try:
-        return max(len(read_bytes(run.history).splitlines()) - 1, 0)
+        return max(len(read_bytes(run.history, MAX_LIST_BYTES).splitlines()) - 1, 0)
     except OSError:
         return 0
 

@@ -11,8 +11,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mnist_exp import cli
 from mnist_exp.machine import plain_data
 from mnist_exp.machine.plain_data import load_json, load_yaml, read_bytes, read_json
+from mnist_exp.run.directory import read_config
+from mnist_exp.run.run import Run
+from mnist_exp.sweep import study
+from mnist_exp.sweep.plan import Plan, Sweep
 
 
 def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
@@ -97,3 +102,47 @@ def test_deep_nesting_is_unreadable(tmp_path: Path) -> None:
     assert read_json(tmp_path / "file.json") == {}
     with pytest.raises(ValueError, match="nested more than"):
         load_yaml(b"[" * 1000)
+
+
+NESTED = "\n".join(["a0: &a0 x"] + [f"a{level}: &a{level} {'[' * 60}*a{level - 1}{']' * 60}" for level in range(1, 4)])
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        pytest.param(f"t: &t {'x' * 10_000}\nl: [{', '.join(['*t'] * 100)}]", "aliases repeat more than", id="long text"),
+        pytest.param(NESTED, "nested more than 100 deep", id="depth by aliases"),
+        pytest.param("a: 1" + ":59" * 1000, "a number has more than", id="base 60"),
+    ],
+)
+def test_what_aliases_and_numbers_expand_to_has_a_limit(
+    text: str, cause: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match=cause):
+        load_yaml(text.encode())
+    (tmp_path / "status.json").write_text('{"status": "interrupted"}')
+    (tmp_path / "config.yaml").write_text(text)
+    assert cli.main(["resume", str(tmp_path)]) == 3
+    error = " ".join(capsys.readouterr().err.split())
+    assert f"{tmp_path.name}/config.yaml: " in error
+    assert cause in error
+
+
+def test_long_text_and_nested_sections_without_aliases_are_read() -> None:
+    assert load_yaml(f"a: {'x' * 2000}\nb: '{'1' * 2000}'".encode()) == {"a": "x" * 2000, "b": "1" * 2000}
+    assert load_yaml(b"[" * 100 + b"]" * 100)
+
+
+def test_settings_have_a_smaller_limit_than_lists(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_bytes(b"#" * (plain_data.MAX_BYTES + 1))
+    with pytest.raises(ValueError, match=r"config\.yaml: .*is larger than 1,048,576 bytes"):
+        read_config(Run(tmp_path))
+
+
+def test_the_search_of_a_pipe_is_no_search(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    os.mkfifo(sweep.study)
+    start = threading.Timer(20, os._exit, (1,))
+    start.start()
+    assert study.read_result(sweep, Plan.model_construct(jobs=[])) is None
+    start.cancel()
