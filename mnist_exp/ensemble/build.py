@@ -17,7 +17,7 @@ from mnist_exp.ensemble.ranking import page_table, rank_members
 from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.models import averaging, preprocessing
-from mnist_exp.models.build import build_model, set_precision
+from mnist_exp.models.build import build_model, count_parameters, set_precision
 from mnist_exp.models.weights import load_weights
 from mnist_exp.report import run_page
 from mnist_exp.run import environment, evaluation
@@ -30,6 +30,7 @@ from mnist_exp.training.prediction import PREDICTION_BATCH, Predictor
 
 log = logging.getLogger(__name__)
 
+WEIGHT_BYTES = 4  # float32 in every precision
 MODEL = "ensemble"  # the name of the model in summary.json
 SAMPLE = 1000  # number of test images on which a model is compared with the stored probabilities
 # How far a probability may be from the stored one. Another machine rounds differently: a GPU may keep 10 bits of a product
@@ -112,10 +113,23 @@ def _rebuild(member: Member, data: Dataset) -> keras.Model:
     settings = member.experiment
     set_precision(settings.precision)
     scaling = preprocessing.build(settings.preprocessing, data.train_images[member.split.train])
-    model = build_model(settings.model, scaling, data.test_images.shape[1:], len(data.class_names))
+    arguments = settings.model, scaling, data.test_images.shape[1:], len(data.class_names)
+    _check_parameters(member, count_parameters(*arguments))
+    model = build_model(*arguments)
     model = averaging.over_shifts(model, settings.evaluation.tta)
     load_weights(model, member.run.model)
     return model
+
+
+def _check_parameters(member: Member, parameters: int) -> None:
+    """Raise IntegrityError unless settings, summary and model file agree on the number of weights."""
+    run, stated = member.run, member.row.summary.model.parameters
+    if parameters != stated:
+        cause = f"{run.config}: its network has {parameters:,} parameters, but summary.json states {stated:,}"
+        raise IntegrityError(cause, "train the run again")
+    if (size := run.model.stat().st_size) < WEIGHT_BYTES * parameters:  # they are stored uncompressed
+        cause = f"{run.model}: its {size:,} bytes cannot contain {parameters:,} parameters"
+        raise IntegrityError(cause, "train the run again")
 
 
 def _check(model: keras.Model, images: np.ndarray, stored: np.ndarray, tolerance: float, subject: str) -> None:

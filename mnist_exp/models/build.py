@@ -39,6 +39,12 @@ def build_model(config: AnyModel, preprocessing: keras.Layer, image_shape: tuple
     return keras.Model(inputs, probabilities, name=config.name)
 
 
+def count_parameters(config: AnyModel, preprocessing: keras.Layer, image_shape: tuple[int, ...], classes: int) -> int:
+    """Return the number of weights of what `build_model` builds without allocating them: settings may be untrusted."""
+    with keras.StatelessScope(initialize_variables=False):
+        return int(build_model(config, preprocessing, image_shape, classes).count_params())
+
+
 def logits_model(model: keras.Model) -> keras.Model:
     """Return the part of a network up to its logits; it shares every weight."""
     return keras.Model(model.input, model.get_layer(PROBABILITIES).input, name=f"{model.name}_logits")

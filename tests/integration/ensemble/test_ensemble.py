@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import yaml
 
 from mnist_exp import datasets
 from mnist_exp.config.schema import ThreadsConfig
@@ -167,3 +168,20 @@ def test_a_failure_is_recorded_in_the_directory(
     record = read_record(tmp_path)
     assert (record.status, record.remedy) == ("interrupted", REBUILD_HINT)
     assert datasets.load("mnist") is digits  # the images were the real ones
+
+
+def test_the_number_of_parameters_is_checked_before_a_network_is_built(
+    trained_once: Path, tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Run(untrained(tmp_path / "d", digits, "model=mlp", "model.units=[8]", "seed=9"))
+    settings = yaml.safe_load(other.config.read_text())
+    settings["model"]["units"] = [3000, 3000]
+    other.config.write_text(yaml.safe_dump(settings))
+    monkeypatch.setattr(build, "build_model", lambda *_: pytest.fail("a network was built"))
+    with pytest.raises(IntegrityError, match=r"config\.yaml: its network has 11,388,010 parameters, but summary\.json"):
+        built(tmp_path / "e", other.directory, trained_once / "a")
+    summary = read_json(other.summary)
+    summary["model"]["parameters"] = 11_388_010
+    files.write_json(other.summary, summary)
+    with pytest.raises(IntegrityError, match=r"model\.keras: its [0-9,]+ bytes cannot contain 11,388,010 parameters"):
+        built(tmp_path / "f", other.directory, trained_once / "a")
