@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mnist_exp.commands import overview
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY
 from tests.documents import DOCUMENTS, blocks, unique_commands
 from tests.forks import Forks
 
@@ -43,11 +43,15 @@ def run(command: str, place: Path, forks: Forks) -> subprocess.CompletedProcess[
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, trained: Path, forks: Forks) -> Path:
     """The directory in which the commands are run, by a user who has trained before."""
     tour = tmp_path_factory.mktemp("tour")
-    for name in {trained.name, *NAMED}:
-        shutil.copytree(trained, tour / "runs" / name)
+    shutil.copytree(trained, tour / "runs" / trained.name)
+    for seed, name in enumerate(sorted(NAMED)):  # an ensemble needs different runs
+        forks.run(*TINY, "training.epochs=1", f"seed={seed}", f"runs_dir=trained/{seed}", cwd=tour).check_returncode()
+        (run,) = (tour / "trained" / str(seed)).iterdir()
+        run.rename(tour / "runs" / name)
+    shutil.rmtree(tour / "trained")
     return tour
 
 

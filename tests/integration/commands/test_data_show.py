@@ -34,8 +34,8 @@ def test_the_grid_has_each_image_and_its_augmented_versions(
     monkeypatch.chdir(tmp_path)
     assert cli.main(["data", "show", *EVERYTHING, "seed=9", "--count", "3"]) == 0
     versions = "each with its augmented versions in steps 0 to 8 of a training with seed 9"
-    assert capsys.readouterr().out.splitlines()[-1] == f"the first 3 training images, {versions}: mnist_affine.png"
-    with Image.open("mnist_affine.png") as picture:
+    assert capsys.readouterr().out.splitlines()[-1] == f"the first 3 training images, {versions}: runs/mnist_affine.png"
+    with Image.open("runs/mnist_affine.png") as picture:
         grid = np.asarray(picture)
     assert grid.shape == (3 * (TITLE + SIDE + GAP) + GAP, 10 * (SIDE + GAP) + GAP)
 

@@ -183,7 +183,7 @@ def test_a_run_that_stops_early_reports_the_rates_that_were_trained(tmp_path: Pa
     (tmp_path / "config.yaml").write_text("")
     early = ("training.epochs=40", "training.early_stopping_patience=1", "optimizer.learning_rate=0.03", "progress=quiet")
     summary = experiment.train(compose(*TINY, *early, "schedule=cosine"), Run(tmp_path))
-    *_, history, rates, _, _ = given
+    *_, history, rates, _data, _probabilities, _environment, _config = given
     assert len(history) == summary.epochs < 40
     assert len(rates) == summary.epochs * 9  # 550 images in batches of 64
     assert rates[-1] == np.float32(history[-1].learning_rate)
