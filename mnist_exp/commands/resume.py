@@ -56,7 +56,7 @@ def _resume(run: Run) -> int:
     run.prune_request.unlink(missing_ok=True)  # the user overrules the search
     if not any(run.checkpoints.glob("epoch_*")) and experiment.progress != "quiet":
         messages.note(f"{run.directory}: has no checkpoint; training starts from the beginning")
-    with upload_in_background(run.directory, experiment.tracker):
+    with upload_in_background(run.directory, run.log, experiment.tracker):
         try:
             code = train_or_resume(experiment, run)
         except (KeyboardInterrupt, Interrupted):

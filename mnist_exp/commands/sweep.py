@@ -159,7 +159,7 @@ def _search(
 
 def _train(sweep: Sweep, launcher: Launcher, source: JobSource, experiment: Experiment, queue_limit: int) -> int:
     """Train the jobs of a source and print the results of the whole sweep; `experiment` has the settings of all jobs."""
-    with logs.log_to_file(sweep.log), upload_in_background(sweep.directory, experiment.tracker):
+    with logs.log_to_file(sweep.log), upload_in_background(sweep.directory, sweep.log, experiment.tracker):
         finished = len(source.finished)
         remaining = pluralize(source.total - finished, "job")
         text = f"{sweep.directory}: {remaining} to train, {launcher.parallel_jobs} at once"

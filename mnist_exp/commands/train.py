@@ -54,7 +54,7 @@ def _train(experiment: Experiment, overrides: Sequence[str]) -> int:
     tracking.check_installed(experiment.tracker)
     run = Run(create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}"))
     prepare_run(experiment, run, [line for line in overrides if not line.lstrip("+~").startswith("hydra")], "running")
-    with upload_in_background(run.directory, experiment.tracker):
+    with upload_in_background(run.directory, run.log, experiment.tracker):
         try:
             code = train_or_resume(experiment, run)
         except (KeyboardInterrupt, Interrupted):

@@ -11,13 +11,17 @@ from mnist_exp.machine import files
 
 @contextlib.contextmanager
 def log_to_file(path: Path) -> Iterator[None]:
-    """Write the program's log and Python's warnings to a file in this block.
+    """Write the program's log and Python's warnings to a file in this block, unless they are already written to it.
 
     Raises:
         EnvironmentFailure: it cannot be opened.
     """
+    handlers = logging.getLogger("mnist_exp").handlers
+    if any(isinstance(handler, _FileHandler) and handler.path == path for handler in handlers):
+        yield
+        return
     with files.writing(path):
-        handler = _FileHandler(path, encoding="utf-8")
+        handler = _FileHandler(path)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in ("mnist_exp", "py.warnings", "tensorflow")]
     logging.captureWarnings(True)
@@ -44,6 +48,10 @@ class _Formatter(logging.Formatter):
 
 class _FileHandler(logging.FileHandler):
     """A handler that ignores a full disk, instead of a traceback for each line: the next file that is written reports it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8")
+        self.path = path
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
         """Ignore the error."""

@@ -19,7 +19,9 @@ import yaml
 
 from mnist_exp.config.problems import format_value, quote
 from mnist_exp.config.schema import AnyTracker, NoTrackerConfig, RealTracker
+from mnist_exp.errors import UserError
 from mnist_exp.machine.files import provide_temporary_directory
+from mnist_exp.machine.logs import log_to_file
 from mnist_exp.terminal import messages
 
 UNQUOTED = re.compile(r"[A-Za-z0-9._:/-]+")  # values that Hydra's grammar accepts without quotes
@@ -28,10 +30,11 @@ GRACE_SECONDS = 5.0  # beyond the tracker's timeout, so that the uploader can re
 
 
 @contextlib.contextmanager
-def upload_in_background(directory: Path, settings: AnyTracker) -> Iterator[None]:
+def upload_in_background(directory: Path, log: Path, settings: AnyTracker) -> Iterator[None]:
     """Upload a run, or a sweep with its jobs, during the block; at its end, wait until everything is sent.
 
-    The wait ends if the tracker does not answer within its timeout. A tracker that fails costs one warning.
+    The wait ends if the tracker does not answer within its timeout. A tracker that fails costs one warning, which is also
+    in the run's log.
 
     Raises:
         KeyboardInterrupt, Interrupted: the user or the system stops the wait.
@@ -41,17 +44,18 @@ def upload_in_background(directory: Path, settings: AnyTracker) -> Iterator[None
             try:
                 provide_temporary_directory(directory)
                 errors = stack.enter_context(tempfile.TemporaryFile())
-                stack.callback(UploaderProcess(directory, settings, errors).finish)
+                stack.callback(UploaderProcess(directory, log, settings, errors).finish)
             except OSError as error:  # no process can be started
-                _warn(directory, settings, error.strerror or str(error))
+                _warn(directory, log, settings, error.strerror or str(error))
         yield
 
 
 class UploaderProcess:
     """The uploader process, and the thread that reads its replies."""
 
-    def __init__(self, directory: Path, settings: RealTracker, errors: IO[bytes]) -> None:
+    def __init__(self, directory: Path, log: Path, settings: RealTracker, errors: IO[bytes]) -> None:
         self._directory = directory
+        self._log = log
         self._settings = settings
         self._errors = errors
         self._address: str | None = None
@@ -105,12 +109,17 @@ class UploaderProcess:
         self._failed = True
         if not self._warned:
             self._warned = True
-            _warn(self._directory, self._settings, cause)
+            _warn(self._directory, self._log, self._settings, cause)
 
 
-def _warn(directory: Path, settings: AnyTracker, cause: str) -> None:
+def _warn(directory: Path, log: Path, settings: AnyTracker, cause: str) -> None:
     command = f"mnist-exp track {shlex.quote(str(directory))} {overrides(settings)}"
-    messages.warning(f"tracker={settings.name}: {cause}; nothing is lost, upload it later: {command}")
+    text = f"tracker={settings.name}: {cause}; nothing is lost, upload it later: {command}"
+    with contextlib.ExitStack() as stack:
+        if log.is_file() and not log.is_symlink():
+            with contextlib.suppress(UserError):  # a log that cannot be opened: the warning is printed
+                stack.enter_context(log_to_file(log))  # the run has closed it if the tracker fails after the training
+        messages.warning(text)
 
 
 def overrides(settings: AnyTracker) -> str:

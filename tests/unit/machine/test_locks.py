@@ -44,8 +44,8 @@ def test_readers_do_not_keep_a_process_from_a_lock(tmp_path: Path) -> None:
     reader.start()
     try:
         for _ in range(100):
-            with locks.locked(lock):
-                pass
+            with locks.locked(lock):  # raises BlockingIOError if a reader holds it
+                assert locks.is_locked(lock)
     finally:
         stop.set()
         reader.join()

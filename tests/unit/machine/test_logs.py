@@ -16,6 +16,15 @@ def test_times_have_the_format_of_all_other_files(tmp_path: Path) -> None:
     assert level == "INFO"
 
 
+def test_a_file_that_is_already_logged_to_gets_each_line_once(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    with log_to_file(log):
+        with log_to_file(log):
+            logging.getLogger("mnist_exp.x").info("inside")
+        logging.getLogger("mnist_exp.x").info("after")
+    assert [line.split(": ")[1] for line in log.read_text().splitlines()] == ["inside", "after"]
+
+
 def test_hints_of_an_import_are_removed_and_errors_stay(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     before = "I0000 of an earlier start\n"

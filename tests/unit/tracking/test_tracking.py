@@ -23,6 +23,7 @@ from mnist_exp.config.composition import Composition
 from mnist_exp.config.schema import MlflowTrackerConfig
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
 from mnist_exp.machine import files
+from mnist_exp.machine.logs import log_to_file
 from mnist_exp.run.directory import find_runs
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import now, write_status
@@ -333,8 +334,11 @@ def test_a_failing_uploader_process_costs_one_warning(
     monkeypatch.setattr(uploader_process, "COMMAND", (sys.executable, "-c", code))
     monkeypatch.setattr(uploader_process, "GRACE_SECONDS", 0.5 if "hangs" in how else 60.0)
     settings = compose("tracker=mlflow", URI, "tracker.timeout=1").tracker
-    with uploader_process.upload_in_background(tmp_path, settings):
-        pass
+    log = tmp_path / "train.log"
+    log.touch()
+    with uploader_process.upload_in_background(tmp_path, log, settings), log_to_file(log):
+        pass  # the run closes its log before the uploader is waited for
+    assert log.read_text().count("WARNING") == 1
     captured = capsys.readouterr()
     assert captured.err.count("warning") == 1
     assert expected in captured.err
@@ -347,7 +351,7 @@ def test_the_address_is_printed_at_the_end(
 ) -> None:
     code = f"import json, sys; sys.stdin.read(); print(json.dumps({{'sent': {HOSTILE!r}}}))"
     monkeypatch.setattr(uploader_process, "COMMAND", (sys.executable, "-c", code))
-    with uploader_process.upload_in_background(tmp_path, compose("tracker=mlflow").tracker):
+    with uploader_process.upload_in_background(tmp_path, tmp_path / "train.log", compose("tracker=mlflow").tracker):
         pass
     captured = capsys.readouterr()
     assert captured.out == "mlflow: <script>alert(1)<script>[red]�[31m\n"
@@ -366,7 +370,7 @@ def test_an_interrupted_wait_leaves_no_process(tmp_path: Path, monkeypatch: pyte
     settings = compose("tracker=mlflow").tracker
     assert isinstance(settings, MlflowTrackerConfig)
     with tempfile.TemporaryFile() as errors:
-        started = uploader_process.UploaderProcess(tmp_path, settings, errors)
+        started = uploader_process.UploaderProcess(tmp_path, tmp_path / "train.log", settings, errors)
         monkeypatch.setattr(uploader_process.threading.Thread, "join", interrupted)
         with pytest.raises(KeyboardInterrupt):
             started.finish()
@@ -378,7 +382,7 @@ def test_training_continues_if_no_process_can_be_started(
 ) -> None:
     monkeypatch.setattr(uploader_process, "COMMAND", ("/nowhere/python",))
     done = []
-    with uploader_process.upload_in_background(tmp_path, compose("tracker=tensorboard").tracker):
+    with uploader_process.upload_in_background(tmp_path, tmp_path / "train.log", compose("tracker=tensorboard").tracker):
         done.append("trained")
     assert done == ["trained"]
     assert capsys.readouterr().err.startswith("warning: tracker=tensorboard: No such file or directory")
