@@ -1,19 +1,19 @@
 """Overrides with one value each → checked experiments. Experiments with the same options are composed once."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mnist_exp import config
 from mnist_exp.config import overrides
 from mnist_exp.config.checks import check_device
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composed, Composer
-from mnist_exp.config.problems import composition_problems
+from mnist_exp.config.problems import composition_problems, raise_problems
 from mnist_exp.config.schema import Experiment
-from mnist_exp.config.security import override_problems
+from mnist_exp.config.security import OPEN_TO_USERS, code_problems, override_problems, walk
 from mnist_exp.errors import ConfigError, Problem
 from mnist_exp.machine.cores import assigned_cores
 
@@ -46,24 +46,34 @@ class Assembler:
                 experiments.append(experiment)
         return experiments, problems
 
-    def with_hydra(self, combination: Sequence[Override]) -> DictConfig:
+    def with_hydra(self, combination: Sequence[Override]) -> tuple[DictConfig, list[Problem]]:
         """Return the composed configuration including Hydra's own section, without settings that have a problem.
 
+        Returns:
+            The configuration, and the problems of the settings of the launcher and the sweeper.
+
         Raises:
+            ConfigError: these settings name code.
             ConfigError, COMPOSITION_ERRORS: the options cannot be composed.
         """
         options, settings, _ = self._divide(combination)
         composed = self._composer.compose(options)
         tree = copy.deepcopy(composed.whole)
-        _apply(settings, tree, composed)
-        return tree
+        _apply([override for override in settings if not override.is_hydra_override()], tree, composed.keys)
+        of_hydra = [override for override in settings if override.is_hydra_override()]
+        parts = {part: OmegaConf.to_container(tree.hydra[part], resolve=False) for part in sorted(OPEN_TO_USERS)}
+        problems = _apply(of_hydra, tree, dict.fromkeys(key for key, _ in walk(parts, "hydra")))
+        if of_hydra:
+            raise_problems(code_problems(tree))
+        return tree, problems
 
     def _experiment(self, combination: Sequence[Override]) -> tuple[Experiment | None, list[Problem]]:
         options, settings, problems = self._divide(combination)
         try:
             composed = self._composer.compose(options)
+            settings = [override for override in settings if not override.is_hydra_override()]
             tree = _tree_for(settings, composed)
-            problems += _apply(settings, tree, composed)
+            problems += _apply(settings, tree, composed.keys)
         except (ConfigError, *COMPOSITION_ERRORS) as error:
             return None, problems + composition_problems(error)
         experiment, found = None, []
@@ -76,7 +86,7 @@ class Assembler:
         return experiment, problems + found
 
     def _divide(self, combination: Sequence[Override]) -> tuple[list[Override], list[Override], list[Problem]]:
-        """Return the overrides that Hydra composes, all other settings, and the problems of unsafe and unknown options."""
+        """Return the options, which Hydra composes, the settings, and the problems of unsafe and unknown options."""
         options: list[Override] = []
         settings: list[Override] = []
         problems: list[Problem] = []
@@ -91,7 +101,7 @@ class Assembler:
                 problems += found
                 options += [] if found else [override]
             else:
-                (options if override.is_hydra_override() else settings).append(override)
+                settings.append(override)
         return options, settings, problems
 
 
@@ -110,9 +120,9 @@ def _tree_for(settings: Sequence[Override], composed: Composed) -> DictConfig:
     return composed.shared_trees[keys]
 
 
-def _apply(settings: Sequence[Override], tree: DictConfig, composed: Composed) -> list[Problem]:
+def _apply(settings: Sequence[Override], tree: DictConfig, keys: Mapping[str, None]) -> list[Problem]:
     """Apply the settings that have no problem; return the problems of the others."""
     problems = []
     for override in settings:
-        problems += overrides.key_problems(override, composed.keys) or overrides.apply(override, tree)
+        problems += overrides.key_problems(override, keys) or overrides.apply(override, tree)
     return problems

@@ -112,7 +112,7 @@ class Composer:
         return overrides, problems
 
     def compose(self, overrides: Sequence[Override]) -> Composed:
-        """Compose options, and settings of Hydra's own section.
+        """Compose options.
 
         Args:
             overrides: without those that `security.override_problems` refuses.

@@ -25,6 +25,8 @@ from mnist_exp.config.security import OPEN_TO_USERS
 from mnist_exp.errors import ConfigError, Problem
 
 SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1))' 'model.units=choice([64],[128])'"
+SWEEP_WITH = "sweep with: mnist-exp -m ..."
+SWEEP_OR_LEAVE_OUT = f"{SWEEP_WITH}, or leave it out"
 FLOAT_INTERVAL = re.compile(r"(?<!int\()interval\([^()]*\)")
 
 
@@ -45,16 +47,19 @@ class Composition:
         Raises:
             ConfigError: all problems of their settings, or of the command line.
         """
-        is_search = False
+        is_search, problems = False, list[Problem]()
         try:
-            hydra = self._with_hydra.hydra
-            is_search = self._multirun and OmegaConf.select(hydra, "sweeper.name") == "optuna"
-            settings = {part: OmegaConf.to_container(hydra[part], resolve=True) for part in sorted(OPEN_TO_USERS)}
-            return HydraSection.model_validate({"hydra": settings}).hydra
+            tree, found = self._with_hydra
+            problems += found
+            is_search = self._multirun and OmegaConf.select(tree, "hydra.sweeper.name") == "optuna"
+            settings = OmegaConf.to_container(OmegaConf.masked_copy(tree.hydra, sorted(OPEN_TO_USERS)), resolve=True)
+            checked = HydraSection.model_validate({"hydra": settings}).hydra
+            if not problems:
+                return checked
         except ValidationError as error:
-            problems = from_validation(error, HydraSection)
+            problems += from_validation(error, HydraSection)
         except (ConfigError, *COMPOSITION_ERRORS) as error:
-            problems = composition_problems(error)
+            problems += composition_problems(error)
         try:
             _ = self.space() if is_search else self.combinations()
         except ConfigError as error:
@@ -70,6 +75,13 @@ class Composition:
         """
         _ = self.hydra_settings  # raises its problems and all others
         (combination,) = self.combinations()
+        raise_problems(
+            Problem(override.key_or_group, f"{override.input_line}: has an effect only in a sweep", SWEEP_OR_LEAVE_OUT)
+            for override in self._overrides
+            if override.is_hydra_override() or override.key_or_group.partition(".")[0] == "sweep"
+        )
+        if combination.experiment.sweep.dry_run:  # by a recipe
+            raise ConfigError([Problem("sweep.dry_run", "sweep.dry_run=true: has an effect only in a sweep", SWEEP_WITH)])
         given = {override.get_key_element() for override in self._overrides}
         if swept := [override for override in self._configured_sweep if override.get_key_element() not in given]:
             cause = f"hydra.sweeper.params: {' '.join(_lines(swept))}: the configuration is a sweep, but the command is not"
@@ -140,15 +152,15 @@ class Composition:
         return experiments
 
     @cached_property
-    def _with_hydra(self) -> DictConfig:
-        """The configuration of all overrides with one value, including Hydra's own section."""
+    def _with_hydra(self) -> tuple[DictConfig, list[Problem]]:
+        """The configuration of all overrides with one value, including Hydra's own section, and problems in that."""
         return self._assembler.with_hydra([override for override in self._overrides if not override.is_sweep_override()])
 
     @cached_property
     def _configured_sweep(self) -> list[Override]:
         """The overrides of a sweep that the configuration itself defines (`hydra.sweeper.params`)."""
         try:
-            params = OmegaConf.select(self._with_hydra, "hydra.sweeper.params") or {}
+            params = OmegaConf.select(self._with_hydra[0], "hydra.sweeper.params") or {}
             return self._composer.parse([f"{key}={value}" for key, value in params.items()])[0]
         except (*COMPOSITION_ERRORS, ConfigError):
             return []  # `combinations` reports the problem

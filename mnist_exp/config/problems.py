@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from mnist_exp.config.hydra_settings import HydraSettings
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, Problem
 
@@ -106,11 +107,11 @@ def composition_problems(error: Exception) -> list[Problem]:
 
 def other_options(key: str) -> str:
     """Return a hint which options of a key's group have the key, for an option that does not; empty if none has it."""
-    group, _, name = key.partition(".")
-    root = schema_of(Experiment)
+    prefix, root = ("hydra/", schema_of(HydraSettings)) if key.startswith("hydra.") else ("", schema_of(Experiment))
+    group, _, name = key.removeprefix("hydra.").partition(".")
     mapping = root["properties"].get(group, {}).get("discriminator", {}).get("mapping", {})
     options = [option for option, reference in mapping.items() if name in _resolve(reference, root)["properties"]]
-    return f"; it belongs to {group}={', '.join(options)}: choose one of them" if options else ""
+    return f"; it belongs to {prefix}{group}={', '.join(options)}: choose one of them" if options else ""
 
 
 @cache

@@ -56,7 +56,7 @@ def code_problems(tree: DictConfig) -> list[Problem]:
     ] + [
         not_allowed(key, value, "resolvers and _target_ are refused here", "write the value itself")
         for part in OPEN_TO_USERS
-        for key, value in walk(composed["hydra"][part], f"hydra.{part}")
+        for key, value in walk(composed["hydra"].get(part), f"hydra.{part}")
         if isinstance(value, str) and CODE.search(value)
     ]
 

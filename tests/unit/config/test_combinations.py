@@ -32,6 +32,11 @@ def test_the_order_is_that_of_itertools_product() -> None:
         ["model.dropout=0.3", "optimizer.learning_rate=${model.dropout},0.1", "seed=1,2"],
         ["model=cnn", "model.layers.0.filters=8,4", "model.layers.1.name=activation,dropout", "model.dropout=0.1,0.2"],
         ["optimizer=sgd,adam", "training.epochs=1,2", "training.epochs=3,4"],
+        # Settings that the default option does not have
+        ["optimizer=sgd,rmsprop", "optimizer.momentum=0.9"],
+        ["model=cnn_simple,cnn_large", "model.pool_size=2"],
+        ["schedule=cosine,one_cycle", "schedule.final_fraction=0.1"],
+        ["augmentation=affine,elastic", "augmentation.rotation=5"],
     ],
     ids=str,
 )

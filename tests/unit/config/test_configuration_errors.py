@@ -275,6 +275,35 @@ def test_the_launcher_and_the_sweeper_are_checked_without_a_sweep(flags: list[st
     assert [problem.key for problem in caught.value.problems] == [key, "training.epochs"]
 
 
+@pytest.mark.parametrize("line", ["sweep.dry_run=true", "sweep.retries=2", "hydra/launcher=joblib", "hydra/sweeper=optuna"])
+def test_a_setting_of_a_sweep_without_its_flag_is_refused(line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        single(line)
+    assert [problem.cause for problem in caught.value.problems] == [f"{line}: has an effect only in a sweep"]
+
+
+def test_a_recipe_with_a_dry_run_does_not_train(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nsweep:\n  dry_run: true\n")
+    with pytest.raises(ConfigError, match="dry_run=true: has an effect only in a sweep"):
+        single("--config-dir", str(tmp_path), "experiment=mine")
+
+
+@pytest.mark.parametrize("part", ["hydra.launcher", "hydra.sweeper"])
+def test_the_launcher_and_the_sweeper_cannot_be_deleted(part: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _ = Composition(parse_arguments(["-m", f"~{part}", "seed=1,2"])).hydra_settings
+    assert [problem.cause for problem in caught.value.problems] == [f"{part}: is missing"]
+
+
+def test_resolvers_of_the_launcher_are_refused_unresolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "hidden")
+    with pytest.raises(ConfigError) as caught:
+        _ = Composition(parse_arguments(["-m", "hydra.launcher.name=${oc.env:SECRET}", "seed=1,2"])).hydra_settings
+    assert "resolvers and _target_ are refused here" in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
 def test_a_reference_to_a_missing_section_is_not_reported_again() -> None:
     assert [line.partition(" |")[0] for line in problems("~model")] == ["model: is missing"]
     found = problems("~model", "training.epochs=${model.width}", "seed=-1")

@@ -89,6 +89,26 @@ def test_invalid_searches_are_refused_before_they_start(overrides: Sequence[str]
     assert any(expected in cause for cause in causes(*overrides))
 
 
+def test_settings_of_a_searched_option_are_checked_with_each_option() -> None:
+    found, _ = space("optimizer=sgd,rmsprop", "optimizer.momentum=interval(0.1,0.9)")
+    for name in ("sgd", "rmsprop"):
+        optimizer = found.combination([name, "0.5"]).experiment.optimizer
+        assert (optimizer.name, getattr(optimizer, "momentum", None)) == (name, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("hydra.sweeper.n_trial=5", "did you mean hydra.sweeper.n_trials?"),
+        ("hydra.launcher.n_jobs=2", "it belongs to hydra/launcher=joblib: choose"),
+    ],
+)
+def test_a_wrong_key_is_named_where_the_search_has_an_interval(line: str, remedy: str) -> None:
+    (found,) = causes(RATE, line)
+    assert found.startswith(f"{line}: unknown key | ")
+    assert remedy in found
+
+
 @pytest.mark.parametrize("name", ["tpe", "random", "gp", "cmaes", "grid", "qmc"])
 def test_every_sampler_exists_in_optuna(name: str) -> None:
     if name == "gp":
