@@ -1,7 +1,8 @@
 """The flags of `mnist-exp [overrides]`: those of Hydra, except for flags that run code or hide the shipped options."""
 
 import argparse
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -57,3 +58,21 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     if parsed.config_dir is not None and not Path(parsed.config_dir).is_dir():
         raise InputError(f"--config-dir {parsed.config_dir}: the directory does not exist", "name a directory of YAML files")
     return parsed
+
+
+def command(arguments: argparse.Namespace, multirun: bool, replaced: Mapping[str, str] | None = None) -> str:
+    """Return a command line with the directory and the overrides of parsed arguments, for a shell.
+
+    Args:
+        arguments: as `parse_arguments` returns them.
+        multirun: whether the command is a sweep.
+        replaced: overrides that are replaced with others.
+    """
+    flags = ["-m"] if multirun else []
+    flags += [
+        f"--{name.replace('_', '-')}={value}"
+        for name in ("config_dir", "config_name")
+        if (value := getattr(arguments, name))
+    ]
+    overrides = [(replaced or {}).get(line, line) for line in arguments.overrides]
+    return shlex.join(["mnist-exp", *flags, *overrides])

@@ -4,30 +4,38 @@ Hydra alone stops at the first problem, accepts `+typo=1`, and runs code that a 
 """
 
 import argparse
+import contextlib
 import itertools
-import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import Any
 
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import ValidationError
 
+from mnist_exp.config import command_line
 from mnist_exp.config.assembly import Assembler
 from mnist_exp.config.checks import check_search
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composer
 from mnist_exp.config.hydra_settings import HydraSection, HydraSettings, OptunaSweeperConfig
-from mnist_exp.config.overrides import sweep_problems
-from mnist_exp.config.problems import composition_problems, from_validation, raise_problems
+from mnist_exp.config.identity import flatten
+from mnist_exp.config.problems import (
+    composition_problems,
+    format_value,
+    from_validation,
+    is_list_setting,
+    not_allowed,
+    raise_problems,
+)
 from mnist_exp.config.schema import Experiment
-from mnist_exp.config.search_space import Choices, Combination, Interval, Parameter, SearchSpace
+from mnist_exp.config.search_space import Combination, Interval, SearchSpace
 from mnist_exp.config.security import OPEN_TO_USERS
+from mnist_exp.config.sweeps import explain_interval, not_a_sweep, parameter, sweep_problems, too_many
 from mnist_exp.errors import ConfigError, Problem
 
 SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1))' 'model.units=choice([64],[128])'"
-SWEEP_WITH = "sweep with: mnist-exp -m ..."
-SWEEP_OR_LEAVE_OUT = f"{SWEEP_WITH}, or leave it out"
-FLOAT_INTERVAL = re.compile(r"(?<!int\()interval\([^()]*\)")
+PARAMS = "hydra.sweeper.params"  # the sweep that a configuration itself defines
 
 
 class Composition:
@@ -35,6 +43,7 @@ class Composition:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         """Parse the overrides of the arguments that `parse_arguments` returns."""
+        self._arguments = arguments
         self._multirun: bool = arguments.multirun
         self._composer = Composer(arguments.config_dir, arguments.config_name)
         self._assembler = Assembler(self._composer)
@@ -75,19 +84,25 @@ class Composition:
         """
         _ = self.hydra_settings  # raises its problems and all others
         (combination,) = self.combinations()
+        sweep_with = f"sweep with: {command_line.command(self._arguments, multirun=True)}"
         raise_problems(
-            Problem(override.key_or_group, f"{override.input_line}: has an effect only in a sweep", SWEEP_OR_LEAVE_OUT)
+            Problem(
+                override.key_or_group,
+                f"{override.input_line}: has an effect only in a sweep",
+                f"{sweep_with}; or leave it out",
+            )
             for override in self._overrides
             if override.is_hydra_override() or override.key_or_group.partition(".")[0] == "sweep"
         )
         if combination.experiment.sweep.dry_run:  # by a recipe
-            raise ConfigError([Problem("sweep.dry_run", "sweep.dry_run=true: has an effect only in a sweep", SWEEP_WITH)])
-        given = {override.get_key_element() for override in self._overrides}
-        if swept := [override for override in self._configured_sweep if override.get_key_element() not in given]:
-            cause = f"hydra.sweeper.params: {' '.join(_lines(swept))}: the configuration is a sweep, but the command is not"
-            values = " ".join(f"{override.key_or_group}=..." for override in swept)
-            remedy = f"sweep with: mnist-exp -m ..., or give one value{' for each' if swept[1:] else ''}: {values}"
-            raise ConfigError([Problem(swept[0].key_or_group, cause, remedy)])
+            raise ConfigError([Problem("sweep.dry_run", "sweep.dry_run=true: has an effect only in a sweep", sweep_with)])
+        swept, found = self._configured_sweep
+        raise_problems(found)
+        if left := [override for override in swept if override.get_key_element() not in self._given]:
+            cause = f"{PARAMS}: {' '.join(_lines(left))}: the configuration is a sweep, but the command is not"
+            values = " ".join(str(self._single_values(override)[0].input_line) for override in left)
+            remedy = f"{sweep_with}; or give one value{' for each' if left[1:] else ''}, such as {values}"
+            raise ConfigError([Problem(left[0].key_or_group, cause, remedy)])
         return combination.experiment
 
     def combinations(self) -> list[Combination]:
@@ -102,7 +117,10 @@ class Composition:
         overrides, problems = self._valid_overrides(self._multirun)
         if self._multirun:
             overrides = list({override.get_key_element(): override for override in overrides}.values())
-        swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
+        several = [override for override in overrides if override.is_sweep_override()]
+        if unlimited := too_many(several):
+            raise ConfigError([*problems, *unlimited])
+        swept = {override.get_key_element() for override in several}
         combinations = list(itertools.product(*map(self._single_values, overrides)))
         experiments, found = self._assembler.experiments(combinations)
         raise_problems([*problems, *found])
@@ -121,20 +139,20 @@ class Composition:
         by_key = {override.get_key_element(): override for override in overrides}.values()
         searched = [override for override in by_key if override.is_sweep_override()]
         fixed = _lines(override for override in by_key if not override.is_sweep_override())
-        space = SearchSpace(self.experiments, _lines(self._overrides), fixed, tuple(map(_parameter, searched)))
-        if not searched:
+        space = SearchSpace(self.experiments, _lines(self._overrides), fixed, tuple(map(parameter, searched)))
+        if not any(override.is_sweep_override() for override in [*self._configured_sweep[0], *self._overrides]):
             problems.append(Problem("", "hydra/sweeper=optuna: nothing to search", SEARCH_EXAMPLE))
-        first = [parameter.values[0] for parameter in space.parameters]
-        for index, parameter in enumerate(space.parameters):
-            if settings and settings.sampler == "grid" and isinstance(parameter, Interval) and parameter.step is None:
-                cause = f"{parameter.key}: hydra.sweeper.sampler=grid cannot try every value of an interval"
-                remedy = f"list the values: {parameter.key}=choice(...) or range(...)"
-                problems.append(Problem(parameter.key, cause, remedy))
-            for value in parameter.values:
+        first = [each.values[0] for each in space.parameters]
+        for index, searched_for in enumerate(space.parameters):
+            key = searched_for.key
+            if settings and settings.sampler == "grid" and isinstance(searched_for, Interval) and searched_for.step is None:
+                cause = f"{key}: hydra.sweeper.sampler=grid cannot try every value of an interval"
+                problems.append(Problem(key, cause, f"list the values: {key}=choice(...) or range(...)"))
+            for value in searched_for.values:
                 try:
                     combination = space.combination([*first[:index], value, *first[index + 1 :]])
                 except ConfigError as error:
-                    problems += [_explain_interval(problem, searched) for problem in error.problems]
+                    problems += [explain_interval(problem, searched) for problem in error.problems]
                 else:
                     problems += check_search(combination.experiment, settings) if settings else ()
         raise_problems(problems)
@@ -157,23 +175,69 @@ class Composition:
         return self._assembler.with_hydra([override for override in self._overrides if not override.is_sweep_override()])
 
     @cached_property
-    def _configured_sweep(self) -> list[Override]:
-        """The overrides of a sweep that the configuration itself defines (`hydra.sweeper.params`)."""
+    def _given(self) -> set[str]:
+        """The keys of all overrides."""
+        return {override.get_key_element() for override in self._overrides}
+
+    @cached_property
+    def _configured_sweep(self) -> tuple[list[Override], list[Problem]]:
+        """The overrides of a sweep that the configuration itself defines, and its problems."""
         try:
-            params = OmegaConf.select(self._with_hydra[0], "hydra.sweeper.params") or {}
-            return self._composer.parse([f"{key}={value}" for key, value in params.items()])[0]
+            return self._parse_params(OmegaConf.select(self._with_hydra[0], PARAMS))
         except (*COMPOSITION_ERRORS, ConfigError):
-            return []  # `combinations` reports the problem
+            return [], []  # `hydra_settings` and `combinations` report the problem
+
+    def _parse_params(self, params: Any) -> tuple[list[Override], list[Problem]]:
+        lines, problems = [], []
+        for name, value in params.items() if isinstance(params, DictConfig) else ():
+            key = str(name)
+            if isinstance(value, DictConfig | ListConfig):
+                text = format_value(OmegaConf.to_container(value))
+                instead = f"write text, as on the command line: {key}: {text[1:-1]}"
+                instead += f"; or, for one list, {key}: '{text}'" if is_list_setting(key) else ""
+                problems.append(not_allowed(f"{PARAMS}.{key}", text, "not allowed", instead))
+            else:
+                lines.append(f"{key}={value if isinstance(value, float) else format_value(value)}")
+        overrides, unparsed = self._composer.parse(lines)
+        return overrides, problems + unparsed
 
     def _valid_overrides(self, multirun: bool, search: bool = False) -> tuple[list[Override], list[Problem]]:
         """Return the overrides whose sweeps are allowed, and the problems of the others."""
-        problems = [*self._composer.shadowed(), *self._unparsed]
+        configured, found = self._configured_sweep if multirun else ([], [])
+        problems = [*self._composer.shadowed(), *self._unparsed, *found]
         valid = []
-        for override in [*(self._configured_sweep if multirun else []), *self._overrides]:
-            found = sweep_problems(override, multirun, search)
+        for override in [*configured, *self._overrides]:
+            if override.is_sweep_override() and not multirun:
+                found = [not_a_sweep(override, command_line.command(self._arguments, multirun=True))]
+            else:
+                found = sweep_problems(override, search) or self._swept_recipe_problems(override)
             problems += found
             valid += [] if found else [override]
         return valid, problems
+
+    def _swept_recipe_problems(self, override: Override) -> list[Problem]:
+        """Return a problem for each option in a sweep that sets what its jobs share: the launcher, the sweeper, `params`."""
+        if not override.is_sweep_override() or not self._composer.options(override.key_or_group):
+            return []
+        problems = []
+        with contextlib.suppress(*COMPOSITION_ERRORS, ConfigError):  # reported with the combinations
+            fixed = [each for each in self._overrides if not each.is_sweep_override()]
+            shared = self._shared_settings(fixed)
+            for single in self._single_values(override):
+                if self._shared_settings([*fixed, single]) != shared:
+                    line, one = str(override.input_line), str(single.input_line)
+                    alone = command_line.command(self._arguments, multirun=True, replaced={line: one})
+                    cause = f"{one}: sets the launcher or a sweep of its own, but the jobs of a sweep share these"
+                    problems.append(Problem(override.key_or_group, cause, f"start a sweep for it alone: {alone}"))
+        return problems
+
+    def _shared_settings(self, overrides: Sequence[Override]) -> list[tuple[str, Any]]:
+        """Return the settings of launcher and sweeper, without the values to sweep that the command line replaces."""
+        tree, _ = self._assembler.with_hydra(overrides)
+        parts: Any = OmegaConf.to_container(OmegaConf.masked_copy(tree.hydra, sorted(OPEN_TO_USERS)), resolve=False)
+        return [
+            (key, value) for key, value in flatten(parts).items() if key.removeprefix("sweeper.params.") not in self._given
+        ]
 
     def _single_values(self, override: Override) -> list[Override]:
         """Return an override for each value of a sweep."""
@@ -185,27 +249,3 @@ class Composition:
 
 def _lines(overrides: Iterable[Override]) -> tuple[str, ...]:
     return tuple(str(override.input_line) for override in overrides)
-
-
-def _parameter(override: Override) -> Parameter:
-    """Return the parameter of a search for a sweep in Hydra's grammar."""
-    key, value = override.get_key_element(), override.value()
-    if isinstance(value, IntervalSweep):
-        is_integer = isinstance(value.start, int) and isinstance(value.end, int)
-        return Interval(key, float(value.start or 0), float(value.end or 0), None, "log" in value.tags, is_integer)
-    values = tuple(override.sweep_string_iterator())
-    if isinstance(value, RangeSweep) and len(values) > 1:
-        is_integer = all(isinstance(number, int) for number in (value.start, value.stop, value.step))
-        step = None if "log" in value.tags else float(value.step)
-        return Interval(key, float(values[0]), float(values[-1]), step, "log" in value.tags, is_integer)
-    return Choices(key, values)
-
-
-def _explain_interval(problem: Problem, searched: Sequence[Override]) -> Problem:
-    """Return the problem with another remedy if an interval contains fractions, but its setting must be an integer."""
-    for override in searched:
-        line = str(override.input_line)
-        if problem.key == override.key_or_group and "an integer" in problem.remedy and FLOAT_INTERVAL.search(line):
-            integers = FLOAT_INTERVAL.sub(r"int(\g<0>)", line)
-            return Problem(problem.key, f"{line}: contains fractions, but the setting is an integer", f"write {integers}")
-    return problem

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mnist_exp.config.identity import is_execution_setting
 from mnist_exp.config.problems import format_value, nearest, nearest_key, not_allowed, other_options, remedy
 from mnist_exp.errors import Problem
 
+FUNCTION = re.compile(r"\w+\(")
 INDEX = re.compile(r"\[(\d+)\]")  # of a list element, as other programs write it
 
 
@@ -18,6 +18,8 @@ def not_an_override(line: str) -> Problem:
     key, _, value = line.partition("=")
     example = f"'{key}=\"{value}\"'" if key and value and '"' not in value else "'key=\"a, b\"'"
     instead = f"write key=value; quote special characters: {example}"
+    if FUNCTION.match(value):
+        instead = "functions: choice, range, interval, tag, sort, shuffle, int, float, str; see mnist-exp help searches"
     if INDEX.search(key):
         instead = "write " + INDEX.sub(r".\1", key) + f"={value}"
     return Problem(line, f"{line}: not a valid override", instead)
@@ -38,36 +40,6 @@ def option_set_by_name(override: Override) -> Problem:
     cause = f"{override.input_line}: an option is chosen by its group, which also sets its settings"
     group = override.key_or_group.rpartition(".")[0]
     return Problem(override.key_or_group, cause, f"write {group}={override.value()}")
-
-
-def sweep_problems(override: Override, multirun: bool, search: bool) -> list[Problem]:
-    """Return the problem of an override with several values, if it has one.
-
-    Args:
-        override: any override.
-        multirun: whether the command is a sweep or a search.
-        search: whether it is a search, which allows intervals.
-    """
-    if not override.is_sweep_override():
-        return []
-    key, line, is_list = override.key_or_group, override.input_line, override.is_discrete_sweep()
-    if not multirun:
-        reason = "several values, but the command is not a sweep"
-        instead = f"sweep with: mnist-exp -m {line}; write a list as {key}=[1,2]"
-    elif key.startswith("hydra") or is_execution_setting(key):
-        reason = "does not change the experiment; all jobs of a sweep share one value"
-        instead = "give one value, or start one sweep for each"
-    elif search and key == "seed":
-        reason = "a search compares settings at one seed"
-        instead = "repeat the best configurations with other seeds: mnist-exp -m ... 'seed=range(5)'"
-    elif not is_list and not search:
-        reason = "a sweep needs a list of values, not an interval"
-        instead = f"write {key}=0.1,0.2 or {key}=range(1,5), or search the interval with hydra/sweeper=optuna"
-    elif is_list and not any(True for _ in override.sweep_string_iterator()):
-        reason, instead = "contains no value", "give at least one value: range(3) is 0, 1 and 2"
-    else:
-        return []
-    return [Problem(key, f"{line}: {reason}", instead)]
 
 
 def key_problems(override: Override, keys: Mapping[str, None]) -> list[Problem]:

@@ -114,6 +114,14 @@ def other_options(key: str) -> str:
     return f"; it belongs to {prefix}{group}={', '.join(options)}: choose one of them" if options else ""
 
 
+def is_list_setting(key: str) -> bool:
+    """Return whether a setting of an option is a list, in any option of its group."""
+    group, _, name = key.partition(".")
+    root = schema_of(Experiment)
+    references = root["properties"].get(group, {}).get("discriminator", {}).get("mapping", {}).values()
+    return any(_resolve(each, root)["properties"].get(name, {}).get("type") == "array" for each in references)
+
+
 @cache
 def schema_of(model: type[BaseModel]) -> JsonSchema:
     """Return the JSON schema of a model; do not change it."""

@@ -13,6 +13,7 @@ from mnist_exp.config.problems import format_value, nearest
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, InputError
 from mnist_exp.machine import devices
+from tests import advice
 from tests.conftest import compose
 
 
@@ -21,9 +22,11 @@ def single(*overrides: str) -> Experiment:
 
 
 def problems(*overrides: str, multirun: bool = False) -> list[str]:
+    arguments = [*(["-m"] if multirun else []), *overrides]
     with pytest.raises(ConfigError) as caught:
-        compose(*overrides, multirun=multirun)
+        advice.compositions(parse_arguments(arguments)).combinations()
     assert caught.value.exit_code == 2
+    advice.solve(arguments, caught.value.problems)
     return [f"{problem.cause} | {problem.remedy}" for problem in caught.value.problems]
 
 
@@ -166,7 +169,8 @@ def test_selecting_an_epoch_needs_validation_images(setting: str) -> None:
 
 def test_a_sweep_needs_its_flag() -> None:
     assert "mnist-exp -m seed=1,2" in problems("seed=1,2")[0]
-    assert "mnist-exp -m seed=range(3)" in problems("seed=range(3)")[0]
+    assert "mnist-exp -m 'seed=range(3)' training.epochs=2" in problems("seed=range(3)", "training.epochs=2")[0]
+    assert "'model.units=[64,32]'" in problems("model.units=64,32")[0]
 
 
 def test_malformed_overrides() -> None:
@@ -252,10 +256,13 @@ def test_a_recipe_that_is_a_sweep_needs_the_sweep_flag() -> None:
     with pytest.raises(ConfigError) as caught:
         single("experiment=record", "training.epochs=4")
     assert "model=cnn_deep,cnn_5x5 seed=range(1,4)" in caught.value.problems[0].cause
-    assert caught.value.problems[0].remedy == "sweep with: mnist-exp -m ..., or give one value for each: model=... seed=..."
+    values = "give one value for each, such as model=cnn_deep seed=1"
+    assert caught.value.problems[0].remedy == f"sweep with: mnist-exp -m experiment=record training.epochs=4; or {values}"
     with pytest.raises(ConfigError) as caught:
         single("experiment=record", "seed=3")
-    assert caught.value.problems[0].remedy == "sweep with: mnist-exp -m ..., or give one value: model=..."
+    assert caught.value.problems[0].remedy == (
+        "sweep with: mnist-exp -m experiment=record seed=3; or give one value, such as model=cnn_deep"
+    )
     single("experiment=record", "model=cnn_5x5", "seed=3")
     single("experiment=cnn_best")
 

@@ -20,6 +20,7 @@ from mnist_exp.run.status import Record, read_record, write_status
 from mnist_exp.sweep import plan, sampling
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.search import RETRY, Search
+from tests import advice
 from tests.unit.run_directories import complete_run
 
 RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
@@ -35,6 +36,7 @@ def space(*overrides: str) -> tuple[SearchSpace, OptunaSweeperConfig]:
 def causes(*overrides: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         space(*overrides)
+    advice.solve(["-m", "hydra/sweeper=optuna", *overrides], caught.value.problems)
     return [f"{problem.cause} | {problem.remedy}" for problem in caught.value.problems]
 
 
@@ -49,6 +51,10 @@ def causes(*overrides: str) -> list[str]:
         ("model.dropout=range(0.1,0.5,0.1)", FloatDistribution(0.1, 0.4, step=0.1), ("0.1", "0.4")),
         ("model.units=choice([64],[128,64])", CategoricalDistribution(("[64]", "[128,64]")), None),
         ("model=mlp,cnn_simple", CategoricalDistribution(("mlp", "cnn_simple")), None),
+        ("training.batch_size=range(64,16,-16)", IntDistribution(32, 64, step=16), ("32", "64")),
+        ("training.batch_size=shuffle(range(16,64,16))", IntDistribution(16, 48, step=16), ("16", "48")),
+        ("training.batch_size=sort(range(16,64,16),reverse=true)", IntDistribution(16, 48, step=16), ("16", "48")),
+        ("model.dropout=choice(0.1,0.1)", CategoricalDistribution(("0.1",)), None),
     ],
 )
 def test_overrides_define_the_search_space(override: str, expected: object, ends: tuple[str, str] | None) -> None:
@@ -78,8 +84,17 @@ def test_other_overrides_are_the_same_for_all_trials() -> None:
         ([], "nothing to search"),
         (["optimizer.learning_rate=interval(0,1)"], "optimizer.learning_rate=0: not allowed"),
         (["model.units=choice([64],[0])"], "model.units.0=0: not allowed"),
-        (["training.batch_size=interval(16,512)"], "write training.batch_size=int(interval(16,512))"),
-        (["training.epochs=tag(log, interval(1,8))", RATE], "write training.epochs=tag(log, int(interval(1,8)))"),
+        (["training.batch_size=interval(16,512)"], "write 'training.batch_size=int(interval(16,512))'"),
+        (["training.epochs=tag(log, interval(1,8))", RATE], "write 'training.epochs=tag(log, int(interval(1,8)))'"),
+        (["training.batch_size=interval(16.5,64)"], "write 'training.batch_size=int(interval(17,64))'"),
+        (["optimizer.learning_rate=interval(1e-1,1e-4)"], "write 'optimizer.learning_rate=interval(0.0001,0.1)'"),
+        (["training.batch_size=tag(log, int(interval(64,16)))"], "tag(log, int(interval(16,64)))'"),
+        (["optimizer.learning_rate=tag(log, interval(0,0.1))"], "a logarithm needs numbers above 0"),
+        (["training.batch_size=tag(log, range(0,64,8))"], "a logarithm needs numbers above 0"),
+        (["model.dropout=interval(nan,0.5)"], "infinite, or not a number"),
+        (["model.dropout=interval(0,inf)"], "infinite, or not a number"),
+        (["training.epochs=range(1,1e9)"], "1e+09 values"),
+        (["experiment=record,cnn_best", RATE], "experiment=record: sets the launcher or a sweep of its own"),
         (["training.epochs=int(interval(0,8))"], "training.epochs=0: not allowed"),
         (["training.epochs=choice(0,8)"], "training.epochs=0: not allowed"),
         ([RATE, "hydra.sweeper.pruner=median", "hydra.sweeper.objectives=[model.parameters]"], "pruning needs"),
