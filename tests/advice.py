@@ -18,6 +18,7 @@ from mnist_exp.errors import ConfigError, Problem
 COMMAND = re.compile(r"mnist-exp [^;]*")
 WRITE = re.compile(r"(?:\bwrite|\bone list:|\bsuch as:?|\bwith|over seeds:) ('?[~+]*[a-z_][\w./]*=[^;]*)")
 DELETE = re.compile(r"leave it out with (~[\w.]+)")
+KEY = re.compile("unknown key|unknown group|this part of Hydra")  # the key is wrong, not the value
 MEANT = re.compile(r"did you mean ([^?]+)\?")
 
 
@@ -87,7 +88,7 @@ def _meant(own: str | None, problem: Problem, text: str) -> str:
     if "=" in text:
         return text
     key, _, value = (own or f"{problem.key}=").partition("=")
-    return f"{text}={value}" if "unknown key" in problem.cause else f"{key}={text}"
+    return f"{text}={value}" if KEY.search(problem.cause) else f"{key}={text}"
 
 
 def _replaced(arguments: list[str], own: str | None, lines: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mnist_exp.comparison.fields import METRICS, Metric, check_fields, field_value
 from mnist_exp.comparison.ranking import Comparison, Line
-from mnist_exp.config.problems import format_value
+from mnist_exp.config.conversions import format_value
 from mnist_exp.terminal.messages import MISSING
 
 COSTS = {"model.parameters": 2, "train_seconds": 3, "images_per_second": 1}  # metrics of every table, with priorities

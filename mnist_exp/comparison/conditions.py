@@ -18,7 +18,7 @@ from typing import Any
 
 from mnist_exp.comparison.fields import field_value
 from mnist_exp.comparison.rows import Row
-from mnist_exp.config.problems import format_value
+from mnist_exp.config.conversions import format_value
 from mnist_exp.errors import InputError
 
 NAME = r"\"[^\"]*\"|'[^']*'|\[[^\[\]]*\]|[^\s()=<>!~\"'\[\]]+"

@@ -11,8 +11,8 @@ import numpy as np
 
 from mnist_exp.comparison.predictions import PairedErrors, Predictions, pair_errors, read_predictions
 from mnist_exp.comparison.rows import NOT_SETTINGS, flatten_untrusted, read_settings
+from mnist_exp.config.conversions import format_value
 from mnist_exp.config.identity import expand_layers, is_layer_list, same_layer_list, unmatched_layers
-from mnist_exp.config.problems import format_value
 from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run import history

@@ -14,7 +14,7 @@ from mnist_exp.comparison.difference import RunDifference, Side
 from mnist_exp.comparison.predictions import PairedErrors
 from mnist_exp.comparison.significance import NOT_SIGNIFICANT, format_p_value
 from mnist_exp.comparison.statistics import LEVEL
-from mnist_exp.config.problems import format_value
+from mnist_exp.config.conversions import format_value
 from mnist_exp.run.status import Record
 from mnist_exp.run.summary import Score
 from mnist_exp.terminal import characters, messages

@@ -7,7 +7,7 @@ from typing import Any
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
 from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.significance import Significance
-from mnist_exp.config.problems import format_value
+from mnist_exp.config.conversions import format_value
 from mnist_exp.run.status import Record
 from mnist_exp.terminal import messages
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnist_exp.comparison.rows import Row
-from mnist_exp.config.problems import format_value, nearest_key
+from mnist_exp.config.conversions import format_value
+from mnist_exp.config.problems import nearest_key
 from mnist_exp.errors import InputError
 from mnist_exp.run.summary import Summary
 from mnist_exp.terminal.messages import MISSING, join_some

@@ -11,7 +11,7 @@ from mnist_exp.comparison.fields import METRICS, RUN, TEST, VALIDATION, Metric, 
 from mnist_exp.comparison.predictions import Predictions, read_predictions
 from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.comparison.statistics import mean_interval
-from mnist_exp.config.problems import format_value
+from mnist_exp.config.conversions import format_value
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import UNFINISHED
 from mnist_exp.run.summary import Summary

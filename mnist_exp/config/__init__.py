@@ -34,8 +34,9 @@ def validate(config: DictConfig | dict[str, Any]) -> Experiment:
         experiment = Experiment.model_construct(**_valid_sections(tree))
     invalid = {problem.key.partition(".")[0] for problem in problems}
     problems += check_sections(experiment, invalid)
-    missing = [f"Interpolation key '{problem.key}." for problem in problems if problem.cause.endswith(": is missing")]
-    raise_problems(with_variable(problem) for problem in problems if not any(key in problem.cause for key in missing))
+    missing = [problem.key for problem in problems if problem.cause.endswith(": is missing")]
+    references = [f"Interpolation key '{key}{end}" for key in missing for end in ("'", ".")]
+    raise_problems(with_variable(problem) for problem in problems if not any(text in problem.cause for text in references))
     return experiment
 
 

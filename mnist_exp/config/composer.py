@@ -5,7 +5,6 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,9 +26,9 @@ from mnist_exp.config import security
 from mnist_exp.config.overrides import not_an_override
 from mnist_exp.config.problems import raise_problems
 from mnist_exp.config.security import OPEN_TO_USERS
+from mnist_exp.config.user_directory import CONFIG_MODULE, directory_problems
 from mnist_exp.errors import Problem
 
-CONFIG_MODULE = "mnist_exp.conf"
 CONFIG_PATH = f"pkg://{CONFIG_MODULE}"  # for @hydra.main
 CONFIG_NAME = "config"
 HYDRA_VERSION_BASE = "1.3"
@@ -63,8 +62,15 @@ class Composer:
     """Parses and composes overrides, each only once."""
 
     def __init__(self, config_dir: str | None = None, config_name: str | None = None) -> None:
+        """Check the user's directory, and read which options there are.
+
+        Raises:
+            ConfigError: the directory, or a file in it, cannot be used.
+        """
         self._config_dir = None if config_dir is None else Path(config_dir).resolve()
         self._config_name = config_name or CONFIG_NAME
+        if self._config_dir is not None:
+            raise_problems(directory_problems(self._config_dir, has_primary=config_name is not None))
         self._is_shipped = config_dir is None and config_name is None  # all files are
         self._composed: dict[tuple[str, ...], Composed] = {}
         self._parsed: dict[str, list[Override] | Problem] = {}
@@ -82,17 +88,6 @@ class Composer:
                 yield GlobalHydra.instance().config_loader()
         finally:
             UserDirectory.path = None
-
-    def shadowed(self) -> list[Problem]:
-        """Return a problem for each file of the user's directory with a shipped name; Hydra would ignore one of the two."""
-        if self._config_dir is None:
-            return []
-        shipped_options = files(CONFIG_MODULE)
-        return [
-            Problem(str(path), f"{path}: a shipped option has the same name", "rename the file")
-            for path in sorted(self._config_dir.rglob("*.yaml"))
-            if shipped_options.joinpath(*path.relative_to(self._config_dir).parts).is_file()
-        ]
 
     def parse(self, lines: Sequence[str]) -> tuple[list[Override], list[Problem]]:
         """Parse overrides as Hydra does; return a problem for each line that is not an override."""

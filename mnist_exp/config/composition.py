@@ -18,11 +18,11 @@ from mnist_exp.config import command_line
 from mnist_exp.config.assembly import Assembler
 from mnist_exp.config.checks import check_search
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composer
+from mnist_exp.config.conversions import format_value
 from mnist_exp.config.hydra_settings import HydraSection, HydraSettings, OptunaSweeperConfig
 from mnist_exp.config.identity import flatten
 from mnist_exp.config.problems import (
     composition_problems,
-    format_value,
     from_validation,
     is_list_setting,
     not_allowed,
@@ -56,7 +56,8 @@ class Composition:
         Raises:
             ConfigError: all problems of their settings, or of the command line.
         """
-        is_search, problems = False, list[Problem]()
+        sweepers = [override.value() for override in self._overrides if override.key_or_group == "hydra/sweeper"]
+        is_search, problems = self._multirun and sweepers[-1:] not in ([], ["basic"]), list[Problem]()
         try:
             tree, found = self._with_hydra
             problems += found
@@ -166,7 +167,7 @@ class Composition:
         """
         parsed = [self._composer.parse(lines) for lines in combinations]
         experiments, problems = self._assembler.experiments([overrides for overrides, _ in parsed])
-        raise_problems([*self._composer.shadowed(), *(problem for _, unparsed in parsed for problem in unparsed), *problems])
+        raise_problems([*(problem for _, unparsed in parsed for problem in unparsed), *problems])
         return experiments
 
     @cached_property
@@ -204,7 +205,7 @@ class Composition:
     def _valid_overrides(self, multirun: bool, search: bool = False) -> tuple[list[Override], list[Problem]]:
         """Return the overrides whose sweeps are allowed, and the problems of the others."""
         configured, found = self._configured_sweep if multirun else ([], [])
-        problems = [*self._composer.shadowed(), *self._unparsed, *found]
+        problems = [*self._unparsed, *found]
         valid = []
         for override in [*configured, *self._overrides]:
             if override.is_sweep_override() and not multirun:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mnist_exp.config.settings import Seed, Settings
+from mnist_exp.config.settings import FLOAT32, Seed, Settings
 
 
 class BasicLauncherConfig(Settings):
@@ -35,7 +35,7 @@ class SlurmLauncherConfig(Settings):
     timeout_min: Annotated[int, Field(ge=1, le=1_000_000)] | None
     cpus_per_task: Annotated[int, Field(ge=1, le=4096)]
     gpus_per_node: Annotated[int, Field(ge=1, le=64)] | None
-    mem_gb: Annotated[float, Field(gt=0, le=1e6)] | None
+    mem_gb: Annotated[float, Field(gt=0, le=1e6), FLOAT32] | None
     array_parallelism: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -45,7 +45,7 @@ class RayLauncherConfig(Settings):
     name: Literal["ray"]
     address: Annotated[str, Field(min_length=1)]
     num_cpus: Annotated[int, Field(ge=1, le=4096)]
-    num_gpus: Annotated[float, Field(ge=0, le=64)]
+    num_gpus: Annotated[float, Field(ge=0, le=64), FLOAT32]
 
 
 AnyLauncher = BasicLauncherConfig | JoblibLauncherConfig | SlurmLauncherConfig | RayLauncherConfig

@@ -1,12 +1,14 @@
 """Overrides of the command line: the problems of one override, and how a setting is applied to a composed tree."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mnist_exp.config.problems import format_value, nearest, nearest_key, not_allowed, other_options, remedy
+from mnist_exp.config.conversions import format_value
+from mnist_exp.config.problems import nearest, nearest_key, not_allowed, other_options, remedy
 from mnist_exp.errors import Problem
 
 FUNCTION = re.compile(r"\w+\(")
@@ -58,6 +60,9 @@ def key_problems(override: Override, keys: Mapping[str, None]) -> list[Problem]:
         return []
     while not (siblings := [known.rpartition(".")[2] for known in keys if known.rpartition(".")[0] == section]):
         section = section.rpartition(".")[0]
+    if key.startswith("hydra.sweeper.params."):
+        line = str(override.input_line).partition("hydra.sweeper.params.")[2]
+        return [Problem(key, f"{override.input_line}: unknown key", f"write {shlex.quote(line)}, for a sweep with -m")]
     allowed = f"0 to {siblings[-1]}" if siblings[0].isdecimal() else ", ".join(siblings)
     return [
         Problem(key, f"{override.input_line}: unknown key", remedy(allowed, nearest_key(key, keys)) + other_options(key))

@@ -1,7 +1,6 @@
 """Problems of a configuration: each names the key and its value, says what is allowed, and suggests the nearest name."""
 
 import difflib
-import math
 import re
 from collections.abc import Collection, Iterable
 from functools import cache
@@ -10,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from mnist_exp.config import conversions
+from mnist_exp.config.conversions import format_value
 from mnist_exp.config.hydra_settings import HydraSettings
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, Problem
@@ -18,6 +19,7 @@ JsonSchema = dict[str, Any]
 
 # Groups whose files change other sections; without its directive, such a file becomes a section with the group's name.
 GROUPS_OF_RECIPES = frozenset({"experiment"})
+UNKNOWN_GROUP = re.compile(r"Could not override '([^']+)'")  # Hydra's message advises "+", which does not help
 NOT_GLOBAL = "start the YAML file with the line: # @package _global_"
 TYPES = {"null": "null", "boolean": "true or false", "integer": "an integer", "number": "a number"}
 
@@ -49,22 +51,6 @@ def nearest_key(key: str, keys: Collection[str]) -> str | None:
 def remedy(allowed: str, suggestion: str | None = None) -> str:
     """Return the second line of a problem: what is allowed, and what was probably meant."""
     return f"allowed: {allowed}" + (f"; did you mean {suggestion}?" if suggestion else "")
-
-
-def format_value(value: Any) -> str:
-    """Return a value as a user would type it."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:g}" if math.isfinite(value) else str(value)
-        case list() | tuple():
-            return "[" + ",".join(map(format_value, value)) + "]"
-        case dict():
-            return "{" + ",".join(f"{key}:{format_value(item)}" for key, item in value.items()) + "}"
-    return str(value) or "''"
 
 
 def quote(text: str) -> str:
@@ -102,6 +88,10 @@ def composition_problems(error: Exception) -> list[Problem]:
         return [Problem("", "the configuration is nested too deeply", "nest fewer than a hundred sections")]
     text = str(error).partition("\nSearch path:")[0].partition("\nConfig search path:")[0]
     cause = " ".join(text.split()) or str(error.__cause__ or type(error).__name__)
+    if unknown := UNKNOWN_GROUP.match(cause):
+        groups = [*Experiment.model_fields, *GROUPS_OF_RECIPES]
+        suggestion = nearest(unknown[1].partition("@")[0], groups)
+        return [Problem(unknown[1], f"{unknown[1]}: unknown group", remedy(", ".join(groups), suggestion))]
     return [Problem("", cause, "check the override, or the YAML file that it names")]
 
 
@@ -146,12 +136,21 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
             chosen = given.get("name") if isinstance(given, dict) else given
             allowed = remedy(_describe(schema, root), nearest(str(chosen), _choices(schema)))
             if chosen is None:
-                return Problem(f"{key}.name", f"{key}.name: is missing", allowed)
-            cause = f"{key}.name={format_value(chosen)}: unknown {'layer' if '.layers.' in key else key}"
-            return Problem(key, cause, allowed)
-        case "int_type" if isinstance(given, float) and given.is_integer() and len(str(given)) < 10:
-            given = str(given)  # such as 16.0, which `format_value` shortens to 16
-    return not_allowed(key, given, "not allowed", remedy(_describe(schema, root), nearest(str(given), _choices(schema))))
+                return Problem(
+                    f"{key}.name", f"{key}.name: is missing", f"{allowed}; the YAML file needs a line such as name: mlp"
+                )
+            kind = "layer" if ".layers." in key else key
+            is_kind = "" if "did you mean" in allowed else f"; the name in a YAML file is the kind of {kind}, not a label"
+            return Problem(key, f"{key}.name={format_value(chosen)}: unknown {kind}", allowed + is_kind)
+        case "float32":
+            cause = f"{key}={given!r}: {detail['ctx']['reason']}"
+            return Problem(key, cause, f"{remedy(_describe(schema, root))}; {detail['ctx']['hint']}")
+    suggestion = nearest(str(given), _choices(schema)) or conversions.suggestion(key, given, schema)
+    is_text = schema.get("type") == "string" and not _choices(schema)
+    reason = conversions.not_text(given) if is_text and not isinstance(given, str) else "not allowed"
+    is_whole = detail["type"] == "int_type" and isinstance(given, float) and len(repr(given)) < 10  # such as 16.0
+    typed = repr(given) if is_whole else conversions.as_typed(given)
+    return Problem(key, f"{key}={typed}: {reason}", remedy(_describe(schema, root), suggestion))
 
 
 def _locate(location: tuple[int | str, ...], root: JsonSchema) -> tuple[str, JsonSchema, JsonSchema]:

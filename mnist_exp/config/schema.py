@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from mnist_exp.config.networks import ModelConfig
-from mnist_exp.config.settings import Fraction, Label, Rate, Seed, Settings, Size
+from mnist_exp.config.settings import FLOAT32, Fraction, Label, Rate, Seed, Settings, Size
 
 
 class MnistConfig(Settings):
@@ -40,15 +40,15 @@ class RandomAugmentationConfig(Settings):
     """Random changes of each training image; the YAML files differ only in their values."""
 
     name: Literal["affine", "elastic", "cutout", "mixup"]
-    rotation: Annotated[float, Field(ge=0, le=180)]
-    shear: Annotated[float, Field(ge=0, le=60)]
-    scale: Annotated[float, Field(ge=0, le=0.9)]
-    shift: Annotated[float, Field(ge=0, le=28)]
-    elastic_alpha: Annotated[float, Field(ge=0, le=1000)]
-    elastic_sigma: Annotated[float, Field(ge=0.1, le=28)]
+    rotation: Annotated[float, Field(ge=0, le=180), FLOAT32]
+    shear: Annotated[float, Field(ge=0, le=60), FLOAT32]
+    scale: Annotated[float, Field(ge=0, le=0.9), FLOAT32]
+    shift: Annotated[float, Field(ge=0, le=28), FLOAT32]
+    elastic_alpha: Annotated[float, Field(ge=0, le=1000), FLOAT32]
+    elastic_sigma: Annotated[float, Field(ge=0.1, le=28), FLOAT32]
     cutout_probability: Fraction
     cutout_size: Annotated[int, Field(ge=1, le=28)]
-    mixup: Annotated[float, Field(ge=0, le=100)]
+    mixup: Annotated[float, Field(ge=0, le=100), FLOAT32]
 
 
 AnyAugmentation = NoAugmentationConfig | RandomAugmentationConfig
@@ -62,14 +62,14 @@ class TrainingConfig(Settings):
     batch_size: Size
     checkpoint_every: Annotated[int, Field(ge=1, le=100_000)]
     label_smoothing: Rate
-    gradient_clip_norm: Annotated[float, Field(gt=0)] | None
+    gradient_clip_norm: Annotated[float, Field(gt=0, le=1e30), FLOAT32] | None  # float32 must have its inverse too
     ema_decay: Rate | None
     select: Literal["last", "best"]
     early_stopping_patience: Annotated[int, Field(ge=1, le=100_000)] | None
 
 
-Epsilon = Annotated[float, Field(gt=0, le=1)]
-LearningRate = Annotated[float, Field(gt=0, le=100)]
+Epsilon = Annotated[float, Field(gt=0, le=1), FLOAT32]
+LearningRate = Annotated[float, Field(gt=0, le=100), FLOAT32]
 
 
 class AdamConfig(Settings):
@@ -117,7 +117,7 @@ class LionConfig(Settings):
 
     name: Literal["lion"]
     learning_rate: LearningRate
-    beta_1: Annotated[float, Field(gt=0, le=1)]
+    beta_1: Annotated[float, Field(gt=0, le=1), FLOAT32]
     beta_2: Rate
     weight_decay: Fraction
 
@@ -125,7 +125,7 @@ class LionConfig(Settings):
 AnyOptimizer = AdamConfig | AdamWConfig | SgdConfig | RmspropConfig | LionConfig
 OptimizerConfig = Annotated[AnyOptimizer, Field(discriminator="name")]
 
-WarmupEpochs = Annotated[float, Field(ge=0, le=100_000)]
+WarmupEpochs = Annotated[float, Field(ge=0, le=100_000), FLOAT32]
 
 
 class ScheduleSettings(Settings):
@@ -151,7 +151,7 @@ class ExponentialConfig(ScheduleSettings):
     """Exponential decay, per epoch."""
 
     name: Literal["exponential"]
-    decay_rate: Annotated[float, Field(gt=0, le=1)]
+    decay_rate: Annotated[float, Field(gt=0, le=1), FLOAT32]
 
 
 class OneCycleConfig(ScheduleSettings):
@@ -187,7 +187,7 @@ class SweepConfig(Settings):
     dry_run: bool
     on_failure: Literal["continue", "stop"]
     retries: Annotated[int, Field(ge=0, le=100)]
-    job_timeout: Annotated[float, Field(gt=0, le=1e9)] | None
+    job_timeout: Annotated[float, Field(gt=0, le=1e9), FLOAT32] | None
     jobs_per_gpu: Annotated[int, Field(ge=1, le=64)]
 
 

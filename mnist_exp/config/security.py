@@ -11,7 +11,7 @@ from typing import Any, cast
 from hydra.core.override_parser.types import Override
 from omegaconf import Container, DictConfig, OmegaConf
 
-from mnist_exp.config.problems import not_allowed
+from mnist_exp.config.problems import nearest, not_allowed
 from mnist_exp.errors import Problem
 
 OPEN_TO_USERS = frozenset({"launcher", "sweeper"})
@@ -28,8 +28,14 @@ def override_problems(override: Override) -> list[Problem]:
     if "_target_" in line:
         return [Problem(key, f"{line}: _target_ is refused", NO_CODE)]
     section, _, rest = key.replace("/", ".").partition(".")
-    if section == "hydra" and rest.split(".")[0] not in OPEN_TO_USERS:
-        return [Problem(key, f"{line}: this part of Hydra cannot be set", ALLOWED)]
+    part = rest.split(".")[0]
+    if section == "hydra" and part not in OPEN_TO_USERS:
+        meant = nearest(part, OPEN_TO_USERS)
+        instead = ALLOWED + (f"; did you mean {key.replace(part, meant)}?" if meant else "")
+        return [Problem(key, f"{line}: this part of Hydra cannot be set", instead)]
+    if rest in OPEN_TO_USERS and (key.startswith("hydra.") or override.is_delete()):
+        instead = f"choose an option, such as hydra/{rest}=basic, and change its settings, such as hydra.{rest}.key=value"
+        return [Problem(key, f"{line}: the {rest} is an option, which cannot be replaced or left out", instead)]
     return []
 
 

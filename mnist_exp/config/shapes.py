@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from mnist_exp.config.conversions import format_value
 from mnist_exp.config.networks import (
     AnyLayer,
     AnyModel,
@@ -15,7 +16,7 @@ from mnist_exp.config.networks import (
     ResidualLayer,
     all_layers,
 )
-from mnist_exp.config.problems import format_value, remedy
+from mnist_exp.config.problems import remedy
 from mnist_exp.errors import ConfigError, Problem
 
 Shape = tuple[int, ...]  # (height, width, channels), or (features,)

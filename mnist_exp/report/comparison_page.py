@@ -9,7 +9,7 @@ from urllib.parse import quote
 import mnist_exp
 from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.tables import caption
-from mnist_exp.config.problems import format_value
+from mnist_exp.config.conversions import format_value
 from mnist_exp.machine import files
 from mnist_exp.report import comparison_charts, heat_maps, page, parallel_coordinates, vega
 from mnist_exp.report.comparison_view import ComparisonView

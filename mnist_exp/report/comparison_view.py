@@ -12,8 +12,8 @@ from mnist_exp.comparison.fields import Metric
 from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.ranking import Comparison
 from mnist_exp.comparison.rows import Row
+from mnist_exp.config.conversions import format_value
 from mnist_exp.config.identity import short_key
-from mnist_exp.config.problems import format_value
 from mnist_exp.report.encodings import UNFINISHED, Style, style_of
 from mnist_exp.report.setting_values import short
 from mnist_exp.run import history

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_exp.config.problems import format_value
+from mnist_exp.config.conversions import format_value
 from mnist_exp.report import encodings as vl
 from mnist_exp.report.chart_numbers import needs_log_scale, round_numbers
 from mnist_exp.report.comparison_view import Configuration

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mnist_exp.config.problems import format_value
+from mnist_exp.config.conversions import format_value
 from mnist_exp.config.schema import MlflowTrackerConfig
 from mnist_exp.terminal import messages
 from mnist_exp.tracking.snapshot import RunSnapshot

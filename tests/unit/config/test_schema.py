@@ -1,19 +1,21 @@
 """The shipped YAML files: they compose, describe themselves and match the schema."""
 
+import json
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
 from omegaconf import OmegaConf
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mnist_exp import config
 from mnist_exp.commands.overview import description
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.identity import config_hash
-from mnist_exp.config.schema import Experiment
+from mnist_exp.config.settings import Settings
 from mnist_exp.errors import ConfigError
 from tests.conftest import ROOT, compose
 
@@ -129,11 +131,27 @@ def test_the_hash_includes_settings_that_change_the_result(override: str) -> Non
     assert config_hash(compose(override)) != config_hash(compose())
 
 
-def test_all_sections_are_strict_and_without_defaults() -> None:
-    def sections(model: type) -> list[type]:
-        return [model, *(below for child in model.__subclasses__() for below in sections(child))]
+def sections(model: type[BaseModel]) -> list[type[BaseModel]]:
+    return [model, *(below for child in model.__subclasses__() for below in sections(child))]
 
-    for section in sections(Experiment.__mro__[1]):
+
+def test_every_float_is_in_the_range_of_float32() -> None:
+    count = 0
+    for section in sections(Settings):
+        for name, schema in section.model_json_schema().get("properties", {}).items():
+            if any(option.get("type") == "number" for option in schema.get("anyOf", [schema])):
+                count += 1
+                field = section.model_fields[name]
+                adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, None, *field.metadata])
+                below_1 = [1 - 1e-9] if '"exclusiveMaximum": 1' in json.dumps(schema) else []
+                for value in (5e-324, -5e-324, 1e-39, 3.5e38, 1e308, *below_1):
+                    with pytest.raises(ValidationError):
+                        adapter.validate_python(value)
+    assert count > 30
+
+
+def test_all_sections_are_strict_and_without_defaults() -> None:
+    for section in sections(Settings):
         assert section.model_config == {"extra": "forbid", "frozen": True, "strict": True, "allow_inf_nan": False}, section
         for name, field in section.model_fields.items():
             assert field.is_required(), f"{section.__name__}.{name} has a default outside conf/"

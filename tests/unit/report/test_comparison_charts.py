@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_exp.config.problems import format_value
+from mnist_exp.config.conversions import format_value
 from mnist_exp.report import comparison_charts, encodings, heat_maps, parallel_coordinates, setting_values, vega
 from mnist_exp.report.comparison_view import Configuration
 from mnist_exp.report.encodings import OTHERS

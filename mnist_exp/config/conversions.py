@@ -1,0 +1,91 @@
+"""Values as a user types them, and values of another type that a user probably meant."""
+
+import json
+import math
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+TYPE_NAMES = {
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+    list: "a list",
+    dict: "a section",
+}
+
+
+def format_value(value: Any) -> str:
+    """Return a value as a user would type it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}" if math.isfinite(value) else str(value)
+        case list() | tuple():
+            return "[" + ",".join(map(format_value, value)) + "]"
+        case dict():
+            return "{" + ",".join(f"{key}:{format_value(item)}" for key, item in value.items()) + "}"
+    return str(value) or "''"
+
+
+def as_typed(value: Any) -> str:
+    """Return a value as a user typed it: with all digits, and in quotes if it is text that looks like another type."""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:g}" if float(f"{value:g}") == value and len(f"{value:g}") <= len(repr(value)) else repr(value)
+    if isinstance(value, str) and not isinstance(_parse(value), str):
+        return f'"{value}"'
+    return format_value(value)
+
+
+def not_text(value: Any) -> str:
+    """Return the reason why a value cannot be used as text."""
+    return f"{TYPE_NAMES.get(type(value), 'a value of another type')}, not text"
+
+
+def suggestion(key: str, value: Any, schema: dict[str, Any]) -> str | None:
+    """Return the override, as an argument in a shell, with the value in another type that the schema of a field accepts."""
+    return next((shlex.quote(f"{key}={text}") for text, other in _conversions(value) if _accepts(schema, other)), None)
+
+
+def _parse(text: str) -> Any:
+    """Return the number, true, false, null or list that a text looks like, or the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _conversions(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a value in other types, each as typed and as parsed."""
+    parsed = _parse(value) if isinstance(value, str) else value
+    if isinstance(parsed, float) and parsed.is_integer():
+        parsed = int(parsed)
+    yield format_value(parsed), parsed
+    if not isinstance(parsed, list | dict):
+        yield f"[{format_value(parsed)}]", [parsed]
+        yield f'"{format_value(value)}"', format_value(value)
+
+
+def _accepts(schema: dict[str, Any], value: Any) -> bool:
+    """Return whether a field accepts a value, as far as its own schema says."""
+    if "anyOf" in schema:
+        return any(_accepts(option, value) for option in schema["anyOf"])
+    match schema.get("type"), value:
+        case "string", str():
+            return "pattern" in schema and bool(re.search(schema["pattern"], value))
+        case "array", list():
+            return len(value) >= schema.get("minItems", 0) and all(_accepts(schema["items"], item) for item in value)
+        case ("null", None) | ("boolean", bool()):
+            return True
+        case (("integer" | "number"), bool()):
+            return False
+        case ("integer", int()) | ("number", int() | float()):
+            low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+            above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+            return bool(low <= value <= high and above < value < below)
+    return False
