@@ -44,6 +44,7 @@ ADDITIONS: tuple[Addition, ...] = (
     Addition("", "sweep", SWEEP),
     Addition("", "tracker", {"name": "none"}),
     Addition("threads", "towers", 1),
+    Addition("dataset", "validation_of", "all"),
 )
 
 

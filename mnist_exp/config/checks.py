@@ -19,14 +19,14 @@ from mnist_exp.config.schema import (
 from mnist_exp.errors import ConfigError, Problem
 from mnist_exp.machine import devices
 
-HOLD_OUT = "hold some out with dataset.validation=5000"
+HOLD_OUT = "hold some out with dataset.validation=null"  # the default share
 
 
 def validation_images(dataset: MnistConfig) -> int:
-    """Return the number of held-out images; a limited data set holds out the same share as the whole one."""
-    if dataset.limit is None:
+    """Return the number of held-out images: that of the settings, or a share of a limit with one for each class at least."""
+    if dataset.limit is None or dataset.validation_of == "used" or dataset.validation == 0:
         return dataset.validation
-    return round(dataset.limit * dataset.validation / dataset.train_images)
+    return max(round(dataset.limit * dataset.validation / dataset.train_images), dataset.classes)
 
 
 def check_layers(dataset: MnistConfig, model: AnyModel) -> Iterator[Problem]:
@@ -56,8 +56,13 @@ def check_sizes(dataset: MnistConfig, training: TrainingConfig) -> Iterator[Prob
     total, validation = dataset.limit or dataset.train_images, validation_images(dataset)
     train = total - validation
     if dataset.validation and not dataset.classes <= validation <= total - dataset.classes:
-        allowed = remedy(f"0, or a share that leaves at least {dataset.classes} images on each side")
-        yield not_allowed("dataset.validation", dataset.validation, f"holds out {validation} of {total} images", allowed)
+        least = 2 * dataset.classes
+        if total < least or dataset.validation_of == "all":
+            allowed = remedy(f"an integer ≥ {least}") + "; or use no validation images: write dataset.validation=0"
+            yield not_allowed("dataset.limit", dataset.limit, f"holds out {validation} of {total} images", allowed)
+        else:
+            allowed = remedy(f"null, 0, or an integer from {dataset.classes} to {total - dataset.classes}")
+            yield not_allowed("dataset.validation", dataset.validation, f"holds out {validation} of {total} images", allowed)
     elif training.batch_size > train:
         allowed = remedy(f"an integer from 1 to {train}")
         yield not_allowed("training.batch_size", training.batch_size, f"more than the {train} training images", allowed)

@@ -20,7 +20,7 @@ from tests.benchmarks.manual import TABLES, replace_between
 SAMPLERS = ("tpe", "random")
 SUBSET = (
     "dataset.limit=4000",
-    "dataset.validation=30000",
+    "dataset.validation=2000",
     "training.epochs=3",
 )  # 2,000 validation images
 SPACE = (

@@ -36,7 +36,7 @@ CHOICES = [
     ("model=cnn_large", *SMALL, "seed=2", "evaluation.tta=1"),
     ("model=mlp", "model.units=[8]", "seed=3", "precision=bfloat16", "preprocessing=standardize"),
 ]
-SPLIT = ("dataset.limit=2000", "dataset.validation=3000")  # 100 images
+SPLIT = ("dataset.limit=2000", "dataset.validation=100")
 
 
 def untrained(directory: Path, digits: Dataset, *overrides: str) -> Path:

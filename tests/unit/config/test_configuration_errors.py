@@ -115,7 +115,15 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
         ),
         (["optimizer.beta_2=0.99999999999"], "optimizer.beta_2", "0.99999999999", "float32 rounds it to 1"),
         (["dataset.limit=5"], "dataset.limit", "5", "an integer from 10 to 60000 or null"),
-        (["dataset.limit=60", "training.batch_size=5"], "dataset.validation", "5000", "on each side"),
+        (
+            ["dataset.limit=15", "training.batch_size=5"],
+            "dataset.limit",
+            "15",
+            "an integer ≥ 20; or use no",
+        ),
+        (["dataset.limit=100", "dataset.validation=95"], "dataset.validation", "95", "null, 0, or an integer from 10 to 90"),
+        (["dataset.validation=-1"], "dataset.validation", "-1", "an integer from 0 to 59999 or null"),
+        (["dataset.validation=60000"], "dataset.validation", "60000", "an integer from 0 to 59999 or null"),
     ],
 )
 def test_one_error(overrides: list[str], key: str, given: str, expected: str) -> None:
@@ -241,7 +249,9 @@ def test_a_shipped_option_cannot_be_shadowed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setting", ["training.select=best", "training.early_stopping_patience=2"])
 def test_selecting_an_epoch_needs_validation_images(setting: str) -> None:
-    assert problems("experiment=tutorial_mlp", setting)[0].startswith(f"{setting}: there are no validation images")
+    for limit in ((), ("dataset.limit=600",)):
+        found = problems("experiment=tutorial_mlp", setting, *limit)
+        assert found[0].startswith(f"{setting}: there are no validation images")
     assert compose(setting).dataset.validation == 5000
 
 

@@ -66,6 +66,7 @@ def without_new(tree: dict[str, Any]) -> dict[str, Any]:
     """The settings of the version without the new ones."""
     tree = copy.deepcopy(tree)
     tree.pop("preprocessing")
+    tree["dataset"].pop("validation_of")  # a present setting at its value "as before"
     tree["training"].pop("batch_size")
     tree["optimizer"].pop("beta_1", None)
     for layer in tree["model"].get("layers", []):
@@ -90,7 +91,9 @@ def make_old_run(directory: Path, *overrides: str) -> Run:
 @pytest.mark.parametrize("overrides", [(), ("model=resnet", "augmentation=affine", "optimizer=sgd"), ("evaluation.tta=1",)])
 def test_all_present_settings_count(overrides: tuple[str, ...]) -> None:
     experiment = compose(*overrides)
-    assert config_hash(experiment) == sha256(experiment.model_dump(mode="json", exclude=EXECUTION_SETTINGS | {"seed": True}))
+    tree = experiment.model_dump(mode="json", exclude=EXECUTION_SETTINGS | {"seed": True})
+    del tree["dataset"]["validation_of"]  # added after the first versions
+    assert config_hash(experiment) == sha256(tree)
     settings = flatten(experiment.model_dump(mode="json"))
     assert identity.hash_of_settings(settings) == config_hash(experiment)
     assert identity.complete(settings) is settings
@@ -141,6 +144,15 @@ def test_a_config_that_contains_itself_is_unreadable(monkeypatch: pytest.MonkeyP
     run.config.write_text("model: {layers: &again [{name: residual, layers: *again}]}")
     with pytest.raises(ValueError, match="part of itself"):
         read_config(run)
+
+
+def test_validation_images_that_earlier_versions_could_choose_have_the_same_hash() -> None:
+    assert {config_hash(compose(*overrides)) for overrides in ((), ("dataset.validation=5000",))} == {"8d9e98ae13e02c86"}
+    assert config_hash(compose("experiment=cnn_best")) == "24d3f3336a811b23"
+    assert config_hash(compose("dataset.limit=6000")) == "56635fced356d4aa"
+    limited = config_hash(compose("dataset.limit=6000"))
+    assert limited == config_hash(compose("dataset.limit=6000", "dataset.validation=5000", "dataset.validation_of=all"))
+    assert limited != config_hash(compose("dataset.limit=6000", "dataset.validation=500"))
 
 
 # A setting that is added later

@@ -57,7 +57,18 @@ def test_without_a_seed_the_last_images_of_each_class_are_held_out(given: list[i
 
 @pytest.mark.parametrize(
     ("overrides", "expected"),
-    [([], 5000), (["dataset.limit=6000"], 500), (["dataset.limit=600"], 50), (["dataset.validation=0"], 0)],
+    [
+        ([], 5000),
+        (["dataset.limit=6000"], 500),
+        (["dataset.limit=600"], 50),
+        (["dataset.limit=100", "training.batch_size=50"], 10),  # one of each class; the share is 8
+        (["dataset.limit=1000", "dataset.validation=100"], 100),
+        (["dataset.limit=1000", "dataset.validation=100", "dataset.validation_of=used"], 100),
+        (["dataset.limit=2000", "dataset.validation=3000", "dataset.validation_of=all"], 100),  # as in earlier versions
+        (["dataset.limit=1000", "dataset.validation=0"], 0),
+        (["dataset.validation=100"], 100),
+        (["dataset.validation=0"], 0),
+    ],
 )
-def test_a_limited_data_set_has_the_same_share_of_validation_images(overrides: list[str], expected: int) -> None:
+def test_the_number_of_validation_images(overrides: list[str], expected: int) -> None:
     assert validation_images(compose(*overrides).dataset) == expected
