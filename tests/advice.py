@@ -12,7 +12,6 @@ from mnist_exp.config import composition
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composer import Composer
 from mnist_exp.config.composition import Composition
-from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.errors import ConfigError, Problem
 
 COMMAND = re.compile(r"mnist-exp [^;]*")
@@ -54,13 +53,7 @@ def remaining(arguments: Sequence[str]) -> list[Problem]:
     """Check a command line as `mnist-exp` does before it trains; return its problems."""
     try:
         found = compositions(parse_arguments(arguments))
-        settings = found.hydra_settings.sweeper
-        if "-m" not in arguments:
-            found.single()
-        elif isinstance(settings, OptunaSweeperConfig):
-            found.space(settings)
-        else:
-            found.combinations()
+        _ = found.first() if "-m" in arguments else found.single()
     except ConfigError as error:
         return error.problems
     return []

@@ -1,6 +1,7 @@
 """The sub-commands, and parsers and options that they share; quick to import."""
 
 import argparse
+import os
 from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
@@ -32,8 +33,13 @@ def parser(name: str, examples: str, runs_dir: bool = True) -> argparse.Argument
     )
     if runs_dir:
         text, default = "the directory of the runs (default: %(default)s)", primary_config()["runs_dir"]
-        command.add_argument("--runs-dir", default=default, metavar="DIR", help=text)
+        command.add_argument("--runs-dir", type=path, default=default, metavar="DIR", help=text)
     return command
+
+
+def path(text: str) -> str:
+    """Replace ~ with the home directory, since a shell does not after "="; for `type=` of argparse."""
+    return os.path.expanduser(text)  # noqa: PTH111  (Path's fails without a home)
 
 
 def comma_separated(text: str) -> list[str]:
@@ -47,14 +53,14 @@ def output_file(name: str, endings: Collection[str]) -> Path:
     Raises:
         InputError: it is a directory, or its ending is not one of `endings`, such as .png.
     """
-    path = Path(name)
-    if not path.name or name.endswith("/") or path.is_dir():
+    file = Path(name)
+    if not file.name or name.endswith("/") or file.is_dir():
         raise InputError(f"--output {name or repr(name)}: is a directory, not a file", "name a file, such as a new one")
-    is_special = path.exists() and not path.is_file()
-    if not is_special and path.suffix.lower() not in endings:
+    is_special = file.exists() and not file.is_file()
+    if not is_special and file.suffix.lower() not in endings:
         listed = ", ".join(ending for ending in endings if ending)
         raise InputError(f"--output {name}: unknown ending", f"allowed: a file name that ends in {listed}")
-    return path
+    return file
 
 
 def primary_config() -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=int, metavar="N", help=f"the first N lines (table: {MAX_LINES})")
     parser.add_argument("--columns", type=listed, metavar="KEY,…", help="show these columns, in this order")
     parser.add_argument("--format", choices=FORMATS, help="(default: by the suffix of FILE, or table)")
-    parser.add_argument("--output", metavar="FILE", help=f"write to this file (html: {PAGE})")
+    parser.add_argument("--output", type=command_line.path, metavar="FILE", help=f"write to this file (html: {PAGE})")
     return parser
 
 

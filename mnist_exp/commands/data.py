@@ -34,8 +34,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("settings", nargs="*", metavar="dataset=NAME|augmentation=NAME|augmentation.KEY=VALUE|seed=N")
     count_help = f"images to draw (default: {IMAGES}, or {AUGMENTED} with an augmentation)"
     parser.add_argument("--count", type=int, metavar="N", help=count_help)
-    parser.add_argument("--output", metavar="FILE", help="the PNG (default: NAME.png in the directory of the runs)")
-    parser.add_argument("--config-dir", metavar="DIR", help="a directory with options of your own: augmentation/NAME.yaml")
+    parser.add_argument(
+        "--output", type=command_line.path, metavar="FILE", help="the PNG (default: NAME.png in the directory of the runs)"
+    )
+    parser.add_argument(
+        "--config-dir",
+        type=command_line.path,
+        metavar="DIR",
+        help="a directory with options of your own: augmentation/NAME.yaml",
+    )
     parsed = parser.parse_intermixed_args(arguments)
     experiment = _compose(parsed.settings, parsed.config_dir) if parsed.settings else None
     default = next(entry["dataset"] for entry in command_line.primary_config()["defaults"] if "dataset" in entry)
@@ -43,7 +50,7 @@ def main(arguments: list[str]) -> int:
     augmentation = experiment.augmentation.name if experiment else "none"
     name, count = (data.name, IMAGES) if augmentation == "none" else (f"{data.name}_{augmentation}", AUGMENTED)
     count = count if parsed.count is None else parsed.count
-    path = Path(parsed.runs_dir).expanduser() / f"{name}.png"
+    path = Path(parsed.runs_dir) / f"{name}.png"
     if parsed.output is not None:
         path = command_line.output_file(parsed.output, [".png"])
     if not 1 <= count <= MAX_IMAGES:

@@ -32,7 +32,10 @@ def main(arguments: list[str]) -> int:
         parser.add_argument(name, metavar=name.upper(), help="a run: a directory, its name, or latest")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument(
-        "--output", metavar="FILE", help="a PNG file for these images, or none (default: diff_B.png in the directory of A)"
+        "--output",
+        type=command_line.path,
+        metavar="FILE",
+        help="a PNG file for these images, or none (default: diff_B.png in the directory of A)",
     )
     parsed = parser.parse_args(arguments)
     draws = parsed.output != NO_IMAGES

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"--name {parsed.name}: not allowed", f"allowed: {allowed}") from None
     places = [place for word in parsed.runs for place in find_directories(word, parsed.runs_dir)]
     ensemble = members.read_ensemble(name, places)
-    run = Run(create_directory(Path(parsed.runs_dir).expanduser(), name))
+    run = Run(create_directory(Path(parsed.runs_dir), name))
     files.write(run.ensemble, ensemble.to_yaml(run.directory).encode())
     write_status(run, "running")
     try:

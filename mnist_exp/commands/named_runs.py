@@ -40,7 +40,7 @@ def find_directories(name: str, runs_dir: str) -> list[Path]:
     if not glob.has_magic(name) or Path(name).exists():
         return [find_directory(name, runs_dir)]
     # Path.glob accepts no absolute pattern.
-    found = sorted(glob.glob(name)) or sorted(glob.glob(str(Path(runs_dir) / name)))  # noqa: PTH207
+    found = sorted(glob.glob(name)) or sorted(glob.glob(str(Path(glob.escape(runs_dir)) / name)))  # noqa: PTH207
     directories = [Path(path) for path in found if Path(path).is_dir()]
     if not directories:
         raise InputError(f"{name}: no matching directory, here or in {runs_dir}", "list the runs: mnist-exp compare")

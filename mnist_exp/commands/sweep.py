@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mnist_exp import __version__, tracking
+from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
@@ -129,7 +130,7 @@ def _create(
     """Check that the launcher and the tracker can be used, create the sweep's directory and write its plan."""
     launchers.check(composition.hydra_settings.launcher)
     tracking.check_installed(experiment.tracker)
-    sweep = Sweep(create_directory(Path(experiment.runs_dir).expanduser(), experiment.sweep.name))
+    sweep = Sweep(create_directory(Path(command_line.path(experiment.runs_dir)), experiment.sweep.name))
     known = Plan(
         layout=1,
         created=now(),

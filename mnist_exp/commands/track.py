@@ -32,7 +32,12 @@ def main(arguments: list[str]) -> int:
     """Upload what the tracker lacks of runs and sweeps."""
     parser = command_line.parser("track", EXAMPLES)
     parser.add_argument("words", nargs="+", metavar="RUN|SWEEP|tracker=...", help="directories, their names, or latest")
-    parser.add_argument("--config-dir", metavar="DIR", help="a directory with your own options, such as tracker/NAME.yaml")
+    parser.add_argument(
+        "--config-dir",
+        type=command_line.path,
+        metavar="DIR",
+        help="a directory with your own options, such as tracker/NAME.yaml",
+    )
     parsed = parser.parse_intermixed_args(arguments)
     overrides = [word for word in parsed.words if OVERRIDE.match(word) and not Path(word).exists()]
     places = [find_directory(word, parsed.runs_dir) for word in parsed.words if word not in overrides]

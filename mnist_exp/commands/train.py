@@ -1,6 +1,7 @@
 """`mnist-exp [overrides]` and `mnist-exp -m …`: check the command line, then train, sweep, or let Hydra print something."""
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +9,13 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from mnist_exp.commands import arguments as command_line
 from mnist_exp.config import composer
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
+from mnist_exp.config.conversions import literal_path
 from mnist_exp.config.schema import Experiment
-from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted
+from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, InputError, Interrupted
 
 
 def main(arguments: list[str]) -> int:
@@ -32,8 +35,12 @@ def main(arguments: list[str]) -> int:
         return _hydra(["-sc", *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else []), *parsed.overrides])
     composition = Composition(parsed)
     if parsed.cfg or parsed.info:
-        _ = composition.hydra_settings, composition.combinations()  # raise all problems
-        return _hydra(arguments)
+        first = composition.first()  # raises all problems
+        if parsed.multirun:
+            flags = [argument for argument in arguments if argument not in {"-m", "--multirun", *parsed.overrides}]
+            one = shlex.join(["mnist-exp", *first.overrides, *flags])
+            raise InputError("-m: has several configurations, but --cfg and --info print one", f"print the first: {one}")
+        return _hydra([literal_path(argument) for argument in arguments])
     if parsed.multirun:
         from mnist_exp.commands import sweep
 
@@ -52,7 +59,7 @@ def _train(experiment: Experiment, overrides: Sequence[str]) -> int:
     from mnist_exp.tracking.uploader_process import upload_in_background
 
     tracking.check_installed(experiment.tracker)
-    run = Run(create_directory(Path(experiment.runs_dir).expanduser(), f"{experiment.name}_s{experiment.seed}"))
+    run = Run(create_directory(Path(command_line.path(experiment.runs_dir)), f"{experiment.name}_s{experiment.seed}"))
     prepare_run(experiment, run, [line for line in overrides if not line.lstrip("+~").startswith("hydra")], "running")
     with upload_in_background(run.directory, run.log, experiment.tracker):
         try:

@@ -1,6 +1,7 @@
 """The flags of `mnist-exp [overrides]`: those of Hydra, except for flags that run code or hide the shipped options."""
 
 import argparse
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import NoReturn
 
 from mnist_exp.errors import InputError
 
+INFORMATION = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 REFUSED = {
     "experimental_rerun": (
         "--experimental-rerun: refused, because it unpickles a file, which can run any code",
@@ -42,11 +44,11 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
     parser.add_argument("--resolve", action="store_true")
     parser.add_argument("--package", "-p")
-    parser.add_argument("--info", "-i", nargs="?", const="all")
+    parser.add_argument("--info", "-i", nargs="?", const="all", choices=INFORMATION)
     parser.add_argument("--hydra-help", action="store_true")
     parser.add_argument("--shell-completion", "-sc", action="store_true")
     parser.add_argument("--config-name", "-cn")
-    parser.add_argument("--config-dir", "-cd")
+    parser.add_argument("--config-dir", "-cd", type=os.path.expanduser)  # a shell expands no ~ after "="
     parser.add_argument("--config-path", "-cp")
     parser.add_argument("--experimental-rerun")
     parsed = parser.parse_intermixed_args(arguments)

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from mnist_exp.config import security
+from mnist_exp.config.conversions import literal_path
 from mnist_exp.config.overrides import not_an_override
 from mnist_exp.config.problems import raise_problems
 from mnist_exp.config.security import OPEN_TO_USERS
@@ -93,7 +94,7 @@ class Composer:
         """Parse overrides as Hydra does; return a problem for each line that is not an override."""
         overrides: list[Override] = []
         problems = []
-        for line in lines:
+        for line in map(literal_path, lines):
             if line not in self._parsed:
                 try:
                     self._parsed[line] = not_an_override(line) if line[:1] == "=" else self._parser.parse_overrides([line])

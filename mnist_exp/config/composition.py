@@ -76,6 +76,17 @@ class Composition:
             problems += error.problems
         raise ConfigError(list(dict.fromkeys(problems)))
 
+    def first(self) -> Combination:
+        """Return the first experiment of the command line; that of a search has the first value of each parameter.
+
+        Raises:
+            ConfigError: all problems of the command line.
+        """
+        sweeper = self.hydra_settings.sweeper
+        if self._multirun and isinstance(sweeper, OptunaSweeperConfig):
+            return self.space(sweeper).first()
+        return self.combinations()[0]
+
     def single(self) -> Experiment:
         """Return the experiment of a command that trains once.
 

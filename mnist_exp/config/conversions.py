@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+PLAIN_PATH = re.compile(r"[./]*[A-Za-z_][\w./-]*", re.ASCII)  # that Hydra's grammar reads as text
+CONSTANTS = frozenset({"null", "true", "false", "nan", "inf"})
 TYPE_NAMES = {
     int: "a number",
     float: "a number",
@@ -31,6 +33,22 @@ def format_value(value: Any) -> str:
         case dict():
             return "{" + ",".join(f"{key}:{format_value(item)}" for key, item in value.items()) + "}"
     return str(value) or "''"
+
+
+def quote(text: str) -> str:
+    """Return text as a quoted value of an override that Hydra reads as this text: quotes and references are escaped."""
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), text) + "'"
+
+
+def literal_path(line: str) -> str:
+    """Return an override; the path of `runs_dir` becomes quoted text, so that it is never grammar."""
+    key, _, text = line.partition("=")
+    if key.lstrip("+") != "runs_dir" or not text or (PLAIN_PATH.fullmatch(text) and text.lower() not in CONSTANTS):
+        return line
+    if len(text) > 1 and text[0] in "'\"" and text[-1] == text[0]:
+        return f"{key}=" + re.sub(r"(?<!\\)\$\{", r"\\${", text)
+    return f"{key}={quote(text)}"
 
 
 def as_typed(value: Any) -> str:

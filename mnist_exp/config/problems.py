@@ -53,11 +53,6 @@ def remedy(allowed: str, suggestion: str | None = None) -> str:
     return f"allowed: {allowed}" + (f"; did you mean {suggestion}?" if suggestion else "")
 
 
-def quote(text: str) -> str:
-    """Return text as a quoted value of Hydra's override grammar: quotes, and backslashes before them, are escaped."""
-    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), text) + "'"
-
-
 def not_allowed(key: str, value: Any, reason: str, instead: str) -> Problem:
     """Return the problem of a setting with a certain value."""
     return Problem(key, f"{key}={format_value(value)}: {reason}", instead)

@@ -266,7 +266,7 @@ class Experiment(Settings):
     precision: Literal["float32", "bfloat16", "float16"]
     threads: ThreadsConfig
     evaluation: EvaluationConfig
-    runs_dir: Annotated[str, Field(pattern=r"^([^$]|\$[^{])+$", description="a path without ${, which Hydra would resolve")]
+    runs_dir: Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$", description="a path of 1,000 characters at most")]
     progress: Literal["auto", "live", "plain", "quiet"]
     sweep: SweepConfig
     dataset: MnistConfig

@@ -52,9 +52,13 @@ class SearchSpace:
     fixed: tuple[str, ...]  # overrides that all trials share
     parameters: tuple[Parameter, ...]
 
+    def first(self) -> Combination:
+        """Return the experiment with the first value of each parameter."""
+        return self.combination([parameter.values[0] for parameter in self.parameters])
+
     def example(self) -> Experiment:
-        """Return the experiment with the first value of each parameter, for the settings that all trials share."""
-        return self.combination([parameter.values[0] for parameter in self.parameters]).experiment
+        """Return an experiment with the settings that all trials share."""
+        return self.first().experiment
 
     def combination(self, values: Sequence[str]) -> Combination:
         """Return the experiment of a trial.

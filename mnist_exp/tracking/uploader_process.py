@@ -17,8 +17,7 @@ from typing import IO
 
 import yaml
 
-from mnist_exp.config.conversions import format_value
-from mnist_exp.config.problems import quote
+from mnist_exp.config.conversions import format_value, quote
 from mnist_exp.config.schema import AnyTracker, NoTrackerConfig, RealTracker
 from mnist_exp.errors import UserError
 from mnist_exp.machine.files import provide_temporary_directory

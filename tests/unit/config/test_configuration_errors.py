@@ -63,7 +63,7 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
         (["model.name=cnn_large"], "model.name", "cnn_large", "write model=cnn_large"),
         (["seed=-1"], "seed", "-1", "an integer from 0 to 4294967295"),
         (["seed=null"], "seed", "null", "an integer"),
-        (["runs_dir='a\\${x'"], "runs_dir", "a${x", "a path without ${"),
+        ([f"runs_dir={'d/' * 600}"], "runs_dir", "d/" * 600, "a path of 1,000 characters at most"),
         (["schedule.warmup_epochs=10"], "schedule.warmup_epochs", "10", "a number ≥ 0 and < 10"),
         (
             ["experiment=cnn_best", "optimizer=adam"],
@@ -85,7 +85,6 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
         (["name=true"], "name", "true", "did you mean 'name=\"true\"'?"),
         (["name=-5"], "name", "-5", "a number, not text | allowed: letters, digits"),
         (["tracker=wandb", "tracker.project=42"], "tracker.project", "42", "did you mean 'tracker.project=\"42\"'?"),
-        (["runs_dir=5"], "runs_dir", "5", "did you mean 'runs_dir=\"5\"'?"),
         (["training.epochs=1.0"], "training.epochs", "1.0", "did you mean training.epochs=1?"),
         (["training.epochs=1e2"], "training.epochs", "100.0", "did you mean training.epochs=100?"),
         (['training.epochs="3"'], "training.epochs", '"3"', "did you mean training.epochs=3?"),
@@ -224,7 +223,7 @@ def test_all_jobs_of_a_sweep_are_checked_before_it_starts() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["runs_dir=a,b", "device=cpu,gpu", "threads.towers=1,2", "sweep.retries=1,2", "hydra/launcher=basic,joblib"]
+    "line", ["name=a,b", "device=cpu,gpu", "threads.towers=1,2", "sweep.retries=1,2", "hydra/launcher=basic,joblib"]
 )
 def test_execution_settings_cannot_be_swept(line: str) -> None:
     assert "all jobs of a sweep share one value" in problems(line, multirun=True)[0]

@@ -1,18 +1,38 @@
 """Hydra parses a quoted text to the same text."""
 
+import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mnist_exp.config.problems import quote
+from mnist_exp.config.conversions import quote
+from tests.conftest import compose
 
 
 @given(st.text(st.sampled_from("ab/\\'\"$ {}[](),=: é~*"), min_size=1, max_size=12) | st.text(min_size=1))
 @example("\\'")
 @example("a\\")
+@example("x${y}")
+@example("\\\\${oc.env:HOME}\\")
 def test_hydra_parses_any_quoted_path_to_itself(path: str) -> None:
-    assume("${" not in path)
     (override,) = OverridesParser.create().parse_overrides([f"hydra.run.dir={quote(path)}"])
     config = OmegaConf.create({"dir": override.value()})
     assert config.dir == path
+
+
+@given(st.text(st.sampled_from("ab1/\\'\"$ {}[](),=: é~*."), min_size=1, max_size=12))
+@example("5")
+@example("null")
+@example("1e3")
+@example("d[1]")
+@example("x${oc.env:HOME}")
+def test_a_path_is_never_grammar(path: str) -> None:
+    if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"":  # as quoted text in Hydra's grammar
+        return
+    assert compose(f"runs_dir={path}").runs_dir == path
+
+
+@pytest.mark.parametrize("quoted", ["'x${y}'", '"x${y}"', "'x\\${y}'"])
+def test_a_path_may_be_quoted(quoted: str) -> None:
+    assert compose(f"runs_dir={quoted}").runs_dir == "x${y}"
