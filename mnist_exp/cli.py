@@ -81,6 +81,10 @@ def _after_output(code: int) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     first = arguments[0] if arguments else ""
+    if {"-sc", "--shell-completion"} & set(arguments):
+        from mnist_exp.commands import completion
+
+        return completion.main(arguments)
     if first in COMMANDS:
         module = importlib.import_module(f"mnist_exp.commands.{first}")
         return int(module.main(arguments[1:]))

@@ -1,6 +1,5 @@
 """`mnist-exp [overrides]` and `mnist-exp -m …`: check the command line, then train, sweep, or let Hydra print something."""
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -28,11 +27,6 @@ def main(arguments: list[str]) -> int:
     parsed = parse_arguments(arguments)
     if parsed.hydra_help:
         return _hydra(["--hydra-help"])  # without the user's configuration, which has not been checked
-    if parsed.shell_completion:
-        if "searchpath" in os.environ.get("COMP_LINE", ""):
-            return EXIT_DONE  # Hydra would import the packages of such an override
-        # Without the user's primary configuration, which has not been checked; composes, but runs nothing else.
-        return _hydra(["-sc", *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else []), *parsed.overrides])
     composition = Composition(parsed)
     if parsed.cfg or parsed.info:
         first = composition.first()  # raises all problems
@@ -76,7 +70,7 @@ def _print_information(_: DictConfig) -> None:
 
 
 def _hydra(arguments: list[str]) -> int:
-    """Run `@hydra.main` on arguments of its own (`--cfg`, `--info`, `--hydra-help`, `-sc`); return its exit code."""
+    """Run `@hydra.main` on arguments of its own (`--cfg`, `--info`, `--hydra-help`); return its exit code."""
     composer.remove_plugin_options()
     before, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:

@@ -32,8 +32,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse a command line that trains, sweeps, or asks Hydra for information.
 
     Returns:
-        `overrides`, `multirun`, `config_dir`, `config_name`, and Hydra's own `cfg`, `resolve`, `package`, `info`,
-        `hydra_help`, `shell_completion`.
+        `overrides`, `multirun`, `config_dir`, `config_name`, and Hydra's own `cfg`, `resolve`, `package`, `info`
+        and `hydra_help`.
 
     Raises:
         InputError: a flag is unknown or refused, or the directory does not exist.
@@ -46,7 +46,6 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--package", "-p")
     parser.add_argument("--info", "-i", nargs="?", const="all", choices=INFORMATION)
     parser.add_argument("--hydra-help", action="store_true")
-    parser.add_argument("--shell-completion", "-sc", action="store_true")
     parser.add_argument("--config-name", "-cn")
     parser.add_argument("--config-dir", "-cd", type=os.path.expanduser)  # a shell expands no ~ after "="
     parser.add_argument("--config-path", "-cp")

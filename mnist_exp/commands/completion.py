@@ -1,0 +1,237 @@
+"""`mnist-exp -sc install=SHELL` and `query=SHELL`: completion of sub-commands, options, runs, settings and their values.
+
+Hydra completes only overrides, after it has been imported. This module reads the YAML files itself.
+"""
+
+import itertools
+import os
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from mnist_exp.commands import help as manual
+from mnist_exp.commands.arguments import COMMANDS, primary_config
+from mnist_exp.errors import EXIT_DONE, InputError
+from mnist_exp.machine.plain_data import UNREADABLE, load_yaml, read_bytes
+from mnist_exp.run.run import STATUS, SUMMARY
+
+SCRIPTS = {
+    "bash": r"""_mnist_exp() {
+    local line="${COMP_LINE:0:COMP_POINT}" replies reply word prefix=""
+    mapfile -t replies < <(COMP_LINE="$line" mnist-exp -sc query=bash 2>/dev/null)
+    word="${line##* }"
+    [[ $COMP_WORDBREAKS == *=* && $word == *=* ]] && prefix="${word%"${word##*=}"}"
+    COMPREPLY=()
+    for reply in "${replies[@]}"; do COMPREPLY+=("$(printf %q "${reply#"$prefix"}")"); done
+    [[ ${#COMPREPLY[@]} == 1 && $reply == *[=./] ]] && compopt -o nospace
+}
+complete -F _mnist_exp mnist-exp""",
+    "zsh": r"""_mnist_exp() {
+    local -a replies
+    replies=("${(@f)$(COMP_LINE="${(j: :)words[1,CURRENT-1]} $PREFIX" mnist-exp -sc query=zsh 2>/dev/null)}")
+    compadd -S '' -- ${(M)replies:#*[=./]}
+    compadd -- ${replies:#*[=./]}
+}
+autoload -Uz compinit; (( $+functions[compdef] )) || compinit; compdef _mnist_exp mnist-exp""",
+    "fish": r"""complete -c mnist-exp -e
+complete -c mnist-exp -f -a '(env COMP_LINE=(commandline -cp | string collect) mnist-exp -sc query=fish 2>/dev/null)'""",
+}
+DIRECTORY, FILE = "a directory", "a file"
+Values = str | tuple[str, ...] | None  # of an option: a path, one of a list, or none; () for any text
+CONFIG_DIR: dict[str, Values] = {"--config-dir": DIRECTORY}
+FLAGS: dict[str, Values] = {
+    "-m": None, "--multirun": None, "--cfg": ("job", "hydra", "all"), "--resolve": None, "--package": (),
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"), **CONFIG_DIR, "--config-name": (),
+    "--hydra-help": None, "--debug": None, "--version": None, "--help": None,
+}  # fmt: skip
+OPTIONS: dict[str, dict[str, Values]] = {
+    "show": {},
+    "compare": {
+        "--by": (), "--where": (), "--metric": (), "--baseline": (), "--sort": (), "--top": (), "--columns": (),
+        "--format": ("table", "json", "csv", "markdown", "latex", "html"), "--output": FILE,
+    },
+    "diff": {"--format": ("table", "json"), "--output": FILE},
+    "ensemble": {"--name": ()},
+    "watch": {"--interval": (), "--once": None, "--forever": None},
+    "resume": {"--retry-failed": None},
+    "track": CONFIG_DIR,
+    "data": {"--count": (), "--output": FILE, **CONFIG_DIR},
+    "help": {},
+}  # fmt: skip
+MAX_RUNS = 1000  # that are listed
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the script for a shell, or the completions of the command line in COMP_LINE.
+
+    Raises:
+        InputError: the shell is unknown.
+    """
+    action, _, shell = next((word for word in arguments if "=" in word), "").partition("=")
+    if shell not in SCRIPTS or action not in {"install", "uninstall", "query"}:
+        cause = f"-sc {action}={shell}: not allowed"
+        raise InputError(cause, f"allowed: install=SHELL, uninstall=SHELL; shells: {', '.join(SCRIPTS)}")
+    if action == "query":
+        print("\n".join(dict.fromkeys(completions(os.environ.get("COMP_LINE", "")))))
+    else:
+        remove = {"bash": "complete -r mnist-exp", "zsh": "compdef -d mnist-exp", "fish": "complete -c mnist-exp -e"}
+        print(SCRIPTS[shell] if action == "install" else remove[shell])
+    return EXIT_DONE
+
+
+def completions(line: str) -> list[str]:
+    """Return what the last word of a command line may become; nothing if a file cannot be read."""
+    try:
+        words = shlex.split(line)
+    except ValueError:  # an open quote
+        words = line.replace("'", "").replace('"', "").split()
+    current = "" if line[-1:].isspace() or len(words) < 2 else words.pop()
+    try:
+        return sorted(found for found in _candidates(words[1:], current) if found.startswith(current) and found != current)
+    except UNREADABLE:  # no message may get into a prompt
+        return []
+
+
+def _candidates(words: Sequence[str], current: str) -> Iterator[str]:
+    command = words[0] if words and words[0] in COMMANDS else None
+    options = FLAGS if command is None else OPTIONS[command] | ({} if command == "help" else {"--runs-dir": DIRECTORY})
+    option, equals, value = current.partition("=")
+    if equals and option in options:
+        yield from (f"{option}={each}" for each in _values(options[option], value))
+    elif words and options.get(words[-1]) is not None:
+        yield from _values(options[words[-1]], current)
+    elif current.startswith("-"):
+        yield from (*options, "--help")
+    elif command == "help":
+        yield from manual.topics()
+    elif command == "data":
+        shown = "show" in words
+        yield from _overrides(words, current, ("dataset", "augmentation", "seed")) if shown else ["show"]
+    elif command is not None:
+        yield from ("latest", *_runs(Path(_option(words, "--runs-dir") or str(primary_config()["runs_dir"])), current))
+        yield from _paths(current, directories=True)
+        if command in {"resume", "track"}:
+            yield from _overrides(words, current, () if command == "resume" else ("tracker",))
+    else:
+        yield from () if words else COMMANDS
+        yield from _overrides(words, current)
+
+
+def _values(values: Values, current: str) -> Iterator[str]:
+    """Yield the values of an option."""
+    if isinstance(values, tuple):
+        yield from values
+    elif values is not None:
+        yield from _paths(current, directories=values == DIRECTORY)
+
+
+def _option(words: Sequence[str], name: str) -> str | None:
+    """Return the value of an option that the command line has."""
+    following = [after for word, after in itertools.pairwise(words) if word == name]
+    joined = [word.partition("=")[2] for word in words if word.startswith(f"{name}=")]
+    return next((os.path.expanduser(found) for found in [*following, *joined]), None)  # noqa: PTH111
+
+
+def _runs(runs_dir: Path, current: str) -> Iterator[str]:
+    """Yield the runs and sweeps in a directory, and its other directories."""
+    section = current.rpartition("/")[0]
+    for entry, _ in zip(sorted((runs_dir / section).glob("*/")), range(MAX_RUNS), strict=False):
+        is_named = any((entry / name).exists() for name in (STATUS, SUMMARY, "sweep.yaml"))
+        yield f"{section}/{entry.name}".lstrip("/") + ("" if is_named else "/")
+
+
+def _paths(current: str, directories: bool) -> Iterator[str]:
+    start = current.rpartition("/")[0] + "/" if "/" in current else ""
+    place = Path(os.path.expanduser(start) or ".")  # noqa: PTH111
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        if path.is_dir() or not directories:
+            yield f"{start}{path.name}{'/' if path.is_dir() else ''}"
+
+
+def _overrides(words: Sequence[str], current: str, keys: Sequence[str] = ()) -> Iterator[str]:
+    """Yield the keys and values of overrides, of all settings or of some sections."""
+    sign = re.match(r"[+~]*", current)
+    prefix = sign[0] if sign else ""
+    key, equals, typed = current.removeprefix(prefix).partition("=")
+    directories = [files("mnist_exp.conf")]
+    directories += [Path(found)] if (found := _option(words, "--config-dir")) else []
+    groups = _groups(directories)
+    if equals and key in groups:
+        first = typed.rpartition(",")[0]
+        yield from (f"{prefix}{key}={f'{first},' if first else ''}{option}" for option in groups[key])
+        return
+    tree = _tree(words, groups)
+    if equals:
+        value = _text(_select(tree, key.split(".")))
+        yield from () if "${" in value else [f"{prefix}{key}={value}"]
+        return
+    *sections, _ = key.split(".")
+    for name, value in _children(_select(tree, sections)):
+        full = ".".join([*sections, name])
+        if not keys or full.split(".")[0] in keys:
+            yield f"{prefix}{full}{'.' if list(_children(value)) else '='}"
+    yield from (f"{prefix}{group}=" for group in groups if not keys or group in keys)
+
+
+def _groups(directories: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """Return the options of all groups, each with its file."""
+    groups: dict[str, dict[str, Any]] = {}
+    for directory in directories:
+        for place in (*directory.iterdir(), *((directory / "hydra").iterdir() if (directory / "hydra").is_dir() else ())):
+            if place.is_dir() and place.name != "hydra":
+                inside = "hydra/" if (directory / "hydra" / place.name).is_dir() else ""
+                options = {entry.name[:-5]: entry for entry in place.iterdir() if entry.name.endswith(".yaml")}
+                groups.setdefault(inside + place.name, {}).update(options) if options else None
+    return groups
+
+
+def _tree(words: Sequence[str], groups: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the settings of the chosen options, and of the defaults for other groups."""
+    primary = primary_config()
+    chosen = {"hydra/launcher": "basic", "hydra/sweeper": "basic"}
+    for entry in primary.pop("defaults"):
+        chosen |= {key: value for key, value in entry.items() if value} if isinstance(entry, dict) else {}
+    chosen |= {key: value.split(",")[0] for key, _, value in (word.partition("=") for word in words) if value}
+    tree: dict[str, Any] = primary | {"hydra": {}}
+    for group, options in groups.items():
+        *sections, name = group.split("/")
+        if group in chosen and group != "experiment":
+            settings = _read(options, chosen[group])
+            settings.pop("name", None)  # an option is chosen by its group
+            _select(tree, sections)[name] = settings
+    return tree
+
+
+def _read(options: dict[str, Any], name: str) -> dict[str, Any]:
+    """Read an option and the options of the same group that it extends."""
+    path = options.get(name)
+    content = load_yaml(read_bytes(Path(str(path)))) if path is not None else None
+    settings = dict(content) if isinstance(content, dict) else {}
+    below: dict[str, Any] = {}
+    for base in settings.pop("defaults", []):
+        if isinstance(base, str) and base in options and base != name:
+            below |= _read(options, base)
+    return below | settings
+
+
+def _children(node: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        yield from ((str(key), value) for key, value in node.items())
+    elif isinstance(node, list):
+        yield from ((str(number), value) for number, value in enumerate(node) if isinstance(value, dict))
+
+
+def _select(node: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        node = dict(_children(node)).get(key, {})
+    return node
+
+
+def _text(value: Any) -> str:
+    """Return the value of a setting as a user types it."""
+    if isinstance(value, list | dict):
+        return f"[{','.join(map(_text, value))}]" if value and not isinstance(value, dict) else ""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
