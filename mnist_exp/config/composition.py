@@ -11,31 +11,36 @@ from functools import cached_property
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from mnist_exp.config import command_line
 from mnist_exp.config.assembly import Assembler
 from mnist_exp.config.checks import check_search
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composer
-from mnist_exp.config.conversions import format_value
 from mnist_exp.config.hydra_settings import HydraSection, HydraSettings, OptunaSweeperConfig
 from mnist_exp.config.identity import flatten
 from mnist_exp.config.problems import (
+    GROUPS_OF_RECIPES,
     composition_problems,
     from_validation,
-    is_list_setting,
-    not_allowed,
     raise_problems,
 )
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination, Interval, SearchSpace
 from mnist_exp.config.security import OPEN_TO_USERS
-from mnist_exp.config.sweeps import explain_interval, not_a_sweep, parameter, sweep_problems, too_many
+from mnist_exp.config.sweeps import (
+    PARAMS,
+    configured_lines,
+    explain_interval,
+    not_a_sweep,
+    parameter,
+    sweep_problems,
+    too_many,
+)
 from mnist_exp.errors import ConfigError, Problem
 
 SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1))' 'model.units=choice([64],[128])'"
-PARAMS = "hydra.sweeper.params"  # the sweep that a configuration itself defines
 
 
 class Composition:
@@ -195,21 +200,9 @@ class Composition:
     def _configured_sweep(self) -> tuple[list[Override], list[Problem]]:
         """The overrides of a sweep that the configuration itself defines, and its problems."""
         try:
-            return self._parse_params(OmegaConf.select(self._with_hydra[0], PARAMS))
+            lines, problems = configured_lines(OmegaConf.select(self._with_hydra[0], PARAMS))
         except (*COMPOSITION_ERRORS, ConfigError):
             return [], []  # `hydra_settings` and `combinations` report the problem
-
-    def _parse_params(self, params: Any) -> tuple[list[Override], list[Problem]]:
-        lines, problems = [], []
-        for name, value in params.items() if isinstance(params, DictConfig) else ():
-            key = str(name)
-            if isinstance(value, DictConfig | ListConfig):
-                text = format_value(OmegaConf.to_container(value))
-                instead = f"write text, as on the command line: {key}: {text[1:-1]}"
-                instead += f"; or, for one list, {key}: '{text}'" if is_list_setting(key) else ""
-                problems.append(not_allowed(f"{PARAMS}.{key}", text, "not allowed", instead))
-            else:
-                lines.append(f"{key}={value if isinstance(value, float) else format_value(value)}")
         overrides, unparsed = self._composer.parse(lines)
         return overrides, problems + unparsed
 
@@ -229,7 +222,9 @@ class Composition:
 
     def _swept_recipe_problems(self, override: Override) -> list[Problem]:
         """Return a problem for each option in a sweep that sets what its jobs share: the launcher, the sweeper, `params`."""
-        if not override.is_sweep_override() or not self._composer.options(override.key_or_group):
+        group, arguments = override.key_or_group, self._arguments
+        may_set_them = group in GROUPS_OF_RECIPES or arguments.config_dir or arguments.config_name
+        if not override.is_sweep_override() or not may_set_them or not self._composer.options(group):
             return []
         problems = []
         with contextlib.suppress(*COMPOSITION_ERRORS, ConfigError):  # reported with the combinations

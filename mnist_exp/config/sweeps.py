@@ -5,14 +5,18 @@ import shlex
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from mnist_exp.config.conversions import format_value
 from mnist_exp.config.identity import is_execution_setting
-from mnist_exp.config.problems import is_list_setting
+from mnist_exp.config.problems import is_list_setting, not_allowed
 from mnist_exp.config.search_space import Choices, Interval, Parameter
 from mnist_exp.errors import Problem
 
+PARAMS = "hydra.sweeper.params"  # the sweep that a configuration itself defines
 MAX_VALUES = 100_000  # of one setting, and combinations of a sweep
 
 
@@ -42,6 +46,21 @@ def sweep_problems(override: Override, search: bool) -> list[Problem]:
     else:
         return []
     return [Problem(key, f"{override.input_line}: {reason}", instead)]
+
+
+def configured_lines(params: Any) -> tuple[list[str], list[Problem]]:
+    """Return the overrides of the sweep that a configuration itself defines, and a problem for each value that is not one."""
+    lines, problems = [], []
+    for name, value in params.items() if isinstance(params, DictConfig) else ():
+        key = str(name)
+        if isinstance(value, DictConfig | ListConfig):
+            text = format_value(OmegaConf.to_container(value))
+            instead = f"write text, as on the command line: {key}: {text[1:-1]}"
+            instead += f"; or, for one list, {key}: '{text}'" if is_list_setting(key) else ""
+            problems.append(not_allowed(f"{PARAMS}.{key}", text, "not allowed", instead))
+        else:
+            lines.append(f"{key}={value if isinstance(value, float) else format_value(value)}")
+    return lines, problems
 
 
 def not_a_sweep(override: Override, command: str) -> Problem:
