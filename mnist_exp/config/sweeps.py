@@ -49,7 +49,7 @@ def sweep_problems(override: Override, search: bool) -> list[Problem]:
 
 
 def configured_lines(params: Any) -> tuple[list[str], list[Problem]]:
-    """Return the overrides of the sweep that a configuration itself defines, and a problem for each value that is not one."""
+    """Return the overrides of the sweep that a configuration itself defines, and its problems."""
     lines, problems = [], []
     for name, value in params.items() if isinstance(params, DictConfig) else ():
         key = str(name)
