@@ -30,7 +30,7 @@ def sweep_problems(override: Override, search: bool) -> list[Problem]:
     key, value = override.key_or_group, override.value()
     if not override.is_sweep_override():
         return []
-    if key.startswith("hydra") or is_execution_setting(key):
+    if _is_shared(key):
         reason = "does not change the experiment; all jobs of a sweep share one value"
         instead = "give one value, or start one sweep for each"
     elif search and key == "seed":
@@ -71,6 +71,8 @@ def not_a_sweep(override: Override, command: str) -> Problem:
         command: the same command as a sweep.
     """
     value, instead = override.value(), f"sweep with: {command}"
+    if _is_shared(override.key_or_group):
+        instead = "give one value"
     if is_list_setting(override.key_or_group) and isinstance(value, ChoiceSweep) and not isinstance(value.list[0], list):
         instead = f"write one list: {_with_value(override, f'[{_value_text(override)}]')}"
     return Problem(override.key_or_group, f"{override.input_line}: several values, but the command is not a sweep", instead)
@@ -121,6 +123,11 @@ def explain_interval(problem: Problem, searched: Iterable[Override]) -> Problem:
                 cause = f"{override.input_line}: an interval contains fractions, but the setting is an integer"
                 return Problem(problem.key, cause, f"write {_with_value(override, _interval(whole))}")
     return problem
+
+
+def _is_shared(key: str) -> bool:
+    """Return whether all jobs of a sweep share one value of a setting or group."""
+    return key.startswith("hydra") or is_execution_setting(key)
 
 
 def _number_problem(override: Override, value: IntervalSweep | RangeSweep, search: bool) -> tuple[str, str] | None:

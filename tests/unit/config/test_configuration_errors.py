@@ -227,6 +227,7 @@ def test_all_jobs_of_a_sweep_are_checked_before_it_starts() -> None:
 )
 def test_execution_settings_cannot_be_swept(line: str) -> None:
     assert "all jobs of a sweep share one value" in problems(line, multirun=True)[0]
+    assert problems(line)[0].endswith("give one value")
 
 
 def test_a_sweep_has_at_least_one_job() -> None:

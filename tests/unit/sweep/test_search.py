@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
@@ -102,6 +104,25 @@ def test_other_overrides_are_the_same_for_all_trials() -> None:
 )
 def test_invalid_searches_are_refused_before_they_start(overrides: Sequence[str], expected: str) -> None:
     assert any(expected in cause for cause in causes(*overrides))
+
+
+NUMBERS = st.sampled_from(["0", "1", "-1", "2", "64", "0.1", "0.5", "1e-4", "1e-300", "1e30", "nan", "inf", "-inf", "3.5"])
+
+
+@given(
+    st.sampled_from(["interval({},{})", "range({},{})", "range({},{},{})", "int(interval({},{}))", "int(range({},{},{}))"]),
+    st.sampled_from(["{}", "tag(log, {})"]),
+    st.lists(NUMBERS, min_size=3, max_size=3),
+)
+@settings(max_examples=200, derandomize=True)
+def test_optuna_accepts_every_space_that_is_accepted(form: str, tag: str, numbers: Sequence[str]) -> None:
+    line = "optimizer.learning_rate=" + tag.format(form.format(*numbers))
+    try:
+        found = advice.compositions(parse_arguments(["-m", "hydra/sweeper=optuna", line])).space()
+    except ConfigError:
+        return
+    (parameter,) = found.parameters
+    assert sampling.domain(sampling.distribution(parameter))
 
 
 def test_settings_of_a_searched_option_are_checked_with_each_option() -> None:
