@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_exp.config.schema import ConstantConfig, CosineConfig, ExponentialConfig, OneCycleConfig
+from mnist_exp.config.settings import SMALLEST
 from mnist_exp.training.schedules import learning_rates
 
 
@@ -49,19 +50,22 @@ def test_warmup_rises_linearly_and_the_decay_starts_after_it() -> None:
     assert all(np.diff(rates[4:]) < 0)
 
 
+def _floats(largest: float) -> st.SearchStrategy[float]:
+    """Numbers that settings accept: 0, or large enough for float32."""
+    return st.just(0.0) | st.floats(SMALLEST, largest)
+
+
 CONFIGS = (
-    st.builds(ConstantConfig, name=st.just("constant"), warmup_epochs=st.floats(0, 50))
-    | st.builds(CosineConfig, name=st.just("cosine"), warmup_epochs=st.floats(0, 50), final_fraction=st.floats(0, 1))
+    st.builds(ConstantConfig, name=st.just("constant"), warmup_epochs=_floats(50))
+    | st.builds(CosineConfig, name=st.just("cosine"), warmup_epochs=_floats(50), final_fraction=_floats(1))
     | st.builds(
         OneCycleConfig,
         name=st.just("one_cycle"),
-        warmup_epochs=st.floats(0, 50),
-        start_fraction=st.floats(0, 1),
-        final_fraction=st.floats(0, 1),
+        warmup_epochs=_floats(50),
+        start_fraction=_floats(1),
+        final_fraction=_floats(1),
     )
-    | st.builds(
-        ExponentialConfig, name=st.just("exponential"), warmup_epochs=st.floats(0, 50), decay_rate=st.floats(0.01, 1)
-    )
+    | st.builds(ExponentialConfig, name=st.just("exponential"), warmup_epochs=_floats(50), decay_rate=st.floats(0.01, 1))
 )
 
 
