@@ -156,7 +156,9 @@ def _summary_table(directory: Path, summary: Summary) -> Table:
     images = f"{data.train:,} training, {data.validation:,} validation, {data.test:,} test"
     table.add_row("images", messages.cell(f"{data.name}: {images}"))
     epochs = pluralize(summary.epochs, "epoch")
-    table.add_row("training", f"{epochs} in {summary.train_seconds:.1f} s, {summary.images_per_second:,.0f} images/s")
+    training = f"{epochs} in {summary.train_seconds:.1f} s, {summary.images_per_second:,.0f} images/s"
+    compiled = f", compiled in {summary.compile_seconds:.1f} s" if summary.compile_seconds else ""
+    table.add_row("training", training + compiled)
     if summary.members is None:
         table.add_row("seed", str(summary.seed))
     else:

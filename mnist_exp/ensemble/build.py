@@ -66,6 +66,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     errors = evaluation.write_results(run, model, data, probabilities)
     summaries = [member.row.summary for member in members]
     train_seconds = sum(summary.train_seconds for summary in summaries)
+    compile_seconds = [summary.compile_seconds for summary in summaries if summary.compile_seconds is not None]
     images_seen = sum(summary.images_per_second * summary.train_seconds for summary in summaries)
     summary = Summary(
         version=3,
@@ -82,6 +83,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
         train_seconds=train_seconds,
         wall_seconds=sum(summary.wall_seconds for summary in summaries) + time.perf_counter() - start,
         images_per_second=images_seen / train_seconds if train_seconds else 0.0,
+        compile_seconds=sum(compile_seconds) if compile_seconds else None,
         settings=_common_settings(summaries) | {"name": ensemble.name, "ensemble.members": len(members)},
         members=[member.described(run.directory) for member in members],
     )

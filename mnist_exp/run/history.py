@@ -10,12 +10,13 @@ from typing import Any
 
 from mnist_exp.machine.plain_data import MAX_LIST_BYTES, read_bytes
 
-OPTIONAL = ("validation_loss", "validation_error_percent")  # columns that are empty without validation images
+# Columns that are empty without validation images, or that earlier versions did not write.
+OPTIONAL = ("validation_loss", "validation_error_percent", "compile_seconds")
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of history.csv; the learning rate is the last step's, the seconds are those of training alone."""
+    """One row of history.csv; the learning rate is the last step's, `seconds` are those of training alone."""
 
     epoch: int
     learning_rate: float
@@ -25,6 +26,7 @@ class Epoch:
     validation_error_percent: float | None
     seconds: float
     images_per_second: float
+    compile_seconds: float | None = None  # spent on building and compiling graphs in this epoch, not part of `seconds`
 
 
 COLUMNS = [field.name for field in fields(Epoch)]
@@ -48,7 +50,7 @@ def read(path: Path) -> list[Epoch]:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error):
         lines = io.StringIO(read_bytes(path, MAX_LIST_BYTES).decode(), newline="")
         for epoch, cells in enumerate(csv.DictReader(lines), 1):
-            numbers = {name: float(cells[name]) for name in COLUMNS if cells[name] or name not in OPTIONAL}
+            numbers = {name: float(cells[name]) for name in COLUMNS if name not in OPTIONAL or cells.get(name)}
             # A table has no room for larger numbers; the comparison is false for NaN, too.
             if numbers["epoch"] != epoch or not all(abs(number) < 1e15 for number in numbers.values()):
                 break

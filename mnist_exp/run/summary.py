@@ -83,6 +83,7 @@ class Summary(Part):
     train_seconds: Amount
     wall_seconds: Amount
     images_per_second: Amount
+    compile_seconds: Amount | None = None  # not part of the training; None for runs of earlier versions
     settings: dict[str, JsonValue]  # the configuration by dotted key; for an ensemble, the settings that its members share
     members: Annotated[list[MemberSummary], Field(min_length=2)] | None  # for an ensemble
 
@@ -154,6 +155,7 @@ def summarize(
         wall_seconds: spent on the run so far, by all processes that trained it.
     """
     train_seconds = sum(row.seconds for row in history)
+    compile_seconds = [row.compile_seconds for row in history if row.compile_seconds is not None]
     validation_labels = data.train_labels[split.validation]
     return Summary(
         version=3,
@@ -170,6 +172,7 @@ def summarize(
         train_seconds=train_seconds,
         wall_seconds=wall_seconds,
         images_per_second=len(split.train) * len(history) / train_seconds,
+        compile_seconds=sum(compile_seconds) if compile_seconds else None,
         settings=flatten(experiment.model_dump(mode="json")),
         members=None,
     )

@@ -25,7 +25,7 @@ from mnist_exp.terminal import messages
 
 ID = re.compile(r"[0-9a-f]{32}")
 SCORE = {"error_percent", "loss"}
-TOTALS = dict.fromkeys(("epochs", "best_epoch", "train_seconds", "wall_seconds"), True)
+TOTALS = dict.fromkeys(("epochs", "best_epoch", "train_seconds", "compile_seconds", "wall_seconds"), True)
 RESULTS: Any = {"model": {"parameters"}, "test": SCORE, "validation": SCORE} | TOTALS  # the parts of summary.json to send
 REMEDY = "repair the file, or train the run again"
 
@@ -147,7 +147,7 @@ def _read_epochs(run: Run, started: float) -> list[Epoch]:
     if lines and not (lines[0].startswith(b"epoch,") and len(rows) >= len(lines) - 1):
         raise ValueError(f"history.csv: is damaged after epoch {len(rows)}")
     for row in rows:
-        time += row.seconds
+        time += row.seconds + (row.compile_seconds or 0)
         metrics = {name: value for name, value in asdict(row).items() if name != "epoch" and value is not None}
         epochs.append(Epoch(row.epoch, time, metrics))
     return epochs

@@ -44,12 +44,11 @@ class Trainer:
         self.steps_per_epoch = steps_per_epoch(steps.image_count, batch_size)
         self.epoch = 0  # finished ones
         self.step = 0  # finished ones of the current epoch
-        self._sums = np.zeros(3)  # of the current epoch: loss over images, errors, seconds
+        self._sums = np.zeros(4)  # of the current epoch: loss over images, errors, seconds of training, seconds of compiling
         self._best: list[np.ndarray] = []
         self._batch_size = batch_size
         self._seed = seed
         self._chunk = 1
-        self.compile_seconds = 0.0  # spent by this process on building and compiling graphs
         self._predict = Predictor(self.model, steps.towers)
 
     def run_epoch(
@@ -68,7 +67,7 @@ class Trainer:
         if len(validation_labels):
             with self.steps.average.applied():
                 validation = evaluation.score(self.predict(validation_images), validation_labels)
-        count, (loss, errors, seconds) = self.steps.image_count, self._sums
+        count, (loss, errors, seconds, compile_seconds) = self.steps.image_count, self._sums
         return Epoch(
             epoch=self.epoch,
             learning_rate=float(self.learning_rates[self.epoch * self.steps_per_epoch - 1]),
@@ -78,6 +77,7 @@ class Trainer:
             validation_error_percent=validation.get("error_percent"),
             seconds=float(seconds),
             images_per_second=float(count / seconds),
+            compile_seconds=float(compile_seconds),
         )
 
     def _train_epoch(self, progress: Progress, stop: Stop) -> bool:
@@ -87,7 +87,7 @@ class Trainer:
         full = count // size
         batches = order[: full * size].reshape(full, size)
         if self.step == 0:
-            self._sums = np.zeros(3)
+            self._sums = np.zeros(4)
         while self.step < self.steps_per_epoch:
             if self.step < full:
                 self._run_chunk(batches[self.step : self.step + self._chunk])
@@ -106,7 +106,7 @@ class Trainer:
         """Do a step for each row of image indices, int32 (steps, batch_size)."""
         start = time.perf_counter()
         if self.steps.compile(batches.shape[1]):
-            self.compile_seconds += time.perf_counter() - start
+            self._sums[3] += time.perf_counter() - start
         start = time.perf_counter()
         first = self.epoch * self.steps_per_epoch + self.step
         losses, errors = self.steps(batches, self.learning_rates[first : first + len(batches)], first)
@@ -115,7 +115,7 @@ class Trainer:
             raise self._divergence(f"the loss is {losses[bad]} in", self.epoch + 1, self.step + bad + 1)
         seconds = time.perf_counter() - start
         for loss, wrong in zip(losses, errors, strict=True):  # one by one: the sum does not depend on the length of chunks
-            self._sums += (loss, wrong, 0)
+            self._sums[:2] += (loss, wrong)
         self._sums[2] += seconds
         self.step += len(batches)
         self._chunk = min(max(int(CHUNK_SECONDS * len(batches) / seconds), 1), MAX_CHUNK)
@@ -173,7 +173,8 @@ class Trainer:
         """
         state = dict(state)
         self._best = [state.pop(name) for name in list(state) if name.startswith(BEST)]
-        position, self._sums = state.pop("position"), state.pop("sums")
+        position, sums = state.pop("position"), state.pop("sums")
+        self._sums = np.pad(sums, (0, 4 - len(sums)))  # earlier versions had no seconds of compiling
         self.epoch, self.step = map(int, position)
         variables = self._variables()
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}

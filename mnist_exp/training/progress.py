@@ -47,6 +47,7 @@ def epoch_line(row: Epoch, epochs: int) -> str:
         f"  accuracy {100 - row.train_error_percent:6.2f} %"
         + ("" if validation is None else f"  validation error {validation:.2f} %")
         + f"  {row.images_per_second:,.0f} images/s  {row.seconds:.1f} s"
+        + (f"  compiled in {row.compile_seconds:.1f} s" if row.compile_seconds else "")
     )
 
 

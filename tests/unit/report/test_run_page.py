@@ -124,6 +124,7 @@ def page(run: Run, scores: tuple[np.ndarray, np.ndarray], data: Dataset) -> str:
         "train_seconds": 3.0,
         "wall_seconds": 5.0,
         "images_per_second": 12_345.0,
+        "compile_seconds": 1.25,
         "settings": {},
         "members": None,
     }
@@ -145,6 +146,13 @@ def test_the_figures_are_files_and_on_the_page(page: str, run: Run) -> None:
         assert drawn[name].read_text() in page
     with Image.open(drawn["worst_mistakes.png"]) as grid:
         assert grid.width > 10 * 84
+
+
+def test_compiling_is_no_part_of_the_training(page: str) -> None:
+    assert "compiled in 1.2 s" in page
+    assert re.search(r"3\.0 s</span><small>training, 60 %", page)
+    assert re.search(r"1\.2 s</span><small>building and compiling the graph, 25 %", page)
+    assert re.search(r"0\.8 s</span><small>everything else, 15 %", page)
 
 
 def test_the_confusion_matrix_is_a_table(page: str, errors: dict[str, Any]) -> None:

@@ -44,7 +44,8 @@ def summary(**changes: Any) -> dict[str, Any]:
         "dataset": {"name": "mnist", "sha256": "a", "labels_sha256": "b", "split_sha256": "c",
                     "train": 1, "validation": 0, "test": 10},
         "model": {"name": "mlp", "parameters": 1}, "epochs": 1, "best_epoch": None,
-        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "settings": {}, "members": None,
+        "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "compile_seconds": 0.5,
+        "settings": {}, "members": None,
     } | changes  # fmt: skip
 
 
@@ -62,13 +63,13 @@ def test_a_run_is_completed_if_it_has_a_summary(tmp_path: Path) -> None:
     assert found.model_dump(mode="json") == summary()
 
 
-def test_a_summary_of_schema_2_has_no_members(tmp_path: Path) -> None:
+def test_a_summary_of_schema_2_has_no_members_and_no_seconds_of_compiling(tmp_path: Path) -> None:
     write_status(Run(tmp_path), "completed")
-    older = {key: value for key, value in summary(schema=2).items() if key != "members"}
+    older = {key: value for key, value in summary(schema=2).items() if key not in {"members", "compile_seconds"}}
     files.write_json(Run(tmp_path).summary, older)
     found = read_record(tmp_path).summary
     assert found is not None
-    assert found.model_dump(mode="json") == summary()
+    assert found.model_dump(mode="json") == summary(compile_seconds=None)
 
 
 def test_a_run_whose_process_has_exited_is_interrupted(tmp_path: Path) -> None:
@@ -106,7 +107,8 @@ def mutations(content: Any) -> list[Any]:
     """The same with each key removed, and each value replaced by something of another type, in turn."""
     found = []
     for key, value in content.items():
-        found.append({name: kept for name, kept in content.items() if name != key})
+        if key != "compile_seconds":  # earlier versions did not write it
+            found.append({name: kept for name, kept in content.items() if name != key})
         found += [content | {key: other} for other in (None, [], "x", -1, float("nan")) if repr((key, other)) not in ALLOWED]
         if isinstance(value, dict) and value:
             found += [content | {key: changed} for changed in mutations(value)]
@@ -121,6 +123,7 @@ ALLOWED = {
         ("best_epoch", None),
         ("best_epoch", -1),
         ("members", None),
+        ("compile_seconds", None),
         *((key, "x") for key in ("name", "config_hash", "sha256", "labels_sha256", "split_sha256")),
         *((key, -1) for key in ("loss", "train_seconds", "wall_seconds", "images_per_second")),
     ]

@@ -43,6 +43,14 @@ def test_a_written_history_is_read(tmp_path: Path, error: float | None) -> None:
     assert read(tmp_path / "history.csv") == rows
 
 
+def test_the_history_of_an_earlier_version_has_no_seconds_of_compiling(tmp_path: Path) -> None:
+    path, rows = tmp_path / "history.csv", history(3.0, 2.0)
+    files.write_table(path, rows, Epoch)
+    path.write_text("".join(line.rpartition(",")[0] + "\n" for line in path.read_text().splitlines()))
+    assert "compile" not in path.read_text()
+    assert read(path) == rows
+
+
 @pytest.mark.parametrize(
     "last",
     [

@@ -1,5 +1,6 @@
 """The display of a training."""
 
+import dataclasses
 import io
 import re
 
@@ -47,6 +48,8 @@ def test_a_line_for_an_epoch() -> None:
     assert progress.epoch_line(ROW, 10) == expected
     without = Epoch(2, 1e-3, 0.25, 7.5, None, None, 1.5, 41_234.4)
     assert "validation" not in progress.epoch_line(without, 10)
+    for seconds, end in ((4.2, "1.5 s  compiled in 4.2 s"), (0.0, "1.5 s"), (None, "1.5 s")):
+        assert progress.epoch_line(dataclasses.replace(ROW, compile_seconds=seconds), 10).endswith(f"images/s  {end}")
 
 
 def test_plain_prints_a_line_and_quiet_nothing(capsys: pytest.CaptureFixture[str]) -> None:
