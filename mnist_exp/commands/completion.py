@@ -19,14 +19,22 @@ from mnist_exp.machine.plain_data import UNREADABLE, load_yaml, read_bytes
 from mnist_exp.run.run import STATUS, SUMMARY
 
 SCRIPTS = {
+    # A reply replaces the last word, which begins after the last "=", and is quoted unless the user has opened a quote.
     "bash": r"""_mnist_exp() {
-    local line="${COMP_LINE:0:COMP_POINT}" replies reply word prefix=""
-    mapfile -t replies < <(COMP_LINE="$line" mnist-exp -sc query=bash 2>/dev/null)
-    word="${line##* }"
+    local line="${COMP_LINE:0:COMP_POINT}" reply prefix=""
+    local word="${line##* }"
     [[ $COMP_WORDBREAKS == *=* && $word == *=* ]] && prefix="${word%"${word##*=}"}"
     COMPREPLY=()
-    for reply in "${replies[@]}"; do COMPREPLY+=("$(printf %q "${reply#"$prefix"}")"); done
-    [[ ${#COMPREPLY[@]} == 1 && $reply == *[=./] ]] && compopt -o nospace
+    while IFS= read -r reply; do
+        reply="${reply#"$prefix"}"
+        if [[ ${COMP_WORDS[COMP_CWORD]} != [\"\']* ]]; then
+            printf -v reply %q "$reply"
+            reply="${reply//\\,/,}"
+            [[ $reply == \\~* ]] && reply="${reply:1}"
+        fi
+        COMPREPLY+=("$reply")
+    done < <(COMP_LINE="$line" mnist-exp -sc query=bash 2>/dev/null)
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *[=./] ]] && compopt -o nospace
 }
 complete -F _mnist_exp mnist-exp""",
     "zsh": r"""_mnist_exp() {
@@ -75,7 +83,8 @@ def main(arguments: Sequence[str]) -> int:
         cause = f"-sc {action}={shell}: not allowed"
         raise InputError(cause, f"allowed: install=SHELL, uninstall=SHELL; shells: {', '.join(SCRIPTS)}")
     if action == "query":
-        print("\n".join(dict.fromkeys(completions(os.environ.get("COMP_LINE", "")))))
+        for found in completions(os.environ.get("COMP_LINE", "")):
+            print(found)
     else:
         remove = {"bash": "complete -r mnist-exp", "zsh": "compdef -d mnist-exp", "fish": "complete -c mnist-exp -e"}
         print(SCRIPTS[shell] if action == "install" else remove[shell])
@@ -90,7 +99,8 @@ def completions(line: str) -> list[str]:
         words = line.replace("'", "").replace('"', "").split()
     current = "" if line[-1:].isspace() or len(words) < 2 else words.pop()
     try:
-        return sorted(found for found in _candidates(words[1:], current) if found.startswith(current) and found != current)
+        found = {each for each in _candidates(words[1:], current) if each.startswith(current) and each.isprintable()}
+        return sorted(found - {current})
     except UNREADABLE:  # no message may get into a prompt
         return []
 

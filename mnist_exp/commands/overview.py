@@ -33,7 +33,8 @@ flags:
   -m, --multirun     sweep over all combinations of the values
   --cfg job          print the composed configuration; --resolve fills in references
   --config-dir DIR   add a directory of your own options, laid out like the groups
-  -sc                shell completion: eval "$(mnist-exp -sc install=bash)"
+  -sc                completion in bash (or zsh): eval "$(mnist-exp -sc install=bash)"
+                     in fish: mnist-exp -sc install=fish | source
   --debug            a traceback with every error
   --version, --help  also: mnist-exp COMMAND --help, mnist-exp --hydra-help
 
