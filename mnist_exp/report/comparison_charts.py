@@ -53,7 +53,7 @@ def configuration_rows(configurations: Sequence[Configuration]) -> list[Row]:
 
 
 def learning_curves(curves: Sequence[Curve]) -> Chart:
-    """Draw the validation error of each run by epoch; the best is drawn last, above the others."""
+    """Draw the validation error of each run by epoch, one of them of several epochs; the best is on top."""
     most = min(max(MAX_POINTS // len(curves), MIN_CURVE_POINTS), MAX_CURVE_POINTS)
     rows = []
     for curve in reversed(curves):
@@ -64,7 +64,7 @@ def learning_curves(curves: Sequence[Curve]) -> Chart:
     ends = [float(end) for curve in curves for end in (curve.errors.min(), curve.errors.max())]
     step = max(1, round(nice_step(last, 8)))  # no halves of epochs
     axis = {"format": "d", **vl.ticks(range(step, last + 1, step))}
-    scale = {"domain": [1 if last > 1 else 0, last], "nice": False}
+    scale = {"domain": [1, last], "nice": False}
     encoding = {
         "x": vl.quantitative("epoch", "epoch", axis=axis, scale=scale),
         "y": vl.number_axis("error", "validation error %", ends, zero=True),
@@ -75,7 +75,7 @@ def learning_curves(curves: Sequence[Curve]) -> Chart:
     layers = vl.lines(encoding, len(curves), fields, flat, point={"size": 24} if last <= 2 else False)
     description = f"Validation error in percent by epoch, a line for each of {len(curves):,} runs"
     spec = vl.chart(320, *layers, width=vl.WIDE)
-    return Chart("learning_curves", "Learning curves", description, "runs", rows, spec, wide=True, min_width=MIN_WIDTH)
+    return Chart("learning_curves", "Learning curves", description, "runs", rows, spec, wide=True)
 
 
 def intervals(configurations: Sequence[Configuration], error: str) -> Chart:

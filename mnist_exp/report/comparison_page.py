@@ -76,7 +76,8 @@ def _reports(path: Path, group: Group) -> list[tuple[str, str | None]]:
 
 def _charts(view: ComparisonView) -> list[Chart]:
     configurations, metric = view.configurations, view.board.metric
-    charts = [comparison_charts.learning_curves(view.curves)] if view.curves else []
+    is_curve = any(len(curve.epochs) > 1 for curve in view.curves)  # one epoch is a point
+    charts = [comparison_charts.learning_curves(view.curves)] if is_curve else []
     if len(configurations) > 1:
         charts.append(comparison_charts.intervals(configurations, metric.heading))
         if configurations[0].settings:

@@ -69,8 +69,8 @@ class Panel:
         return list(zip(across.round(2).tolist(), down.round(2).tolist(), strict=True))
 
 
-def learning_curves(history: Sequence[Epoch], learning_rates: np.ndarray) -> str:
-    """Draw loss and error by epoch, of the training and, if there are any, validation images, and the learning rate by step.
+def learning_panels(history: Sequence[Epoch], learning_rates: np.ndarray) -> list[Panel]:
+    """Return the panels of loss and error by epoch, of training and validation images, and of the learning rate by step.
 
     Args:
         history: a row for each epoch, at least one.
@@ -84,17 +84,27 @@ def learning_curves(history: Sequence[Epoch], learning_rates: np.ndarray) -> str
         curves = {TRAIN: _by_epoch(history, f"train_{name}"), VALIDATION: _by_epoch(history, f"validation_{name}")}
         panels.append(_line_panel(title, epochs, curves))
     panels.append(_line_panel("learning rate", epochs, {TRAIN: (steps, rates)}, dots=False))
+    return panels
+
+
+def learning_curves(history: Sequence[Epoch], learning_rates: np.ndarray) -> str:
+    """Draw the panels of the learning curves in a row, under a legend."""
     legend = {TRAIN: "training (during the epoch)"}
     if history[0].validation_loss is not None:
         legend[VALIDATION] = "validation (after the epoch)"
-    return _svg(panels, legend)
+    return draw(learning_panels(history, learning_rates), legend)
+
+
+def timing_panels(history: Sequence[Epoch]) -> list[Panel]:
+    """Return the training seconds and images per second by epoch; there is at least one."""
+    columns = (("seconds", "seconds"), ("images/s", "images_per_second"))
+    curves = {title: {TRAIN: _by_epoch(history, name)} for title, name in columns}
+    return [_line_panel(title, len(history), curve, (220, 130)) for title, curve in curves.items()]
 
 
 def timing(history: Sequence[Epoch]) -> str:
-    """Draw the training seconds and images per second by epoch; there is at least one."""
-    columns = (("seconds", "seconds"), ("images/s", "images_per_second"))
-    curves = {title: {TRAIN: _by_epoch(history, name)} for title, name in columns}
-    return _svg([_line_panel(title, len(history), curve, (375, 150)) for title, curve in curves.items()])
+    """Draw the panels of the time in a row."""
+    return draw(timing_panels(history))
 
 
 def reliability(calibration: Mapping[str, Any]) -> str:
@@ -104,11 +114,11 @@ def reliability(calibration: Mapping[str, Any]) -> str:
         calibration: from `evaluation.calibration`.
     """
     bins = [entry for entry in calibration["bins"] if entry["n"]]
-    panel = Panel(Axis("confidence", 1, 0.2), Axis("accuracy", 1, 0.2), 320, 320, diagonal="perfect calibration")
+    panel = Panel(Axis("confidence", 1, 0.2), Axis("accuracy", 1, 0.2), 240, 240, diagonal="perfect calibration")
     centers = panel.pixels(*(np.array([entry[name] for entry in bins]) for name in ("confidence", "accuracy")))
     radii = [round(2 + 2.5 * math.log10(entry["n"]), 2) for entry in bins]
     panel.dots[TRAIN] = [(*center, radius) for center, radius in zip(centers, radii, strict=True)]
-    return _svg([panel])
+    return draw([panel])
 
 
 def _by_epoch(history: Sequence[Epoch], name: str) -> Points:
@@ -131,7 +141,7 @@ def _line_panel(
     return panel
 
 
-def _svg(panels: Sequence[Panel], legend: Mapping[str, str] | None = None) -> str:
+def draw(panels: Sequence[Panel], legend: Mapping[str, str] | None = None) -> str:
     """Draw panels side by side under a legend: texts by colour."""
     top = LEGEND if legend else EDGE
     right, placed = 0, list[tuple[int, Panel]]()

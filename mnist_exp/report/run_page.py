@@ -1,5 +1,6 @@
 """The report of a run: its figures as files, and one self-contained HTML page."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,14 @@ from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Summary
 
 MAX_ROWS = 100  # of the table of epochs; history.csv contains all
+LABELS = {
+    "argv": "command",
+    "cpu": "processor",
+    "dirty": "uncommitted changes",
+    "gpus": "GPUs",
+    "cuda": "CUDA",
+    "cudnn": "cuDNN",
+}
 
 
 def write(
@@ -48,7 +57,13 @@ def write(
         EnvironmentFailure: a file cannot be written.
     """
     drawn = {"reliability": run_charts.reliability(errors["calibration"])}
-    if history:
+    charts: dict[str, Any] = dict(drawn)
+    if len(history) > 1:  # one epoch is no curve, but a row of the table
+        panels = {
+            "learning_curves": run_charts.learning_panels(history, learning_rates),
+            "timing": run_charts.timing_panels(history),
+        }
+        charts |= {name: [run_charts.draw([panel]) for panel in row] for name, row in panels.items()}
         drawn["learning_curves"] = run_charts.learning_curves(history, learning_rates)
         drawn["timing"] = run_charts.timing(history)
     with files.writing(run.figures):
@@ -73,14 +88,39 @@ def write(
         history=history,
         rows=table_rows(history, summary.best_epoch),
         class_names=names,
-        environment=environment,
+        started=environment.get("started", "at an unknown time"),
+        environment=environment_rows(environment),
+        colors=(run_charts.TRAIN, run_charts.VALIDATION),
         version=mnist_exp.__version__,
         member_table=member_table,
         config=config,
         config_name=(run.config if member_table is None else run.ensemble).name,
-        charts=drawn,
+        charts=charts,
     )
     files.write(run.report, text.encode())
+
+
+def environment_rows(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Return the rows of the table of the environment as text, without the versions of CUDA for a run on a CPU."""
+    left_out = {"schema"} | (set() if "GPU" in str(environment.get("device")) else {"cuda", "cudnn"})
+    values = {key: value for key, value in environment.items() if key not in left_out}
+    if isinstance(command := values.get("argv"), list):
+        values["argv"] = shlex.join(map(str, command))
+    if isinstance(sessions := values.get("resumed"), list):
+        values["resumed"] = [session["started"] for session in sessions]
+    return {LABELS.get(key, key.replace("_", " ")): text for key, value in values.items() if (text := _text(value))}
+
+
+def _text(value: Any) -> str:
+    """Return a value of the environment as a reader would write it; "" if there is none."""
+    if isinstance(value, Mapping):
+        texts = {LABELS.get(key, key): _text(entry) for key, entry in value.items()}
+        return " · ".join(f"{key} {text}" for key, text in texts.items() if text)
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
 
 
 def shades(matrix: Sequence[Sequence[int]]) -> list[list[float]]:

@@ -47,14 +47,14 @@ def trial_rows(result: SearchResult, styles: Mapping[str, Style]) -> list[Row]:
 
 
 def charts(result: SearchResult, styles: Mapping[str, Style]) -> Iterator[Chart]:
-    """Draw everything that the completed trials of a search show.
+    """Draw everything that the completed trials of a search show, if there are several.
 
     Args:
         result: of the search.
         styles: by the names of runs.
     """
     rows, names = trial_rows(result, styles), result.objectives
-    if not rows:
+    if len(rows) < 2:  # one point says nothing
         return
     objectives = {f"value{place}": name for place, name in enumerate(names)}
     parameters = {f"parameter{place}": key for place, key in enumerate(result.parameters)}

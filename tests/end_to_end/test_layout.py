@@ -1,70 +1,127 @@
-"""The boxes of the elements of every page in a real browser: nothing collides, nothing is cut off, at each width."""
+"""The boxes of the elements of every page in a real browser: nothing collides, nothing is cut off, in light and dark."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mnist_exp.report import comparison_page
-from tests import boards
-from tests.end_to_end.pages import CHROMIUM, opened
+from mnist_exp.datasets.dataset import Dataset
+from tests import sample_pages
+from tests.contrast import contrast
+from tests.end_to_end.pages import CHROMIUM, opened, over, rgba
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
-SETTINGS = {"model.name": ["mlp", "cnn_simple"], "optimizer.learning_rate": [1e-3, 1e-2]}
 WIDTHS = (360, 390, 768, 1280, 1920)
-# Texts whose boxes overlap; elements wider than the page; from 1280 pixels on, and for the confusion matrix always, elements
-# that scroll to the side.
+PAGES: Mapping[str, Callable[[Path, Dataset], Path]] = {
+    "run": sample_pages.run,
+    "one_epoch": lambda directory, data: sample_pages.run(directory, data, epochs=1, validation=False),
+    "ensemble": sample_pages.ensemble,
+    "comparison": lambda directory, _: sample_pages.comparison(directory),
+    "sweep": lambda directory, _: sample_pages.sweep(directory),
+    "search": lambda directory, _: sample_pages.search(directory),
+}
+# What must fit: at every width, the navigation, the numbers, and all tables but those of epochs and of configurations; below
+# the width of a table, each configuration is a record, which must fit; on a wide page, everything must fit.
+ALWAYS = "nav, .numbers > div > span, .scroll:not(:has(.records, thead tr + tr))"
+NARROW, RECORDS = 800, ".scroll:has(.records)"
+WIDE: Mapping[str, int] = dict.fromkeys(PAGES, 1280) | {"search": 1920}  # the search has eight settings
+# Faults at the present width: texts that overlap (each line of a text has a box of its own), texts outside their cards, and
+# what scrolls to the side: the page itself, or something that matches `fits`.
 FAULTS = """
-wide => {
-  const name = element => `${element.className || element.tagName}: ${element.textContent.trim().slice(0, 40)}`
-  const boxes = [...document.querySelectorAll('.numbers span, .numbers small, nav a, h1, h2, h3, .path, .kicker')]
-    .filter(element => element.checkVisibility())
-    .map(element => {
-      const range = document.createRange()
-      range.selectNodeContents(element)
-      return [element, range.getBoundingClientRect()]
-    })
-  const faults = []
-  boxes.forEach(([one, a], place) => {
-    for (const [other, b] of boxes.slice(place + 1)) {
-      if (a.left + 1 < b.right && b.left + 1 < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom)
-        faults.push(`overlap: ${name(one)} | ${name(other)}`)
+fits => {
+  const name = text => text.trim().replace(/\\s+/g, ' ').slice(0, 40)
+  const faults = new Set()
+  const lines = []
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) {
+    const { data, parentElement: element } = walker.currentNode
+    if (!data.trim() || !element.checkVisibility({ opacityProperty: true })) continue
+    const range = document.createRange()
+    range.selectNodeContents(walker.currentNode)
+    const region = element.closest('.scroll, .chart, pre')?.getBoundingClientRect()
+    const card = element.closest('section')?.getBoundingClientRect()
+    const isInside = (box, outer) => !outer || box.left >= outer.left - 1 && box.right <= outer.right + 1
+      && box.top >= outer.top - 1 && box.bottom <= outer.bottom + 1
+    for (const box of range.getClientRects()) {
+      if (box.width < 1 || !isInside(box, region)) continue // it is reached by scrolling
+      if (!isInside(box, card)) faults.add(`outside its card: ${name(data)}`)
+      const spare = 0.22 * box.height // a box is taller than its letters
+      lines.push({ data, left: box.left + 1, right: box.right - 1, top: box.top + spare, bottom: box.bottom - spare })
+    }
+  }
+  lines.sort((one, other) => one.top - other.top)
+  lines.forEach((one, place) => {
+    for (const other of lines.slice(place + 1)) {
+      if (other.top >= one.bottom) break
+      if (one.left < other.right && other.left < one.right) faults.add(`overlap: ${name(one.data)} | ${name(other.data)}`)
     }
   })
-  if (document.documentElement.scrollWidth > innerWidth) faults.push('the page scrolls to the side')
-  for (const region of document.querySelectorAll('.scroll')) {
-    const checked = wide || region.querySelector('.confusion')
-    if (checked && region.checkVisibility() && region.scrollWidth > region.clientWidth + 1)
-      faults.push(`cut off: ${region.ariaLabel}`)
+  if (document.documentElement.scrollWidth > innerWidth) faults.add('the page scrolls to the side')
+  for (const element of document.querySelectorAll('.scroll, .chart, pre, nav, .numbers > div > span')) {
+    if (element.matches(fits) && element.checkVisibility() && element.scrollWidth > element.clientWidth + 1)
+      faults.add(`cut off: ${element.ariaLabel ?? name(element.textContent)}`)
   }
-  return faults
+  return [...faults]
+}
+"""
+# Each combination of the colour and opacity of a text with the backgrounds around it, and one such text.
+COLORS = """
+() => {
+  const found = new Map()
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) {
+    const { data, parentElement: element } = walker.currentNode
+    if (!data.trim() || !element.checkVisibility()) continue
+    if (element.closest('.symbol, [class^=grid]')) continue // marks; cells of heat maps, which have a test of their own
+    const around = []
+    for (let one = element; one; one = one.parentElement) around.push(getComputedStyle(one))
+    const color = element instanceof SVGElement ? around[0].fill : around[0].color
+    const opacity = around.reduce((product, style) => product * style.opacity, 1)
+    const backgrounds = around.map(style => style.backgroundColor)
+    found.set([color, opacity, ...backgrounds].join(), [color, opacity, backgrounds, data.trim().slice(0, 40)])
+  }
+  return [...found.values()]
 }
 """
 
 
-def faults(browser: Browser, path: Path) -> dict[int, Any]:
-    """Return what collides or is cut off, by the width of the page."""
-    page, _ = opened(browser, path, WIDTHS[0])
-    found = {}
+def unreadable(page: Page) -> list[str]:
+    """Return texts with a contrast below 4.5 : 1 to what is behind them, as WCAG 2.2 requires (1.4.3)."""
+    found = []
+    for color, opacity, backgrounds, text in page.evaluate(COLORS):
+        behind = (255.0, 255.0, 255.0, 1.0)
+        for background in reversed(backgrounds):
+            behind = over(rgba(background), behind)
+        *ink, alpha = rgba(color)
+        if contrast(over((*ink, alpha * opacity), behind), behind) < 4.5:
+            found.append(f"{text}: {color} on {behind}")
+    return found
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_nothing_collides_is_cut_off_or_unreadable(browser: Browser, digits: Dataset, tmp_path: Path, kind: str) -> None:
+    page, complaints = opened(browser, PAGES[kind](tmp_path, digits), WIDTHS[0])
+    if page.locator("#charts").count():
+        page.wait_for_selector("html[data-charts=ready]")
+    faults: dict[int | str, Any] = {}
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        found[width] = page.evaluate(FAULTS, width >= 1280)
-    page.close()
-    return {width: one for width, one in found.items() if one}
-
-
-def test_nothing_collides_or_is_cut_off(browser: Browser, trained: Path, tmp_path: Path) -> None:
-    comparison_page.write(tmp_path / "page.html", boards.grid(tmp_path / "runs", SETTINGS, seeds=3))
-    large = tmp_path / "large.html"
-    text = (trained / "report.html").read_text()
-    large.write_text(re.sub(r"<span>[\d,]+</span><small>parameters", "<span>14,861,456</span><small>parameters", text))
-    assert "14,861,456" in large.read_text()
-    for path in (large, tmp_path / "page.html"):
-        assert faults(browser, path) == {}
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # charts adapt
+        fits = f"{ALWAYS}, {RECORDS}" if width < NARROW else ALWAYS
+        faults[width] = page.evaluate(FAULTS, "*" if width >= WIDE[kind] else fits)
+    page.emulate_media(color_scheme="light")
+    faults["light"] = unreadable(page)
+    page.emulate_media(color_scheme="dark")
+    faults["dark"] = unreadable(page)
+    assert {where: what for where, what in faults.items() if what} == {}
+    links = page.locator("nav a").evaluate_all("all => all.map(({ hash }) => [hash, !!document.querySelector(hash)])")
+    assert len(links) >= 2
+    assert [target for target, exists in links if not exists] == []
+    assert complaints == []

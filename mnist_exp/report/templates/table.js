@@ -1,6 +1,11 @@
-// Sorts tables by their headers, with a list of the same items, and filters their rows by the words of a text field.
+// Names the cells of records, sorts tables by their headers, with a list of the same items, and filters their rows by the words of a text field.
 (() => {
   'use strict'
+  for (const table of document.querySelectorAll('table[data-records]')) { // in a narrow card, each row is a record
+    const names = [...table.tHead.rows[0].cells].map(cell => cell.textContent)
+    for (const row of table.tBodies[0].rows) names.forEach((name, column) => { row.cells[column].dataset.label = name })
+    table.classList.add('records')
+  }
   for (const table of document.querySelectorAll('table.sortable')) {
     const body = table.tBodies[0]
     const headers = [...table.tHead.rows[0].cells]

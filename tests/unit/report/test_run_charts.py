@@ -176,9 +176,9 @@ def test_the_time_of_every_epoch_is_at_its_place() -> None:
     svg = run_charts.timing(history)
     seconds, speed = lines(svg, run_charts.TRAIN)
     for line in (seconds, speed):
-        assert line[:, 0] == pytest.approx(375 / 4 * np.arange(1, 5), abs=0.011)
-    assert 150 - seconds[:, 1] == pytest.approx(150 / np.arange(1, 5), abs=0.011)
-    assert 150 - speed[:, 1] == pytest.approx(150 * np.arange(1, 5) / 4, abs=0.011)
+        assert line[:, 0] == pytest.approx(220 / 4 * np.arange(1, 5), abs=0.011)
+    assert 130 - seconds[:, 1] == pytest.approx(130 / np.arange(1, 5), abs=0.011)
+    assert 130 - speed[:, 1] == pytest.approx(130 * np.arange(1, 5) / 4, abs=0.011)
     assert {"seconds", "images/s"} <= set(texts(svg))
 
 
@@ -187,12 +187,12 @@ def test_a_bin_is_at_its_confidence_and_accuracy_and_its_radius_grows_with_its_i
     labels = np.array([0] * 6 + [1] * 2 + [1, 0])
     svg = run_charts.reliability(evaluation.calibration(probabilities, labels))
     circles = filled(svg, run_charts.TRAIN, "circle", "cx", "cy", "r")
-    assert circles[:, :2] == pytest.approx(320 * np.array([[0.6, 1 - 0.5], [0.9, 1 - 0.75]]), abs=0.006)
+    assert circles[:, :2] == pytest.approx(240 * np.array([[0.6, 1 - 0.5], [0.9, 1 - 0.75]]), abs=0.006)
     assert circles[:, 2] == pytest.approx(2 + 2.5 * np.log10([2, 8]), abs=0.006)
     (plane,) = panels(svg)
     assert tick_labels(plane) == (["0", "0.2", "0.4", "0.6", "0.8", "1"],) * 2
     (diagonal,) = (path for path in elements(svg, "path") if path.get("stroke-dasharray"))
-    assert diagonal.get("d") == "M0,320L320,0"
+    assert diagonal.get("d") == "M0,240L240,0"
 
 
 def test_colours_are_those_of_the_page_or_of_the_data() -> None:

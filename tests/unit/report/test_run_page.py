@@ -20,6 +20,7 @@ from mnist_exp.run import evaluation
 from mnist_exp.run.history import Epoch
 from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Summary
+from tests import sample_pages
 
 HOSTILE = "<script>alert(1)</script>"
 NAMES = (HOSTILE, *"123456789")
@@ -142,8 +143,12 @@ def page(run: Run, scores: tuple[np.ndarray, np.ndarray], data: Dataset) -> str:
 def test_the_figures_are_files_and_on_the_page(page: str, run: Run) -> None:
     drawn = {path.name: path for path in run.figures.iterdir()}
     assert set(drawn) == {"learning_curves.svg", "reliability.svg", "timing.svg", "worst_mistakes.png"}
-    for name in ("learning_curves.svg", "reliability.svg", "timing.svg"):
-        assert drawn[name].read_text() in page
+    assert drawn["reliability.svg"].read_text() in page
+    for name, panels in (("learning_curves.svg", 3), ("timing.svg", 2)):  # a page has each panel as a figure of its own
+        lines = re.findall(r'<path d="M[^"]+" stroke="#', drawn[name].read_text())
+        assert len(lines) >= panels
+        assert all(line in page for line in lines)
+    assert page.count('<figure class="plot"') == page.count("<svg") == 6
     with Image.open(drawn["worst_mistakes.png"]) as grid:
         assert grid.width > 10 * 84
 
@@ -272,13 +277,56 @@ def test_a_model_without_mistakes_has_a_page(run: Run) -> None:
     text = of_one_epoch(run, data_set(np.arange(10), tuple("0123456789"), None), np.eye(10, dtype=np.float32))
     assert "most confident mistakes" not in text
     assert "Reliability of the confidence" in text
-    assert {path.name for path in run.figures.iterdir()} == {"learning_curves.svg", "reliability.svg", "timing.svg"}
+    assert {path.name for path in run.figures.iterdir()} == {"reliability.svg"}
 
 
 def test_images_that_are_not_square_keep_their_shape(run: Run) -> None:
     broad = np.zeros((10, 16, 32, 3), np.uint8)
     data = replace(data_set(np.arange(10), tuple("0123456789"), None), test_images=broad)
     assert "--height: 0.5;" in of_one_epoch(run, data, np.eye(10, dtype=np.float32))
+
+
+def test_one_epoch_is_a_row_and_no_chart(run: Run, data: Dataset, scores: tuple[np.ndarray, np.ndarray]) -> None:
+    text = of_one_epoch(run, data, scores[0])
+    assert {path.name for path in run.figures.iterdir()} == {"reliability.svg", "worst_mistakes.png"}
+    assert text.count("<svg") == 1
+    assert '<h2 id="learning">Training</h2>' in text
+    assert re.findall(r'<tr class="best"><th scope="row">(\d+)</th><td>([\d.]+)</td>', text) == [("1", "0.001")]
+
+
+@pytest.mark.parametrize(("select", "epoch", "words"), [("last", 12, "epoch 12, the last"), ("best", 11, "that epoch")])
+def test_the_epoch_whose_weights_the_model_has_is_highlighted(
+    tmp_path: Path, digits: Dataset, select: str, epoch: int, words: str
+) -> None:
+    text = sample_pages.run(tmp_path, digits, epochs=12, select=select).read_text()  # the best is the last but one
+    assert re.findall(r'<tr class="best"><th scope="row">(\d+)<', text) == [str(epoch)]
+    assert f"Epoch 11 has the lowest validation error. The model has the weights of {words}," in text
+
+
+def test_the_configuration_is_collapsed(page: str) -> None:
+    assert re.search(r"<details><summary>config.yaml</summary>\s*<pre[^>]*>name: &lt;script&gt;", page)
+    assert "<details open" not in page
+
+
+def test_every_link_of_the_navigation_has_its_place(page: str) -> None:
+    targets = re.findall(r'<a href="#([^"]+)"', page)
+    assert len(targets) == 7
+    assert sorted(set(targets) & set(re.findall(r'<h2 id="([^"]+)"', page))) == sorted(targets)
+
+
+def test_the_environment_is_text_and_without_cuda_on_a_cpu() -> None:
+    on_cpu = run_page.environment_rows(sample_pages.ENVIRONMENT)
+    assert on_cpu["command"].endswith("-m mnist_exp model=cnn_large 'model.units=[16]' seed=7")
+    assert on_cpu["processor"] == "model AMD EPYC · instructions fma, avx, avx2, avx512f, avx512dq, avx512ifma"
+    assert on_cpu["git"].endswith("· uncommitted changes no")
+    assert set(on_cpu) == {
+        "started", "command", "versions", "platform", "processor", "cores", "git", "device", "threads",
+    }  # fmt: skip
+    gpu = {"device": "/GPU:0", "gpus": [{"device_name": "H100", "compute_capability": [9, 0]}]}
+    on_gpu = run_page.environment_rows(sample_pages.ENVIRONMENT | gpu)
+    assert (on_gpu["CUDA"], on_gpu["cuDNN"]) == ("12.5.1", "9")
+    assert on_gpu["GPUs"] == "device_name H100 · compute_capability 9, 0"
+    assert run_page.environment_rows({"resumed": [{"started": "now"}, {"started": "later"}]}) == {"resumed": "now, later"}
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 100, 101, 1999])

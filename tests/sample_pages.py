@@ -1,0 +1,190 @@
+"""Every kind of page, of runs that were not trained: as long and as wide as pages get, with the real digits."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.rows import Row
+from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.ensemble.ranking import page_table, rank_members
+from mnist_exp.report import comparison_page, run_page
+from mnist_exp.run import evaluation
+from mnist_exp.run.history import Epoch
+from mnist_exp.run.run import Run
+from mnist_exp.run.status import Record
+from mnist_exp.run.summary import Summary
+from mnist_exp.sweep import report, study
+from mnist_exp.sweep.plan import Job, Plan, Sweep
+from tests import boards
+from tests.unit.run_directories import write_predictions
+
+GRID = {"model.units": ["[64]", "[256,128]"], "model.dropout": [0.1, 0.3], "optimizer.learning_rate": [1e-3, 1e-2]}
+ENVIRONMENT = {
+    "schema": 1,
+    "started": "2026-11-27T14:44:33+00:00",
+    "argv": ["/home/somebody/.venv/bin/python", "-m", "mnist_exp", "model=cnn_large", "model.units=[16]", "seed=7"],
+    "versions": {"mnist_exp": "0.1.0", "python": "3.11.7", "tensorflow": "2.21.0", "keras": "3.15.1", "numpy": "2.4.6"},
+    "platform": "Linux-6.18.44-x86_64-with-glibc2.36",
+    "cpu": {"model": "AMD EPYC", "instructions": ["fma", "avx", "avx2", "avx512f", "avx512dq", "avx512ifma"]},
+    "cores": {"present": 2, "usable": 2},
+    "variables": {},
+    "git": {"commit": "507e878d509b7008e6d6caff17c223d97f1bd2fc", "dirty": False},
+    "device": "/CPU:0",
+    "gpus": [],
+    "cuda": "12.5.1",
+    "cudnn": "9",
+    "threads": {"intra_op": 1, "inter_op": 2, "towers": 2},
+    "tracker_variables": {},
+    "resumed": [],
+}
+
+
+def probabilities(data: Dataset, wrong: int) -> np.ndarray:
+    """Return predictions of the test images, that many of them wrong, with every confidence from 0.1 to 1."""
+    generator, labels = np.random.default_rng(0), data.test_labels
+    predicted = labels.astype(int)
+    images = generator.choice(len(labels), wrong, replace=False)
+    predicted[images] = (predicted[images] + generator.integers(1, 10, wrong)) % 10
+    confidence = 1 - 0.6 * generator.uniform(0, 1, len(labels)) ** 8
+    table = np.repeat((1 - confidence)[:, None] / 9, 10, axis=1)
+    table[np.arange(len(labels)), predicted] = confidence
+    return table.astype(np.float32)
+
+
+def run(directory: Path, data: Dataset, epochs: int = 12, select: str = "last", validation: bool = True) -> Path:
+    """Write the page of a run with 14,861,456 parameters, whose best epoch is the last but one."""
+    best = epochs - 1 if validation and epochs > 1 else None
+    held_out = [
+        (0.3 / epoch + 0.01 * (epoch != best), 9.0 / epoch) if validation else (None, None) for epoch in range(1, epochs + 1)
+    ]
+    history = [
+        Epoch(epoch, 0.00123, 2.3 / epoch, 89.8 / epoch, *held_out[epoch - 1], 123.4, 1_246_215.0)
+        for epoch in range(1, epochs + 1)
+    ]
+    predicted = probabilities(data, 163)
+    score = evaluation.score(predicted, data.test_labels)
+    changes = {
+        "validation": score if validation else None,
+        "test": score,
+        "model": {"name": "cnn_large", "parameters": 14_861_456},
+        "epochs": epochs,
+        "best_epoch": best,
+        "train_seconds": 12_345.6,
+        "wall_seconds": 23_456.7,
+        "images_per_second": 1_234_567.0,
+    }
+    rates = np.linspace(1e-3, 1e-5, 40 * epochs, dtype=np.float32)
+    return _write(directory, data, predicted, changes, history, rates, select)
+
+
+def ensemble(directory: Path, data: Dataset) -> Path:
+    """Write the page of an ensemble of three runs with long names."""
+    predicted = probabilities(data, 141)
+    rows = []
+    for seed in range(3):
+        member = boards.row(directory / f"{seed:03d}_mlp_units=16,16_dropout=0.1_learning_rate=0.001", {}, 160 + seed, seed)
+        write_predictions(member.record.directory, range(seed, 160 + 2 * seed))
+        rows.append(member)
+    changes = {
+        "test": evaluation.score(predicted, data.test_labels),
+        "seed": None,
+        "name": "ensemble",
+        "members": [{"run": row.name, "name": "mlp", "seed": seed, "config_hash": "0"} for seed, row in enumerate(rows)],
+    }
+    return _write(directory, data, predicted, changes, [], np.empty(0, np.float32), "last", rows)
+
+
+def _write(
+    directory: Path, data: Dataset, predicted: np.ndarray, changes: Mapping[str, Any], history: Sequence[Epoch],
+    rates: np.ndarray, select: str, members: Sequence[Row] = (),
+) -> Path:  # fmt: skip
+    base = boards.row(directory / "run", {}, 100).record.summary
+    assert base is not None
+    summary = Summary.model_validate(base.model_dump(mode="json", by_alias=True) | changes)
+    run_ = Run(directory / "run")
+    errors = evaluation.error_report(predicted, data.test_labels, data.class_names, data.mislabelled)
+    config = "".join(f"setting_{number}: {number}\n" for number in range(60))
+    table = None
+    if members:
+        own = Row("run", Record(run_.directory, "completed", None, None, summary))
+        table = page_table(rank_members(own, members), run_.report)
+    run_page.write(run_, select, summary, errors, history, rates, data, predicted, ENVIRONMENT, config, table)
+    return run_.report
+
+
+def comparison(directory: Path) -> Path:
+    """Write the page of a comparison of eight configurations with three seeds each."""
+    comparison_page.write(directory / "page.html", boards.grid(directory / "runs", GRID, seeds=3))
+    return directory / "page.html"
+
+
+def sweep(directory: Path) -> Path:
+    """Write the page of a sweep over three settings with four seeds, of which two runs failed."""
+    view = boards.grid(directory, GRID, seeds=4)
+    failed = [
+        Row(
+            name,
+            Record(directory / name, "failed", "the loss is not finite in epoch 3", "lower optimizer.learning_rate", None),
+        )
+        for name in ("0008_s0", "0008_s1")
+    ]
+    rows = [row for line in view.board.lines for row in line.group.rows]
+    return _write_sweep(directory, [*rows, *failed], GRID | {"seed": [0, 1, 2, 3]})
+
+
+def search(directory: Path) -> Path:
+    """Write the page of a search over eight settings by two objectives."""
+    view = boards.many(directory, configurations=14, seeds=1)
+    rows = sorted((row for line in view.board.lines for row in line.group.rows), key=lambda row: row.name)
+    keys = [*view.board.settings]
+    values = [[row.settings.get(key) for row in rows] for key in keys]
+    space: dict[str, BaseDistribution] = {
+        key: FloatDistribution(min(column), max(column), log=key.endswith("rate"))
+        if all(isinstance(value, float) for value in column)
+        else CategoricalDistribution(sorted({str(value) for value in column}))
+        for key, column in zip(keys, values, strict=True)
+    }
+    known = Sweep(directory)
+    storage = JournalStorage(JournalFileBackend(str(known.study)))
+    created = optuna.create_study(storage=storage, study_name=study.NAME, directions=["minimize"] * 2)
+    created.set_user_attr(study.SPACE, {"objectives": ["validation.error_percent", "train_seconds"]})
+    for number, row in enumerate(rows, 1):
+        drawn = {
+            key: value if isinstance(space[key], FloatDistribution) else str(value)
+            for key, value in zip(keys, [column[number - 1] for column in values], strict=True)
+        }
+        error = row.summary.validation.error_percent if row.summary.validation else 0.0
+        created.add_trial(
+            optuna.trial.create_trial(
+                params=drawn, distributions=space, values=[error, row.summary.train_seconds], user_attrs={study.JOB: number}
+            )
+        )
+    return _write_sweep(directory, rows, {})
+
+
+def _write_sweep(directory: Path, rows: Sequence[Row], settings: Mapping[str, Sequence[Any]]) -> Path:
+    points = itertools.cycle(itertools.product(*settings.values()))
+    jobs = [
+        Job(
+            number=number,
+            directory=row.name,
+            overrides=tuple(f"{key}={value}" for key, value in zip(settings, next(points), strict=True)),
+            config_hash="0",
+            seed=0,
+        )
+        for number, row in enumerate(rows, 1)
+    ]
+    typed = tuple(f"{key}={','.join(map(str, values))}" for key, values in settings.items())
+    texts = {"created": "2026-11-27T14:44:54+00:00", "version": "0.1.0", "config_dir": None, "config_name": None}
+    plan = Plan(layout=1, overrides=typed, extensions=(), jobs=tuple(jobs), **texts)  # type: ignore[arg-type]
+    known = Sweep(directory)
+    report.write(known, plan, rows, compare(rows), len(rows) + 2)
+    return known.report
