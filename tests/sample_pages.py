@@ -78,6 +78,7 @@ def run(directory: Path, data: Dataset, epochs: int = 12, select: str = "last", 
         "epochs": epochs,
         "best_epoch": best,
         "train_seconds": 12_345.6,
+        "compile_seconds": 1_234.5,
         "wall_seconds": 23_456.7,
         "images_per_second": 1_234_567.0,
     }

@@ -229,7 +229,7 @@ def test_it_is_complete_without_a_script(browser: Browser, trained: Path, errors
     page, complaints = opened(browser, trained / "report.html", 1200, java_script_enabled=False)
     assert [page.locator(place).is_visible() for place in ("#cell-images", ".pills")] == [False, False]
     assert page.locator("table button").count() == 0
-    assert page.locator("figure svg").count() == 3
+    assert page.locator("figure svg").count() == 6
     assert indices(page.locator("#worst")) == [mistake["index"] for mistake in errors["worst_mistakes"]]
     cells = page.locator(".confusion tbody td").all_inner_texts()
     assert [int(text.replace(",", "")) for text in cells] == list(itertools.chain(*errors["confusion_matrix"]))
