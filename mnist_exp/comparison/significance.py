@@ -18,6 +18,7 @@ from mnist_exp.errors import UserError
 from mnist_exp.terminal.messages import pluralize
 
 ONE_SEED = "not tested: only one seed"
+NO_SPREAD = "not tested: the seeds do not differ; the spread is unknown"
 NOT_SIGNIFICANT = "no significant difference"
 
 
@@ -86,8 +87,8 @@ def _test(group: Group, reference: Group, tested: Metric) -> Difference | str:
     seeds = [seed for seed in group.seeds if seed is not None]
     others = [seed for seed in reference.seeds if seed is not None]
     if len(set(seeds)) == group.n and len(others) == reference.n and sorted(seeds) == sorted(others):
-        return statistics.paired(first[np.argsort(seeds)], second[np.argsort(others)])
-    return statistics.welch(first, second)
+        return statistics.paired(first[np.argsort(seeds)], second[np.argsort(others)]) or NO_SPREAD
+    return statistics.welch(first, second) or NO_SPREAD
 
 
 def _test_predictions(group: Group, reference: Group) -> Difference | str:

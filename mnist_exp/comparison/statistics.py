@@ -4,6 +4,7 @@ Only the special functions of SciPy are used: importing `scipy.stats` takes a se
 """
 
 import math
+import sys
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from mnist_exp.run.evaluation import Z_95
 LEVEL = 0.05  # of significance
 POWER = 0.8  # probability of detecting a real difference
 MAX_SEEDS = 10_000
+SMALLEST_SPREAD = 1e-9  # a smaller one is a rounding error of equal values
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Difference:
 
 
 def mean_interval(values: np.ndarray, minimum: float = -math.inf, maximum: float = math.inf) -> tuple[float, float] | None:
-    """Return the 95 % interval of a mean by Student's t; None for a single value.
+    """Return the 95 % interval of a mean by Student's t; None without a spread: for a single value or for equal ones.
 
     Student 1908, "The probable error of a mean", Biometrika 6:1.
 
@@ -41,14 +43,17 @@ def mean_interval(values: np.ndarray, minimum: float = -math.inf, maximum: float
         minimum, maximum: where the interval is cut off.
     """
     n = len(values)
-    if n < 2:
+    if n < 2 or not values.std() > SMALLEST_SPREAD * abs(values.mean()):
         return None
     mean, half = float(values.mean()), float(stdtrit(n - 1, 0.975)) * float(values.std(ddof=1)) / math.sqrt(n)
     return max(mean - half, minimum), min(mean + half, maximum)
 
 
-def paired(first: np.ndarray, second: np.ndarray) -> Difference:
+def paired(first: np.ndarray, second: np.ndarray) -> Difference | None:
     """Compute Student's paired t-test, for repetitions with the same seeds and thus the same order of images.
+
+    Returns:
+        None if the differences are all equal: their spread is unknown, not zero.
 
     Args:
         first, second: in the same order, float64 (n,), n ≥ 2.
@@ -58,7 +63,7 @@ def paired(first: np.ndarray, second: np.ndarray) -> Difference:
     return _t_test("paired t", float(differences.mean()), float(differences.std(ddof=1)), n, n - 1)
 
 
-def welch(first: np.ndarray, second: np.ndarray) -> Difference:
+def welch(first: np.ndarray, second: np.ndarray) -> Difference | None:
     """Compute Welch's t-test of two independent sets with possibly different variances.
 
     Welch 1947, "The generalization of 'Student's' problem when several different population variances are involved",
@@ -66,19 +71,23 @@ def welch(first: np.ndarray, second: np.ndarray) -> Difference:
 
     Args:
         first, second: float64 (n,) and (m,), n and m ≥ 2.
+
+    Returns:
+        None if the values are equal in both sets: their spread is unknown, not zero.
     """
     n, m = len(first), len(second)
     a, b = float(first.var(ddof=1)) / n, float(second.var(ddof=1)) / m
-    degrees = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1)) if a + b else float(n + m - 2)
+    degrees = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1)) if a + b else 1.0
     smaller = min(n, m)
     return _t_test("Welch", float(first.mean() - second.mean()), math.sqrt((a + b) * smaller), smaller, degrees)
 
 
-def _t_test(test: Literal["paired t", "Welch"], mean: float, spread: float, n: int, degrees: float) -> Difference:
+def _t_test(test: Literal["paired t", "Welch"], mean: float, spread: float, n: int, degrees: float) -> Difference | None:
+    if not spread > SMALLEST_SPREAD:
+        return None
     error = spread / math.sqrt(n)
     half = float(stdtrit(degrees, 0.975)) * error
-    # Without any spread, the means differ for certain or not at all.
-    p = 2 * float(stdtr(degrees, -abs(mean) / error)) if error else float(mean == 0)
+    p = max(2 * float(stdtr(degrees, -abs(mean) / error)), sys.float_info.min)  # far from zero it is rounded to 0
     return Difference(test, mean, (mean - half, mean + half), p, spread, n)
 
 
@@ -95,7 +104,8 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     Psychometrika 12:153. The test compares two trained networks; it does not include the effect of the seed.
     """
     disagreements = only_a + only_b
-    return min(1.0, 2 * float(bdtr(min(only_a, only_b), disagreements, 0.5))) if disagreements else 1.0
+    p = 2 * float(bdtr(min(only_a, only_b), disagreements, 0.5)) if disagreements else 1.0
+    return min(max(p, sys.float_info.min), 1.0)  # far from zero it is rounded to 0
 
 
 def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
@@ -135,8 +145,6 @@ def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
     """
     if not difference.value:
         return None
-    if not difference.spread:
-        return 2
     effect = abs(difference.value) / difference.spread
     sets = 1 if difference.test == "paired t" else 2
 

@@ -57,8 +57,9 @@ def split(labels: np.ndarray, limit: int | None, validation: int, seed: int | No
         labels: uint8 (n,).
         limit: number of images to use, validation images included; None for all.
         validation: number of validation images.
-        seed: of the draw; None takes the first images of each class, and the last of those as validation images, which
-            then have other sources, such as other writers: images next to each other often have the same source.
+        seed: of the draw; None takes the first images of each class, and the last of those as validation images. Where
+            images next to each other have the same source, fewer of them then share a source with training images. In
+            MNIST that is not a split by writer: of 5,000 images 36 % are by writers who are also trained on.
     """
     indices = np.arange(len(labels))
     if limit is not None:
