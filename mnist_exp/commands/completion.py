@@ -15,7 +15,7 @@ from typing import Any
 from mnist_exp.commands import help as manual
 from mnist_exp.commands.arguments import COMMANDS, primary_config
 from mnist_exp.errors import EXIT_DONE, InputError
-from mnist_exp.machine.plain_data import UNREADABLE, load_yaml, read_bytes
+from mnist_exp.machine.plain_data import UNREADABLE, read_yaml
 from mnist_exp.run.run import STATUS, SUMMARY
 
 SCRIPTS = {
@@ -218,7 +218,7 @@ def _tree(words: Sequence[str], groups: dict[str, dict[str, Any]]) -> dict[str, 
 def _read(options: dict[str, Any], name: str) -> dict[str, Any]:
     """Read an option and the options of the same group that it extends."""
     path = options.get(name)
-    content = load_yaml(read_bytes(Path(str(path)))) if path is not None else None
+    content = read_yaml(Path(str(path))) if path is not None else None
     settings = dict(content) if isinstance(content, dict) else {}
     below: dict[str, Any] = {}
     for base in settings.pop("defaults", []):

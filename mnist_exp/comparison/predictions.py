@@ -1,7 +1,6 @@
 """The stored predictions of runs, read from untrusted files, and the errors of two networks on the same images."""
 
 import io
-import zipfile
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,12 +8,13 @@ import numpy as np
 
 from mnist_exp.comparison.statistics import Difference, mcnemar
 from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.machine.arrays import read_arrays
 from mnist_exp.machine.plain_data import read_bytes
 from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Score
 
-MAX_FILE_BYTES = 2**28
-MAX_BYTES = 2**30  # of an array: a small file can unpack to any size
+MAX_FILE_BYTES = 2**24
+MAX_BYTES = 2**26  # of the arrays
 
 
 class Predictions(NamedTuple):
@@ -83,21 +83,13 @@ def read_probabilities(run: Run, score: Score | None = None) -> tuple[np.ndarray
     except OSError as error:
         raise IntegrityError(f"{run.predictions}: cannot be read: {error.strerror}", "check its permissions") from None
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            probabilities, labels = (_read_array(archive, name) for name in ("probabilities", "labels"))
+        arrays = read_arrays(io.BytesIO(content), MAX_BYTES)
+        probabilities, labels = arrays["probabilities"], arrays["labels"]
         _check(probabilities, labels, score)
         return probabilities, labels
     except Exception as error:  # noqa: BLE001  (zipfile, zlib and NumPy raise many kinds of errors for a damaged archive)
         cause = " ".join(str(error).split()) or type(error).__name__
         raise IntegrityError(f"{run.predictions}: is damaged: {cause}", "train the run again") from None
-
-
-def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    member = archive.getinfo(f"{name}.npy")
-    if member.file_size > MAX_BYTES:
-        raise ValueError(f"{name} would take {member.file_size:,} bytes")
-    with archive.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _check(probabilities: np.ndarray, labels: np.ndarray, score: Score | None) -> None:

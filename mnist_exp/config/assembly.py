@@ -13,7 +13,7 @@ from mnist_exp.config.checks import check_device
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composed, Composer
 from mnist_exp.config.problems import composition_problems, raise_problems
 from mnist_exp.config.schema import Experiment
-from mnist_exp.config.security import OPEN_TO_USERS, code_problems, override_problems, walk
+from mnist_exp.config.security import OPEN_TO_USERS, code_problems, expansion_problems, override_problems, walk
 from mnist_exp.errors import ConfigError, Problem
 from mnist_exp.machine.cores import assigned_cores
 
@@ -57,7 +57,7 @@ class Assembler:
             ConfigError, COMPOSITION_ERRORS: the options cannot be composed.
         """
         options, settings, _ = self._divide(combination)
-        composed = self._composer.compose(options)
+        composed = self._compose(options, settings)
         tree = copy.deepcopy(composed.whole)
         _apply([override for override in settings if not override.is_hydra_override()], tree, composed.keys)
         of_hydra = [override for override in settings if override.is_hydra_override()]
@@ -70,7 +70,7 @@ class Assembler:
     def _experiment(self, combination: Sequence[Override]) -> tuple[Experiment | None, list[Problem]]:
         options, settings, problems = self._divide(combination)
         try:
-            composed = self._composer.compose(options)
+            composed = self._compose(options, settings)
             settings = [override for override in settings if not override.is_hydra_override()]
             tree = _tree_for(settings, composed)
             problems += _apply(settings, tree, composed.keys)
@@ -84,6 +84,12 @@ class Assembler:
         if not {"device", "precision"} & {problem.key for problem in found}:
             found = found + self._check_device(tree.device, tree.precision)
         return experiment, problems + found
+
+    def _compose(self, options: Sequence[Override], settings: Sequence[Override]) -> Composed:
+        """Compose options, and check what they and the settings expand to before anything is resolved."""
+        composed = self._composer.compose(options)
+        raise_problems(expansion_problems(composed.text + "".join(str(override.input_line) for override in settings)))
+        return composed
 
     def _divide(self, combination: Sequence[Override]) -> tuple[list[Override], list[Override], list[Problem]]:
         """Return the options, which Hydra composes, the settings, and the problems of unsafe and unknown options."""

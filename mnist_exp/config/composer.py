@@ -5,6 +5,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ from mnist_exp.config.conversions import literal_path
 from mnist_exp.config.overrides import not_an_override
 from mnist_exp.config.problems import raise_problems
 from mnist_exp.config.security import OPEN_TO_USERS
-from mnist_exp.config.user_directory import CONFIG_MODULE, directory_problems
+from mnist_exp.config.user_directory import CONFIG_MODULE, Options, directory_problems, is_inside
 from mnist_exp.errors import Problem
 
 CONFIG_PATH = f"pkg://{CONFIG_MODULE}"  # for @hydra.main
@@ -42,11 +43,16 @@ class UserDirectory(SearchPathPlugin):
     """Adds the directory of `--config-dir` to Hydra's search path; Hydra calls it for each composition."""
 
     path: ClassVar[str | None] = None
+    is_trusted: ClassVar[bool] = True  # all files are shipped
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append the directory."""
+        """Append the directory. Its files may name others in any directory of the path, so all are read with limits."""
         if self.path is not None:
-            search_path.append("command-line", f"file://{self.path}")
+            search_path.append("command-line", f"{Options.scheme()}://{self.path}")
+        for element in () if self.is_trusted else search_path.get_path():
+            scheme, _, package = str(element.path).partition("://")
+            if scheme == "pkg":
+                element.path = f"{Options.scheme()}://{files(package)}"
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Composed:
 
     whole: DictConfig
     experiment: DictConfig  # without Hydra's own section
+    text: str  # all of what users may set, with unresolved references
     keys: Mapping[str, None]  # all dotted keys of the experiment in order, including sections and list elements
     shared_trees: dict[tuple[str, ...], DictConfig]  # set keys → a copy of the experiment to set them in
 
@@ -70,6 +77,9 @@ class Composer:
         """
         self._config_dir = None if config_dir is None else Path(config_dir).resolve()
         self._config_name = config_name or CONFIG_NAME
+        if not is_inside(self._config_name):
+            remedy = "name the directory and a file in it: --config-dir DIR --config-name NAME"
+            raise_problems([Problem("--config-name", f"--config-name {config_name}: is a path", remedy)])
         if self._config_dir is not None:
             raise_problems(directory_problems(self._config_dir, has_primary=config_name is not None))
         self._is_shipped = config_dir is None and config_name is None  # all files are
@@ -82,13 +92,15 @@ class Composer:
     @contextlib.contextmanager
     def _initialized(self) -> Iterator[ConfigLoader]:
         Plugins.instance().register(UserDirectory)
+        Plugins.instance().register(Options)
         remove_plugin_options()
         UserDirectory.path = None if self._config_dir is None else str(self._config_dir)
+        UserDirectory.is_trusted = self._is_shipped
         try:
             with initialize_config_module(CONFIG_MODULE, version_base=HYDRA_VERSION_BASE):
                 yield GlobalHydra.instance().config_loader()
         finally:
-            UserDirectory.path = None
+            UserDirectory.path, UserDirectory.is_trusted = None, True
 
     def parse(self, lines: Sequence[str]) -> tuple[list[Override], list[Problem]]:
         """Parse overrides as Hydra does; return a problem for each line that is not an override."""
@@ -131,8 +143,10 @@ class Composer:
             experiment = copy.deepcopy(whole)
             with open_dict(experiment):
                 del experiment["hydra"]
-            keys = dict.fromkeys(key for key, _ in security.walk(OmegaConf.to_container(experiment, resolve=False)))
-            self._composed[lines] = Composed(whole, experiment, keys, {})
+            parts = [experiment, *(whole.hydra[part] for part in sorted(OPEN_TO_USERS))]
+            values, *others = [dict(security.walk(OmegaConf.to_container(part, resolve=False))) for part in parts]
+            text = "".join(value for part in (values, *others) for value in part.values() if isinstance(value, str))
+            self._composed[lines] = Composed(whole, experiment, text, dict.fromkeys(values), {})
         return self._composed[lines]
 
 

@@ -20,6 +20,7 @@ JsonSchema = dict[str, Any]
 # Groups whose files change other sections; without its directive, such a file becomes a section with the group's name.
 GROUPS_OF_RECIPES = frozenset({"experiment"})
 UNKNOWN_GROUP = re.compile(r"Could not override '([^']+)'")  # Hydra's message advises "+", which does not help
+MAX_QUOTED = 200  # characters of a value in a message; references can expand to many
 NOT_GLOBAL = "start the YAML file with the line: # @package _global_"
 TYPES = {"null": "null", "boolean": "true or false", "integer": "an integer", "number": "a number"}
 
@@ -55,7 +56,7 @@ def remedy(allowed: str, suggestion: str | None = None) -> str:
 
 def not_allowed(key: str, value: Any, reason: str, instead: str) -> Problem:
     """Return the problem of a setting with a certain value."""
-    return Problem(key, f"{key}={format_value(value)}: {reason}", instead)
+    return Problem(key, f"{key}={_start(format_value(value))}: {reason}", instead)
 
 
 def raise_problems(problems: Iterable[Problem]) -> None:
@@ -136,7 +137,7 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
                 )
             kind = "layer" if ".layers." in key else key
             is_kind = "" if "did you mean" in allowed else f"; the name in a YAML file is the kind of {kind}, not a label"
-            return Problem(key, f"{key}.name={format_value(chosen)}: unknown {kind}", allowed + is_kind)
+            return Problem(key, f"{key}.name={_start(format_value(chosen))}: unknown {kind}", allowed + is_kind)
         case "float32":
             cause = f"{key}={given!r}: {detail['ctx']['reason']}"
             return Problem(key, cause, f"{remedy(_describe(schema, root))}; {detail['ctx']['hint']}")
@@ -145,7 +146,11 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
     reason = conversions.not_text(given) if is_text and not isinstance(given, str) else "not allowed"
     is_whole = detail["type"] == "int_type" and isinstance(given, float) and len(repr(given)) < 10  # such as 16.0
     typed = repr(given) if is_whole else conversions.as_typed(given)
-    return Problem(key, f"{key}={typed}: {reason}", remedy(_describe(schema, root), suggestion))
+    return Problem(key, f"{key}={_start(typed)}: {reason}", remedy(_describe(schema, root), suggestion))
+
+
+def _start(text: str) -> str:
+    return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
 
 
 def _locate(location: tuple[int | str, ...], root: JsonSchema) -> tuple[str, JsonSchema, JsonSchema]:

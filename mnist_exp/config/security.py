@@ -1,4 +1,4 @@
-"""Refuse configurations that name Python code to run, or that change how Hydra runs.
+"""Refuse configurations that name Python code to run, that change how Hydra runs, or that expand to too much.
 
 Of Hydra's own configuration, users may set the launcher and the sweeper. The rest can set environment variables, open files
 or run code, so it must be as `conf/` alone sets it.
@@ -18,6 +18,9 @@ OPEN_TO_USERS = frozenset({"launcher", "sweeper"})
 # Hydra sets these keys for each composition.
 SET_BY_HYDRA = re.compile(r"(runtime|overrides|job\.(name|override_dirname|config_name|id|num))(\.|$)")
 CODE = re.compile(r"\$\{[^}]*:|_target_")  # a resolver, or a key that names a class
+# Each reference can repeat values with others: 20 of them repeat a value up to 3 ** (20 / 3) ≈ 1,500 times.
+MAX_REFERENCES = 20
+MAX_CHARACTERS = 100_000
 NO_CODE = "a configuration names options, never code; choose by name, as in model=mlp"
 ALLOWED = "allowed: hydra/launcher, hydra/sweeper and their settings; runs_dir is the directory of the runs"
 
@@ -80,6 +83,21 @@ def hydra_problems(tree: DictConfig, shipped: DictConfig) -> list[Problem]:
         for key in values | expected
         if values.get(key) != expected.get(key)
     ]
+
+
+def expansion_problems(text: str) -> list[Problem]:
+    """Refuse a configuration that would take too long or too much memory when its references are resolved.
+
+    Args:
+        text: all its text, unresolved, including the overrides.
+    """
+    if (count := text.count("${")) > MAX_REFERENCES:
+        cause = f"the configuration has {count:,} references (${{…}}); allowed: at most {MAX_REFERENCES}"
+        return [Problem("", cause, "write the values themselves, or use YAML anchors: &name at a value, then *name")]
+    if len(text) > MAX_CHARACTERS:
+        cause = f"the configuration has {len(text):,} characters; allowed: at most {MAX_CHARACTERS:,}"
+        return [Problem("", cause, "shorten its texts")]
+    return []
 
 
 def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,20 +2,30 @@
 
 import errno
 import io
+import itertools
 import json
 import math
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # LibYAML is ten times as fast
 # The errors of parsing a partly written or hostile file; RecursionError: nested too deeply.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
-MAX_BYTES = 2**20  # of settings and results, which take a few kB
-MAX_LIST_BYTES = 2**26  # of a list of jobs, epochs or test images; a plan of 100,000 jobs takes a third of it
+
+
+class Limits(NamedTuple):
+    """What a file may take."""
+
+    size: int  # bytes
+    values: int  # sections, lists, keys and single values; each takes about 100 bytes of memory
+
+
+SETTINGS = Limits(2**20, 20_000)  # settings and results, which take a few kB
+LISTS = Limits(2**26, 2_000_000)  # of jobs, epochs or test images; a plan of 100,000 jobs takes two thirds of it
 MAX_DEPTH = 100  # levels; this program writes fewer
 MAX_ALIASED = 100_000  # values and characters that all aliases of a YAML file together repeat
 MAX_NUMBER = 1000  # characters; YAML takes quadratic time for a number of base 60
@@ -36,7 +46,7 @@ def open_regular(path: Path) -> io.BufferedReader:
     raise OSError(errno.EINVAL, "is not a regular file", str(path))
 
 
-def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+def read_bytes(path: Path, limit: int = SETTINGS.size) -> bytes:
     """Read a regular file of a limited size.
 
     Raises:
@@ -49,13 +59,34 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     return content
 
 
-def load_yaml(content: bytes) -> Any:
+def read_yaml(path: Path, limits: Limits = SETTINGS) -> Any:
+    """Parse a YAML file into plain types.
+
+    Raises:
+        OSError: as `read_bytes`.
+        ValueError, YAMLError: as `check_yaml`.
+    """
+    return load_yaml(read_bytes(path, limits.size), limits.values)
+
+
+def load_yaml(content: bytes, limit: int = SETTINGS.values) -> Any:
     """Parse YAML into plain types; no objects are built by name.
 
     Raises:
-        ValueError, YAMLError: it is not YAML, is nested so deeply that LibYAML, which recurses, would crash the process, or
-            its aliases expand to too many values.
+        ValueError, YAMLError: as `check_yaml`.
     """
+    check_yaml(content, limit)
+    return yaml.load(content, Loader=LOADER)  # noqa: S506  (a safe loader, by either name)
+
+
+def check_yaml(content: bytes, limit: int = SETTINGS.values) -> None:
+    """Check what YAML would take, before it is loaded.
+
+    Raises:
+        ValueError, YAMLError: it is not YAML, has more than `limit` values, is nested so deeply that LibYAML, which
+            recurses, would crash the process, or its aliases expand to too much.
+    """
+    count = 0  # of values, without what aliases repeat
     size = aliased = 0  # the number of values and characters so far, with what aliases repeat
     anchors: dict[str, tuple[int, int]] = {}  # size and height of each finished node that has a name
     open_nodes: list[tuple[str | None, int]] = []  # name, and size before it
@@ -86,27 +117,36 @@ def load_yaml(content: bytes) -> Any:
             aliased += repeated
         else:
             continue
+        count += not isinstance(event, yaml.CollectionEndEvent)
         heights[-1] = max(heights[-1], height)
+        _check_count(count, limit)
         if len(open_nodes) + height > MAX_DEPTH:
             raise ValueError(f"is nested more than {MAX_DEPTH} deep")
         if aliased > MAX_ALIASED:
             raise ValueError(f"its aliases repeat more than {MAX_ALIASED:,} values and characters")
-    return yaml.load(content, Loader=LOADER)  # noqa: S506  (a safe loader, by either name)
 
 
-def load_json(content: bytes) -> Any:
+def load_json(content: bytes, limit: int = SETTINGS.values) -> Any:
     """Parse JSON without NaN, infinity and integers of more than 64 bits, which later calculations could not take.
 
     Raises:
-        ValueError, RecursionError: it is not JSON, has such a number, or is nested too deeply.
+        ValueError, RecursionError: it is not JSON, has such a number, has more than `limit` values, or is nested too deeply.
     """
-    return json.loads(content, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
+    _check_count(sum(map(content.count, (b"[", b"{", b","))), limit)  # before they take memory; those in texts count too
+    value = json.loads(content, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        collections = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        if not collections:
+            return value
+        level = list(itertools.chain.from_iterable(collections))
+    raise ValueError(f"is nested more than {MAX_DEPTH} deep")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, limits: Limits = SETTINGS) -> dict[str, Any]:
     """Read the mapping in a JSON file; return an empty one if the file is missing or invalid."""
     try:
-        content = load_json(read_bytes(path, MAX_LIST_BYTES))
+        content = load_json(read_bytes(path, limits.size), limits.values)
     except UNREADABLE:
         return {}
     return content if isinstance(content, dict) else {}
@@ -119,6 +159,11 @@ def is_in_range(value: Any) -> bool:
     return (
         not isinstance(value, int | float) or abs(value) < MAX_INTEGER or (isinstance(value, float) and math.isfinite(value))
     )
+
+
+def _check_count(count: int, limit: int) -> None:
+    if count > limit:
+        raise ValueError(f"contains more than {limit:,} values")
 
 
 def _integer(text: str) -> int:

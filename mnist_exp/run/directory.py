@@ -10,7 +10,7 @@ from typing import Any
 from mnist_exp.config import additions
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import UNREADABLE, load_yaml, read_bytes
+from mnist_exp.machine.plain_data import UNREADABLE, read_yaml
 from mnist_exp.run.run import STATUS, SUMMARY, Run
 from mnist_exp.terminal import messages
 
@@ -111,7 +111,7 @@ def read_config(run: Run) -> dict[str, Any]:
     """
     path = run.ensemble if files.exists(run.ensemble) else run.config
     try:
-        tree = load_yaml(read_bytes(path))
+        tree = read_yaml(path)
         if isinstance(tree, dict) and path == run.config:
             additions.complete(tree)
     except OSError as error:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mnist_exp.machine.plain_data import MAX_LIST_BYTES, read_bytes
+from mnist_exp.machine.plain_data import LISTS, read_bytes
 
+MAX_EPOCHS = 100_000  # as in the schema of the settings
 # Columns that are empty without validation images, or that earlier versions did not write.
 OPTIONAL = ("validation_loss", "validation_error_percent", "compile_seconds")
 
@@ -48,8 +49,9 @@ def read(path: Path) -> list[Epoch]:
     """Read the rows of an untrusted history.csv up to the first invalid one; none without a file."""
     rows: list[Epoch] = []
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error):
-        lines = io.StringIO(read_bytes(path, MAX_LIST_BYTES).decode(), newline="")
-        for epoch, cells in enumerate(csv.DictReader(lines), 1):
+        lines = io.StringIO(read_bytes(path, LISTS.size).decode(), newline="")
+        for epoch, cells in zip(range(1, MAX_EPOCHS + 1), csv.DictReader(lines), strict=False):
+            numbers = {name: float(cells[name]) for name in COLUMNS if cells[name] or name not in OPTIONAL}
             numbers = {name: float(cells[name]) for name in COLUMNS if name not in OPTIONAL or cells.get(name)}
             # A table has no room for larger numbers; the comparison is false for NaN, too.
             if numbers["epoch"] != epoch or not all(abs(number) < 1e15 for number in numbers.values()):

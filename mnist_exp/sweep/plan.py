@@ -16,7 +16,7 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination
 from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import MAX_LIST_BYTES, UNREADABLE, load_yaml, read_bytes
+from mnist_exp.machine.plain_data import LISTS, UNREADABLE, read_yaml
 from mnist_exp.run.lock import exclusive
 from mnist_exp.run.run import FilePath, Run, refuse_links
 from mnist_exp.run.status import first_fault
@@ -171,7 +171,7 @@ def read(sweep: Sweep) -> Plan:
     """
     remedy = "the sweep cannot be resumed; resume its runs one by one: mnist-exp resume RUN"
     try:
-        plan = Plan.model_validate(load_yaml(read_bytes(sweep.plan, MAX_LIST_BYTES)))
+        plan = Plan.model_validate(read_yaml(sweep.plan, LISTS))
     except ValidationError as error:
         raise IntegrityError(f"{sweep.plan}: {first_fault(error)}", remedy) from None
     except UNREADABLE as error:

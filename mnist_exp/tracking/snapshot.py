@@ -13,7 +13,7 @@ from mnist_exp import config
 from mnist_exp.config.identity import config_hash, expand_layers, flatten
 from mnist_exp.errors import IntegrityError, UserError
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import MAX_LIST_BYTES, read_bytes, read_json
+from mnist_exp.machine.plain_data import LISTS, read_bytes, read_json
 from mnist_exp.run import history
 from mnist_exp.run.directory import last_change, read_config
 from mnist_exp.run.run import Run
@@ -142,7 +142,7 @@ def _read_id(tracking: Path) -> str:
 def _read_epochs(run: Run, started: float) -> list[Epoch]:
     """Read history.csv; raise ValueError if it has a row that `history.read` does not accept."""
     epochs, time = [], started
-    lines = read_bytes(run.history, MAX_LIST_BYTES).splitlines() if files.exists(run.history) else []
+    lines = read_bytes(run.history, LISTS.size).splitlines() if files.exists(run.history) else []
     rows = history.read(run.history)
     if lines and not (lines[0].startswith(b"epoch,") and len(rows) >= len(lines) - 1):
         raise ValueError(f"history.csv: is damaged after epoch {len(rows)}")

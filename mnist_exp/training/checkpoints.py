@@ -5,6 +5,7 @@ A checkpoint is written to a temporary directory with a manifest of SHA-256 sums
 
 import hashlib
 import json
+import math
 import shutil
 import zipfile
 from dataclasses import asdict, dataclass
@@ -16,10 +17,12 @@ import numpy as np
 from mnist_exp.config.identity import changes
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import MAX_LIST_BYTES, load_json, read_bytes
+from mnist_exp.machine.arrays import read_arrays
+from mnist_exp.machine.plain_data import LISTS, load_json, open_regular, read_bytes
 from mnist_exp.run.history import Epoch
 
 KEPT = 2
+OVERHEAD_BYTES = 2**20  # of an archive of arrays
 SCHEMA = 2
 MANIFEST, STATE, HISTORY = "manifest.json", "state.npz", "history.json"
 
@@ -69,8 +72,15 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
             shutil.rmtree(other)
 
 
-def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint | None, list[str]]:
+def load_latest(
+    directory: Path, identity: dict[str, Any], state_bytes: float = math.inf
+) -> tuple[Checkpoint | None, list[str]]:
     """Load the last undamaged checkpoint, or None if there never was one; also return what is wrong with each later one.
+
+    Args:
+        directory: of the checkpoints, which may be untrusted.
+        identity: of the experiment.
+        state_bytes: of the largest state that it can have.
 
     Raises:
         InputError: the checkpoint belongs to another experiment than `identity`; or none is undamaged, and one has schema 1.
@@ -80,7 +90,9 @@ def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint |
     outdated: InputError | None = None
     for candidate in sorted(directory.glob("epoch_*"), reverse=True):
         try:
-            checkpoint = _load(candidate)
+            manifest = _read_manifest(candidate)
+            differing = changes(manifest["identity"], identity)
+            checkpoint = None if differing else _load(candidate, manifest, state_bytes + OVERHEAD_BYTES)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
             faults.append(f"{candidate}: {error}")
             continue
@@ -88,7 +100,7 @@ def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint |
             outdated = error
             faults.append(error.cause)
             continue
-        if differing := changes(checkpoint.identity, identity):
+        if checkpoint is None:
             cause = f"{directory.parent}: config.yaml has changed since the run started: {'; '.join(differing)}"
             raise InputError(cause, "undo the change, or train the changed experiment as a new run")
         return checkpoint, faults
@@ -99,8 +111,8 @@ def load_latest(directory: Path, identity: dict[str, Any]) -> tuple[Checkpoint |
     return None, []
 
 
-def _load(directory: Path) -> Checkpoint:
-    manifest = load_json(read_bytes(directory / MANIFEST))
+def _read_manifest(directory: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = load_json(read_bytes(directory / MANIFEST))
     if manifest["schema"] == 1 and "manifest_sha256" not in manifest:  # nor the settings and the step
         cause = f"{directory}: is a checkpoint of schema 1, which this version of mnist-exp cannot resume"
         raise InputError(cause, f"train it again: its settings are in {directory.parent.parent / 'config.yaml'}")
@@ -108,13 +120,19 @@ def _load(directory: Path) -> Checkpoint:
         raise ValueError(f"{MANIFEST}: does not match its own SHA-256")
     if manifest.pop("schema") != SCHEMA or directory.name != _name(manifest["epoch"], manifest["step"]):
         raise ValueError(f"{MANIFEST}: belongs to another version of this program, or to another checkpoint")
+    return manifest
+
+
+def _load(directory: Path, manifest: dict[str, Any], limit: float) -> Checkpoint:
     sums = manifest.pop("sha256")
-    for name in (STATE, HISTORY):
+    for name, most in ((STATE, limit), (HISTORY, LISTS.size)):
+        if (size := (directory / name).stat().st_size) > most:  # before its SHA-256 is computed
+            raise ValueError(f"{name}: has {size:,} bytes, more than {most:,}")
         if (found := files.file_sha256(directory / name)) != sums[name]:
             raise ValueError(f"{name}: SHA-256 is {found}, expected {sums[name]}")
-    with np.load(directory / STATE, allow_pickle=False) as archive:
-        state = dict(archive)
-    history = [Epoch(**row) for row in load_json(read_bytes(directory / HISTORY, MAX_LIST_BYTES))]
+    with open_regular(directory / STATE) as file:
+        state = read_arrays(file, limit)
+    history = [Epoch(**row) for row in load_json(read_bytes(directory / HISTORY, LISTS.size), LISTS.values)]
     return Checkpoint(**manifest, state=state, history=history)
 
 

@@ -12,7 +12,7 @@ from mnist_exp.config.identity import identity
 from mnist_exp.config.schema import Experiment, TrainingConfig
 from mnist_exp.errors import EnvironmentFailure, IntegrityError, Pruned
 from mnist_exp.machine import files, signals
-from mnist_exp.machine.plain_data import MAX_LIST_BYTES, read_bytes, read_json
+from mnist_exp.machine.plain_data import LISTS, read_bytes, read_json
 from mnist_exp.run.history import Epoch, best_epoch, patience_exhausted
 from mnist_exp.run.run import Run
 from mnist_exp.terminal import messages
@@ -33,14 +33,16 @@ def resume(trainer: Trainer, experiment: Experiment, run: Run) -> tuple[list[Epo
         IntegrityError: every checkpoint is damaged or missing.
         EnvironmentFailure: the disk has too little space for the run.
     """
-    latest, faults = checkpoints.load_latest(run.checkpoints, identity(experiment))
+    weights = sum(weight.nbytes for weight in trainer.model.get_weights())
+    state = sum(array.nbytes for array in trainer.state().values()) + weights * (experiment.training.select == "best")
+    latest, faults = checkpoints.load_latest(run.checkpoints, identity(experiment), state)
     for fault in faults:
         messages.warning(f"skipped a damaged checkpoint: {fault}")
     recorded = _recorded_epochs(run)
     if latest is None and recorded:
         cause = f"{run.checkpoints}: no checkpoint found, but history.csv has {recorded} epochs"
         raise IntegrityError(cause, "the run cannot be resumed: train it again")
-    _check_space(trainer, experiment, run)
+    _check_space(run, state, weights)
     if latest is None:
         return [], 0.0
     if recorded - latest.epoch >= experiment.training.checkpoint_every:  # more than have no checkpoint as planned
@@ -131,7 +133,7 @@ def _record(history: list[Epoch], save: Callable[[], None] | None, epochs: int, 
 def _recorded_epochs(run: Run) -> int:
     """Count the rows of history.csv, damaged or not."""
     try:
-        return max(len(read_bytes(run.history, MAX_LIST_BYTES).splitlines()) - 1, 0)
+        return max(len(read_bytes(run.history, LISTS.size).splitlines()) - 1, 0)
     except OSError:
         return 0
 
@@ -140,12 +142,14 @@ def _is_finished(history: list[Epoch], training: TrainingConfig) -> bool:
     return history[-1].epoch == training.epochs or patience_exhausted(history, training.early_stopping_patience)
 
 
-def _check_space(trainer: Trainer, experiment: Experiment, run: Run) -> None:
-    """Check, before hours of training, for space for the missing checkpoints, one more, the model and the report."""
-    weights = sum(weight.nbytes for weight in trainer.model.get_weights())
-    state = sum(array.nbytes for array in trainer.state().values())
-    if experiment.training.select == "best":
-        state += weights
+def _check_space(run: Run, state: int, weights: int) -> None:
+    """Check, before hours of training, for space for the missing checkpoints, one more, the model and the report.
+
+    Args:
+        run: its directory.
+        state: bytes of a checkpoint.
+        weights: bytes of the model.
+    """
     missing = checkpoints.KEPT + 1 - min(len(list(run.checkpoints.glob("epoch_*"))), checkpoints.KEPT)
     need = missing * state + weights + 4_000_000  # an upper estimate for predictions, figures, report and log
     with files.writing(run.directory):

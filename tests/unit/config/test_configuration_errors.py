@@ -1,6 +1,7 @@
 """Configuration errors: each names the key, its value, what is allowed and the nearest name."""
 
 import sys
+import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
         (["model.name=cnn_large"], "model.name", "cnn_large", "write model=cnn_large"),
         (["seed=-1"], "seed", "-1", "an integer from 0 to 4294967295"),
         (["seed=null"], "seed", "null", "an integer"),
-        ([f"runs_dir={'d/' * 600}"], "runs_dir", "d/" * 600, "a path of 1,000 characters at most"),
+        ([f"runs_dir={'d/' * 600}"], "runs_dir", "d/" * 100 + "…", "a path of 1,000 characters at most"),
         (["schedule.warmup_epochs=10"], "schedule.warmup_epochs", "10", "a number ≥ 0 and < 10"),
         (
             ["experiment=cnn_best", "optimizer=adam"],
@@ -145,7 +146,7 @@ def test_one_error(overrides: list[str], key: str, given: str, expected: str) ->
         ("model/mine.yaml", "name: my_net\n", "model.name=my_net: unknown model | allowed: cnn, "),
         ("model/mine.yml", "name: mlp\n", "mine.yml: the name of an option ends with .yaml | rename the file to mine.yaml"),
         ("model/mine.yaml", "name: mlp\xff\n", "model/mine.yaml: not UTF-8 text (byte 9) | save the file as UTF-8"),
-        ("model/mine.yaml", "name: [mlp\n", 'model/mine.yaml", line 1'),
+        ("model/mine.yaml", "name: [mlp\n", "model/mine.yaml: while parsing a flow sequence in line 1, column 7 "),
         ("modle/mine.yaml", "name: mlp\n", "contains no options | rename the directory modle to model"),
         ("other.txt", "", "contains no options | put each option into the directory of its group"),
     ],
@@ -309,7 +310,7 @@ def test_code_in_an_override_is_refused(overrides: list[str]) -> None:
         ("hydra:\n  mode: MULTIRUN\n", "hydra.mode: this part"),
         ("hydra:\n  sweep:\n    subdir: ../..\n", "hydra.sweep.subdir: this part"),
         ("hydra:\n  sweeper:\n    params:\n      seed: ${oc.create:{_target_:x}}\n", "hydra.sweeper.params.seed="),
-        ("a: [\n", "expected the node content"),
+        ("a: [\n", "did not find expected node content"),
         ("- a\n", "Cannot merge DictConfig with ListConfig"),
     ],
 )
@@ -440,8 +441,11 @@ def test_a_users_primary_configuration_may_not_import_packages(
         "relative": ["--config-name", f"{'../' * len(shipped.parts)}{tmp_path.relative_to('/')}/mine"],
         "with suffix": ["--config-dir", str(tmp_path), "--config-name", "mine.yaml"],
     }
-    # The limit of nesting depends on the stack of the caller.
-    refusals = ("hydra.searchpath: not allowed in YAML |", "the configuration is nested too deeply |")
+    refusals = (
+        "--config-name ",
+        "hydra.searchpath: not allowed in YAML |",
+        f"{tmp_path / 'mine.yaml'}: is nested more than 100 deep |",
+    )
     assert problems(*flags[place])[0].startswith(refusals)
     assert "evil_package" not in sys.modules
 
@@ -499,4 +503,48 @@ def test_deep_nesting_is_a_configuration_error(tmp_path: Path) -> None:
     for _ in range(300):
         layers = f"[{{name: residual, layers: {layers}}}]"
     (tmp_path / "model" / "deep.yaml").write_text(f"name: cnn\nlayers: {layers}\n")
-    assert problems("--config-dir", str(tmp_path), "model=deep")[0].startswith("the configuration is nested too deeply")
+    assert problems("--config-dir", str(tmp_path), "model=deep")[0].startswith(
+        f"{tmp_path}/model/deep.yaml: is nested more than 100 deep | "
+    )
+
+
+BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+REFERENCES = "".join(f"a{n}: {f'${{.a{n - 1}}}' * 9}\n" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (f"a0: &a0 [x]\n{BOMB}", "model/mine.yaml: its aliases repeat more than 100,000 values"),
+        (f"a: [{'1,' * 20_000}]", "model/mine.yaml: contains more than 20,000 values"),
+        ("#" * 2**20 + "\n", "model/mine.yaml: is larger than 1,048,576 bytes"),
+        (f"a0: x\n{REFERENCES}", "the configuration has 100 references (${…}); allowed: at most 20"),
+        (f"a: {'x ' * 60_000}", "the configuration has 120,"),
+    ],
+    ids=["aliases", "values", "size", "references", "text"],
+)
+def test_a_users_file_that_expands_to_too_much_is_refused_before_hydra_builds_it(
+    tmp_path: Path, content: str, cause: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.yaml").write_text(f"defaults: [/model/mlp]\n{content}")
+    (tmp_path / "options").mkdir()
+    (tmp_path / "options" / "model").symlink_to("../elsewhere")
+    start = time.process_time()
+    assert any(cause in line for line in problems("--config-dir", str(tmp_path / "options"), "model=mine"))
+    assert time.process_time() - start < 5
+
+
+def test_references_on_the_command_line_have_a_limit_too() -> None:
+    many = "${runs_dir}" * 11
+    assert problems(f"name={many}", f"progress={many}")[0].startswith("the configuration has 23 references")
+    assert len(problems("progress=${name}", f"name={'x' * 5000}")[0]) < 500  # a long value is not repeated whole
+
+
+@pytest.mark.parametrize("up", ["{up}", "/{up}", "/", "/model/{up}"])
+def test_a_users_file_does_not_load_files_elsewhere(tmp_path: Path, up: str) -> None:
+    (tmp_path / "other.yaml").write_text("units: [5]\n")
+    (tmp_path / "options" / "model").mkdir(parents=True)
+    place = f"{up.format(up='../' * 30)}{tmp_path}"
+    (tmp_path / "options" / "model" / "mine.yaml").write_text(f"defaults: [mlp, {place}/other@_here_]\n")
+    assert "Could not" in problems("--config-dir", str(tmp_path / "options"), "model=mine")[0]

@@ -97,9 +97,12 @@ def test_numbers_that_later_calculations_could_not_take_are_refused(number: str,
     assert read_json(tmp_path / "file.json") == {}
 
 
-def test_deep_nesting_is_unreadable(tmp_path: Path) -> None:
-    (tmp_path / "file.json").write_text('{"a":' + "[" * 100_000)
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+def test_deep_nesting_is_unreadable(depth: int, tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_text('{"a":' + "[" * depth + "]" * depth + "}")
     assert read_json(tmp_path / "file.json") == {}
+    (tmp_path / "file.json").write_text('{"a":' + "[" * 99 + "]" * 99 + "}")
+    assert read_json(tmp_path / "file.json") != {}
     with pytest.raises(ValueError, match="nested more than"):
         load_yaml(b"[" * 1000)
 
@@ -134,7 +137,7 @@ def test_long_text_and_nested_sections_without_aliases_are_read() -> None:
 
 
 def test_settings_have_a_smaller_limit_than_lists(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_bytes(b"#" * (plain_data.MAX_BYTES + 1))
+    (tmp_path / "config.yaml").write_bytes(b"#" * (plain_data.SETTINGS.size + 1))
     with pytest.raises(ValueError, match=r"config\.yaml: .*is larger than 1,048,576 bytes"):
         read_config(Run(tmp_path))
 
@@ -146,3 +149,20 @@ def test_the_search_of_a_pipe_is_no_search(tmp_path: Path) -> None:
     start.start()
     assert study.read_result(sweep, Plan.model_construct(jobs=[])) is None
     start.cancel()
+
+
+def test_the_number_of_values_has_a_limit(tmp_path: Path) -> None:
+    for content in (b"[" + b"[]," * 10 + b"[]]", b"[" + b"0," * 10 + b"0]", b"{a: 0, b: 0, c: 0, d: 0, e: 0, f: 0}"):
+        with pytest.raises(ValueError, match="contains more than 10 values"):
+            load_yaml(content, 10)
+        assert load_yaml(content, 13)
+    for content in (b"[" + b"[]," * 10 + b"[]]", b"[" + b"0," * 10 + b"0]"):
+        with pytest.raises(ValueError, match="contains more than 10 values"):
+            load_json(content, 10)
+        assert load_json(content, 24)
+    (tmp_path / "status.json").write_bytes(b'{"a": [' + b"[]," * 100_000 + b"[]]}")  # a list takes 20 times its text
+    start = time.process_time()
+    assert read_json(tmp_path / "status.json") == {}
+    assert time.process_time() - start < 0.5
+    (tmp_path / "sweep.yaml").write_bytes(b"[" + b"[]," * 25_000 + b"[]]")
+    assert len(plain_data.read_yaml(tmp_path / "sweep.yaml", plain_data.LISTS)) == 25_001

@@ -198,3 +198,14 @@ def test_a_later_checkpoint_of_schema_1_is_skipped(tmp_path: Path, has_checksum:
     assert loaded is not None
     assert loaded.epoch == 1
     assert ("does not match its own SHA-256" if has_checksum else "is a checkpoint of schema 1") in fault
+
+
+def test_a_state_that_no_trainer_has_is_not_read(tmp_path: Path) -> None:
+    for epoch in (1, 2):
+        checkpoints.save(tmp_path, checkpoint(epoch))
+    with (tmp_path / "epoch_000002" / "state.npz").open("r+b") as file:
+        file.truncate(2**40)  # sparse: its SHA-256 would take a day
+    loaded, (fault,) = checkpoints.load_latest(tmp_path, IDENTITY, 1000)
+    assert loaded is not None
+    assert loaded.epoch == 1
+    assert "state.npz: has 1,099,511,627,776 bytes, more than 1,049,576" in fault
