@@ -51,7 +51,6 @@ def read(path: Path) -> list[Epoch]:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error):
         lines = io.StringIO(read_bytes(path, LISTS.size).decode(), newline="")
         for epoch, cells in zip(range(1, MAX_EPOCHS + 1), csv.DictReader(lines), strict=False):
-            numbers = {name: float(cells[name]) for name in COLUMNS if cells[name] or name not in OPTIONAL}
             numbers = {name: float(cells[name]) for name in COLUMNS if name not in OPTIONAL or cells.get(name)}
             # A table has no room for larger numbers; the comparison is false for NaN, too.
             if numbers["epoch"] != epoch or not all(abs(number) < 1e15 for number in numbers.values()):
