@@ -69,7 +69,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     compile_seconds = [summary.compile_seconds for summary in summaries if summary.compile_seconds is not None]
     images_seen = sum(summary.images_per_second * summary.train_seconds for summary in summaries)
     summary = Summary(
-        version=3,
+        version=4,
         name=ensemble.name,
         status="completed",
         seed=None,
@@ -77,6 +77,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
         dataset=dataset_summary(data, ensemble.split),
         model=ModelSummary(name=MODEL, parameters=model.count_params()),
         test=Score(**evaluation.score(probabilities, data.test_labels)),
+        wrong_images=evaluation.pack_wrong_images(probabilities, data.test_labels),
         validation=None if validation_score is None else Score(**validation_score),
         epochs=sum(summary.epochs for summary in summaries),
         best_epoch=None,

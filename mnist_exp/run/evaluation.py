@@ -3,6 +3,7 @@
 In all functions: probabilities are float32 (n, classes), labels integers (n,); the predicted class is the most probable one.
 """
 
+import base64
 import math
 from typing import Any
 
@@ -41,6 +42,11 @@ def score(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     smallest = np.finfo(np.float32).tiny  # a probability of 0 would make the loss infinite
     return error_rate(errors, len(labels)) | {"loss": float(-np.log(np.maximum(chosen, smallest)).mean())}
+
+
+def pack_wrong_images(probabilities: np.ndarray, labels: np.ndarray) -> str:
+    """Return which images are classified wrongly: a bit for each, packed by `np.packbits`, in base64."""
+    return base64.b64encode(np.packbits(probabilities.argmax(axis=1) != labels).tobytes()).decode()
 
 
 def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

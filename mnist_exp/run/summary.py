@@ -1,5 +1,6 @@
-"""summary.json, schema 3: the result and the settings of a completed run, as comparisons read them."""
+"""summary.json, schema 4: the result and the settings of a completed run, as comparisons read them."""
 
+import base64
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.machine.files import array_sha256
 from mnist_exp.machine.plain_data import is_in_range
-from mnist_exp.run.evaluation import score
+from mnist_exp.run.evaluation import pack_wrong_images, score
 from mnist_exp.run.history import Epoch, best_epoch
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
@@ -69,7 +70,7 @@ class Summary(Part):
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
-    version: Annotated[Literal[3], Field(alias="schema")]
+    version: Annotated[Literal[4], Field(alias="schema")]
     name: str
     status: Literal["completed"]
     seed: Count | None  # None for an ensemble
@@ -77,6 +78,7 @@ class Summary(Part):
     dataset: DatasetSummary
     model: ModelSummary
     test: Score
+    wrong_images: str | None  # of the test images, a bit for each: see `wrong_bits`; None for runs of earlier versions
     validation: Score | None
     epochs: Annotated[Count, Field(ge=1)]
     best_epoch: Count | None
@@ -90,11 +92,16 @@ class Summary(Part):
     @model_validator(mode="before")
     @classmethod
     def _upgrade(cls, content: Any) -> Any:
-        """Add what earlier versions did not have: members (schema 2), and settings (not to those that members share)."""
+        """Add what earlier versions did not have: members (schema 2), wrong images (schema 3), and settings.
+
+        Settings are not added to those that members share.
+        """
         if not isinstance(content, dict):
             return content
         if content.get("schema") == 2 and "members" not in content:
             content = content | {"schema": 3, "members": None}
+        if content.get("schema") == 3 and "wrong_images" not in content:
+            content = content | {"schema": 4, "wrong_images": None}
         settings = content.get("settings")
         if content.get("members") is None and settings and isinstance(settings, dict) and may_lack_additions(settings):
             try:
@@ -103,6 +110,30 @@ class Summary(Part):
             except (AttributeError, TypeError, RecursionError) as error:
                 raise ValueError(f"settings: {error}") from None
         return content
+
+    @property
+    def wrong_bits(self) -> np.ndarray | None:
+        """The test images that are classified wrongly, uint8 (⌈n / 8⌉,), a bit for each as `np.packbits` stores them."""
+        return None if self.wrong_images is None else np.frombuffer(base64.b64decode(self.wrong_images), np.uint8)
+
+    @field_validator("wrong_images")
+    @classmethod
+    def _check_wrong_images(cls, text: str | None, others: ValidationInfo) -> str | None:
+        test = others.data.get("test")
+        if text is None or test is None:  # the latter is a fault of its own
+            return text
+        size, unused = (test.n + 7) // 8, -test.n % 8
+        if len(text) != 4 * ((size + 2) // 3):
+            raise ValueError(f"is not a bit for each of {test.n:,} images")
+        try:
+            bits = base64.b64decode(text, validate=True)
+        except ValueError:
+            raise ValueError("is not base64") from None
+        if len(bits) != size or bits[-1] & ((1 << unused) - 1):
+            raise ValueError(f"is not a bit for each of {test.n:,} images")
+        if (wrong := int.from_bytes(bits).bit_count()) != test.errors:
+            raise ValueError(f"{wrong:,} images are wrong, but test.errors is {test.errors:,}")
+        return text
 
     @field_validator("settings")
     @classmethod
@@ -158,7 +189,7 @@ def summarize(
     compile_seconds = [row.compile_seconds for row in history if row.compile_seconds is not None]
     validation_labels = data.train_labels[split.validation]
     return Summary(
-        version=3,
+        version=4,
         name=experiment.name,
         status="completed",
         seed=experiment.seed,
@@ -166,6 +197,7 @@ def summarize(
         dataset=dataset_summary(data, split),
         model=ModelSummary(name=experiment.model.name, parameters=parameters),
         test=Score(**score(probabilities, data.test_labels)),
+        wrong_images=pack_wrong_images(probabilities, data.test_labels),
         validation=None if validation_probabilities is None else Score(**score(validation_probabilities, validation_labels)),
         epochs=len(history),
         best_epoch=best_epoch(history),

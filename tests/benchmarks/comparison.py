@@ -5,6 +5,7 @@ from 1,000 to 10,000 runs no more than ten times the time beyond that of the sma
 """
 
 import argparse
+import base64
 import json
 import os
 import statistics
@@ -14,10 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from tests.benchmarks.manual import TABLES, replace_between
-from tests.unit.run_directories import make_run
+from tests.unit.run_directories import TEST_IMAGES, make_run
 
 COUNTS = (100, 1_000, 10_000)
 SEEDS = 5
@@ -39,9 +42,14 @@ def make_runs(place: Path, count: int, seeds: int) -> None:
         configuration, seed = divmod(number, seeds)
         summary = model | {"seed": seed, "config_hash": f"{configuration:016x}"}
         summary["settings"] = model["settings"] | {"seed": seed, "optimizer.learning_rate": 1e-6 * (configuration + 1)}
+        errors = 100 + configuration % 97 + (7 * seed + 3 * configuration) % 11
         for images in ("validation", "test"):
-            errors = 100 + configuration % 97 + (7 * seed + 3 * configuration) % 11
             summary[images] = model[images] | {"errors": errors, "error_percent": errors / 100}
+        order = np.random.default_rng(number).permutation(TEST_IMAGES)  # every fourth error is the same in all runs
+        wrong = np.zeros(TEST_IMAGES, bool)
+        wrong[: errors // 4] = True
+        wrong[order[order >= errors // 4][: errors - errors // 4]] = True
+        summary["wrong_images"] = base64.b64encode(np.packbits(wrong).tobytes()).decode()
         run.summary.write_text(json.dumps(summary, indent=2))
     Run(place / "2026-11-22T07-35-03_mlp_00000").summary.write_text('{"schema": 3, "na')
     write_status(Run(place / "2026-11-22T07-35-03_mlp_00001"), "running")

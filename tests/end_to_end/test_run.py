@@ -17,8 +17,8 @@ from mnist_exp.run import evaluation
 from tests.conftest import TINY, Command
 
 SUMMARY_KEYS = {
-    "schema", "name", "status", "seed", "config_hash", "dataset", "model", "test", "validation", "epochs", "best_epoch",
-    "train_seconds", "wall_seconds", "images_per_second", "compile_seconds", "settings", "members",
+    "schema", "name", "status", "seed", "config_hash", "dataset", "model", "test", "wrong_images", "validation", "epochs",
+    "best_epoch", "train_seconds", "wall_seconds", "images_per_second", "compile_seconds", "settings", "members",
 }  # fmt: skip
 FILES = {
     "config.yaml", "overrides.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "model.keras",
@@ -48,7 +48,7 @@ def test_the_directory_contains_exactly_its_files(trained: Path) -> None:
 def test_the_summary_has_its_schema_and_agrees_with_the_predictions(trained: Path) -> None:
     summary = json.loads((trained / "summary.json").read_text())
     assert set(summary) == SUMMARY_KEYS
-    assert summary["schema"] == 3
+    assert summary["schema"] == 4
     assert summary["status"] == "completed"
     assert set(summary["dataset"]) == {"name", "sha256", "labels_sha256", "split_sha256", "train", "validation", "test"}
     assert summary["settings"] == flatten(yaml.safe_load((trained / "config.yaml").read_text()))

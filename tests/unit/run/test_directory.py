@@ -1,5 +1,6 @@
 """A run directory: created once, locked by one process, and always readable."""
 
+import base64
 import contextlib
 import errno
 import json
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -17,10 +19,12 @@ from hypothesis import strategies as st
 from mnist_exp.errors import EnvironmentFailure, InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run import evaluation
 from mnist_exp.run.directory import create_directory, find_runs, is_run, read_config
 from mnist_exp.run.lock import lock_run
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import read_record, write_status
+from mnist_exp.run.summary import Summary
 
 
 def test_directories_created_in_one_second_are_different(tmp_path: Path) -> None:
@@ -37,10 +41,18 @@ def test_an_invalid_place_for_runs_is_reported(tmp_path: Path) -> None:
     assert caught.value.exit_code == 5
 
 
+def packed(*wrong: int) -> str:
+    """These images as the wrong ones, packed without looking at the number of images."""
+    bits = np.zeros(max((*wrong, 9)) + 1, np.uint8)
+    bits[list(wrong)] = 1
+    return base64.b64encode(np.packbits(bits).tobytes()).decode()
+
+
 def summary(**changes: Any) -> dict[str, Any]:
     score = {"n": 10, "errors": 1, "error_percent": 10.0, "ci95": [1.0, 20.0], "loss": 0.1}
     return {
-        "schema": 3, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "test": score, "validation": None,
+        "schema": 4, "name": "x", "status": "completed", "seed": 7, "config_hash": "0", "test": score, "validation": None,
+        "wrong_images": packed(3),
         "dataset": {"name": "mnist", "sha256": "a", "labels_sha256": "b", "split_sha256": "c",
                     "train": 1, "validation": 0, "test": 10},
         "model": {"name": "mlp", "parameters": 1}, "epochs": 1, "best_epoch": None,
@@ -65,11 +77,47 @@ def test_a_run_is_completed_if_it_has_a_summary(tmp_path: Path) -> None:
 
 def test_a_summary_of_schema_2_has_no_members_and_no_seconds_of_compiling(tmp_path: Path) -> None:
     write_status(Run(tmp_path), "completed")
-    older = {key: value for key, value in summary(schema=2).items() if key not in {"members", "compile_seconds"}}
+    missing = {"members", "compile_seconds", "wrong_images"}
+    older = {key: value for key, value in summary(schema=2).items() if key not in missing}
     files.write_json(Run(tmp_path).summary, older)
     found = read_record(tmp_path).summary
     assert found is not None
-    assert found.model_dump(mode="json") == summary(compile_seconds=None)
+    assert found.model_dump(mode="json") == summary(compile_seconds=None, wrong_images=None)
+    assert found.wrong_bits is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (packed(9, 16), "is not a bit for each of 10 images"),
+        (packed(10, 10), "is not a bit for each of 10 images"),
+        (packed(7, 500), "is not a bit for each of 10 images"),
+        ("", "is not a bit for each of 10 images"),
+        (packed(), "0 images are wrong, but test.errors is 1"),
+        (packed(3, 4), "2 images are wrong, but test.errors is 1"),
+        ("AQ =", "is not base64"),
+        ("é" * 4, "is not base64"),
+        ("====", "is not base64"),
+        (7, "Input should be a valid string"),
+    ],
+)
+def test_wrong_images_that_do_not_fit_are_refused(tmp_path: Path, text: Any, reason: str) -> None:
+    files.write_json(Run(tmp_path).summary, summary(wrong_images=text))
+    record = read_record(tmp_path)
+    assert (record.status, record.summary) == ("unreadable", None)
+    assert record.cause in {f"summary.json: wrong_images: {prefix}{reason}" for prefix in ("", "Value error, ")}
+
+
+def test_wrong_images_are_read_as_they_are_written() -> None:
+    for n in (1, 8, 9, 10_000):
+        labels = np.arange(n) % 10
+        classes = np.where(np.arange(n) % 7 == 3, labels + 1, labels) % 10
+        wrong = classes != labels
+        score = {"n": n, "errors": int(wrong.sum()), "error_percent": 1.0, "ci95": [0.0, 100.0], "loss": 0.1}
+        text = evaluation.pack_wrong_images(np.eye(10, dtype=np.float32)[classes], labels)
+        bits = Summary.model_validate(summary(test=score, wrong_images=text)).wrong_bits
+        assert bits is not None
+        assert (np.unpackbits(bits, count=n) == wrong).all()
 
 
 def test_a_run_whose_process_has_exited_is_interrupted(tmp_path: Path) -> None:
@@ -124,6 +172,7 @@ ALLOWED = {
         ("best_epoch", -1),
         ("members", None),
         ("compile_seconds", None),
+        ("wrong_images", None),
         *((key, "x") for key in ("name", "config_hash", "sha256", "labels_sha256", "split_sha256")),
         *((key, -1) for key in ("loss", "train_seconds", "wall_seconds", "images_per_second")),
     ]
