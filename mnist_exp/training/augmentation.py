@@ -47,7 +47,7 @@ class Augmentation:
         """Store the configuration, for images of shape (height, width, channels)."""
         self._config = config
         self._height, self._width = image_shape[:2]
-        self._seed = seed
+        self.seed: int | tf.Tensor = seed  # in a graph that runs share, a tensor
 
     def draw(self, step: tf.Tensor, count: int, valid: Valid | None = None) -> Draws:
         """Draw the random values for a batch of `count` images at a step, an int64 scalar.
@@ -116,7 +116,7 @@ class Augmentation:
         return tf.cast(bits & (2**23 - 1), tf.float32) * 2**-23
 
     def _key(self, step: tf.Tensor, stream: int) -> tf.Tensor:
-        return tf.stack([tf.constant(self._seed, tf.int64), step * STREAMS + stream])
+        return tf.stack([tf.cast(self.seed, tf.int64), step * STREAMS + stream])
 
 
 def build(config: AnyAugmentation, image_shape: tuple[int, ...], seed: int) -> Augmentation | None:

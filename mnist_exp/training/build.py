@@ -1,5 +1,11 @@
 """From a checked experiment and its data to a trainer."""
 
+import json
+from typing import Any
+
+import keras
+
+from mnist_exp.config.identity import EXECUTION_SETTINGS
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.models import preprocessing
@@ -9,6 +15,16 @@ from mnist_exp.training.device import Device
 from mnist_exp.training.loop import Trainer
 from mnist_exp.training.steps import Steps
 
+# Settings that do not change the graph of a step: they are its inputs, or select its images, or matter outside of a step.
+INPUTS: dict[str, Any] = EXECUTION_SETTINGS | {
+    "seed": True,
+    "dataset": True,
+    "schedule": True,
+    "evaluation": True,
+    "optimizer": {"learning_rate", "weight_decay"},
+    "training": {"epochs", "checkpoint_every", "label_smoothing", "select", "early_stopping_patience"},
+}
+
 
 def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: Device) -> Trainer:
     """Build a trainer: a model with fresh weights, optimizer, schedule, and the training images on the current device."""
@@ -16,6 +32,7 @@ def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: D
     image_shape, training, seed = images.shape[1:], experiment.training, experiment.seed
     scaling = preprocessing.build(experiment.preprocessing, images)
     model = build_model(experiment.model, scaling, image_shape, len(data.class_names))
+    key = _graph_key(experiment, scaling, image_shape, len(data.class_names), device)
     steps = Steps(
         model,
         optimizers.build(experiment.optimizer, experiment.precision, training.gradient_clip_norm),
@@ -25,6 +42,7 @@ def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: D
         training,
         seed,
         device,
+        key,
     )
     learning_rates = schedules.learning_rates(
         experiment.schedule,
@@ -32,4 +50,13 @@ def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: D
         schedules.steps_per_epoch(len(images), training.batch_size),
         training.epochs,
     )
-    return Trainer(steps, learning_rates, training.batch_size, seed)
+    return Trainer(steps, learning_rates, training.batch_size, seed, key)
+
+
+def _graph_key(
+    experiment: Experiment, scaling: keras.Layer, image_shape: tuple[int, ...], classes: int, device: Device
+) -> str:
+    """Return everything that the graph of a step or of a prediction depends on, except towers and numbers of images."""
+    settings = experiment.model_dump(mode="json", exclude=INPUTS)
+    settings["model"]["dropout"] = bool(experiment.model.dropout)  # the rate is an input, the layers are not
+    return json.dumps([settings, scaling.get_config(), image_shape, classes, device.name], sort_keys=True, default=str)

@@ -5,7 +5,7 @@ The model that is evaluated and saved is plain Keras; this is a second graph ove
 
 import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -19,12 +19,20 @@ MONOTONIC = ("relu", "elu", "leaky_relu", "selu", "sigmoid", "tanh", "linear")
 LEVELS = 2**16  # of the random numbers that dropout compares with its rate
 
 
+class Rate(NamedTuple):
+    """The rate of dropout: 16 random bits below a threshold drop an element; the others are scaled."""
+
+    threshold: tf.Tensor  # uint16
+    scale: tf.Tensor  # float32
+
+
 class Forward:
     """From images to logits, with dropout and noise."""
 
     def __init__(self, model: keras.Model, seed: int, use_xla: bool) -> None:
         """Share the weights of a model; seed and number of a call determine the random numbers of dropout and noise."""
-        self._seed = seed
+        self.seed: int | tf.Tensor = seed  # in a graph that runs share, a tensor
+        self.rate = dropout_rate(model)
         self._use_xla = use_xla
         self._number = tf.constant(0, tf.int64)
         self.valid: Valid | None = None
@@ -63,7 +71,7 @@ class Forward:
 
     def key(self, stream: int) -> tf.Tensor:
         """Return a key for random numbers that are new for each call of the network and each stream, int64 (2,)."""
-        return tf.stack([tf.constant(self._seed, tf.int64), self._number * STREAMS + stream])
+        return tf.stack([tf.cast(self.seed, tf.int64), self._number * STREAMS + stream])
 
 
 class _Replacement(keras.layers.Layer):
@@ -90,14 +98,13 @@ class _Dropout(_RandomReplacement):
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        dropped = min(round(self.layer.rate * LEVELS), LEVELS - 1)
         shape = tf.shape(inputs)
         count = tf.reduce_prod(shape)
         key = self._forward.key(self._stream)
         words = tf.random.stateless_uniform([(count + 3) // 4], key, None, None, tf.uint64, alg="philox")
         bits = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:count]
-        kept = tf.cast(tf.reshape(bits, shape) >= dropped, inputs.dtype)
-        return inputs * (kept * tf.cast(LEVELS / (LEVELS - dropped), inputs.dtype))
+        kept = tf.cast(tf.reshape(bits, shape) >= self._forward.rate.threshold, inputs.dtype)
+        return inputs * (kept * tf.cast(self._forward.rate.scale, inputs.dtype))
 
 
 class _Noise(_RandomReplacement):
@@ -213,6 +220,13 @@ class _PoolAndActivate(_Pool):
         if self.convolution.use_bias:
             largest = keras.ops.add(largest, self.convolution.bias)
         return self.convolution.activation(largest)
+
+
+def dropout_rate(model: keras.Model) -> Rate:
+    """Return the rate that all dropout layers of a model have, 0 without one, rounded to a multiple of 1/65,536."""
+    rates = {layer.rate for layer in model.layers if type(layer) is keras.layers.Dropout}
+    dropped = min(round(max(rates, default=0) * LEVELS), LEVELS - 1)
+    return Rate(tf.constant(dropped, tf.uint16), tf.constant(LEVELS / (LEVELS - dropped), tf.float32))
 
 
 def _is_faulty_pointwise(layer: keras.Layer) -> bool:

@@ -29,7 +29,7 @@ Stop = Callable[[], bool]  # whether to stop after the current chunk of steps
 class Trainer:
     """A model in training. Its state: all variables, the finished epochs, and the finished steps of the current epoch."""
 
-    def __init__(self, steps: Steps, learning_rates: np.ndarray, batch_size: int, seed: int) -> None:
+    def __init__(self, steps: Steps, learning_rates: np.ndarray, batch_size: int, seed: int, key: str) -> None:
         """Start at the first step.
 
         Args:
@@ -37,6 +37,7 @@ class Trainer:
             learning_rates: of each step, float32 (steps_per_epoch * epochs,).
             batch_size: the last batch of an epoch contains the remaining images.
             seed: determines, with the number of the epoch, the order of the images.
+            key: of the graph that predicts; the same for runs with the same model.
         """
         self.model = self.final_model = steps.model  # `predict` returns the probabilities of the final one
         self.steps = steps
@@ -48,8 +49,9 @@ class Trainer:
         self._best: list[np.ndarray] = []
         self._batch_size = batch_size
         self._seed = seed
+        self._key = key
         self._chunk = 1
-        self._predict = Predictor(self.model, steps.towers)
+        self._predict = Predictor(self.model, steps.towers, key=key)
 
     def run_epoch(
         self, validation_images: np.ndarray, validation_labels: np.ndarray, progress: Progress, stop: Stop
@@ -157,7 +159,7 @@ class Trainer:
         """Make `predict` return the mean over all shifts of an image by up to `most` pixels."""
         if most:
             self.final_model = averaging.over_shifts(self.model, most)
-            self._predict = Predictor(self.final_model, self.steps.towers, averaging.shift_count(most))
+            self._predict = Predictor(self.final_model, self.steps.towers, averaging.shift_count(most), self._key)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of everything that the rest of the training depends on, by name."""

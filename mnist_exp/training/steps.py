@@ -1,6 +1,9 @@
 """The graph of training: chunks of steps, over images that are stored on the device as uint8."""
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -10,8 +13,20 @@ from mnist_exp.config.schema import TrainingConfig
 from mnist_exp.training.augmentation import Augmentation, Valid, mix, next_in_batch
 from mnist_exp.training.average import Average
 from mnist_exp.training.device import Device
-from mnist_exp.training.forward import Forward
+from mnist_exp.training.forward import Forward, Rate, dropout_rate
+from mnist_exp.training.graphs import Graph, shared
 from mnist_exp.training.schedules import steps_per_epoch
+
+
+class Inputs(NamedTuple):
+    """The inputs of a graph that are the same for all steps of a run; runs that differ in them share the graph."""
+
+    images: tf.Tensor  # uint8 (n, height, width, channels)
+    labels: tf.Tensor  # int32 (n,)
+    seed: tf.Tensor  # int64
+    weight_decay: tf.Tensor  # float32; 0 for an optimizer without
+    smoothing: tuple[tf.Tensor, tf.Tensor]  # float32: the factor of the targets, and what is added to each
+    dropout: Rate
 
 
 class Steps:
@@ -30,6 +45,7 @@ class Steps:
         training: TrainingConfig,
         seed: int,
         device: Device,
+        key: str,
     ) -> None:
         """Copy the data to the current device.
 
@@ -42,6 +58,7 @@ class Steps:
             training: the settings; label smoothing is that of Szegedy et al. 2015, arXiv:1512.00567, §7.
             seed: determines, with the number of the step, the random numbers of dropout and noise.
             device: computes each batch in its number of towers, whose gradients are added.
+            key: of the graph; the same for runs that differ only in `Inputs`, learning rates and numbers of steps.
 
         Raises:
             ValueError: the model has statistics of whole batches, and there are several towers.
@@ -55,36 +72,62 @@ class Steps:
         self.towers = device.towers
         self.use_xla = device.uses_xla
         self._variables = model.trainable_variables
-        self._images = tf.constant(images)
-        self._labels = tf.constant(labels.astype(np.int32))
+        self._seed = seed
         self._augmentation = augmentation
-        self._label_smoothing = training.label_smoothing
         self._classes = model.output.shape[-1]
-        self._forward = Forward(model, seed, self.use_xla)
-        self._graphs: dict[int, Any] = {}  # by batch size, each built by `compile`
+        self._inputs = Inputs(
+            images=tf.constant(images),
+            labels=tf.constant(labels.astype(np.int32)),
+            seed=tf.constant(seed, tf.int64),
+            weight_decay=tf.constant(_inner(optimizer).weight_decay or 0, tf.float32),
+            smoothing=(
+                tf.constant(1 - training.label_smoothing, tf.float32),
+                tf.constant(training.label_smoothing / self._classes, tf.float32),
+            ),
+            dropout=dropout_rate(model),
+        )
+        self._graphs: dict[int, Graph] = {}  # by batch size, each from `compile`
         # XLA compiles for shapes: all calls have those of an epoch, whose last batch is padded if it is smaller.
         self._batch_size = min(training.batch_size, len(images))
         self._rows = steps_per_epoch(len(images), self._batch_size)
         self._masks = self.use_xla and len(images) % self._batch_size != 0
+        self._key = key, self.towers, self.use_xla, self._masks
         optimizer.build(self._variables)
 
+    @cached_property
+    def _forward(self) -> Forward:
+        with tf.init_scope():  # it may be needed first while a graph is traced
+            return Forward(self.model, self._seed, self.use_xla)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All variables that a step may change."""
+        return [*self.model.variables, *self.optimizer.variables, *self.average.variables]
+
     def compile(self, size: int) -> bool:
-        """Build the graph for batches of a size, and run it without a step; return False if it exists already."""
+        """Get the graph for batches of a size, and run it without a step; return False if that was done before."""
         size = self._batch_size if self.use_xla else size
         if size in self._graphs:
             return False
         rows = self._rows if self.use_xla else None
+        self._graphs[size] = shared((self._key, rows, size), lambda: self._trace(rows, size), self.variables)
+        self(np.empty((0, size), np.int32), np.empty(0, np.float32), 0)
+        return True
+
+    def _trace(self, rows: int | None, size: int) -> Any:
+        """Build the graph for batches of a size, in calls of that many rows, or of any number."""
+        own = self._inputs
+        images = own.images.shape if self.use_xla else [None, *own.images.shape[1:]]
+        inputs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), own)
         types = [
+            inputs._replace(images=tf.TensorSpec(images, tf.uint8), labels=tf.TensorSpec(images[:1], tf.int32)),
             tf.TensorSpec([rows, size], tf.int32),
             tf.TensorSpec([rows], tf.float32),
             tf.TensorSpec([], tf.int64),
             tf.TensorSpec([], tf.int32),
             tf.TensorSpec([], tf.int32),
         ]
-        traced = tf.function(self._chunk, input_signature=types, jit_compile=self.use_xla)
-        self._graphs[size] = traced.get_concrete_function()
-        self(np.empty((0, size), np.int32), np.empty(0, np.float32), 0)
-        return True
+        return tf.function(self._chunk, input_signature=types, jit_compile=self.use_xla).get_concrete_function()
 
     def __call__(self, batches: np.ndarray, learning_rates: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
         """Do one step for each batch, by a graph from `compile`.
@@ -103,6 +146,8 @@ class Steps:
             batches = np.pad(batches, ((0, missing), (0, self._batch_size - count)))
             learning_rates = np.pad(learning_rates, (0, missing))
         losses, errors = self._graphs[batches.shape[1]](
+            self.variables,
+            self._inputs,
             tf.constant(batches),
             tf.constant(learning_rates),
             tf.constant(first, tf.int64),
@@ -112,9 +157,41 @@ class Steps:
         return losses.numpy()[:steps], errors.numpy()[:steps]
 
     def _chunk(
-        self, batches: tf.Tensor, learning_rates: tf.Tensor, first: tf.Tensor, steps: tf.Tensor, count: tf.Tensor
+        self,
+        inputs: Inputs,
+        batches: tf.Tensor,
+        learning_rates: tf.Tensor,
+        first: tf.Tensor,
+        steps: tf.Tensor,
+        count: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Do the given number of steps, each with the first `count` images of a row."""
+        with self._using(inputs):
+            return self._loop(batches, learning_rates, first, steps, count)
+
+    @contextlib.contextmanager
+    def _using(self, inputs: Inputs) -> Iterator[None]:
+        """Compute with the inputs of a graph in this block."""
+        own, optimizer = self._inputs, _inner(self.optimizer)
+        decays = optimizer.weight_decay is not None
+        weight_decay = optimizer.weight_decay
+        try:
+            self._set(inputs)
+            optimizer.weight_decay = inputs.weight_decay if decays else None
+            yield
+        finally:
+            self._set(own)
+            optimizer.weight_decay = weight_decay
+
+    def _set(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self._forward.seed, self._forward.rate = inputs.seed, inputs.dropout
+        if self._augmentation is not None:
+            self._augmentation.seed = inputs.seed
+
+    def _loop(
+        self, batches: tf.Tensor, learning_rates: tf.Tensor, first: tf.Tensor, steps: tf.Tensor, count: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         rows = tf.shape(batches)[0]
         losses, errors = tf.TensorArray(tf.float32, rows), tf.TensorArray(tf.int32, rows)
         # AutoGraph converts this loop only: converting Keras's calls would take as long as building their graph. `while`
@@ -141,7 +218,7 @@ class Steps:
         images, targets = self._examples(batch, step, parts, valid)
         losses, errors, gradients = [], [], []
         for tower, part in enumerate(parts):
-            labels = tf.gather(self._labels, batch[part])
+            labels = tf.gather(self._inputs.labels, batch[part])
             with tf.GradientTape() as tape:
                 logits = tf.cast(self._forward(images[tower], step * self.towers + tower, valid), tf.float32)
                 each = self._losses(labels, None if targets is None else targets[part], logits)
@@ -158,7 +235,7 @@ class Steps:
         self, batch: tf.Tensor, step: tf.Tensor, parts: list[slice], valid: Valid | None = None
     ) -> tuple[list[tf.Tensor], tf.Tensor | None]:
         """Return the images of each tower and, if images are mixed, the targets of the batch, float32 (n, classes)."""
-        images = [tf.gather(self._images, batch[part]) for part in parts]
+        images = [tf.gather(self._inputs.images, batch[part]) for part in parts]
         if self._augmentation is None:
             return images, None
         draws = self._augmentation.draw(step, batch.shape[0], valid)
@@ -167,7 +244,7 @@ class Steps:
             return images, None
         # With images of the whole batch, for any number of towers.
         mixed = mix(tf.concat(images, axis=0), draws.shares, valid)
-        labels = tf.one_hot(tf.gather(self._labels, batch), self._classes)
+        labels = tf.one_hot(tf.gather(self._inputs.labels, batch), self._classes)
         shares = draws.shares[:, tf.newaxis]
         return [mixed[part] for part in parts], labels * shares + next_in_batch(labels, valid) * (1 - shares)
 
@@ -177,6 +254,10 @@ class Steps:
         The operation for integer labels has a scatter as gradient, which XLA computes in a loop on a GPU.
         """
         targets = tf.one_hot(labels, self._classes) if targets is None else targets
-        if self._label_smoothing:
-            targets = targets * (1 - self._label_smoothing) + self._label_smoothing / self._classes
-        return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+        factor, share = self._inputs.smoothing
+        return tf.nn.softmax_cross_entropy_with_logits(targets * factor + share, logits)
+
+
+def _inner(optimizer: keras.Optimizer) -> keras.Optimizer:
+    """Return the optimizer whose loss is scaled, or the optimizer itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)

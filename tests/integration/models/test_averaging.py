@@ -103,8 +103,10 @@ def test_a_trainer_predicts_the_mean_in_small_batches(
     assert built.final_model is not built.model
     expected = mean_over_shifts(built.model, images, 3)
     one_tower = Predictor(built.final_model, towers=1, passes=49)
-    computed = built._predict._predict
-    monkeypatch.setattr(built._predict, "_predict", lambda batch: sizes.append(len(batch)) or computed(batch))
+    computed = built._predict._graph
+    monkeypatch.setattr(
+        built._predict, "_graph", lambda variables, batch: sizes.append(len(batch)) or computed(variables, batch)
+    )
     for count in (1, 20, 43):
         sizes.clear()
         predicted = built.predict(images[:count])

@@ -37,9 +37,9 @@ def test_a_step_has_no_slow_operation(overrides: tuple[str, ...], digits: Datase
     """The message says which operation brought it in. The only loop is that over the steps."""
     steps = trainer_for(compose(*overrides, "threads.towers=1"), digits, use_xla=True).steps
     size, rows = steps._batch_size, steps._rows
-    arguments = np.zeros((rows, size), np.int32), np.zeros(rows, np.float32), np.int64(0), np.int32(rows), np.int32(size)
+    chunk = np.zeros((rows, size), np.int32), np.zeros(rows, np.float32), np.int64(0), np.int32(rows), np.int32(size)
     graph = tf.function(steps._chunk, jit_compile=True)
-    hlo = graph.experimental_get_compiler_ir(*map(tf.constant, arguments))(stage="hlo")
+    hlo = graph.experimental_get_compiler_ir(steps._inputs, *map(tf.constant, chunk))(stage="hlo")
     found = [(match["operation"], match["origin"]) for match in map(SLOW.search, hlo.splitlines()) if match]
     assert len(found) == 1, found
     assert found[0][0] == "while", found

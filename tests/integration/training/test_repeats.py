@@ -4,6 +4,7 @@ import numpy as np
 
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.machine.files import array_sha256
+from mnist_exp.training import graphs
 from tests.conftest import compose
 from tests.integration.trainers import trainer_for
 
@@ -22,6 +23,7 @@ def test_every_build_of_residuals_that_change_the_shape_has_the_same_weights(dig
     batch, rates = np.arange(64, dtype=np.int32)[np.newaxis], np.array([0.001], np.float32)
     hashes = set()
     for _ in range(BUILDS):
+        graphs._graphs.clear()
         steps = trainer_for(experiment, digits).steps
         steps.compile(64)
         steps(batch, rates, 0)
