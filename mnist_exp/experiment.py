@@ -72,7 +72,8 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
 
     start, training = time.perf_counter(), experiment.training
     run_threads = threads.for_run(experiment, run)
-    target = device.prepare(experiment.device, experiment.precision, run_threads, training.batch_size, experiment.seed)
+    with backend.without_hints(run.log):  # that there is no GPU
+        target = device.prepare(experiment.device, experiment.precision, run_threads, training.batch_size, experiment.seed)
     recorded, changed = environment.record(
         run, target.describe() | {"tracker_variables": used_variables(experiment.tracker)}
     )

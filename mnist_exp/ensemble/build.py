@@ -15,7 +15,7 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.ensemble.members import Ensemble, Member
 from mnist_exp.ensemble.ranking import page_table, rank_members
 from mnist_exp.errors import IntegrityError
-from mnist_exp.machine import files
+from mnist_exp.machine import backend, files
 from mnist_exp.models import averaging, preprocessing
 from mnist_exp.models.build import build_model, count_parameters, set_precision
 from mnist_exp.models.weights import load_weights
@@ -52,7 +52,8 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     """
     start = time.perf_counter()
     data, members = ensemble.data, ensemble.members
-    target = device.prepare(device_setting, "float32", threads_setting, PREDICTION_BATCH, seed=0)
+    with backend.without_hints(run.log):  # that there is no GPU
+        target = device.prepare(device_setting, "float32", threads_setting, PREDICTION_BATCH, seed=0)
     recorded, _ = environment.record(run, target.describe())
     probabilities = ensemble.probabilities
     validation, validation_score = ensemble.split.validation, None

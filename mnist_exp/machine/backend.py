@@ -12,7 +12,8 @@ from mnist_exp.machine import signals
 from mnist_exp.terminal import messages
 
 NOT_NEEDED = ("matplotlib", "pandas", "sklearn")  # Keras imports them if installed, which takes a third of its time
-HINT = re.compile(rb"I\d{4} |WARNING: All log messages before absl")
+# 303: there is no driver of a GPU, so this machine computes on the CPU; a driver that fails has another number.
+HINT = re.compile(rb"I\d{4} |WARNING: All log messages before absl|E\d{4} .*failed call to cuInit: .*\(303\)")
 
 
 @contextlib.contextmanager
@@ -24,11 +25,9 @@ def tensorflow(log_file: Path, quiet: bool) -> Iterator[None]:
             contextlib.nullcontext() if quiet else messages.spinner("starting TensorFlow"),
             hidden(*NOT_NEEDED),
             without_user_settings(),
+            without_hints(log_file),
         ):
-            start = log_file.stat().st_size if log_file.exists() else 0
             import keras  # noqa: F401
-
-            _remove_hints(log_file, start)
         signals.deliver()  # one that an import has caught
         logger = logging.getLogger("tensorflow")
         for handler in logger.handlers[:]:
@@ -37,8 +36,11 @@ def tensorflow(log_file: Path, quiet: bool) -> Iterator[None]:
         yield
 
 
-def _remove_hints(log_file: Path, start: int) -> None:
-    """Remove hints about builds and drivers from a log, from a position on: no setting silences those of an import."""
+@contextlib.contextmanager
+def without_hints(log_file: Path) -> Iterator[None]:
+    """Remove the hints about builds and drivers that this block writes to a log: no setting silences all of them."""
+    start = log_file.stat().st_size if log_file.exists() else 0
+    yield
     with contextlib.suppress(OSError), log_file.open("r+b") as file:
         file.seek(start)
         lines = [line for line in file if not HINT.match(line)]

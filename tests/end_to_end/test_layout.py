@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
-WIDTHS = (360, 390, 768, 1280, 1920)
+WIDTHS = (360, 768, 1280, 1920)
 PAGES: Mapping[str, Callable[[Path, Dataset], Path]] = {
     "run": sample_pages.run,
     "one_epoch": lambda directory, data: sample_pages.run(directory, data, epochs=1, validation=False),

@@ -2,7 +2,7 @@
 (() => {
   'use strict'
   for (const table of document.querySelectorAll('table[data-records]')) { // in a narrow card, each row is a record
-    const names = [...table.tHead.rows[0].cells].map(cell => cell.textContent)
+    const names = [...table.tHead.rows[0].cells].map(cell => cell.textContent.replace(/[._]/g, '$&\u200b')) // can be broken there
     for (const row of table.tBodies[0].rows) names.forEach((name, column) => { row.cells[column].dataset.label = name })
     table.classList.add('records')
   }

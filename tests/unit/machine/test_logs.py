@@ -25,9 +25,17 @@ def test_a_file_that_is_already_logged_to_gets_each_line_once(tmp_path: Path) ->
     assert [line.split(": ")[1] for line in log.read_text().splitlines()] == ["inside", "after"]
 
 
-def test_hints_of_an_import_are_removed_and_errors_stay(tmp_path: Path) -> None:
+def test_hints_of_an_import_and_of_a_missing_gpu_are_removed_and_errors_stay(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     before = "I0000 of an earlier start\n"
-    log.write_text(f"{before}WARNING: All log messages before absl::InitializeLog()\nI0000 oneDNN\nE0000 no memory\n")
-    backend._remove_hints(log, len(before))
-    assert log.read_text() == f"{before}E0000 no memory\n"
+    log.write_text(before)
+    cu_init = (
+        "E0000 00:00:1795790672.915327 892 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA error: Failed call"
+    )
+    hints = (
+        f"WARNING: All log messages before absl::InitializeLog()\nI0000 oneDNN\n{cu_init} to cuInit: UNKNOWN ERROR (303)\n"
+    )
+    errors = f"E0000 no memory\n{cu_init} to cuInit: CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)\n"
+    with backend.without_hints(log), log.open("a") as file:
+        file.write(f"{hints}{errors}")
+    assert log.read_text() == f"{before}{errors}"
