@@ -15,7 +15,7 @@ from mnist_exp.config.composition import Composition
 from mnist_exp.errors import ConfigError, Problem
 
 COMMAND = re.compile(r"mnist-exp [^;]*")
-WRITE = re.compile(r"(?:\bwrite|\bone list:|\bsuch as:?|\bwith|over seeds:) ('?[~+]*[a-z_][\w./]*=[^;]*)")
+WRITE = re.compile(r"(?:\bwrite|\bone list:|\blist them:|\bsuch as:?|\bwith|over seeds:) ('?[~+]*[a-z_][\w./]*=[^;]*)")
 DELETE = re.compile(r"leave it out with (~[\w.]+)")
 KEY = re.compile("unknown key|unknown group|this part of Hydra")  # the key is wrong, not the value
 MEANT = re.compile(r"did you mean ([^?]+)\?")

@@ -33,7 +33,9 @@ def main(arguments: list[str]) -> int:
         if parsed.multirun:
             flags = [argument for argument in arguments if argument not in {"-m", "--multirun", *parsed.overrides}]
             one = shlex.join(["mnist-exp", *first.overrides, *flags])
-            raise InputError("-m: has several configurations, but --cfg and --info print one", f"print the first: {one}")
+            raise InputError(
+                "-m: a sweep has several configurations, but --cfg and --info print one", f"print the first: {one}"
+            )
         return _hydra([literal_path(argument) for argument in arguments])
     if parsed.multirun:
         from mnist_exp.commands import sweep

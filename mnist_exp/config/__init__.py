@@ -2,19 +2,22 @@
 
 import contextlib
 import copy
+import re
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from mnist_exp.config.checks import CHECKS, check_sections
 from mnist_exp.config.problems import from_validation, raise_problems
 from mnist_exp.config.schema import Experiment
+from mnist_exp.config.security import walk
 from mnist_exp.config.tracker_variables import with_variable
 from mnist_exp.errors import ConfigError, Problem
 
 MAX_UNRESOLVED = 100
+REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
 def validate(config: DictConfig | dict[str, Any]) -> Experiment:
@@ -34,9 +37,12 @@ def validate(config: DictConfig | dict[str, Any]) -> Experiment:
         experiment = Experiment.model_construct(**_valid_sections(tree))
     invalid = {problem.key.partition(".")[0] for problem in problems}
     problems += check_sections(experiment, invalid)
-    missing = [problem.key for problem in problems if problem.cause.endswith(": is missing")]
-    references = [f"Interpolation key '{key}{end}" for key in missing for end in ("'", ".")]
-    raise_problems(with_variable(problem) for problem in problems if not any(text in problem.cause for text in references))
+    wrong = tuple(f"{problem.key}." for problem in problems if problem.key not in unresolved)
+    raise_problems(
+        with_variable(problem)
+        for problem in problems  # a reference to a wrong setting is not a problem of its own
+        if problem.key not in unresolved or not any(f"{key}.".startswith(wrong) for key in REFERENCE.findall(problem.cause))
+    )
     return experiment
 
 
@@ -48,13 +54,23 @@ def _resolve(config: DictConfig) -> tuple[Any, list[Problem]]:
             return OmegaConf.to_container(config, resolve=True, throw_on_missing=True), problems
         except OmegaConfBaseException as error:
             key = str(error.full_key or "").replace("[", ".").replace("]", "")
-            problems.append(Problem(key, f"{key}: {str(error.msg or error).splitlines()[0]}", "give it a value"))
+            problems.append(_unresolved(key, dict(walk(OmegaConf.to_container(config, resolve=False))).get(key), error))
             if not key or len(problems) > MAX_UNRESOLVED:
                 raise ConfigError(problems) from None
             if len(problems) == 1:
                 config = copy.deepcopy(config)
                 OmegaConf.set_readonly(config, False)
             OmegaConf.update(config, key, None, force_add=True)
+
+
+def _unresolved(key: str, value: Any, error: OmegaConfBaseException) -> Problem:
+    if isinstance(error, InterpolationKeyError):
+        return Problem(
+            key, f"{key}={value}: a reference to an unknown setting", "refer to a setting, such as ${seed}, or write a value"
+        )
+    reason = str(error.msg or error).splitlines()[0].partition(" raised while resolving interpolation: ")
+    text = (reason[2] or reason[0]).strip('"')
+    return Problem(key, f"{key}={value}: {text}", "write a value")
 
 
 def _valid_sections(tree: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from mnist_exp.config.composer import COMPOSITION_ERRORS, Composed, Composer
 from mnist_exp.config.problems import composition_problems, raise_problems
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.security import OPEN_TO_USERS, code_problems, expansion_problems, override_problems, walk
+from mnist_exp.config.user_directory import shipped_groups
 from mnist_exp.errors import ConfigError, Problem
 from mnist_exp.machine.cores import assigned_cores
 
@@ -50,19 +51,20 @@ class Assembler:
         """Return the composed configuration including Hydra's own section, without settings that have a problem.
 
         Returns:
-            The configuration, and the problems of the settings of the launcher and the sweeper.
+            The configuration, and the problems of the launcher and the sweeper.
 
         Raises:
             ConfigError: these settings name code.
             ConfigError, COMPOSITION_ERRORS: the options cannot be composed.
         """
-        options, settings, _ = self._divide(combination)
+        options, settings, found = self._divide(combination)
         composed = self._compose(options, settings)
         tree = copy.deepcopy(composed.whole)
         _apply([override for override in settings if not override.is_hydra_override()], tree, composed.keys)
         of_hydra = [override for override in settings if override.is_hydra_override()]
         parts = {part: OmegaConf.to_container(tree.hydra[part], resolve=False) for part in sorted(OPEN_TO_USERS)}
-        problems = _apply(of_hydra, tree, dict.fromkeys(key for key, _ in walk(parts, "hydra")))
+        problems = [problem for problem in found if problem.key.startswith("hydra")]
+        problems += _apply(of_hydra, tree, dict.fromkeys(key for key, _ in walk({"hydra": parts})))
         if of_hydra:
             raise_problems(code_problems(tree))
         return tree, problems
@@ -75,7 +77,7 @@ class Assembler:
             tree = _tree_for(settings, composed)
             problems += _apply(settings, tree, composed.keys)
         except (ConfigError, *COMPOSITION_ERRORS) as error:
-            return None, problems + composition_problems(error)
+            return None, problems + composition_problems(error, shipped_groups())
         experiment, found = None, []
         try:
             experiment = config.validate(tree)
@@ -100,10 +102,10 @@ class Assembler:
             section, _, name = override.key_or_group.rpartition(".")
             if unsafe := override_problems(override):
                 problems += unsafe
-            elif section and name == "name" and self._composer.options(section):
+            elif section and name == "name" and self._composer.options(section.replace(".", "/")):
                 problems.append(overrides.option_set_by_name(override))
             elif known := self._composer.options(override.key_or_group):
-                found = overrides.unknown_options(override, known)
+                found = overrides.option_problems(override, known)
                 problems += found
                 options += [] if found else [override]
             else:

@@ -57,7 +57,7 @@ def check_sizes(dataset: MnistConfig, training: TrainingConfig) -> Iterator[Prob
     train = total - validation
     if dataset.validation and not dataset.classes <= validation <= total - dataset.classes:
         least = 2 * dataset.classes
-        if total < least or dataset.validation_of == "all":
+        if total < least or (dataset.limit is not None and dataset.validation_of == "all"):
             allowed = remedy(f"an integer ≥ {least}") + "; or use no validation images: write dataset.validation=0"
             yield not_allowed("dataset.limit", dataset.limit, f"holds out {validation} of {total} images", allowed)
         else:
@@ -126,7 +126,9 @@ def check_search(experiment: Experiment, settings: OptunaSweeperConfig) -> Itera
         yield not_allowed("dataset.validation", experiment.dataset.validation, reason, HOLD_OUT)
     if settings.pruner != "none" and settings.objectives != ("validation.error_percent",):
         reason = "pruning needs validation.error_percent as the only objective"
-        yield not_allowed("hydra.sweeper.pruner", settings.pruner, reason, "choose pruner=none, or only this objective")
+        yield not_allowed(
+            "hydra.sweeper.pruner", settings.pruner, reason, "write hydra.sweeper.pruner=none; or use only this objective"
+        )
 
 
 def check_device(device: str, precision: str) -> list[Problem]:

@@ -57,23 +57,24 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     if (parsed.resolve or parsed.package) and not parsed.cfg:
         raise InputError("--resolve, --package: options of --cfg", "add --cfg job")
     if parsed.config_dir is not None and not Path(parsed.config_dir).is_dir():
-        raise InputError(f"--config-dir {parsed.config_dir}: the directory does not exist", "name a directory of YAML files")
+        reason = "not a directory" if Path(parsed.config_dir).exists() else "the directory does not exist"
+        raise InputError(
+            f"--config-dir {parsed.config_dir}: {reason}", "name a directory that contains model/NAME.yaml and the like"
+        )
     return parsed
 
 
-def command(arguments: argparse.Namespace, multirun: bool, replaced: Mapping[str, str] | None = None) -> str:
-    """Return a command line with the directory and the overrides of parsed arguments, for a shell.
+def sweep_command(arguments: argparse.Namespace, replaced: Mapping[str, str], added: Sequence[str]) -> str:
+    """Return the command of a sweep with the directory and the overrides of parsed arguments, for a shell.
 
     Args:
         arguments: as `parse_arguments` returns them.
-        multirun: whether the command is a sweep.
         replaced: overrides that are replaced with others.
+        added: overrides before these.
     """
-    flags = ["-m"] if multirun else []
-    flags += [
+    flags = [
         f"--{name.replace('_', '-')}={value}"
         for name in ("config_dir", "config_name")
         if (value := getattr(arguments, name))
     ]
-    overrides = [(replaced or {}).get(line, line) for line in arguments.overrides]
-    return shlex.join(["mnist-exp", *flags, *overrides])
+    return shlex.join(["mnist-exp", "-m", *flags, *added, *(replaced.get(line, line) for line in arguments.overrides)])

@@ -33,6 +33,7 @@ from mnist_exp.errors import Problem
 
 CONFIG_PATH = f"pkg://{CONFIG_MODULE}"  # for @hydra.main
 CONFIG_NAME = "config"
+MAX_NAME = 255  # characters of a file's name
 HYDRA_VERSION_BASE = "1.3"
 
 # Errors of Hydra and OmegaConf for invalid files and overrides; not all of them have a class of their own.
@@ -87,7 +88,8 @@ class Composer:
         self._parsed: dict[str, list[Override] | Problem] = {}
         with self._initialized() as loader:
             self._parser = OverridesParser.create(config_loader=loader)
-            self.options = cache(loader.get_group_options)  # of a group; none if the key names a setting or nothing
+            # Of a group; none if the key names a setting or nothing, or is too long for the name of a file.
+            self.options = cache(lambda group: loader.get_group_options(group) if len(group) <= MAX_NAME else [])
 
     @contextlib.contextmanager
     def _initialized(self) -> Iterator[ConfigLoader]:

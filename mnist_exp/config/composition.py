@@ -6,7 +6,8 @@ Hydra alone stops at the first problem, accepts `+typo=1`, and runs code that a 
 import argparse
 import contextlib
 import itertools
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,9 +15,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
-from mnist_exp.config import command_line
 from mnist_exp.config.assembly import Assembler
 from mnist_exp.config.checks import check_search
+from mnist_exp.config.command_line import sweep_command
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composer
 from mnist_exp.config.hydra_settings import HydraSection, HydraSettings, OptunaSweeperConfig
 from mnist_exp.config.identity import flatten
@@ -24,20 +25,22 @@ from mnist_exp.config.problems import (
     GROUPS_OF_RECIPES,
     composition_problems,
     from_validation,
+    nearest,
     raise_problems,
 )
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination, Interval, SearchSpace
 from mnist_exp.config.security import OPEN_TO_USERS
 from mnist_exp.config.sweeps import (
-    PARAMS,
     configured_lines,
-    explain_interval,
+    first_value,
     not_a_sweep,
     parameter,
     sweep_problems,
     too_many,
+    value_problems,
 )
+from mnist_exp.config.user_directory import shipped_groups
 from mnist_exp.errors import ConfigError, Problem
 
 SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1))' 'model.units=choice([64],[128])'"
@@ -62,11 +65,12 @@ class Composition:
             ConfigError: all problems of their settings, or of the command line.
         """
         sweepers = [override.value() for override in self._overrides if override.key_or_group == "hydra/sweeper"]
-        is_search, problems = self._multirun and sweepers[-1:] not in ([], ["basic"]), list[Problem]()
+        meant = nearest(str(sweepers[-1]), self._composer.options("hydra/sweeper")) if sweepers else None
+        problems = list[Problem]()
         try:
             tree, found = self._with_hydra
             problems += found
-            is_search = self._multirun and OmegaConf.select(tree, "hydra.sweeper.name") == "optuna"
+            meant = meant or OmegaConf.select(tree, "hydra.sweeper.name")
             settings = OmegaConf.to_container(OmegaConf.masked_copy(tree.hydra, sorted(OPEN_TO_USERS)), resolve=True)
             checked = HydraSection.model_validate({"hydra": settings}).hydra
             if not problems:
@@ -74,9 +78,9 @@ class Composition:
         except ValidationError as error:
             problems += from_validation(error, HydraSection)
         except (ConfigError, *COMPOSITION_ERRORS) as error:
-            problems += composition_problems(error)
+            problems += composition_problems(error, shipped_groups())
         try:
-            _ = self.space() if is_search else self.combinations()
+            _ = self.space() if self._multirun and meant == "optuna" else self.combinations()
         except ConfigError as error:
             problems += error.problems
         raise ConfigError(list(dict.fromkeys(problems)))
@@ -101,7 +105,7 @@ class Composition:
         """
         _ = self.hydra_settings  # raises its problems and all others
         (combination,) = self.combinations()
-        sweep_with = f"sweep with: {command_line.command(self._arguments, multirun=True)}"
+        sweep_with = f"sweep with: {self._sweep_command({}, [])}"
         raise_problems(
             Problem(
                 override.key_or_group,
@@ -114,10 +118,10 @@ class Composition:
         if combination.experiment.sweep.dry_run:  # by a recipe
             raise ConfigError([Problem("sweep.dry_run", "sweep.dry_run=true: has an effect only in a sweep", sweep_with)])
         swept, found = self._configured_sweep
-        raise_problems(found)
+        raise_problems([*found, *(problem for override in swept for problem in value_problems(override))])
         if left := [override for override in swept if override.get_key_element() not in self._given]:
-            cause = f"{PARAMS}: {' '.join(_lines(left))}: the configuration is a sweep, but the command is not"
-            values = " ".join(str(self._single_values(override)[0].input_line) for override in left)
+            cause = f"hydra.sweeper.params: {' '.join(_lines(left))}: the configuration is a sweep, but the command is not"
+            values = shlex.join(map(first_value, left))
             remedy = f"{sweep_with}; or give one value{' for each' if left[1:] else ''}, such as {values}"
             raise ConfigError([Problem(left[0].key_or_group, cause, remedy)])
         return combination.experiment
@@ -164,12 +168,14 @@ class Composition:
             key = searched_for.key
             if settings and settings.sampler == "grid" and isinstance(searched_for, Interval) and searched_for.step is None:
                 cause = f"{key}: hydra.sweeper.sampler=grid cannot try every value of an interval"
-                problems.append(Problem(key, cause, f"list the values: {key}=choice(...) or range(...)"))
+                problems.append(
+                    Problem(key, cause, f"list the values, such as '{key}=choice({','.join(searched_for.values)})'")
+                )
             for value in searched_for.values:
                 try:
                     combination = space.combination([*first[:index], value, *first[index + 1 :]])
                 except ConfigError as error:
-                    problems += [explain_interval(problem, searched) for problem in error.problems]
+                    problems += error.problems
                 else:
                     problems += check_search(combination.experiment, settings) if settings else ()
         raise_problems(problems)
@@ -200,7 +206,7 @@ class Composition:
     def _configured_sweep(self) -> tuple[list[Override], list[Problem]]:
         """The overrides of a sweep that the configuration itself defines, and its problems."""
         try:
-            lines, problems = configured_lines(OmegaConf.select(self._with_hydra[0], PARAMS))
+            lines, problems = configured_lines(OmegaConf.select(self._with_hydra[0], "hydra.sweeper.params"))
         except (*COMPOSITION_ERRORS, ConfigError):
             return [], []  # `hydra_settings` and `combinations` report the problem
         overrides, unparsed = self._composer.parse(lines)
@@ -213,7 +219,7 @@ class Composition:
         valid = []
         for override in [*configured, *self._overrides]:
             if override.is_sweep_override() and not multirun:
-                found = [not_a_sweep(override, command_line.command(self._arguments, multirun=True))]
+                found = value_problems(override) or [not_a_sweep(override, self._sweep_command)]
             else:
                 found = sweep_problems(override, search) or self._swept_recipe_problems(override)
             problems += found
@@ -233,7 +239,7 @@ class Composition:
             for single in self._single_values(override):
                 if self._shared_settings([*fixed, single]) != shared:
                     line, one = str(override.input_line), str(single.input_line)
-                    alone = command_line.command(self._arguments, multirun=True, replaced={line: one})
+                    alone = self._sweep_command({line: one}, [])
                     cause = f"{one}: sets the launcher or a sweep of its own, but the jobs of a sweep share these"
                     problems.append(Problem(override.key_or_group, cause, f"start a sweep for it alone: {alone}"))
         return problems
@@ -245,6 +251,9 @@ class Composition:
         return [
             (key, value) for key, value in flatten(parts).items() if key.removeprefix("sweeper.params.") not in self._given
         ]
+
+    def _sweep_command(self, replaced: Mapping[str, str], added: Sequence[str]) -> str:
+        return sweep_command(self._arguments, replaced, added)
 
     def _single_values(self, override: Override) -> list[Override]:
         """Return an override for each value of a sweep."""

@@ -54,7 +54,9 @@ def literal_path(line: str) -> str:
 def as_typed(value: Any) -> str:
     """Return a value as a user typed it: with all digits, and in quotes if it is text that looks like another type."""
     if isinstance(value, float) and math.isfinite(value):
-        return f"{value:g}" if float(f"{value:g}") == value and len(f"{value:g}") <= len(repr(value)) else repr(value)
+        is_short = float(f"{value:g}") == value and len(f"{value:g}") <= len(repr(value))
+        is_whole = value.is_integer() and len(repr(value)) < 10  # such as 16.0, which is not an integer
+        return f"{value:g}" if is_short and not is_whole else repr(value)
     if isinstance(value, str) and not isinstance(_parse(value), str):
         return f'"{value}"'
     return format_value(value)
@@ -86,7 +88,8 @@ def _conversions(value: Any) -> Iterator[tuple[str, Any]]:
     yield format_value(parsed), parsed
     if not isinstance(parsed, list | dict):
         yield f"[{format_value(parsed)}]", [parsed]
-        yield f'"{format_value(value)}"', format_value(value)
+        text = value if isinstance(value, str) else as_typed(value)
+        yield f'"{text}"', text
 
 
 def _accepts(schema: dict[str, Any], value: Any) -> bool:

@@ -43,7 +43,7 @@ class RayLauncherConfig(Settings):
     """Tasks of a Ray cluster."""
 
     name: Literal["ray"]
-    address: Annotated[str, Field(min_length=1)]
+    address: Annotated[str, Field(min_length=1, description="auto or HOST:PORT")]
     num_cpus: Annotated[int, Field(ge=1, le=4096)]
     num_gpus: Annotated[float, Field(ge=0, le=64), FLOAT32]
 

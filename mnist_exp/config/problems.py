@@ -21,8 +21,16 @@ JsonSchema = dict[str, Any]
 GROUPS_OF_RECIPES = frozenset({"experiment"})
 UNKNOWN_GROUP = re.compile(r"Could not override '([^']+)'")  # Hydra's message advises "+", which does not help
 MAX_QUOTED = 200  # characters of a value in a message; references can expand to many
+NOT_CHOSEN = re.compile(r"Could not delete '([^']+)'")
+DEFAULTS = re.compile(r"In '[^']+': Could not|Invalid defaults list")
 NOT_GLOBAL = "start the YAML file with the line: # @package _global_"
-TYPES = {"null": "null", "boolean": "true or false", "integer": "an integer", "number": "a number"}
+TYPES = {
+    "null": "null",
+    "boolean": "true or false",
+    "integer": "an integer",
+    "number": "a number",
+    "object": "a section",
+}
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
@@ -76,8 +84,13 @@ def from_validation(error: ValidationError, model: type[BaseModel]) -> list[Prob
     return list(problems.values())
 
 
-def composition_problems(error: Exception) -> list[Problem]:
-    """Return the problems of a configuration that cannot be composed, from an error of this program, Hydra or OmegaConf."""
+def composition_problems(error: Exception, groups: Collection[str]) -> list[Problem]:
+    """Return the problems of a configuration that cannot be composed.
+
+    Args:
+        error: of this program, Hydra or OmegaConf.
+        groups: the names of all groups.
+    """
     if isinstance(error, ConfigError):
         return error.problems
     if isinstance(error, RecursionError):
@@ -85,9 +98,12 @@ def composition_problems(error: Exception) -> list[Problem]:
     text = str(error).partition("\nSearch path:")[0].partition("\nConfig search path:")[0]
     cause = " ".join(text.split()) or str(error.__cause__ or type(error).__name__)
     if unknown := UNKNOWN_GROUP.match(cause):
-        groups = [*Experiment.model_fields, *GROUPS_OF_RECIPES]
         suggestion = nearest(unknown[1].partition("@")[0], groups)
         return [Problem(unknown[1], f"{unknown[1]}: unknown group", remedy(", ".join(groups), suggestion))]
+    if unchosen := NOT_CHOSEN.match(cause):
+        return [Problem(unchosen[1].partition("=")[0], f"~{unchosen[1]}: not the chosen option", "remove this override")]
+    if DEFAULTS.match(cause):
+        return [Problem("", cause, "correct the list `defaults` of the YAML file, such as defaults: [mlp]")]
     return [Problem("", cause, "check the override, or the YAML file that it names")]
 
 
@@ -97,15 +113,37 @@ def other_options(key: str) -> str:
     group, _, name = key.removeprefix("hydra.").partition(".")
     mapping = root["properties"].get(group, {}).get("discriminator", {}).get("mapping", {})
     options = [option for option, reference in mapping.items() if name in _resolve(reference, root)["properties"]]
-    return f"; it belongs to {prefix}{group}={', '.join(options)}: choose one of them" if options else ""
+    choose = "choose it" if len(options) == 1 else "choose one of them"
+    return f"; it belongs to {prefix}{group}={', '.join(options)}: {choose}" if options else ""
 
 
 def is_list_setting(key: str) -> bool:
-    """Return whether a setting of an option is a list, in any option of its group."""
-    group, _, name = key.partition(".")
+    """Return whether a setting is a list, in any option of its group."""
+    return any(schema.get("type") == "array" for schema in _schemas(key))
+
+
+def is_integer_setting(key: str) -> bool:
+    """Return whether a setting is an integer in each option that has it, and never a number with a fraction."""
+    types = {schema.get("type") for schema in _schemas(key)}
+    return "integer" in types and "number" not in types
+
+
+def _schemas(key: str) -> list[JsonSchema]:
+    """Return all that a setting may be, in all options of its group."""
     root = schema_of(Experiment)
-    references = root["properties"].get(group, {}).get("discriminator", {}).get("mapping", {}).values()
-    return any(_resolve(each, root)["properties"].get(name, {}).get("type") == "array" for each in references)
+    schemas = [root]
+    for part in key.split("."):
+        below = [
+            schema.get("items", {}) if part.isdecimal() else schema.get("properties", {}).get(part, {}) for schema in schemas
+        ]
+        schemas = [one for schema in below for one in _alternatives(schema, root)]
+    return schemas
+
+
+def _alternatives(schema: JsonSchema, root: JsonSchema) -> list[JsonSchema]:
+    references = schema.get("discriminator", {}).get("mapping", {}).values() or [schema.get("$ref")]
+    resolved = [_resolve(reference, root) for reference in references if reference] or [schema]
+    return [one for each in resolved for one in each.get("anyOf", [each])]
 
 
 @cache
@@ -120,7 +158,7 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
     match detail["type"]:
         case "extra_forbidden" if key in GROUPS_OF_RECIPES:
             return not_allowed(key, given, "became a section of its own", NOT_GLOBAL)
-        case "extra_forbidden":
+        case "extra_forbidden" | "invalid_key":
             parent, _, name = key.rpartition(".")
             guess = nearest(name, section["properties"])
             hint = other_options(key)
@@ -133,7 +171,9 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
             allowed = remedy(_describe(schema, root), nearest(str(chosen), _choices(schema)))
             if chosen is None:
                 return Problem(
-                    f"{key}.name", f"{key}.name: is missing", f"{allowed}; the YAML file needs a line such as name: mlp"
+                    f"{key}.name",
+                    f"{key}.name: is missing",
+                    f"{allowed}; the YAML file needs a line such as name: {_choices(schema)[0]}",
                 )
             kind = "layer" if ".layers." in key else key
             is_kind = "" if "did you mean" in allowed else f"; the name in a YAML file is the kind of {kind}, not a label"
@@ -144,9 +184,9 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
     suggestion = nearest(str(given), _choices(schema)) or conversions.suggestion(key, given, schema)
     is_text = schema.get("type") == "string" and not _choices(schema)
     reason = conversions.not_text(given) if is_text and not isinstance(given, str) else "not allowed"
-    is_whole = detail["type"] == "int_type" and isinstance(given, float) and len(repr(given)) < 10  # such as 16.0
-    typed = repr(given) if is_whole else conversions.as_typed(given)
-    return Problem(key, f"{key}={_start(typed)}: {reason}", remedy(_describe(schema, root), suggestion))
+    return Problem(
+        key, f"{key}={_start(conversions.as_typed(given))}: {reason}", remedy(_describe(schema, root), suggestion)
+    )
 
 
 def _start(text: str) -> str:

@@ -2,21 +2,22 @@
 
 import math
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mnist_exp.config.conversions import format_value
-from mnist_exp.config.identity import is_execution_setting
-from mnist_exp.config.problems import is_list_setting, not_allowed
+from mnist_exp.config.identity import flatten, is_execution_setting
+from mnist_exp.config.overrides import PARAMS, without_params
+from mnist_exp.config.problems import is_integer_setting, is_list_setting, not_allowed
 from mnist_exp.config.search_space import Choices, Interval, Parameter
 from mnist_exp.errors import Problem
 
-PARAMS = "hydra.sweeper.params"  # the sweep that a configuration itself defines
+Command = Callable[[Mapping[str, str], Sequence[str]], str]
 MAX_VALUES = 100_000  # of one setting, and combinations of a sweep
 
 
@@ -30,6 +31,8 @@ def sweep_problems(override: Override, search: bool) -> list[Problem]:
     key, value = override.key_or_group, override.value()
     if not override.is_sweep_override():
         return []
+    if found := value_problems(override):
+        return found
     if _is_shared(key):
         reason = "does not change the experiment; all jobs of a sweep share one value"
         instead = "give one value, or start one sweep for each"
@@ -38,13 +41,43 @@ def sweep_problems(override: Override, search: bool) -> list[Problem]:
         instead = f"write {key}=7; repeat the best configurations with other seeds afterwards"
     elif isinstance(value, IntervalSweep) and not search:
         reason = "a sweep needs a list of values, not an interval"
-        instead = f"list them: {_with_value(override, '0.1,0.2')}; or search the interval with hydra/sweeper=optuna"
-    elif isinstance(value, IntervalSweep | RangeSweep) and (found := _number_problem(override, value, search)):
-        reason, instead = found
-    elif not isinstance(value, IntervalSweep) and not count_values(override):
-        reason, instead = "contains no value", "give at least one value: range(3) is 0, 1 and 2"
+        instead = f"list them: {_with_value(override, _bounds(value))}; or search the interval with hydra/sweeper=optuna"
+    elif whole := _whole_interval(override):
+        reason = "an interval contains fractions, but the setting is an integer"
+        instead = f"write {_with_value(override, whole)}"
+    elif search and isinstance(value, IntervalSweep | RangeSweep) and "log" in value.tags and _lowest(override) <= 0:
+        reason = "a logarithm needs numbers above 0"
+        instead = "start above 0, such as tag(log, interval(1e-4,1e-1))"
     else:
         return []
+    return [Problem(key, f"{override.input_line}: {reason}", instead)]
+
+
+def value_problems(override: Override) -> list[Problem]:
+    """Return the problem of several values that no sweep and no search can use, without listing them, if they have one."""
+    key, value = override.key_or_group, override.value()
+    if key.startswith(PARAMS):
+        reason, instead = "unknown key", f"write {without_params(override)}; for several values, sweep with -m"
+    elif isinstance(value, IntervalSweep | RangeSweep) and not all(map(math.isfinite, _numbers(value))):
+        reason = "infinite, or not a number"
+        instead = f"give finite numbers, such as {'range' if isinstance(value, RangeSweep) else 'interval'}(1,5)"
+    elif isinstance(value, IntervalSweep):
+        low, high = _numbers(value)
+        if low <= high:
+            return []
+        swapped = _interval(IntervalSweep(value.tags, high, low))
+        reason, instead = "the first bound is larger than the second", f"write {_with_value(override, swapped)}"
+    elif isinstance(value, RangeSweep) and value.step == 0:
+        reason, instead = "a step of 0", "give a step that is not 0: range(0,10,2) is 0, 2, 4, 6 and 8"
+    elif count := count_values(override):
+        if count <= MAX_VALUES:
+            return []
+        reason = f"{count:.4g} values"
+        instead = f"allowed: at most {MAX_VALUES:,}; use a larger step, or fewer values"
+    elif isinstance(value, Glob):
+        reason, instead = "no option has such a name", "glob chooses options of a group, such as 'model=glob(cnn*)'"
+    else:
+        reason, instead = "contains no value", "give at least one value: range(3) is 0, 1 and 2"
     return [Problem(key, f"{override.input_line}: {reason}", instead)]
 
 
@@ -54,28 +87,40 @@ def configured_lines(params: Any) -> tuple[list[str], list[Problem]]:
     for name, value in params.items() if isinstance(params, DictConfig) else ():
         key = str(name)
         if isinstance(value, DictConfig | ListConfig):
-            text = format_value(OmegaConf.to_container(value))
-            instead = f"write text, as on the command line: {key}: {text[1:-1]}"
-            instead += f"; or, for one list, {key}: '{text}'" if is_list_setting(key) else ""
-            problems.append(not_allowed(f"{PARAMS}.{key}", text, "not allowed", instead))
+            content: Any = OmegaConf.to_container(value)
+            text = format_value(content)
+            if isinstance(content, dict):
+                below = next(iter(flatten(content, f"{key}.")), f"{key}.KEY")
+                instead = f"write the whole key of a setting, such as {below}: 1,2"
+            else:
+                values = f"'{text[1:-1]}'" if text.startswith(("[[", "[{")) else text[1:-1]
+                instead = f"write text, as on the command line: {key}: {values}"
+                instead += f"; or, for one list, {key}: '{text}'" if is_list_setting(key) else ""
+            problems.append(not_allowed(f"{PARAMS}{key}", text, "not allowed", instead))
         else:
             lines.append(f"{key}={value if isinstance(value, float) else format_value(value)}")
     return lines, problems
 
 
-def not_a_sweep(override: Override, command: str) -> Problem:
+def not_a_sweep(override: Override, command: Command) -> Problem:
     """Return the problem of an override with several values in a command that trains once.
 
     Args:
-        override: has several values.
-        command: the same command as a sweep.
+        override: has several values, without a problem of their own.
+        command: returns the same command as a sweep, with some overrides replaced and others added.
     """
-    value, instead = override.value(), f"sweep with: {command}"
-    if _is_shared(override.key_or_group):
+    key, line, value = override.key_or_group, str(override.input_line), override.value()
+    if _is_shared(key) or (key == "seed" and isinstance(value, IntervalSweep)):
         instead = "give one value"
-    if is_list_setting(override.key_or_group) and isinstance(value, ChoiceSweep) and not isinstance(value.list[0], list):
+    elif isinstance(value, IntervalSweep):
+        whole = _whole_interval(override)
+        replaced = {line: f"{line.partition('=')[0]}={whole}"} if whole else {}
+        instead = f"give one value, or search with: {command(replaced, ['hydra/sweeper=optuna'])}"
+    elif is_list_setting(key) and isinstance(value, ChoiceSweep) and not isinstance(value.list[0], list):
         instead = f"write one list: {_with_value(override, f'[{_value_text(override)}]')}"
-    return Problem(override.key_or_group, f"{override.input_line}: several values, but the command is not a sweep", instead)
+    else:
+        instead = f"sweep with: {command({}, [])}"
+    return Problem(key, f"{line}: several values, but the command is not a sweep", instead)
 
 
 def too_many(swept: Sequence[Override]) -> list[Problem]:
@@ -112,17 +157,11 @@ def parameter(override: Override) -> Parameter:
     return Choices(key, values)
 
 
-def explain_interval(problem: Problem, searched: Iterable[Override]) -> Problem:
-    """Return the problem with another remedy if an interval contains fractions, but its setting must be an integer."""
-    for override in searched:
-        if problem.key == override.key_or_group and "an integer" in problem.remedy:
-            value = override.value()
-            if isinstance(value, IntervalSweep) and any(isinstance(number, float) for number in _numbers(value)):
-                low, high = _numbers(value)
-                whole = IntervalSweep(value.tags, math.ceil(low), max(math.floor(high), math.ceil(low)))
-                cause = f"{override.input_line}: an interval contains fractions, but the setting is an integer"
-                return Problem(problem.key, cause, f"write {_with_value(override, _interval(whole))}")
-    return problem
+def first_value(override: Override) -> str:
+    """Return an override with the first of several values that have no problem."""
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    return f"{override.get_key_element()}={parameter(override).values[0]}"
 
 
 def _is_shared(key: str) -> bool:
@@ -130,31 +169,31 @@ def _is_shared(key: str) -> bool:
     return key.startswith("hydra") or is_execution_setting(key)
 
 
-def _number_problem(override: Override, value: IntervalSweep | RangeSweep, search: bool) -> tuple[str, str] | None:
-    """Return why the numbers of an interval or a range cannot be used, and what to write instead."""
-    numbers = _numbers(value)
-    if not all(map(math.isfinite, numbers)):
-        return "infinite, or not a number", "give finite numbers, such as range(1,5)"
-    if isinstance(value, IntervalSweep):
-        low, high = numbers
-        if low > high:
-            swapped = IntervalSweep(value.tags, high, low)
-            return "the first bound is larger than the second", f"write {_with_value(override, _interval(swapped))}"
-    else:
-        if value.step == 0:
-            return "a step of 0", "give a step that is not 0: range(0,10,2) is 0, 2, 4, 6 and 8"
-        if (count := count_values(override)) > MAX_VALUES:
-            return f"{count:.4g} values", f"allowed: at most {MAX_VALUES:,}; use a larger step, or fewer values"
-        low = min(map(float, override.sweep_string_iterator()), default=1)
-    if search and "log" in value.tags and low <= 0:
-        return "a logarithm needs numbers above 0", "start above 0, such as tag(log, interval(1e-4,1e-1))"
-    return None
-
-
 def _numbers(value: IntervalSweep | RangeSweep) -> tuple[float, ...]:
     """Return the bounds and, for a range, the step; integers stay integers."""
     numbers = (value.start, value.end) if isinstance(value, IntervalSweep) else (value.start, value.stop, value.step)
     return tuple(0 if number is None else number for number in numbers)
+
+
+def _lowest(override: Override) -> float:
+    value = override.value()
+    return _numbers(value)[0] if isinstance(value, IntervalSweep) else min(map(float, override.sweep_string_iterator()))
+
+
+def _bounds(value: IntervalSweep) -> str:
+    """Return both bounds of an interval as a list of values."""
+    return ",".join(f"{int(number) if float(number).is_integer() else number!r}" for number in _numbers(value))
+
+
+def _whole_interval(override: Override) -> str | None:
+    """Return the integers of an interval with fractions, as an interval, if the setting is an integer."""
+    value = override.value()
+    if not isinstance(value, IntervalSweep) or not is_integer_setting(override.key_or_group):
+        return None
+    low, high = _numbers(value)
+    if isinstance(low, int) and isinstance(high, int):
+        return None
+    return _interval(IntervalSweep(value.tags, math.ceil(low), max(math.floor(high), math.ceil(low))))
 
 
 def _interval(value: IntervalSweep) -> str:

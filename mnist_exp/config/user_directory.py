@@ -2,7 +2,9 @@
 
 import io
 import re
+import shlex
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -80,6 +82,14 @@ def is_inside(config_path: str) -> bool:
     return not config_path.startswith("/") and ".." not in config_path.split("/")
 
 
+@cache
+def shipped_groups() -> tuple[str, ...]:
+    """Return the names of the groups in `conf/`, such as model and hydra/launcher."""
+    directories = [entry for entry in files(CONFIG_MODULE).iterdir() if entry.is_dir() and entry.name[0] not in "._"]
+    inside = {entry.name: [below.name for below in entry.iterdir() if below.is_dir()] for entry in directories}
+    return tuple(sorted(f"{name}/{below}".rstrip("/") for name, groups in inside.items() for below in groups or [""]))
+
+
 def directory_problems(directory: Path, has_primary: bool) -> list[Problem]:
     """Return the problems of a directory of options.
 
@@ -87,9 +97,8 @@ def directory_problems(directory: Path, has_primary: bool) -> list[Problem]:
         directory: laid out like `conf/`.
         has_primary: whether it may contain a primary configuration (`--config-name`) and no options.
     """
-    groups = sorted(entry.name for entry in files(CONFIG_MODULE).iterdir() if entry.is_dir() and entry.name[0] not in "._")
-    options = [path for group in groups for path in sorted((directory / group).rglob("*")) if path.is_file()]
-    return [*_file_problems(directory, options), *([] if has_primary or options else _layout_problems(directory, groups))]
+    options = [path for group in shipped_groups() for path in sorted((directory / group).rglob("*")) if path.is_file()]
+    return [*_file_problems(directory, options), *([] if has_primary or options else _layout_problems(directory))]
 
 
 def _file_problems(directory: Path, options: list[Path]) -> Iterator[Problem]:
@@ -103,12 +112,13 @@ def _file_problems(directory: Path, options: list[Path]) -> Iterator[Problem]:
             yield Problem(key, f"{path}: the name of an option ends with .yaml", f"rename the file to {path.stem}.yaml")
 
 
-def _layout_problems(directory: Path, groups: list[str]) -> Iterator[Problem]:
+def _layout_problems(directory: Path) -> Iterator[Problem]:
     """Yield the problem of a directory without options."""
+    groups = shipped_groups()
     cause = f"--config-dir {directory}: contains no options"
     instead = f"put each option into the directory of its group, such as {directory / 'model' / 'my_net.yaml'}"
     if directory.name in groups and any(directory.glob("*.y*ml")):
-        instead = f"name the directory above it: --config-dir {directory.parent}"
+        instead = f"name the directory above it: --config-dir {shlex.quote(str(directory.parent))}"
     for entry in sorted(directory.iterdir()) if directory.is_dir() else ():
         if entry.is_dir() and any(entry.glob("*.y*ml")) and (group := nearest(entry.name, groups)):
             instead = f"rename the directory {entry.name} to {group}"

@@ -82,7 +82,8 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
         (["name=a/b"], "name", "a/b", "letters, digits"),
         (["precision=float23"], "precision", "float23", "did you mean float32?"),
         (["name=42"], "name", "42", "did you mean 'name=\"42\"'?"),
-        (["name=1e3"], "name", "1000", "did you mean 'name=\"1000\"'?"),
+        (["name=1e3"], "name", "1000.0", "did you mean 'name=\"1000.0\"'?"),
+        (["name=4.0"], "name", "4.0", "did you mean 'name=\"4.0\"'?"),
         (["name=true"], "name", "true", "did you mean 'name=\"true\"'?"),
         (["name=-5"], "name", "-5", "a number, not text | allowed: letters, digits"),
         (["tracker=wandb", "tracker.project=42"], "tracker.project", "42", "did you mean 'tracker.project=\"42\"'?"),
@@ -122,6 +123,29 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
             "an integer ≥ 20; or use no",
         ),
         (["dataset.limit=100", "dataset.validation=95"], "dataset.validation", "95", "null, 0, or an integer from 10 to 90"),
+        (["dataset.validation=5"], "dataset.validation", "5", "null, 0, or an integer from 10 to 59990"),
+        (["tracker.project=x"], "tracker.project", "x", "it belongs to tracker=wandb: choose it"),
+        (["evaluation={foo:1}"], "evaluation.foo", "1", "allowed: tta"),
+        (
+            ["model=cnn", "+model.layers.20.name=flatten"],
+            "model.layers.20.name",
+            "flatten",
+            "unknown key | allowed: 0 to 10",
+        ),
+        (["+model=cnn"], "model", "cnn", "write model=cnn"),
+        (["++experiment=cnn_best"], "experiment", "cnn_best", "write experiment=cnn_best"),
+        (["model.units=[64,32"], "model.units", "[64,32", "write 'model.units=[64,32]'"),
+        (["model=mlp,"], "model", "mlp,", "write model=mlp"),
+        (["runs_dir="], "runs_dir", "''", "a path of 1,000 characters at most"),
+        (["hydra.launcher.name=joblib"], "hydra.launcher.name", "joblib", "write hydra/launcher=joblib"),
+        (["+hydra.sweeper.params.seed=1,2"], "hydra.sweeper.params.seed", "1,2", "write seed=1,2; for several values"),
+        (
+            ["training.epochs=interval(1,3)"],
+            "training.epochs",
+            "interval(1,3)",
+            "or search with: mnist-exp -m hydra/sweeper=optuna 'training.epochs=int(interval(1,3))'",
+        ),
+        (["training.epochs=glob(*)"], "training.epochs", "glob(*)", "no option has such a name"),
         (["dataset.validation=-1"], "dataset.validation", "-1", "an integer from 0 to 59999 or null"),
         (["dataset.validation=60000"], "dataset.validation", "60000", "an integer from 0 to 59999 or null"),
     ],
@@ -129,7 +153,7 @@ def problems(*overrides: str, multirun: bool = False) -> list[str]:
 def test_one_error(overrides: list[str], key: str, given: str, expected: str) -> None:
     found = problems(*overrides)
     assert len(found) == 1
-    assert found[0].startswith((f"{key}={given}:", f"+{key}={given}:"))
+    assert found[0].lstrip("+").startswith(f"{key}={given}:")
     assert expected in found[0]
 
 
@@ -322,7 +346,7 @@ def test_code_in_a_users_yaml_file_is_refused(tmp_path: Path, content: str, expe
 
 def test_unresolved_interpolations_are_reported_together() -> None:
     found = problems("name=${a}", "device=${b}", "training.epochs=0")
-    assert [line.partition(":")[0] for line in found] == ["name", "device", "training.epochs=0"]
+    assert [line.partition(":")[0] for line in found] == ["name=${a}", "device=${b}", "training.epochs=0"]
 
 
 @pytest.mark.parametrize("group", ["model", "dataset", "experiment"])
@@ -385,6 +409,16 @@ def test_a_recipe_with_a_dry_run_does_not_train(tmp_path: Path) -> None:
         single("--config-dir", str(tmp_path), "experiment=mine")
 
 
+def test_a_misspelt_sweeper_is_the_only_problem_of_a_search() -> None:
+    (found,) = advice.remaining(["-m", "hydra/sweeper=optun", "model.dropout=interval(0,0.5)"])
+    assert found.remedy == "allowed: basic, optuna; did you mean optuna?"
+
+
+def test_a_key_of_another_launcher_has_one_remedy() -> None:
+    (found,) = advice.remaining(["-m", "hydra.launcher.n_jobs=2", "seed=1,2"])
+    assert found.remedy == "allowed: name; it belongs to hydra/launcher=joblib: choose it"
+
+
 @pytest.mark.parametrize("part", ["hydra.launcher", "hydra.sweeper", "hydra/launcher"])
 def test_the_launcher_and_the_sweeper_cannot_be_deleted(part: str) -> None:
     (found,) = advice.remaining(["-m", f"~{part}", "seed=1,2"])
@@ -394,7 +428,9 @@ def test_the_launcher_and_the_sweeper_cannot_be_deleted(part: str) -> None:
 def test_resolvers_of_the_launcher_are_refused_unresolved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "hidden")
     with pytest.raises(ConfigError) as caught:
-        _ = Composition(parse_arguments(["-m", "hydra.launcher.name=${oc.env:SECRET}", "seed=1,2"])).hydra_settings
+        _ = Composition(
+            parse_arguments(["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=${oc.env:SECRET}", "seed=1,2"])
+        ).hydra_settings
     assert "resolvers and _target_ are refused here" in str(caught.value)
     assert "hidden" not in str(caught.value)
 
