@@ -141,12 +141,18 @@ def _line_panel(
     return panel
 
 
-def draw(panels: Sequence[Panel], legend: Mapping[str, str] | None = None) -> str:
-    """Draw panels side by side under a legend: texts by colour."""
+def draw_each(panels: Sequence[Panel]) -> list[str]:
+    """Draw panels of one size each by itself, so that a page can arrange them; all have the same margins."""
+    margin = max(panel.left_margin for panel in panels)
+    return [draw([panel], left_margin=margin) for panel in panels]
+
+
+def draw(panels: Sequence[Panel], legend: Mapping[str, str] | None = None, left_margin: int = 0) -> str:
+    """Draw panels side by side under a legend: texts by colour; with a left margin at least as wide as given."""
     top = LEGEND if legend else EDGE
     right, placed = 0, list[tuple[int, Panel]]()
     for panel in panels:
-        left = right + panel.left_margin + (GAP if placed else 0)
+        left = right + max(panel.left_margin, left_margin) + (GAP if placed else 0)
         placed.append((left, panel))
         right = left + panel.width + EDGE
     height = top + panels[0].height + BOTTOM

@@ -63,7 +63,7 @@ def write(
             "learning_curves": run_charts.learning_panels(history, learning_rates),
             "timing": run_charts.timing_panels(history),
         }
-        charts |= {name: [run_charts.draw([panel]) for panel in row] for name, row in panels.items()}
+        charts |= {name: run_charts.draw_each(row) for name, row in panels.items()}
         drawn["learning_curves"] = run_charts.learning_curves(history, learning_rates)
         drawn["timing"] = run_charts.timing(history)
     with files.writing(run.figures):
