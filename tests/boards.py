@@ -93,11 +93,11 @@ def many(place: Path, configurations: int, seeds: int) -> ComparisonView:
 
 
 def grid(place: Path, settings: Mapping[str, Sequence[Any]], seeds: int = 1, missing: Sequence[int] = ()) -> ComparisonView:
-    """A comparison of all combinations but the missing ones; the n-th has an error of n + 1 % for each seed."""
+    """A comparison of all combinations but the missing ones; the n-th has a mean error of n + 1 %, and its seeds differ."""
     points = [dict(zip(settings, values, strict=True)) for values in itertools.product(*settings.values())]
     return view(
         [
-            row(place / f"{number:04d}_s{seed}", point, 100 * (number + 1), seed)
+            row(place / f"{number:04d}_s{seed}", point, (100 + 2 * seed - (seeds - 1)) * (number + 1), seed)
             for number, point in enumerate(points)
             if number not in missing
             for seed in range(seeds)

@@ -29,11 +29,11 @@ def test_the_page_has_its_charts_and_a_row_for_each_configuration(tmp_path: Path
     assert page.count("<figure") == page.count("<svg") == 4
     rows = re.findall(r'<tr><th scope="row".*?</tr>', page, re.DOTALL)
     assert len(rows) == 6
-    assert re.search(r"1\s+2\s+1.00 ± 0.00\s+1.00 – 1.00.*mlp", texts(rows[0]))
+    assert re.search(r"1\s+2\s+1.00 ± 0.01\s+0.87 – 1.13.*mlp", texts(rows[0]))
     assert "comparison · 12 runs" in texts(page)
     assert page.count("compared with the best") == 1
     assert len(re.findall(r'<td class="significance">the best</td>', page)) == 1
-    assert len(re.findall(r'<td class="significance">worse by \d.00 \(\d.00 – \d.00\), p &lt; 0.0001</td>', page)) == 5
+    assert len(re.findall(r'<td class="significance">worse by \d.00 \(\d.\d\d – \d.\d\d\), p = 0.032</td>', page)) == 5
     assert 'id="unranked"' not in page
 
 
