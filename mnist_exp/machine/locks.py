@@ -37,7 +37,7 @@ def locked(path: Path, timeout: float = 0.0) -> Iterator[None]:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_same_file(descriptor, path):
+            if is_same_file(descriptor, path):
                 break
         except BlockingIOError:
             if time.monotonic() >= deadline:
@@ -79,6 +79,31 @@ def is_locked(path: Path) -> bool | None:
     return False
 
 
+@contextlib.contextmanager
+def also_locked(path: Path) -> Iterator[None]:
+    """Lock a second file, created if necessary, whose content is kept: it still excludes others if the first is removed.
+
+    Raises:
+        EnvironmentFailure: it cannot be opened.
+    """
+    with files.writing(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    try:
+        with contextlib.suppress(OSError):  # the first lock decides
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_same_file(descriptor: int, path: Path) -> bool:
+    """Return whether a path still leads to an open file, which another process may have removed or replaced."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
 def this_process() -> dict[str, Any]:
     """Return what identifies this process: its ID, its host, and when it started, since IDs are used again."""
     return {"pid": os.getpid(), "host": socket.gethostname(), "process_started": _start(os.getpid())}
@@ -107,14 +132,6 @@ def _start(pid: int) -> str | None:
     except OSError:
         return None
     return f"{boot} {fields[19]}"
-
-
-def _is_same_file(descriptor: int, path: Path) -> bool:
-    """Return whether a path still leads to an open file, which another process may have removed or replaced."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
-    except FileNotFoundError:
-        return False
 
 
 @cache

@@ -15,7 +15,7 @@ from mnist_exp.config.identity import config_hash, config_hashes, short_key
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination
 from mnist_exp.errors import IntegrityError
-from mnist_exp.machine import files
+from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import LISTS, UNREADABLE, read_yaml
 from mnist_exp.run.lock import exclusive
 from mnist_exp.run.run import FilePath, Run, refuse_links
@@ -192,5 +192,5 @@ def locked(sweep: Sweep) -> Iterator[None]:
         EnvironmentFailure: its lock cannot be opened.
     """
     refuse_links(*sweep.written_in_place)
-    with exclusive(sweep.lock, sweep.log, "is being run by", {}):
+    with exclusive(sweep.lock, sweep.log, "is being run by", {}), locks.also_locked(sweep.log):
         yield

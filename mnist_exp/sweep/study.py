@@ -2,8 +2,10 @@
 
 import itertools
 import logging
+import os
 import warnings
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.errors import InputError, IntegrityError
-from mnist_exp.machine import files
+from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import open_regular, read_bytes
 from mnist_exp.report.search_charts import SearchResult
 from mnist_exp.sweep.plan import Plan, Sweep
@@ -43,6 +45,33 @@ TITLES = {
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
+class _Journal(JournalFileBackend):
+    """A journal that is written again if it is removed during a search, whose driver alone writes to it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), JournalFileOpenLock(str(path), grace_period=LOCK_SECONDS))
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDONLY)  # which can be read even when the path is gone
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """Read the journal from a line on."""
+        self._restore()
+        return super().read_logs(log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append lines to the journal."""
+        self._restore()
+        super().append_logs(logs)
+
+    def _restore(self) -> None:
+        if not locks.is_same_file(self._descriptor, self._path):
+            messages.warning(f"{self._path}: was removed or replaced; it is written again")
+            files.write(self._path, os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0))
+            with self._path.open("rb") as file:
+                os.dup2(file.fileno(), self._descriptor, inheritable=False)
+
+
 def open_study(
     sweep: Sweep, known: Plan, settings: OptunaSweeperConfig, distributions: Mapping[str, BaseDistribution]
 ) -> optuna.Study:
@@ -59,7 +88,7 @@ def open_study(
     _drop_incomplete_line(sweep.study)
     directions = [optuna.study.StudyDirection.MINIMIZE] * len(settings.objectives)
     try:
-        storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path, grace_period=LOCK_SECONDS)))
+        storage = JournalStorage(_Journal(sweep.study))
         study = optuna.create_study(storage=storage, study_name=NAME, directions=directions, load_if_exists=True)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         cause = f"{path}: {' '.join(str(error).split()) or type(error).__name__}"

@@ -102,3 +102,14 @@ def test_a_sweep_has_one_driver(tmp_path: Path) -> None:
     holder = rf"is being run by process {os.getpid()} on {re.escape(socket.gethostname())}\n"
     with plan.locked(Sweep(tmp_path)), pytest.raises(InputError, match=holder), plan.locked(Sweep(tmp_path)):
         pass
+
+
+@pytest.mark.parametrize("removed", [".lock", "sweep.log"])
+def test_a_lock_that_was_removed_still_keeps_a_second_driver_out(removed: str, tmp_path: Path) -> None:
+    with plan.locked(Sweep(tmp_path)):
+        (tmp_path / removed).unlink()
+        for _ in range(2):
+            with pytest.raises(InputError, match="is being run by"), plan.locked(Sweep(tmp_path)):
+                pass
+    with plan.locked(Sweep(tmp_path)):
+        pass

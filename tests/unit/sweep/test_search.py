@@ -270,6 +270,31 @@ def test_a_journal_of_one_incomplete_line_is_started_again(tmp_path: Path) -> No
     assert train(sweep, Search(sweep, found, settings, retry_failed=False)) == 1
 
 
+@pytest.mark.parametrize("replacement", [None, b"", b"{"])
+def test_a_journal_that_was_removed_during_the_search_is_written_again(
+    replacement: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = Sweep(tmp_path)
+    found, settings = new_search(sweep, 3)
+    search = Search(sweep, found, settings, retry_failed=False)
+    taken = search.take()
+    assert taken is not None
+    before = sweep.study.read_bytes()
+    sweep.study.unlink()
+    if replacement is not None:
+        sweep.study.write_bytes(replacement)
+    run = sweep.run(taken[0])
+    run.directory.mkdir()
+    prepare_run(taken[1], run, taken[0].overrides, "waiting")
+    complete_run(run, validation_errors=100)
+    search.finish(taken[0], read_record(run.directory))
+    assert "was removed or replaced; it is written again" in capsys.readouterr().err
+    assert sweep.study.read_bytes().startswith(before)
+    assert train(sweep, search) == 2
+    assert capsys.readouterr().err == ""
+    assert states(Search(sweep, found, settings, retry_failed=False)) == [TrialState.COMPLETE] * 3
+
+
 def test_a_trial_whose_outcome_could_not_be_written_is_continued_by_a_plain_resume(tmp_path: Path) -> None:
     """The disk was full: the study has a failure, and the status says "running" without a process."""
     sweep = Sweep(tmp_path)
