@@ -7,7 +7,7 @@ from mnist_exp.commands.named_runs import find_directory, run_in
 from mnist_exp.errors import EXIT_FAILED, ConfigError, InputError, IntegrityError, Interrupted
 from mnist_exp.experiment import train_or_resume
 from mnist_exp.run.directory import read_config
-from mnist_exp.run.run import Run, refuse_links
+from mnist_exp.run.run import Run, refuse_special_files
 from mnist_exp.run.status import REBUILD_HINT, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.terminal import messages
@@ -43,7 +43,7 @@ def _resume(run: Run) -> int:
         raise InputError(f"{run.directory}: is already completed", f"show its result: mnist-exp show {run.directory}")
     if run.ensemble.exists():
         raise InputError(f"{run.directory}: is an ensemble, which cannot be resumed", REBUILD_HINT)
-    refuse_links(*run.written_in_place)
+    refuse_special_files(*run.written_in_place)
     try:
         tree = read_config(run)
     except ValueError as error:

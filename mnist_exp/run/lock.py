@@ -9,7 +9,7 @@ from typing import Any
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.run import Run, refuse_links
+from mnist_exp.run.run import Run, refuse_special_files
 
 
 @contextlib.contextmanager
@@ -21,7 +21,7 @@ def lock_run(run: Run, timeout: float = 0.0) -> Iterator[None]:
         IntegrityError: one of its files is a link.
         EnvironmentFailure: its lock cannot be opened.
     """
-    refuse_links(*run.written_in_place, *run.checkpoints.glob("*"))
+    refuse_special_files(*run.written_in_place, *run.checkpoints.glob("*"))
     status = read_json(run.status)
     if status.get("status") != "running" or status.get("pid") == os.getpid():
         status = {}

@@ -1,6 +1,7 @@
 """A run as the paths of the files in its directory."""
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,24 @@ class FilePath:
         return Path(owner.directory / self._name)
 
 
-def refuse_links(*paths: Path) -> None:
-    """Check that paths are not symbolic links, through which files elsewhere would be changed or deleted.
+def refuse_special_files(*paths: Path) -> None:
+    """Check paths that are opened for writing or removed: each must be a regular file, a directory, or missing.
+
+    Through a symbolic link, files elsewhere would be changed or deleted; a pipe would make the program wait for ever.
 
     Raises:
-        IntegrityError: one is a link.
+        IntegrityError: one is something else.
     """
     for path in paths:
-        if os.path.islink(path):  # noqa: PTH114  (Path.is_symlink raises PermissionError)
+        try:
+            mode = os.lstat(path).st_mode
+        except OSError:  # it is missing; or that cannot be known, and it cannot be written either
+            continue
+        if stat.S_ISLNK(mode):
             cause = f"{path}: is a symbolic link, through which files elsewhere could be changed"
             raise IntegrityError(cause, "replace the link by what it leads to")
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise IntegrityError(f"{path}: is not a regular file", "remove it")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from mnist_exp.machine import files
 from mnist_exp.run.directory import read_config
 from mnist_exp.run.lock import lock_run
 from mnist_exp.run.outcome import prepare_run
-from mnist_exp.run.run import Run, refuse_links
+from mnist_exp.run.run import Run, refuse_special_files
 from mnist_exp.run.status import FINISHED, NO_STATUS_RECORDED, Record, read_record, write_status
 from mnist_exp.sweep.display import Quiet
 from mnist_exp.sweep.launchers.launcher import Launcher
@@ -114,7 +114,7 @@ class Driver:
     def _prepare(self, job: Job, experiment: Experiment, run: Run) -> Record | None:
         """Make the job's directory a waiting run with the current settings; return a record if this fails."""
         try:
-            refuse_links(run.directory, *run.written_in_place)
+            refuse_special_files(run.directory, *run.written_in_place)
             if files.exists(run.config) and not _is_config_of(job, run):
                 cause = f"{run.config}: does not match the planned job"
                 raise InputError(cause, "restore the file, or remove the directory to train the job again")

@@ -18,7 +18,7 @@ from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import LISTS, UNREADABLE, read_yaml
 from mnist_exp.run.lock import exclusive
-from mnist_exp.run.run import FilePath, Run, refuse_links
+from mnist_exp.run.run import FilePath, Run, refuse_special_files
 from mnist_exp.run.status import first_fault
 
 MAX_NAME = 100  # characters of a directory
@@ -191,6 +191,6 @@ def locked(sweep: Sweep) -> Iterator[None]:
         IntegrityError: one of its files is a link.
         EnvironmentFailure: its lock cannot be opened.
     """
-    refuse_links(*sweep.written_in_place)
+    refuse_special_files(*sweep.written_in_place)
     with exclusive(sweep.lock, sweep.log, "is being run by", {}), locks.also_locked(sweep.log):
         yield

@@ -23,7 +23,7 @@ from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputEr
 from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.directory import find_runs, last_change
-from mnist_exp.run.run import Run, refuse_links
+from mnist_exp.run.run import Run, refuse_special_files
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.tracking.snapshot import RunSnapshot, read_run, read_sweep
@@ -75,7 +75,7 @@ class Uploads:
             IntegrityError: one of its files is damaged, or a link.
             EnvironmentFailure: the tracker cannot be reached or refuses the data, or the directory cannot be written.
         """
-        refuse_links(*place.written_in_place)
+        refuse_special_files(*place.written_in_place)
         if isinstance(place, Sweep):
             with _locked(place.tracking_lock, LOCK_SECONDS):
                 snapshot = read_sweep(place)

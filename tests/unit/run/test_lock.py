@@ -109,7 +109,7 @@ def test_a_run_without_locks_is_trained_and_read(number: int, tmp_path: Path, mo
         pass
 
 
-def test_a_run_whose_files_are_links_is_not_written(tmp_path: Path) -> None:
+def test_a_run_whose_files_are_links_or_pipes_is_not_written(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     run.directory.mkdir()
     (tmp_path / "foreign").mkdir()
@@ -119,11 +119,17 @@ def test_a_run_whose_files_are_links_is_not_written(tmp_path: Path) -> None:
         with pytest.raises(IntegrityError, match=f"{re.escape(str(path))}: is a symbolic link"), lock_run(run):
             pass
         path.unlink()
+        os.mkfifo(path)  # which would make the program wait for ever
+        with pytest.raises(IntegrityError, match=f"{re.escape(str(path))}: is not a regular file"), lock_run(run):
+            pass
+        path.unlink()
     run.checkpoints.mkdir()
-    (run.checkpoints / "epoch_000009").symlink_to(tmp_path / "foreign")
-    with pytest.raises(IntegrityError, match="epoch_000009: is a symbolic link"), lock_run(run):
-        pass
-    (run.checkpoints / "epoch_000009").unlink()
+    entry = run.checkpoints / "epoch_000009"
+    for place, cause in ((entry.symlink_to, "is a symbolic link"), (lambda _: os.mkfifo(entry), "is not a regular file")):
+        place(tmp_path / "foreign")
+        with pytest.raises(IntegrityError, match=f"epoch_000009: {cause}"), lock_run(run):
+            pass
+        entry.unlink()
     run.status.symlink_to(tmp_path / "foreign" / "file")
     with lock_run(run):
         write_status(run, "running")  # replaces the link
