@@ -1,9 +1,9 @@
 """Shared by all tests: composed configurations, the digits, and the real command."""
 
 import functools
+import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,13 +15,16 @@ from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
-from tests.forks import SECONDS, Forks
+from tests.forks import Forks
 
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 
 # A script starts background processes with SIGINT ignored, and the commands that tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test cuts the power, so none has to wait for the disk.
+os.fsync = os.fstat  # type: ignore[assignment]
 
 ROOT = Path(__file__).parent.parent
 TINY = ("model.units=[16]", "dataset.limit=600", "training.epochs=2", "training.batch_size=64")
@@ -46,15 +49,10 @@ def forks() -> Iterator[Forks]:
 
 @pytest.fixture
 def command(tmp_path: Path, forks: Forks) -> Command:
-    """Run `python -m mnist_exp` in an empty directory; with `env`, in a new process."""
+    """Run `python -m mnist_exp` in an empty directory, in a fork."""
 
     def run(*arguments: str, cwd: Path = tmp_path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        if env is None:
-            return forks.run(*arguments, cwd=cwd)
-        return subprocess.run(
-            [sys.executable, "-m", "mnist_exp", *arguments],
-            cwd=cwd, env=env, capture_output=True, text=True, timeout=SECONDS, check=False,
-        )  # fmt: skip
+        return forks.run(*arguments, cwd=cwd, env=env)
 
     return run
 

@@ -5,61 +5,94 @@ operation, so a fork loses none. The workers of a sweep are forks too. Tests of 
 variables, imports) need a new process.
 """
 
+import atexit
 import contextlib
+import gc
 import importlib
+import inspect
 import json
 import os
 import runpy
 import select
-import signal
+import site
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any
+from typing import Any
 
 from mnist_exp.machine import backend
 from mnist_exp.sweep import supervisor
 
-# In addition to TensorFlow.
-IMPORTED = ("mnist_exp.commands.train", "mnist_exp.commands.sweep", "mnist_exp.experiment", "mnist_exp.training.build")
-WORKER = "mnist_exp.sweep.worker"
+# In addition to TensorFlow: what the commands import.
+IMPORTED = (
+    "hydra.core.plugins", "jinja2", "PIL.Image", "mnist_exp.cli", "mnist_exp.commands.train", "mnist_exp.commands.sweep",
+    "mnist_exp.config.composition", "mnist_exp.experiment", "mnist_exp.report.run_page", "mnist_exp.training.build",
+    "mnist_exp.training.epochs",
+)  # fmt: skip
+PROGRAM, WORKER = "mnist_exp", "mnist_exp.sweep.worker"
 LIMIT = 1 << 20  # bytes of a request
+PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")  # as `Popen` names them
 STATUS_BYTES = 16  # of a process id, and of an exit code
 SECONDS = 300  # limit of a command
 
 
-class Forks:
-    """The parent process, started for the first command."""
+class NewProcesses:
+    """The real command in new processes."""
 
-    def __init__(self) -> None:
-        self._channel: socket.socket | None = None
-        self._parent: subprocess.Popen[bytes] | None = None
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
+        """Start `python -m mnist_exp`, with the options of `Popen`."""
+        return subprocess.Popen([sys.executable, "-m", PROGRAM, *arguments], stdin=subprocess.DEVNULL, **options)
 
     def run(
-        self, *arguments: str, cwd: Path, timeout: float = SECONDS, streams: tuple[int, int] | None = None
+        self,
+        *arguments: str,
+        cwd: Path,
+        env: dict[str, str] | None = None,
+        timeout: float = SECONDS,
+        streams: tuple[int, int] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run `python -m mnist_exp`, if given with these descriptors as standard output and error.
 
         Raises:
             subprocess.TimeoutExpired: after `timeout` seconds; the command is killed.
         """
-        channel = self._started()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            request = {"arguments": arguments, "cwd": str(cwd), "environment": dict(os.environ)}
-            socket.send_fds(channel, [json.dumps(request).encode()], streams or [out.fileno(), err.fileno()])
-            process = int(channel.recv(LIMIT))
-            finished = bool(select.select([channel], [], [], timeout)[0])
-            if not finished:
-                os.kill(process, signal.SIGKILL)
-            code = int(channel.recv(LIMIT))
-            if not finished:
-                raise subprocess.TimeoutExpired(arguments, timeout)
+            stdout, stderr = streams or (out.fileno(), err.fileno())
+            with self.start(*arguments, cwd=cwd, env=env, stdout=stdout, stderr=stderr) as process:
+                try:
+                    code = process.wait(timeout)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise
             out.seek(0)
             err.seek(0)
             return subprocess.CompletedProcess(arguments, code, out.read().decode(), err.read().decode())
+
+
+class Forks(NewProcesses):
+    """The parent process, started for the first command."""
+
+    def __init__(self) -> None:
+        self._channel: socket.socket | None = None
+        self._parent: subprocess.Popen[bytes] | None = None
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
+        """Start `python -m mnist_exp` in a fork, with the options of `Popen`."""
+        if self._channel is None:
+            self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                self._parent = subprocess.Popen(
+                    [sys.executable, "-m", "tests.forks", str(theirs.fileno())],
+                    cwd=Path(__file__).parent.parent,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                )
+        return Fork(self._channel, PROGRAM, arguments, stdin=subprocess.DEVNULL, **options)
 
     def close(self) -> None:
         """Stop the parent process; a running command continues."""
@@ -67,144 +100,145 @@ class Forks:
             self._channel.close()
             self._parent.wait(10)
 
-    def _started(self) -> socket.socket:
-        if self._channel is None:
-            self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                arguments = [sys.executable, "-m", "tests.forks", str(theirs.fileno())]
-                self._parent = subprocess.Popen(
-                    arguments,
-                    cwd=Path(__file__).parent.parent,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                )
-        return self._channel
+
+class Fork(subprocess.Popen[Any]):
+    """A process that the process at the other end of a channel forks and waits for."""
+
+    def __init__(self, channel: socket.socket, module: str, arguments: tuple[str, ...], **options: Any) -> None:
+        self._channel, self._module = channel, module
+        super().__init__(arguments, **options)
+
+    def _execute_child(self, *values: Any) -> None:
+        given = inspect.signature(super()._execute_child).bind(*values).arguments
+        self._status, status = os.pipe()
+        request = {
+            "module": self._module,
+            "arguments": given["args"],
+            "directory": str(given["cwd"] or ""),
+            "environment": dict(given["env"] or os.environ),
+        }
+        pipes = [given[name] for name in ("p2cread", "c2pwrite", "errwrite")]
+        standard = [number if pipe == -1 else pipe for number, pipe in enumerate(pipes)]
+        socket.send_fds(self._channel, [json.dumps(request).encode()], [*standard, status])
+        os.close(status)
+        self._close_pipe_fds(*(given[name] for name in PIPES))
+        self.pid = int(os.read(self._status, STATUS_BYTES))
+        self._child_created = True
+
+    def _wait(self, timeout: float | None) -> int:
+        if self.returncode is None:
+            if not select.select([self._status], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self.returncode = int(os.read(self._status, STATUS_BYTES))
+            os.close(self._status)
+        return self.returncode
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._wait(0)
+        return self.returncode
 
 
-def serve(channel: socket.socket) -> None:
-    """Fork for each request; send the process id and then the exit code. Return only in the fork."""
+def serve(channel: socket.socket) -> str:
+    """Fork for each request, by a process that sends the process id and then the exit code.
+
+    Returns:
+        Only in a fork: the module that it must run.
+    """
     while True:
-        message, descriptors, _, _ = socket.recv_fds(channel, LIMIT, 2)
+        message, descriptors, _, _ = socket.recv_fds(channel, LIMIT, 4)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         if not message:
-            sys.exit()
-        process = os.fork()
-        if process == 0:
-            channel.close()
-            become(**json.loads(message), descriptors=descriptors)
-            fork_workers()
-            return
+            os._exit(0)
+        if os.fork() == 0:
+            break
         for descriptor in descriptors:
             os.close(descriptor)
-        channel.send(str(process).encode())
-        channel.send(str(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])).encode())
-
-
-def become(arguments: list[str], cwd: str, environment: dict[str, str], descriptors: list[int]) -> None:
-    """Set arguments, directory, environment and output as in a new process."""
-    for descriptor, standard in zip(descriptors, (1, 2), strict=True):
-        os.dup2(descriptor, standard)
+    channel.close()
+    *standard, status = descriptors
+    process = os.fork()
+    if process == 0:
+        os.close(status)
+        return become(**json.loads(message), standard=standard)
+    for descriptor in standard:
         os.close(descriptor)
-    os.chdir(cwd)
+    os.write(status, f"{process:<{STATUS_BYTES}}".encode())
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    with contextlib.suppress(BrokenPipeError):
+        os.write(status, f"{code:<{STATUS_BYTES}}".encode())
+    os._exit(0)
+
+
+def become(module: str, arguments: list[str], directory: str, environment: dict[str, str], standard: list[int]) -> str:
+    """Set arguments, directory, environment and standard streams as in a new process; return the module that it runs."""
+    for number, descriptor in enumerate(standard):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    if directory:
+        os.chdir(directory)
+        sys.path[0] = directory
     os.environ.clear()
     os.environ.update(environment)
-    sys.path[0] = cwd
     sys.argv[1:] = arguments
-    sys.orig_argv = [sys.executable, "-m", "mnist_exp", *arguments]
+    sys.orig_argv = [sys.executable, "-m", module, *arguments]
+    if module == WORKER:
+        os.setsid()
+    if "PYTHONPATH" in environment:
+        sys.path[1:1] = environment["PYTHONPATH"].split(os.pathsep)
+        sys.modules.pop("sitecustomize", None)
+        site.execsitecustomize()
+    return module
 
 
-class ForkedWorker:
-    """What `Popen` returns for a worker, of a process that is not a child of this one."""
+def fork_workers() -> bool:
+    """Have the workers of this process's sweeps forked by another process, which has no threads.
 
-    def __init__(self, channel: socket.socket, arguments: list[str], stderr: IO[bytes], env: dict[str, str]) -> None:
-        requests, replies, self._status = os.pipe(), os.pipe(), os.pipe()
-        message = json.dumps({"arguments": arguments[4:], "environment": dict(env)}).encode()
-        theirs = [requests[0], replies[1], stderr.fileno(), self._status[1]]
-        socket.send_fds(channel, [message], theirs)
-        for descriptor in (requests[0], replies[1], self._status[1]):
-            os.close(descriptor)
-        self.stdin, self.stdout = os.fdopen(requests[1], "wb"), os.fdopen(replies[0], "rb")
-        self.pid = int(os.read(self._status[0], STATUS_BYTES))
-        self.returncode: int | None = None
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end of the process; return its exit code."""
-        if self.returncode is None:
-            if not select.select([self._status[0]], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
-            self.returncode = int(os.read(self._status[0], STATUS_BYTES))
-            os.close(self._status[0])
-        return self.returncode
-
-    def poll(self) -> int | None:
-        """Return the exit code; None while the process runs."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.wait(0)
-        return self.returncode
-
-    def kill(self) -> None:
-        """Kill the process."""
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
-
-
-def fork_workers() -> None:
-    """Have the workers of this process's sweeps forked by another process, which has no threads."""
+    Returns:
+        Whether this is such a worker.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
         os.setsid()
         ours.close()
-        serve_workers(theirs)
-        return
+        for number in range(3):  # the reader of a killed command waits for no worker
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        serve(theirs)
+        return True
     theirs.close()
 
-    def start(arguments: list[str], stderr: IO[bytes], env: dict[str, str], **_: Any) -> ForkedWorker:
-        return ForkedWorker(ours, arguments, stderr, env)
+    def start(arguments: list[str], **options: Any) -> Fork:
+        options.pop("start_new_session")
+        return Fork(ours, WORKER, tuple(arguments[4:]), **options)
 
     names = {"Popen": start, "PIPE": subprocess.PIPE, "TimeoutExpired": subprocess.TimeoutExpired}
     supervisor.subprocess = SimpleNamespace(**names)  # type: ignore[assignment]
+    return False
 
 
-def serve_workers(channel: socket.socket) -> None:
-    """Fork for each request, by a process that sends the process id and then the exit code. Return only in a worker."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while True:
-        message, descriptors, _, _ = socket.recv_fds(channel, LIMIT, 4)
-        if not message:
-            os._exit(0)
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            channel.close()
-            break
-        for descriptor in descriptors:
-            os.close(descriptor)
-    *standard, status = descriptors
-    process = os.fork()
-    if process != 0:
-        for descriptor in standard:
-            os.close(descriptor)
-        os.write(status, f"{process:<{STATUS_BYTES}}".encode())
-        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        with contextlib.suppress(BrokenPipeError):
-            os.write(status, f"{code:<{STATUS_BYTES}}".encode())
-        os._exit(0)
-    os.setsid()
-    os.close(status)
-    for number, descriptor in enumerate(standard):
-        os.dup2(descriptor, number)
-        os.close(descriptor)
-    request = json.loads(message)
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    sys.argv[1:] = request["arguments"]
-    sys.orig_argv = [sys.executable, "-P", "-m", WORKER, *request["arguments"]]
-    runpy.run_module(WORKER, run_name="__main__", alter_sys=True)
-    sys.exit()
+def execute(module: str) -> None:
+    """Run a module, and end the process as Python does, but without destroying its objects: that is half of a short run."""
+    code: Any = None
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code
+    except BaseException:  # noqa: BLE001  (as Python does)
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place, backend.tensorflow(Path(place) / "messages", quiet=True):
-        for module in IMPORTED:
-            importlib.import_module(module)
-    serve(socket.socket(fileno=int(sys.argv[1])))
-    runpy.run_module("mnist_exp", run_name="__main__", alter_sys=True)
+        for name in IMPORTED:
+            importlib.import_module(name)
+    os.fsync = os.fstat  # type: ignore[assignment]  # as in conftest.py
+    gc.freeze()  # the forks share its objects, which their garbage collection would copy
+    program = serve(socket.socket(fileno=int(sys.argv[1])))
+    execute(WORKER if program == PROGRAM and fork_workers() else program)

@@ -82,9 +82,9 @@ def trained(once: Once) -> Path:
 
 
 @pytest.fixture(scope="session")
-def uninterrupted(once: Once) -> Path:
+def uninterrupted(once: Once, forks: Forks) -> Path:
     """The run that every interrupted training of a small network must come to, bit for bit."""
-    place = once("uninterrupted", lambda place: kills.uninterrupted(place / "place", "mlp"))
+    place = once("uninterrupted", lambda place: kills.uninterrupted(place / "place", "mlp", forks))
     (run,) = (place / "place" / "runs").iterdir()
     return run
 

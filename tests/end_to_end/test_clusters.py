@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.conftest import TINY, Command
 from tests.end_to_end.sweeps import statuses, sweep_of, until, workers
 from tests.engines import ray, slurm
 from tests.faults.result import result_of
+from tests.forks import Forks
 
 # The same number of towers and threads for every launcher, so that the weights are the same bit for bit.
 JOBS = (*TINY, "seed=range(3)", "threads.towers=1", "threads.intra_op=1")
@@ -48,13 +48,12 @@ def test_weights_equal_those_of_a_single_process(
     assert workers(tmp_path) == []
 
 
-def test_a_job_that_lost_its_supervisor_is_retried(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_job_that_lost_its_supervisor_is_retried(cluster: Cluster, forks: Forks, tmp_path: Path) -> None:
     overrides, environment = cluster
     arguments = [*TINY, "training.epochs=60", "seed=1,2", *overrides]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mnist_exp", "-m", *arguments],
-        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = forks.start(
+        "-m", *arguments, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     until(lambda: list(tmp_path.glob("runs/*/*/history.csv")))
     (victim,) = _supervisors(next(tmp_path.glob("runs/*/*/history.csv")).parent)
     os.kill(victim, signal.SIGKILL)
@@ -65,11 +64,11 @@ def test_a_job_that_lost_its_supervisor_is_retried(cluster: Cluster, tmp_path: P
     assert set(statuses(sweep_of(tmp_path)).values()) == {"completed"}
 
 
-def test_resume_takes_over_from_a_killed_driver(cluster: Cluster, command: Command, tmp_path: Path) -> None:
+def test_resume_takes_over_from_a_killed_driver(cluster: Cluster, command: Command, forks: Forks, tmp_path: Path) -> None:
     overrides, environment = cluster
     arguments = [*TINY, "training.epochs=60", "seed=1,2", *overrides]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mnist_exp", "-m", *arguments], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+    process = forks.start(
+        "-m", *arguments, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     until(lambda: list(tmp_path.glob("runs/*/*/history.csv")))
     process.kill()

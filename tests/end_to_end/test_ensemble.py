@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,10 +78,10 @@ def test_the_page(browser: Browser, averaged: Path, width: int) -> None:
     assert complaints == []
 
 
-def test_an_interrupted_ensemble_records_its_status(averaged: Path) -> None:
+def test_an_interrupted_ensemble_records_its_status(averaged: Path, forks: Forks) -> None:
     place = averaged.parent.parent
-    arguments = [sys.executable, "-m", "mnist_exp", "ensemble", "runs", "--name", "cut"]
-    running = subprocess.Popen(arguments, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    running = forks.start("ensemble", "runs", "--name", "cut", cwd=place, text=True, **pipes)
     while not (found := [log for log in (place / "runs").glob("*_cut/train.log") if log.stat().st_size]):
         assert running.poll() is None
         time.sleep(0.05)  # until TensorFlow writes to the log

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import optuna
@@ -58,11 +57,9 @@ def test_trials_have_the_results_of_their_jobs(command: Command, tmp_path: Path)
     assert (refused.returncode, "a search keeps its settings" in refused.stderr) == (2, True)
 
 
-def test_resume_continues_a_killed_search(command: Command, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mnist_exp", *SEARCH, "hydra.sweeper.n_trials=4", "hydra/launcher=joblib"],
-        cwd=tmp_path, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+def test_resume_continues_a_killed_search(command: Command, forks: Forks, tmp_path: Path) -> None:
+    arguments = (*SEARCH, "hydra.sweeper.n_trials=4", "hydra/launcher=joblib")
+    process = forks.start(*arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until(lambda: list(tmp_path.glob("runs/*/*/summary.json")))
     process.kill()
     process.wait()

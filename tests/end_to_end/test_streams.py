@@ -5,7 +5,6 @@ import json
 import os
 import pty
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +71,7 @@ def test_a_sweep_completes_and_writes_its_results_first(tmp_path: Path, forks: F
     assert lines[-1] == f"{cause}; the result is in runs/{sweep.name}"
 
 
-def test_a_closed_terminal_loses_no_epoch_even_if_nobody_reads_the_output(tmp_path: Path) -> None:
+def test_a_closed_terminal_loses_no_epoch_even_if_nobody_reads_the_output(tmp_path: Path, forks: Forks) -> None:
     """SIGHUP while the training waits for a reader of its output."""
     read, write = os.pipe()
     os.set_blocking(write, False)
@@ -80,8 +79,8 @@ def test_a_closed_terminal_loses_no_epoch_even_if_nobody_reads_the_output(tmp_pa
         while os.write(write, b"x" * 4096):
             pass
     os.set_blocking(write, True)
-    arguments = kills.command(*kills.overrides("mlp"), "progress=plain", "training.checkpoint_every=40")
-    with subprocess.Popen(arguments, cwd=tmp_path, stderr=write) as process:
+    arguments = (*kills.overrides("mlp"), "progress=plain", "training.checkpoint_every=40")
+    with forks.start(*arguments, cwd=tmp_path, stderr=write) as process:
         while not list(tmp_path.glob("runs/*/history.csv")):
             time.sleep(0.02)
         process.send_signal(signal.SIGHUP)

@@ -26,6 +26,7 @@ from tests.conftest import TINY, Command, compose
 from tests.end_to_end.sweeps import sweep_of
 from tests.end_to_end.test_run import weights
 from tests.engines import mlflow
+from tests.forks import Forks
 
 FILES = {"config.yaml", "errors.json", "history.csv", "model.keras", "report.html", "summary.json"}
 HOSTILE = "<script>alert(1)<script>[red]\x1b[31m"
@@ -111,9 +112,9 @@ def test_the_jobs_of_a_sweep_are_children_of_one_run(server: str, client: Any, c
         assert_uploaded(client, run, sweep / name)
 
 
-def test_epochs_appear_while_a_run_trains_and_ctrl_c_ends_it(server: str, client: Any, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mnist_exp", *TINY, "training.epochs=100000", *tracker(server, "live")]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_epochs_appear_while_a_run_trains_and_ctrl_c_ends_it(server: str, client: Any, forks: Forks, tmp_path: Path) -> None:
+    arguments = (*TINY, "training.epochs=100000", *tracker(server, "live"))
+    process = forks.start(*arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + WAIT
     while not (found := runs_of(client, "live")) or len(history(client, found[0])) < 3:
         assert process.poll() is None

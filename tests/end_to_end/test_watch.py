@@ -11,8 +11,7 @@ from pathlib import Path
 
 from tests.conftest import TINY, Command
 from tests.end_to_end.sweeps import PATIENCE, until
-
-PROGRAM = [sys.executable, "-m", "mnist_exp"]
+from tests.forks import Forks
 
 
 def in_a_terminal(*arguments: str, cwd: Path, interrupt_at: str | None = None) -> tuple[int, str]:
@@ -20,8 +19,9 @@ def in_a_terminal(*arguments: str, cwd: Path, interrupt_at: str | None = None) -
     environment = os.environ | {"COLUMNS": "80", "LINES": "40", "TERM": "xterm-256color"}
     ours, theirs = pty.openpty()
     running = subprocess.Popen(
-        [*PROGRAM, *arguments], cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
-    )
+        [sys.executable, "-m", "mnist_exp", *arguments],
+        cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
+    )  # fmt: skip
     os.close(theirs)
     drawn = b""
     try:
@@ -36,10 +36,9 @@ def in_a_terminal(*arguments: str, cwd: Path, interrupt_at: str | None = None) -
     return running.wait(timeout=PATIENCE), drawn.decode(errors="replace")
 
 
-def test_watch_shows_a_run_in_training_and_after_it_is_killed(tmp_path: Path, command: Command) -> None:
-    training = subprocess.Popen(
-        [*PROGRAM, *TINY, "training.epochs=20000", "progress=quiet"], cwd=tmp_path, stdout=subprocess.DEVNULL
-    )
+def test_watch_shows_a_run_in_training_and_after_it_is_killed(tmp_path: Path, command: Command, forks: Forks) -> None:
+    arguments = (*TINY, "training.epochs=20000", "progress=quiet")
+    training = forks.start(*arguments, cwd=tmp_path, stdout=subprocess.DEVNULL)
     until(lambda: list(tmp_path.glob("runs/*/history.csv")))
     (run,) = (tmp_path / "runs").iterdir()
     watched = command("watch", "--once")
@@ -61,9 +60,9 @@ def test_watch_shows_a_run_in_training_and_after_it_is_killed(tmp_path: Path, co
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_watch_shows_a_sweep_until_it_completes(tmp_path: Path, command: Command) -> None:
-    arguments = [*PROGRAM, "-m", *TINY, "seed=range(3)", "progress=quiet"]
-    with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL) as training:
+def test_watch_shows_a_sweep_until_it_completes(tmp_path: Path, command: Command, forks: Forks) -> None:
+    arguments = ("-m", *TINY, "seed=range(3)", "progress=quiet")
+    with forks.start(*arguments, cwd=tmp_path, stdout=subprocess.DEVNULL) as training:
         until(lambda: list(tmp_path.glob("runs/*/sweep.yaml")))
         (sweep,) = (tmp_path / "runs").iterdir()
         code, drawn = in_a_terminal("watch", "--interval", "0.1", cwd=tmp_path)

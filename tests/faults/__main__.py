@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.benchmarks.manual import TABLES, replace_between
 from tests.faults import disks, kills, repeats, rivals, writes
+from tests.forks import NewProcesses
 
 KILLS, SIGNALS, RIVALS, REPEATS = 50, 10, 5, 10
 
@@ -54,6 +55,7 @@ def break_runs() -> tuple[list[str], bool]:
         rows.append((fault, tries, survived, more))
         print(f"{fault}: {survived} of {tries} {more}", file=sys.stderr, flush=True)
 
+    processes = NewProcesses()
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         for save, function in writes.SAVES.items():
@@ -64,26 +66,26 @@ def break_runs() -> tuple[list[str], bool]:
             (signal.SIGINT, SIGNALS, 130),
             (signal.SIGTERM, SIGNALS, 143),
         ):
-            outcomes = kills.campaign(place / f"kills_{number}", number, count, seed=int(number))
+            outcomes = kills.campaign(place / f"kills_{number}", number, count, int(number), processes)
             good = sum(outcome.same and not outcome.lost and outcome.code == code for outcome in outcomes)
             more = f"{sum(outcome.lost for outcome in outcomes)} finished epochs lost"
             if number != signal.SIGKILL:
                 more += f", exited after at most {max(outcome.seconds for outcome in outcomes):.1f} s"
             add(f"{signal.Signals(number).name} at a random moment, then `resume`", len(outcomes), good, more)
-        expected, _ = kills.uninterrupted(place / "expected", "mlp")
+        expected, _ = kills.uninterrupted(place / "expected", "mlp", processes)
         for name, trial in (
             ("a second process on a running run", rivals.refused_while_alive),
             ("two processes on an interrupted run", rivals.one_of_two_wins),
         ):
-            survived = sum(trial(place / f"{trial.__name__}_{index}", expected) for index in range(RIVALS))
+            survived = sum(trial(place / f"{trial.__name__}_{index}", expected, processes) for index in range(RIVALS))
             add(name, RIVALS, survived)
         with disks.small_disk(place / "disk") as disk:
             if disk is None:
                 print("no disk could be mounted here: not tried", file=sys.stderr)
             else:
                 add("a disk that is read-only", 1, int(disks.refused_where_nothing_can_be_written(disk)))
-                add("a disk of 16 MB, too small", 1, int(disks.refused_before_training(disk)))
-                add("a disk of 16 MB that fills", 1, int(disks.filled_and_resumed(disk, expected)))
+                add("a disk of 16 MB, too small", 1, int(disks.refused_before_training(disk, processes)))
+                add("a disk of 16 MB that fills", 1, int(disks.filled_and_resumed(disk, expected, processes)))
     lines = ["| fault | tries | survived | |", "| --- | --- | --- | --- |"]
     lines += [f"| {fault} | {tries} | {survived} | {more} |" for fault, tries, survived, more in rows]
     return lines, all(tries == survived for _, tries, survived, _ in rows)

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.kills import command, overrides
+from tests.faults.kills import overrides
 from tests.faults.result import result_of
+from tests.forks import NewProcesses
 
 
 @contextlib.contextmanager
@@ -25,11 +26,9 @@ def small_disk(place: Path) -> Iterator[Path | None]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def refused_before_training(disk: Path) -> bool:
+def refused_before_training(disk: Path, processes: NewProcesses) -> bool:
     """A run that needs more space than is free exits with 5 before its first epoch and reports both."""
-    done = subprocess.run(
-        command("model.units=[800]", f"runs_dir={disk}/big"), cwd=disk.parent, capture_output=True, text=True, check=False
-    )
+    done = processes.run("model.units=[800]", f"runs_dir={disk}/big", cwd=disk.parent)
     return (
         done.returncode == 5
         and f"{disk}/big" in done.stderr
@@ -48,11 +47,12 @@ def refused_where_nothing_can_be_written(disk: Path) -> bool:
     return done.returncode == 5 and reported and " tensorflow\n" not in done.stderr
 
 
-def filled_and_resumed(disk: Path, expected: Path) -> bool:
+def filled_and_resumed(disk: Path, expected: Path, processes: NewProcesses) -> bool:
     """The disk fills while a run trains: it exits with 5 and, once there is space, is resumed to the same result."""
     filler = disk / "filler"
-    with subprocess.Popen(
-        command(*overrides("mlp"), f"runs_dir={disk}/runs"),
+    with processes.start(
+        *overrides("mlp"),
+        f"runs_dir={disk}/runs",
         cwd=disk.parent,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -66,6 +66,6 @@ def filled_and_resumed(disk: Path, expected: Path) -> bool:
         stderr = process.stderr.read()
     filler.unlink()
     (run,) = (disk / "runs").iterdir()
-    resumed = subprocess.run(command("resume", str(run)), cwd=disk.parent, capture_output=True, text=True, check=False)
+    resumed = processes.run("resume", str(run), cwd=disk.parent)
     ended = process.returncode == 5 and "No space left on device" in stderr and str(run) in stderr
     return ended and resumed.returncode == 0 and result_of(run) == result_of(expected)

@@ -7,11 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.faults.kills import command
 from tests.faults.result import result_of
+from tests.forks import NewProcesses
 
 MODELS = ("mlp", "mlp_deep", "cnn", "cnn_5x5", "cnn_deep", "cnn_large", "cnn_simple", "cnn_tiny", "resnet")
 PRECISIONS = ("float32", "bfloat16")
+PROCESSES = NewProcesses()
 WAYS = ("alone", "after others in a process", "in joblib", "resumed in the middle")
 # One thread: the number of threads determines the order of additions, and in joblib the processes share the cores.
 SMALL = (
@@ -57,18 +58,18 @@ def matrix_row(place: Path, model: str, precision: str, tries: int) -> list[int]
 def _train(place: Path, *arguments: str) -> list[Path]:
     """Return the directories of the runs, in the order of the jobs."""
     place.mkdir()
-    subprocess.run(command(*arguments), cwd=place, check=True, capture_output=True)
+    PROCESSES.run(*arguments, cwd=place).check_returncode()
     return sorted(path.parent for path in place.glob("runs/**/summary.json"))
 
 
 def _interrupted(place: Path, *overrides: str) -> Result:
     """Interrupt a training after its first epoch, and resume it."""
     place.mkdir()
-    with subprocess.Popen(command(*overrides), cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with PROCESSES.start(*overrides, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and not list(place.glob("runs/*/checkpoints/epoch_*")):
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL, "the training finished before it was interrupted"
-    subprocess.run(command("resume", "latest"), cwd=place, check=True, capture_output=True)
+    PROCESSES.run("resume", "latest", cwd=place).check_returncode()
     (run,) = (place / "runs").iterdir()
     return result_of(run)
