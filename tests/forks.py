@@ -34,6 +34,7 @@ IMPORTED = (
     "mnist_exp.training.epochs",
 )  # fmt: skip
 PROGRAM, WORKER = "mnist_exp", "mnist_exp.sweep.worker"
+WORKER_NAME = "mnist_exp work"  # the system has room for 15 characters
 LIMIT = 1 << 20  # bytes of a request
 PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")  # as `Popen` names them
 STATUS_BYTES = 16  # of a process id, and of an exit code
@@ -185,6 +186,7 @@ def become(module: str, arguments: list[str], directory: str, environment: dict[
     sys.orig_argv = [sys.executable, "-m", module, *arguments]
     if module == WORKER:
         os.setsid()
+        Path("/proc/self/comm").write_text(WORKER_NAME)  # its command line is that of the parent
     if "PYTHONPATH" in environment:
         sys.path[1:1] = environment["PYTHONPATH"].split(os.pathsep)
         sys.modules.pop("sitecustomize", None)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.conftest import ROOT
+from tests.forks import WORKER, WORKER_NAME
 
 SABOTEUR = str(ROOT / "tests" / "faults" / "saboteur")
 PATIENCE = 120  # seconds
@@ -37,7 +38,8 @@ def workers(place: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just ended
-            if (process / "cwd").readlink() == place and b"mnist_exp.sweep.worker" in (process / "cmdline").read_bytes():
+            is_worker = WORKER in (process / "cmdline").read_text() or (process / "comm").read_text() == f"{WORKER_NAME}\n"
+            if is_worker and (process / "cwd").readlink() == place:
                 found.append(process.name)
     return found
 
