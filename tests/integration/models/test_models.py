@@ -1,14 +1,20 @@
 """Every model, built from its YAML: raw pixels in, probabilities out."""
 
+import math
+from collections import Counter
+
 import keras
 import numpy as np
 import pytest
 
 from mnist_exp.config.schema import Experiment
+from mnist_exp.config.shapes import layer_sizes
 from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.models import preprocessing
 from mnist_exp.models.build import build_model
 from mnist_exp.training import device
+from mnist_exp.training.build import check_memory
 from tests.conftest import ROOT, compose
 
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
@@ -42,6 +48,33 @@ def test_every_model_builds_and_predicts(name: str, precision: str, digits: Data
         assert probabilities.dtype == np.float32
         assert probabilities.shape == (len(images), 10)
         assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_sizes_of_layers_are_known_without_building_them(name: str) -> None:
+    config = compose(f"model={name}").model
+    model = build(compose(f"model={name}"), np.zeros((1, 28, 28, 1), np.uint8))
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D)]
+    built = [(math.prod(layer.kernel.shape), math.prod(layer.output.shape[1:])) for layer in layers]
+    sizes = list(layer_sizes(config, (28, 28, 1), 10))
+    assert not Counter(sizes) - Counter(built)
+    assert len(sizes) == len(built) or name == "resnet"  # of which the convolutions of the shortcuts are left out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "gigabytes"),
+    [
+        (["model.units=[65536,65536]"], "34.6"),  # 4 bytes of 784·65536 + 65536² + 10·65536 weights, and of 65536² gradients
+        (["model=cnn_tiny", "model.layers.0.filters=65536", "training.batch_size=500"], "88.6"),  # 26·26·65536·500·4
+    ],
+)
+def test_a_network_that_does_not_fit_into_the_memory_is_not_built(
+    overrides: list[str], gigabytes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnist_exp.machine.memory.available_bytes", lambda: 30 * 10**9)
+    with pytest.raises(EnvironmentFailure, match=rf"needs at least {gigabytes} GB of memory, but 30\.0 GB are available"):
+        check_memory(compose(*overrides), (28, 28, 1), 10, 500)
+    check_memory(compose(), (28, 28, 1), 10, 500)
 
 
 def test_the_tutorials_layers() -> None:
