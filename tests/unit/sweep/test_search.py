@@ -84,7 +84,7 @@ def test_other_overrides_are_the_same_for_all_trials() -> None:
         ([RATE, "hydra.sweeper.sampler=tpee"], "tpe, random, gp, cmaes, grid, qmc; did you mean tpe?"),
         ([RATE, "seed=1,2"], "a search compares settings at one seed"),
         ([], "nothing to search"),
-        (["optimizer.learning_rate=interval(0,1)"], "optimizer.learning_rate=0: not allowed"),
+        (["optimizer.learning_rate=interval(0,1)"], "optimizer.learning_rate=0.0: not allowed"),
         (["model.units=choice([64],[0])"], "model.units.0=0: not allowed"),
         (["training.batch_size=interval(16,512)"], "write 'training.batch_size=int(interval(16,512))'"),
         (["training.epochs=tag(log, interval(1,8))", RATE], "write 'training.epochs=tag(log, int(interval(1,8)))'"),
