@@ -10,7 +10,7 @@ from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.tracker_variables import used_variables
 from mnist_exp.datasets.dataset import split
-from mnist_exp.errors import EnvironmentFailure, UserError
+from mnist_exp.errors import UserError
 from mnist_exp.machine import backend, files
 from mnist_exp.machine.plain_data import read_bytes
 from mnist_exp.run import environment, evaluation
@@ -22,8 +22,6 @@ from mnist_exp.training import threads
 from mnist_exp.training.progress import display
 
 log = logging.getLogger(__name__)
-
-FIRST_YEAR, LAST_YEAR = 1980, 2107  # of the ZIP format, which contains a Keras model
 
 
 def train_or_resume(experiment: Experiment, run: Run, lock_timeout: float = 0.0) -> int:
@@ -52,9 +50,6 @@ def train(experiment: Experiment, run: Run) -> Summary:
         DivergenceError: the loss is no longer finite.
         EnvironmentFailure: the device does not exist, or a file cannot be written.
     """
-    if not FIRST_YEAR <= (year := time.localtime().tm_year) <= LAST_YEAR:
-        cause = f"the clock of this machine shows the year {year}: a model file needs one from {FIRST_YEAR} to {LAST_YEAR}"
-        raise EnvironmentFailure(cause, f"set the clock, then continue: mnist-exp resume {run.directory}")
     config = read_bytes(run.config).decode() if run.config.exists() else config_text(experiment)
     try:
         with backend.tensorflow(run.log, experiment.progress == "quiet"):

@@ -7,39 +7,25 @@ import argparse
 import contextlib
 import itertools
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
+from mnist_exp.config import sweeps
 from mnist_exp.config.assembly import Assembler
 from mnist_exp.config.checks import check_search
 from mnist_exp.config.command_line import sweep_command
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composer
 from mnist_exp.config.hydra_settings import HydraSection, HydraSettings, OptunaSweeperConfig
 from mnist_exp.config.identity import flatten
-from mnist_exp.config.problems import (
-    GROUPS_OF_RECIPES,
-    composition_problems,
-    from_validation,
-    nearest,
-    raise_problems,
-)
+from mnist_exp.config.problems import GROUPS_OF_RECIPES, composition_problems, from_validation, nearest, raise_problems
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination, Interval, SearchSpace
 from mnist_exp.config.security import OPEN_TO_USERS
-from mnist_exp.config.sweeps import (
-    configured_lines,
-    first_value,
-    not_a_sweep,
-    parameter,
-    sweep_problems,
-    too_many,
-    value_problems,
-)
 from mnist_exp.config.user_directory import shipped_groups
 from mnist_exp.errors import ConfigError, Problem
 
@@ -52,6 +38,7 @@ class Composition:
     def __init__(self, arguments: argparse.Namespace) -> None:
         """Parse the overrides of the arguments that `parse_arguments` returns."""
         self._arguments = arguments
+        self._sweep_command = partial(sweep_command, arguments)
         self._multirun: bool = arguments.multirun
         self._composer = Composer(arguments.config_dir, arguments.config_name)
         self._assembler = Assembler(self._composer)
@@ -106,22 +93,19 @@ class Composition:
         _ = self.hydra_settings  # raises its problems and all others
         (combination,) = self.combinations()
         sweep_with = f"sweep with: {self._sweep_command({}, [])}"
+        no_effect, leave_out = "has an effect only in a sweep", f"{sweep_with}; or leave it out"
         raise_problems(
-            Problem(
-                override.key_or_group,
-                f"{override.input_line}: has an effect only in a sweep",
-                f"{sweep_with}; or leave it out",
-            )
+            Problem(override.key_or_group, f"{override.input_line}: {no_effect}", leave_out)
             for override in self._overrides
             if override.is_hydra_override() or override.key_or_group.partition(".")[0] == "sweep"
         )
         if combination.experiment.sweep.dry_run:  # by a recipe
-            raise ConfigError([Problem("sweep.dry_run", "sweep.dry_run=true: has an effect only in a sweep", sweep_with)])
+            raise ConfigError([Problem("sweep.dry_run", f"sweep.dry_run=true: {no_effect}", sweep_with)])
         swept, found = self._configured_sweep
-        raise_problems([*found, *(problem for override in swept for problem in value_problems(override))])
+        raise_problems([*found, *(problem for override in swept for problem in sweeps.value_problems(override))])
         if left := [override for override in swept if override.get_key_element() not in self._given]:
             cause = f"hydra.sweeper.params: {' '.join(_lines(left))}: the configuration is a sweep, but the command is not"
-            values = shlex.join(map(first_value, left))
+            values = shlex.join(map(sweeps.first_value, left))
             remedy = f"{sweep_with}; or give one value{' for each' if left[1:] else ''}, such as {values}"
             raise ConfigError([Problem(left[0].key_or_group, cause, remedy)])
         return combination.experiment
@@ -139,7 +123,7 @@ class Composition:
         if self._multirun:
             overrides = list({override.get_key_element(): override for override in overrides}.values())
         several = [override for override in overrides if override.is_sweep_override()]
-        if unlimited := too_many(several):
+        if unlimited := sweeps.too_many(several):
             raise ConfigError([*problems, *unlimited])
         swept = {override.get_key_element() for override in several}
         combinations = list(itertools.product(*map(self._single_values, overrides)))
@@ -160,7 +144,7 @@ class Composition:
         by_key = {override.get_key_element(): override for override in overrides}.values()
         searched = [override for override in by_key if override.is_sweep_override()]
         fixed = _lines(override for override in by_key if not override.is_sweep_override())
-        space = SearchSpace(self.experiments, _lines(self._overrides), fixed, tuple(map(parameter, searched)))
+        space = SearchSpace(self.experiments, _lines(self._overrides), fixed, tuple(map(sweeps.parameter, searched)))
         if not any(override.is_sweep_override() for override in [*self._configured_sweep[0], *self._overrides]):
             problems.append(Problem("", "hydra/sweeper=optuna: nothing to search", SEARCH_EXAMPLE))
         first = [each.values[0] for each in space.parameters]
@@ -206,7 +190,7 @@ class Composition:
     def _configured_sweep(self) -> tuple[list[Override], list[Problem]]:
         """The overrides of a sweep that the configuration itself defines, and its problems."""
         try:
-            lines, problems = configured_lines(OmegaConf.select(self._with_hydra[0], "hydra.sweeper.params"))
+            lines, problems = sweeps.configured_lines(OmegaConf.select(self._with_hydra[0], "hydra.sweeper.params"))
         except (*COMPOSITION_ERRORS, ConfigError):
             return [], []  # `hydra_settings` and `combinations` report the problem
         overrides, unparsed = self._composer.parse(lines)
@@ -219,9 +203,9 @@ class Composition:
         valid = []
         for override in [*configured, *self._overrides]:
             if override.is_sweep_override() and not multirun:
-                found = value_problems(override) or [not_a_sweep(override, self._sweep_command)]
+                found = sweeps.value_problems(override) or [sweeps.not_a_sweep(override, self._sweep_command)]
             else:
-                found = sweep_problems(override, search) or self._swept_recipe_problems(override)
+                found = sweeps.sweep_problems(override, search) or self._swept_recipe_problems(override)
             problems += found
             valid += [] if found else [override]
         return valid, problems
@@ -251,9 +235,6 @@ class Composition:
         return [
             (key, value) for key, value in flatten(parts).items() if key.removeprefix("sweeper.params.") not in self._given
         ]
-
-    def _sweep_command(self, replaced: Mapping[str, str], added: Sequence[str]) -> str:
-        return sweep_command(self._arguments, replaced, added)
 
     def _single_values(self, override: Override) -> list[Override]:
         """Return an override for each value of a sweep."""

@@ -1,12 +1,22 @@
 """A run whose outcome is always recorded: any failure is written to its status and returned as an exit code."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 import yaml
 
 from mnist_exp.config.schema import Experiment
-from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_SIGNAL_BASE, DivergenceError, Interrupted, Pruned, UserError
+from mnist_exp.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_SIGNAL_BASE,
+    DivergenceError,
+    EnvironmentFailure,
+    Interrupted,
+    Pruned,
+    UserError,
+)
 from mnist_exp.machine import files, logs, memory, signals
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.lock import lock_run
@@ -16,6 +26,8 @@ from mnist_exp.run.summary import Summary
 from mnist_exp.terminal import messages
 
 log = logging.getLogger(__name__)
+
+FIRST_YEAR, LAST_YEAR = 1980, 2107  # of the ZIP format, which contains a Keras model
 
 
 def prepare_run(experiment: Experiment, run: Run, overrides: Sequence[str], status: Status) -> None:
@@ -61,6 +73,7 @@ def _record_outcome(run: Run, work: Callable[[], Summary], resume_hint: str) -> 
     write_status(run, "running")
     status: Status = "failed"
     try:
+        _check_clock(resume_hint)
         summary = work()
     except Pruned as pruned:
         log.info("pruned: %s", pruned)
@@ -91,6 +104,13 @@ def _record_outcome(run: Run, work: Callable[[], Summary], resume_hint: str) -> 
         return EXIT_DONE
     write_status(run, status, code, cause, remedy)
     return code
+
+
+def _check_clock(resume_hint: str) -> None:
+    """Raise EnvironmentFailure if a model file cannot be written at this time."""
+    if not FIRST_YEAR <= (year := time.localtime().tm_year) <= LAST_YEAR:
+        cause = f"the clock of this machine shows the year {year}: a model file needs one from {FIRST_YEAR} to {LAST_YEAR}"
+        raise EnvironmentFailure(cause, f"set the clock, then {resume_hint}")
 
 
 def _complete(run: Run, summary: Summary) -> None:

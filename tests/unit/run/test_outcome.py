@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,14 @@ def test_a_status_that_cannot_be_written_leaves_no_summary(
     assert "No space left on device" in capsys.readouterr().err
     assert not run.summary.exists()
     assert read_json(run.status)["status"] == "running"
+
+
+@pytest.mark.parametrize("year", [1970, 1979, 2108])
+def test_a_clock_that_a_model_file_cannot_record_is_reported_before_the_work(
+    year: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "localtime", lambda *_: time.struct_time((year, 1, 1, 0, 0, 0, 0, 1, 0)))
+    assert outcome.run_locked(run, lambda: pytest.fail("trained"), "build it again") == 5
+    status = read_json(run.status)
+    assert f"shows the year {year}" in status["cause"]
+    assert status["remedy"] == "set the clock, then build it again"
