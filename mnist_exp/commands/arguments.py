@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mnist_exp.errors import InputError
 
@@ -23,9 +23,17 @@ COMMANDS = {
 }
 
 
-def parser(name: str, examples: str, runs_dir: bool = True) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser that reports wrong arguments like all other mistakes."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError."""
+        raise InputError(f"{self.prog}: {message}", f"see {self.prog} --help")
+
+
+def parser(name: str, examples: str, runs_dir: bool = True) -> Parser:
     """Return the parser of a sub-command, whose help ends with examples; `runs_dir` adds the option `--runs-dir`."""
-    command = argparse.ArgumentParser(
+    command = Parser(
         prog=f"mnist-exp {name}",
         description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
         epilog="examples:\n" + examples,

@@ -78,9 +78,10 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         InputError: the shell is unknown.
     """
-    action, _, shell = next((word for word in arguments if "=" in word), "").partition("=")
+    request = " ".join(word for word in arguments if not word.startswith("-"))
+    action, _, shell = request.partition("=")
     if shell not in SCRIPTS or action not in {"install", "uninstall", "query"}:
-        cause = f"-sc {action}={shell}: not allowed"
+        cause = f"-sc {request}: not allowed"
         raise InputError(cause, f"allowed: install=SHELL, uninstall=SHELL; shells: {', '.join(SCRIPTS)}")
     if action == "query":
         for found in completions(os.environ.get("COMP_LINE", "")):

@@ -10,9 +10,9 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from mnist_exp.config.checks import CHECKS, check_sections
+from mnist_exp.config.conversions import walk
 from mnist_exp.config.problems import from_validation, raise_problems
 from mnist_exp.config.schema import Experiment
-from mnist_exp.config.security import walk
 from mnist_exp.config.tracker_variables import with_variable
 from mnist_exp.errors import ConfigError, Problem
 

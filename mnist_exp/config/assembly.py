@@ -11,9 +11,10 @@ from mnist_exp import config
 from mnist_exp.config import overrides
 from mnist_exp.config.checks import check_device
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composed, Composer
+from mnist_exp.config.conversions import walk
 from mnist_exp.config.problems import composition_problems, raise_problems
 from mnist_exp.config.schema import Experiment
-from mnist_exp.config.security import OPEN_TO_USERS, code_problems, expansion_problems, override_problems, walk
+from mnist_exp.config.security import OPEN_TO_USERS, code_problems, expansion_problems, override_problems
 from mnist_exp.config.user_directory import shipped_groups
 from mnist_exp.errors import ConfigError, Problem
 from mnist_exp.machine.cores import assigned_cores

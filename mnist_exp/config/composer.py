@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from mnist_exp.config import security
-from mnist_exp.config.conversions import literal_path
+from mnist_exp.config.conversions import literal_path, walk
 from mnist_exp.config.overrides import not_an_override
 from mnist_exp.config.problems import raise_problems
 from mnist_exp.config.security import OPEN_TO_USERS
@@ -146,7 +146,7 @@ class Composer:
             with open_dict(experiment):
                 del experiment["hydra"]
             parts = [experiment, *(whole.hydra[part] for part in sorted(OPEN_TO_USERS))]
-            values, *others = [dict(security.walk(OmegaConf.to_container(part, resolve=False))) for part in parts]
+            values, *others = [dict(walk(OmegaConf.to_container(part, resolve=False))) for part in parts]
             text = "".join(value for part in (values, *others) for value in part.values() if isinstance(value, str))
             self._composed[lines] = Composed(whole, experiment, text, dict.fromkeys(values), {})
         return self._composed[lines]

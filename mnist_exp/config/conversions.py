@@ -72,6 +72,15 @@ def suggestion(key: str, value: Any, schema: dict[str, Any]) -> str | None:
     return next((shlex.quote(f"{key}={text}") for text, other in _conversions(value) if _accepts(schema, other)), None)
 
 
+def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield all sections, lists and values below a node, each with its dotted key."""
+    items: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, value in items:
+        key = f"{prefix}.{name}" if prefix else str(name)
+        yield key, value
+        yield from walk(value, key)
+
+
 def _parse(text: str) -> Any:
     """Return the number, true, false, null or list that a text looks like, or the text."""
     try:

@@ -5,12 +5,12 @@ or run code, so it must be as `conf/` alone sets it.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
 from omegaconf import Container, DictConfig, OmegaConf
 
+from mnist_exp.config.conversions import walk
 from mnist_exp.config.problems import nearest, not_allowed
 from mnist_exp.errors import Problem
 
@@ -98,15 +98,6 @@ def expansion_problems(text: str) -> list[Problem]:
         cause = f"the configuration has {len(text):,} characters; allowed: at most {MAX_CHARACTERS:,}"
         return [Problem("", cause, "shorten its texts")]
     return []
-
-
-def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield all sections, lists and values below a node, each with its dotted key."""
-    items: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for name, value in items:
-        key = f"{prefix}.{name}" if prefix else str(name)
-        yield key, value
-        yield from walk(value, key)
 
 
 def _fixed_values(tree: DictConfig) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The runs that a user names: `latest` in every command, links, and directories that cannot be read."""
 
+import contextlib
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -175,3 +177,34 @@ def test_a_run_that_vanishes_while_it_is_read_is_skipped(
     captured = capsys.readouterr()
     assert captured.err == ""
     assert " a " in captured.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "2026_mlp_s"],
+        ["show", "runs"],
+        ["shwo", "latest"],
+        ["compare", "none*"],
+        ["compare", "--by", "optimzer.name"],
+        ["compare", "--format", "pdf"],
+        ["resume", "2026_mlp_s7"],
+        ["help", "configuratio"],
+    ],
+    ids=" ".join,
+)
+def test_the_advice_of_a_sub_command_works(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (7, 8):
+        make_run(Path(f"runs/2026_mlp_s{seed}"), 100, f"seed={seed}")
+    assert cli.main(arguments) == 2
+    cause, advised = capsys.readouterr().err.splitlines()
+    if command := re.search(r"mnist-exp ([^;]*)$", advised):
+        arguments = command[1].split()
+    else:
+        meant = re.search(r"did you mean (\S+)\?|for example: (\S+)", advised)
+        wrong = cause.removeprefix("error: ").partition(":")[0].split()[-1]
+        assert meant is not None
+        arguments = [meant[1] or meant[2] if argument == wrong else argument for argument in arguments]
+    with contextlib.suppress(SystemExit):
+        assert cli.main(arguments) == 0
+    assert not capsys.readouterr().err
