@@ -29,7 +29,21 @@ os.fsync = os.fstat  # type: ignore[assignment]
 ROOT = Path(__file__).parent.parent
 TINY = ("model.units=[16]", "dataset.limit=600", "training.epochs=2", "training.batch_size=64")
 
+# Modules whose tests share no fixture that takes long: each test may run in another process.
+SEPARATE = {
+    f"tests/end_to_end/test_{name}.py" for name in ("fault_suite", "faults", "run", "search", "streams", "sweep", "watch")
+}
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one process run the tests of a module, or of a cluster: they share its fixtures."""
+    for item in items:
+        module = item.nodeid.partition("::")[0]
+        if module not in SEPARATE:
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            item.add_marker(pytest.mark.xdist_group(f"{module}{parameters.get('cluster', '')}"))
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from tests.faults.result import result_of
 from tests.forks import Forks
 
 # The same number of towers and threads for every launcher, so that the weights are the same bit for bit.
-JOBS = (*TINY, "seed=range(3)", "threads.towers=1", "threads.intra_op=1")
+JOBS = (*TINY, "seed=range(2)", "threads.towers=1", "threads.intra_op=1")
 
 Cluster = tuple[list[str], dict[str, str]]  # overrides, environment
 
@@ -41,7 +41,7 @@ def test_weights_equal_those_of_a_single_process(
     overrides, environment = cluster
     done = command("-m", *JOBS, *overrides, env=environment)
     assert done.returncode == 0, done.stderr
-    assert "3 of 3 jobs completed" in done.stdout
+    assert "2 of 2 jobs completed" in done.stdout
     sweep = sweep_of(tmp_path)
     for name in statuses(one_process):
         assert result_of(sweep / name) == result_of(one_process / name)
@@ -50,7 +50,7 @@ def test_weights_equal_those_of_a_single_process(
 
 def test_a_job_that_lost_its_supervisor_is_retried(cluster: Cluster, forks: Forks, tmp_path: Path) -> None:
     overrides, environment = cluster
-    arguments = [*TINY, "training.epochs=60", "seed=1,2", *overrides]
+    arguments = [*TINY, "training.epochs=60", "seed=1", *overrides]
     process = forks.start(
         "-m", *arguments, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -60,13 +60,13 @@ def test_a_job_that_lost_its_supervisor_is_retried(cluster: Cluster, forks: Fork
     output, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     assert ": retrying: " in errors
-    assert "2 of 2 jobs completed" in output
+    assert "1 of 1 job completed" in output
     assert set(statuses(sweep_of(tmp_path)).values()) == {"completed"}
 
 
 def test_resume_takes_over_from_a_killed_driver(cluster: Cluster, command: Command, forks: Forks, tmp_path: Path) -> None:
     overrides, environment = cluster
-    arguments = [*TINY, "training.epochs=60", "seed=1,2", *overrides]
+    arguments = [*TINY, "training.epochs=60", "seed=1", *overrides]
     process = forks.start(
         "-m", *arguments, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -75,7 +75,7 @@ def test_resume_takes_over_from_a_killed_driver(cluster: Cluster, command: Comma
     process.wait()
     done = command("resume", str(sweep_of(tmp_path)), env=environment)
     assert done.returncode == 0, done.stderr
-    assert "2 of 2 jobs completed" in done.stdout
+    assert "1 of 1 job completed" in done.stdout
 
 
 def test_a_missing_cluster_is_an_error(command: Command, tmp_path: Path) -> None:
