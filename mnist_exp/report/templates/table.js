@@ -1,10 +1,17 @@
-// Names the cells of records, sorts tables by their headers, with a list of the same items, and filters their rows by the words of a text field.
+// Turns rows into records, sorts tables by their headers, with a list of the same items, and filters their rows by the words of a text field.
 (() => {
   'use strict'
-  for (const table of document.querySelectorAll('table[data-records]')) { // in a narrow card, each row is a record
+  const collator = new Intl.Collator('en', { numeric: true })
+  const wide = [...document.querySelectorAll('table[data-records]')]
+  for (const table of wide) {
     const names = [...table.tHead.rows[0].cells].map(cell => cell.textContent.replace(/[._]/g, '$&\u200b')) // can be broken there
     for (const row of table.tBodies[0].rows) names.forEach((name, column) => { row.cells[column].dataset.label = name })
-    table.classList.add('records')
+  }
+  const fit = () => { // where a table is wider than its card, each row is a record
+    for (const table of wide) {
+      table.classList.remove('records')
+      table.classList.toggle('records', table.scrollWidth > table.parentElement.clientWidth + 1)
+    }
   }
   for (const table of document.querySelectorAll('table.sortable')) {
     const body = table.tBodies[0]
@@ -22,7 +29,7 @@
       return Number.isNaN(number) ? null : number
     }
     const compare = (one, other) => typeof one === 'number' && typeof other === 'number' ? one - other
-      : String(one).localeCompare(String(other), 'en', { numeric: true })
+      : collator.compare(String(one), String(other))
     const update = () => {
       for (const button of buttons) {
         button.dataset.sort = headers[button.value].getAttribute('aria-sort') ?? ''
@@ -63,4 +70,8 @@
       status.textContent = words.length ? `${rows.filter(row => !row.hidden).length} of ${rows.length} shown` : ''
     })
   }
+  fit()
+  let width = innerWidth
+  addEventListener('resize', () => { if (innerWidth !== width) fit(width = innerWidth) })
+  document.addEventListener('toggle', fit, true) // of details, in which a table has no width before
 })()
