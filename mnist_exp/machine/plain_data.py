@@ -152,6 +152,12 @@ def read_json(path: Path, limits: Limits = SETTINGS) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def describe(error: Exception) -> str:
+    """Return on one line why a file is unreadable, without its path."""
+    text = str(error.strerror or error) if isinstance(error, OSError) else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
 def is_in_range(value: Any) -> bool:
     """Return whether all numbers in a plain value are finite and have at most 64 bits."""
     if isinstance(value, list | dict):

@@ -10,7 +10,7 @@ from typing import Any
 from mnist_exp.config import additions
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import UNREADABLE, read_yaml
+from mnist_exp.machine.plain_data import UNREADABLE, describe, read_yaml
 from mnist_exp.run.run import STATUS, SUMMARY, Run
 from mnist_exp.terminal import messages
 
@@ -114,10 +114,8 @@ def read_config(run: Run) -> dict[str, Any]:
         tree = read_yaml(path)
         if isinstance(tree, dict) and path == run.config:
             additions.complete(tree)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
     except UNREADABLE as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}") from None
+        raise ValueError(f"{path}: {describe(error)}") from None
     if not isinstance(tree, dict):
         raise ValueError(f"{path}: contains no settings")
     return tree

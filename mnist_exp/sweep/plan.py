@@ -16,7 +16,7 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination
 from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files, locks
-from mnist_exp.machine.plain_data import LISTS, UNREADABLE, read_yaml
+from mnist_exp.machine.plain_data import LISTS, UNREADABLE, describe, read_yaml
 from mnist_exp.run.lock import exclusive
 from mnist_exp.run.run import FilePath, Run, refuse_special_files
 from mnist_exp.run.status import first_fault
@@ -175,7 +175,7 @@ def read(sweep: Sweep) -> Plan:
     except ValidationError as error:
         raise IntegrityError(f"{sweep.plan}: {first_fault(error)}", remedy) from None
     except UNREADABLE as error:
-        raise IntegrityError(f"{sweep.plan}: {' '.join(str(error).split()) or type(error).__name__}", remedy) from None
+        raise IntegrityError(f"{sweep.plan}: {describe(error)}", remedy) from None
     for expected, job in enumerate(plan.jobs, 1):
         if job.number != expected or int(job.directory.partition("_")[0]) != expected:
             raise IntegrityError(f"{sweep.plan}: job {expected} has another number or directory", remedy)

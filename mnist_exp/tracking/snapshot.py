@@ -13,7 +13,7 @@ from mnist_exp import config
 from mnist_exp.config.identity import config_hash, expand_layers, flatten
 from mnist_exp.errors import IntegrityError, UserError
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import LISTS, read_bytes, read_json
+from mnist_exp.machine.plain_data import LISTS, describe, read_bytes, read_json
 from mnist_exp.run import history
 from mnist_exp.run.directory import last_change, read_config
 from mnist_exp.run.run import Run
@@ -82,9 +82,9 @@ def read_run(run: Run) -> RunSnapshot:
         tree = read_config(run)
         settings = expand_layers(flatten(tree) if record.ensemble_settings is None else record.ensemble_settings)
         epochs = _read_epochs(run, started)
-    except (ValueError, RecursionError) as error:
-        cause = " ".join(str(error).split())
-        raise IntegrityError(f"{run.directory}: cannot be uploaded: {cause}", REMEDY) from None
+    except (OSError, ValueError, RecursionError) as error:
+        name = f"{Path(error.filename).name}: " if isinstance(error, OSError) and error.filename else ""
+        raise IntegrityError(f"{run.directory}: cannot be uploaded: {name}{describe(error)}", REMEDY) from None
     return RunSnapshot(
         directory=run.directory,
         id=_read_id(run.tracking),

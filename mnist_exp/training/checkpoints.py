@@ -18,7 +18,7 @@ from mnist_exp.config.identity import changes
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.arrays import read_arrays
-from mnist_exp.machine.plain_data import LISTS, load_json, open_regular, read_bytes
+from mnist_exp.machine.plain_data import LISTS, describe, load_json, open_regular, read_bytes
 from mnist_exp.run.history import Epoch
 
 KEPT = 2
@@ -94,7 +94,7 @@ def load_latest(
             differing = changes(manifest["identity"], identity)
             checkpoint = None if differing else _load(candidate, manifest, state_bytes + OVERHEAD_BYTES)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
-            faults.append(f"{candidate}: {error}")
+            faults.append(f"{candidate}: {describe(error)}")
             continue
         except InputError as error:  # a checkpoint before it may have this schema
             outdated = error
