@@ -72,6 +72,10 @@
   }
   fit()
   let width = innerWidth
-  addEventListener('resize', () => { if (innerWidth !== width) fit(width = innerWidth) })
+  addEventListener('resize', () => {
+    if (width === innerWidth) return // a phone shows and hides its address bar
+    width = innerWidth
+    fit()
+  })
   document.addEventListener('toggle', fit, true) // of details, in which a table has no width before
 })()

@@ -142,6 +142,16 @@ def test_two_settings_with_all_pairs_are_a_grid() -> None:
     assert all(f">{cell['text']}<" in vega.static_svg(chart) for cell in chart.rows)
 
 
+def test_no_axis_says_null() -> None:
+    ranked = configurations((None, "x"), (1, "x"), (None, "y"), (1, "y"))
+    charts = [parallel_coordinates.draw(ranked, ERROR), *heat_maps.charts(ranked, ERROR)]
+    assert len(charts) == 2
+    for chart in charts:
+        svg = vega.static_svg(chart)
+        assert ">not set<" in svg
+        assert "null<" not in svg
+
+
 def test_a_cell_is_the_mean_over_the_other_settings() -> None:
     points = [(a, b, c) for a in (1, 2) for b in (1, 2) for c in (1, 2)]
     ranked = configurations(*points, means=[1, 2, 10, 20, 3, 4, 30, 40])
