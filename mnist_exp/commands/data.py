@@ -86,7 +86,7 @@ def _compose(settings: Sequence[str], config_dir: str | None) -> Experiment:
     from mnist_exp.config.composition import Composition
 
     flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
-    experiment = Composition(parse_arguments([*flags, *settings])).combinations()[0].experiment
+    experiment = Composition(parse_arguments([*flags, *settings]), can_sweep=False).combinations()[0].experiment
     for override in settings:
         key = override.lstrip("+~").partition("=")[0]
         if key not in SETTINGS and not key.startswith("augmentation."):

@@ -35,9 +35,9 @@ SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1)
 class Composition:
     """The overrides of one command line and their experiments."""
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        """Parse the overrides of the arguments that `parse_arguments` returns."""
-        self._arguments = arguments
+    def __init__(self, arguments: argparse.Namespace, can_sweep: bool = True) -> None:
+        """Parse the arguments that `parse_arguments` returns; `can_sweep`: whether a message may advise a sweep."""
+        self._arguments, self._can_sweep = arguments, can_sweep
         self._sweep_command = partial(sweep_command, arguments)
         self._multirun: bool = arguments.multirun
         self._composer = Composer(arguments.config_dir, arguments.config_name)
@@ -203,7 +203,9 @@ class Composition:
         valid = []
         for override in [*configured, *self._overrides]:
             if override.is_sweep_override() and not multirun:
-                found = sweeps.value_problems(override) or [sweeps.not_a_sweep(override, self._sweep_command)]
+                found = sweeps.value_problems(override) or [
+                    sweeps.not_a_sweep(override, self._sweep_command, self._can_sweep)
+                ]
             else:
                 found = sweeps.sweep_problems(override, search) or self._swept_recipe_problems(override)
             problems += found

@@ -102,15 +102,16 @@ def configured_lines(params: Any) -> tuple[list[str], list[Problem]]:
     return lines, problems
 
 
-def not_a_sweep(override: Override, command: Command) -> Problem:
+def not_a_sweep(override: Override, command: Command, can_sweep: bool) -> Problem:
     """Return the problem of an override with several values in a command that trains once.
 
     Args:
         override: has several values, without a problem of their own.
         command: returns the same command as a sweep, with some overrides replaced and others added.
+        can_sweep: whether there is such a command.
     """
     key, line, value = override.key_or_group, str(override.input_line), override.value()
-    if _is_shared(key) or (key == "seed" and isinstance(value, IntervalSweep)):
+    if not can_sweep or _is_shared(key) or (key == "seed" and isinstance(value, IntervalSweep)):
         instead = "give one value"
     elif isinstance(value, IntervalSweep):
         whole = _whole_interval(override)

@@ -68,7 +68,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["data", "show", "augmentation=afine"], 2, "did you mean affine?"),
         (["data", "show", "augmentation=affine", "augmentation.rotatoin=3"], 2, "did you mean augmentation.rotation?"),
         (["data", "show", "augmentation=affine", "model=cnn"], 2, "model=cnn: has no effect on the images"),
-        (["data", "show", "augmentation=affine,elastic"], 2, "several values"),
+        (["data", "show", "augmentation=affine,elastic"], 2, "not a sweep\n  give one value"),
         (["data", "show", "--output", "x"], 2, "ends in .png"),
         (["data", "show", "--count", "1", "--output", "nowhere/x.png"], 5, "nowhere/x.png: cannot be written"),
         (["show", "."], 2, "not a run"),
