@@ -99,7 +99,8 @@ def test_the_output_of_a_run(trained: Path) -> None:
     lines = err.splitlines()
     assert len(lines) == 2, err  # a line for each epoch, and no messages of libraries
     assert re.fullmatch(
-        r"epoch 1/2  loss \d\.\d{4}  accuracy +\d+\.\d\d %  validation error \d+\.\d\d %  [\d,]+ images/s  \d+\.\d s",
+        r"epoch 1/2  loss \d\.\d{4}  accuracy +\d+\.\d\d %  validation error \d+\.\d\d %  [\d,]+ images/s  \d+\.\d s"
+        r"  compiled in \d+\.\d s",
         lines[0],
     )
 

@@ -22,7 +22,8 @@ def missing() -> str | None:
 def running() -> Iterator[str]:
     """Start a server with an SQLite database; yield its address."""
     with daemons.daemons("MLFLOW_TESTS_PLACE") as mlflow:
-        mlflow.environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        mlflow.environment |= quiet | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # three processes that no test needs
         port = free_port()
         store = [
             f"--backend-store-uri=sqlite:///{mlflow.place}/store.db",
