@@ -106,7 +106,7 @@ class Assembler:
             elif section and name == "name" and self._composer.options(section.replace(".", "/")):
                 problems.append(overrides.option_set_by_name(override))
             elif known := self._composer.options(override.key_or_group):
-                found = overrides.option_problems(override, known)
+                found = overrides.option_problems(override, known, self._composer.filled_groups)
                 problems += found
                 options += [] if found else [override]
             else:

@@ -28,7 +28,7 @@ from mnist_exp.config.conversions import literal_path, walk
 from mnist_exp.config.overrides import not_an_override
 from mnist_exp.config.problems import raise_problems
 from mnist_exp.config.security import OPEN_TO_USERS
-from mnist_exp.config.user_directory import CONFIG_MODULE, Options, directory_problems, is_inside
+from mnist_exp.config.user_directory import CONFIG_MODULE, Options, directory_problems, is_inside, shipped_groups
 from mnist_exp.errors import Problem
 
 CONFIG_PATH = f"pkg://{CONFIG_MODULE}"  # for @hydra.main
@@ -83,6 +83,7 @@ class Composer:
             raise_problems([Problem("--config-name", f"--config-name {config_name}: is a path", remedy)])
         if self._config_dir is not None:
             raise_problems(directory_problems(self._config_dir, has_primary=config_name is not None))
+        self.filled_groups = shipped_groups() if config_name is None else ()  # that have an option, or null, in any case
         self._is_shipped = config_dir is None and config_name is None  # all files are
         self._composed: dict[tuple[str, ...], Composed] = {}
         self._parsed: dict[str, list[Override] | Problem] = {}

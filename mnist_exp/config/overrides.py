@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -34,16 +34,17 @@ def not_an_override(line: str) -> Problem:
     return Problem(line, f"{line or repr(line)}: not a valid override", instead)
 
 
-def option_problems(override: Override, options: Sequence[str]) -> list[Problem]:
+def option_problems(override: Override, options: Sequence[str], filled_groups: Collection[str]) -> list[Problem]:
     """Return the problems of an override of a group: an addition to the chosen option, and each unknown option.
 
     Args:
         override: of a group.
         options: of the group.
+        filled_groups: groups to which no option can be added.
     """
     group, value, line = override.key_or_group, override.value(), override.input_line
     is_addition = override.is_add() or override.is_force_add()
-    if is_addition and override.package is None and group in shipped_groups():
+    if is_addition and override.package is None and group in filled_groups:
         return [
             Problem(
                 group, f"{line}: {group} has one option, which an override replaces", f"write {group}={format_value(value)}"

@@ -175,6 +175,7 @@ DIRECTORIES: list[tuple[list[str], Files, list[str] | Files | None]] = [
 
 def test_every_advice_is_followed_and_solves_its_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "gpu_count", lambda: 0)
+    advice.shared_composer.cache_clear()  # it remembers problems
     made = record_problems(monkeypatch)
     followed: set[Site] = set()
     for arguments, files, advised in [*((given, {}, advised) for given, advised in COMMANDS), *DIRECTORIES]:

@@ -491,6 +491,12 @@ def test_a_primary_configuration_that_is_a_list_is_reported(tmp_path: Path) -> N
     assert "must be a DictConfig" in problems("--config-dir", str(tmp_path), "--config-name", "mine")[0]
 
 
+def test_a_users_primary_configuration_may_leave_groups_to_the_command_line(tmp_path: Path) -> None:
+    primary = Path(str(files("mnist_exp.conf"))).joinpath("config.yaml").read_text().replace("  - model: mlp\n", "")
+    (tmp_path / "mine.yaml").write_text(primary)
+    assert compose("--config-dir", str(tmp_path), "--config-name", "mine", "+model=cnn_simple").model.name == "cnn_simple"
+
+
 def test_a_users_own_options_work(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "small.yaml").write_text("defaults: [mlp]\nunits: [10]\n")
