@@ -52,7 +52,7 @@ def train(experiment: Experiment, run: Run) -> Summary:
     """
     config = read_bytes(run.config).decode() if run.config.exists() else config_text(experiment)
     try:
-        with backend.tensorflow(run.log, experiment.progress == "quiet"):
+        with backend.tensorflow(run.log, experiment.progress == "quiet", experiment.device):
             return _train(experiment, run, config)
     finally:
         if run.directory.exists() and not run.config.exists():  # it was removed; to resume or compare the run needs it
@@ -68,7 +68,9 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
     start, training = time.perf_counter(), experiment.training
     run_threads = threads.for_run(experiment, run)
     with backend.without_hints(run.log):  # that there is no GPU
-        target = device.prepare(experiment.device, experiment.precision, run_threads, training.batch_size, experiment.seed)
+        target = device.prepare(
+            experiment.device, experiment.precision, run_threads, training.batch_size, experiment.seed, experiment.tf32
+        )
     recorded, changed = environment.record(
         run, target.describe() | {"tracker_variables": used_variables(experiment.tracker)}
     )

@@ -45,6 +45,7 @@ ADDITIONS: tuple[Addition, ...] = (
     Addition("", "tracker", {"name": "none"}),
     Addition("threads", "towers", 1),
     Addition("dataset", "validation_of", "all"),
+    Addition("", "tf32", False),
 )
 
 

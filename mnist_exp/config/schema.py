@@ -264,6 +264,7 @@ class Experiment(Settings):
     seed: Seed
     device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d{1,4})$", description="auto, cpu, gpu or gpu:N")]
     precision: Literal["float32", "bfloat16", "float16"]
+    tf32: bool
     threads: ThreadsConfig
     evaluation: EvaluationConfig
     runs_dir: Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$", description="a path of 1,000 characters at most")]

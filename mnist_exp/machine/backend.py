@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mnist_exp.machine import signals
+from mnist_exp.machine import compilation_cache, signals
 from mnist_exp.terminal import messages
 
 NOT_NEEDED = ("matplotlib", "pandas", "sklearn")  # Keras imports them if installed, which takes a third of its time
@@ -17,8 +17,12 @@ HINT = re.compile(rb"I\d{4} |WARNING: All log messages before absl|E\d{4} .*fail
 
 
 @contextlib.contextmanager
-def tensorflow(log_file: Path, quiet: bool) -> Iterator[None]:
-    """Import TensorFlow and allow its use in this block; its messages go to a file instead of the terminal."""
+def tensorflow(log_file: Path, quiet: bool, device: str = "cpu") -> Iterator[None]:
+    """Import TensorFlow and allow its use in this block; its messages go to a file instead of the terminal.
+
+    If `device` is not "cpu", what XLA compiles for a GPU is kept from one process to the next.
+    """
+    cache = None if device == "cpu" else compilation_cache.enable()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # without the hints about builds and drivers, with all warnings
     with messages.redirect_native_stderr(log_file):
         with (
@@ -33,7 +37,11 @@ def tensorflow(log_file: Path, quiet: bool) -> Iterator[None]:
         for handler in logger.handlers[:]:
             if not isinstance(handler, logging.FileHandler):  # it would write into the terminal's display
                 logger.removeHandler(handler)
-        yield
+        try:
+            yield
+        finally:
+            if cache is not None:
+                compilation_cache.complete(cache)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The GPUs of this machine, counted without importing TensorFlow, so that a wrong `device=` is reported at once."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 DEVICE_NODES = Path("/dev")
+DRIVER = Path("/proc/driver/nvidia")
 
 
 def gpu_count() -> int | None:
@@ -29,14 +31,38 @@ def gpu_count() -> int | None:
     return min(present, len(list(valid)))
 
 
+def driver_description() -> list[str]:
+    """Return the version of NVIDIA's driver and the models of the GPUs, as far as it reports them."""
+    lines = []
+    for path in (DRIVER / "version", *sorted(DRIVER.glob("gpus/*/information"))):
+        with contextlib.suppress(OSError):
+            text = path.read_text(errors="replace")
+            lines += [line.strip() for line in text.splitlines() if line.startswith(("NVRM", "Model"))]
+    return lines
+
+
+def gpu_memory(index: int) -> tuple[int, int] | None:
+    """Return the bytes of a GPU's memory, and those in use by all processes, as `nvidia-smi` reports them."""
+    visible = (os.environ.get("CUDA_VISIBLE_DEVICES") or "").split(",")
+    name = visible[index].strip() if index < len(visible) and visible[index].strip() else str(index)
+    if (nvidia_smi := shutil.which("nvidia-smi")) is None:
+        return None
+    text = _output([nvidia_smi, "--query-gpu=memory.total,memory.used", "--format=csv,noheader,nounits", "-i", name])
+    found = re.fullmatch(r"(\d+), *(\d+)", text.strip())  # MiB
+    return (int(found[1]) * 2**20, int(found[2]) * 2**20) if found else None
+
+
 def device_names(gpus: int) -> list[str]:
     """Return the values of `device` for a machine with that many GPUs."""
     return ["cpu", *(f"gpu:{index}" for index in range(gpus))]
 
 
 def _count_listed(nvidia_smi: str) -> int:
+    return sum(1 for line in _output([nvidia_smi, "-L"]).splitlines() if line.startswith("GPU "))
+
+
+def _output(command: list[str]) -> str:
     try:
-        listing = subprocess.run([nvidia_smi, "-L"], capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
-        return 0
-    return sum(1 for line in listing.stdout.splitlines() if line.startswith("GPU "))
+        return ""

@@ -153,6 +153,12 @@ def write_json(path: Path, content: Any) -> None:
     write(path, f"{json.dumps(content, indent=2, allow_nan=False)}\n".encode())
 
 
+def user_cache() -> Path:
+    """Return the directory for files of this program that may be deleted at any time; it may not exist yet."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  (Path's fails without a home)
+    return Path(cache) / "mnist-exp"
+
+
 def write_table(path: Path, rows: Iterable[Any], row_type: type) -> None:
     """Write dataclass instances of one type as CSV: None as an empty field, floats with all digits."""
     text = io.StringIO()

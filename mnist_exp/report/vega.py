@@ -7,11 +7,9 @@ chart serves a light page, a dark page and print.
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from mnist_exp.errors import EnvironmentFailure
@@ -76,8 +74,7 @@ def javascript() -> str:
 
     To build it takes seconds, so it is kept in the user's cache, under its checksum: two processes may write it at once.
     """
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  (Path's fails without a home)
-    cached = Path(cache) / "mnist-exp" / f"vega-{metadata.version('vl-convert-python')}.js"
+    cached = files.user_cache() / f"vega-{metadata.version('vl-convert-python')}.js"
     with contextlib.suppress(OSError, ValueError):
         checksum, _, script = cached.read_text(encoding="utf-8").partition("\n")
         if checksum == _checksum(script):

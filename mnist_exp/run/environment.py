@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import mnist_exp
-from mnist_exp.machine import files
+from mnist_exp.machine import compilation_cache, files
 from mnist_exp.machine.cores import usable_cores
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.run import Run
@@ -62,9 +62,17 @@ def describe() -> dict[str, Any]:
             "instructions": [name for name in _cpu("flags").split() if name.startswith(INSTRUCTIONS)],
         },
         "cores": {"present": os.cpu_count(), "usable": usable_cores()},
-        "variables": {name: storable(os.environ[name]) for name in sorted(NUMERICAL & os.environ.keys())},
+        "variables": _variables(),
         "git": _git(Path(mnist_exp.__file__).parent),
     }
+
+
+def _variables() -> dict[str, str]:
+    """Return the variables that may change numbers, without the flag of this program's own cache."""
+    given = {name: os.environ[name] for name in sorted(NUMERICAL & os.environ.keys())}
+    if flags := given.pop(compilation_cache.VARIABLE, None):
+        given |= {compilation_cache.VARIABLE: own} if (own := compilation_cache.user_flags(flags)) else {}
+    return {name: storable(given[name]) for name in sorted(given)}
 
 
 @cache

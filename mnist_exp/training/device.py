@@ -3,6 +3,7 @@
 import gc
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import keras
@@ -11,9 +12,10 @@ import tensorflow as tf
 from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine.cores import usable_cores
-from mnist_exp.machine.devices import device_names
+from mnist_exp.machine.devices import device_names, gpu_count
 from mnist_exp.models.build import set_precision
-from mnist_exp.training import threads
+from mnist_exp.terminal import messages
+from mnist_exp.training import memory, threads
 from mnist_exp.training.threads import Pools
 
 
@@ -31,7 +33,7 @@ class Device:
 
     def scope(self) -> AbstractContextManager[Any]:
         """Build and compute everything in this context on the device."""
-        return tf.device(self.name)  # type: ignore[no-any-return]
+        return memory.explained(self.name)
 
     def describe(self) -> dict[str, Any]:
         """Return what the weights may depend on, for environment.json: device, GPUs, CUDA, cuDNN, threads."""
@@ -41,11 +43,14 @@ class Device:
             "gpus": [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")],
             "cuda": build.get("cuda_version"),
             "cudnn": build.get("cudnn_version"),
+            "tf32": self.uses_xla and tf.config.experimental.tensor_float_32_execution_enabled(),
             "threads": {pool: size or cores for pool, size in asdict(_current_pools()).items()} | {"towers": self.towers},
         }
 
 
-def prepare(device: str, precision: str, threads_config: ThreadsConfig, batch_size: int, seed: int) -> Device:
+def prepare(
+    device: str, precision: str, threads_config: ThreadsConfig, batch_size: int, seed: int, tf32: bool = False
+) -> Device:
     """Set TensorFlow up for one run with these settings; None in `threads_config` chooses by the number of cores.
 
     Afterwards operations are deterministic, and Keras's random numbers derive from `seed`.
@@ -67,12 +72,15 @@ def prepare(device: str, precision: str, threads_config: ThreadsConfig, batch_si
     set_precision(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(tf32 or is_cpu)  # a CPU: as TensorFlow starts
     return Device(name, threads.towers(threads_config, batch_size, is_cpu, cores))
 
 
 def _choose(device: str) -> str:
     """Return TensorFlow's name of the device for the setting `device`."""
     gpus = len(tf.config.list_physical_devices("GPU"))
+    if device == "auto" and not gpus:
+        _explain_cpu()
     if device == "cpu" or (device == "auto" and not gpus):
         return "/CPU:0"
     index = int(device.partition(":")[2] or 0)
@@ -82,6 +90,15 @@ def _choose(device: str) -> str:
             "choose one of them; for an NVIDIA GPU install the CUDA packages: pip install 'mnist-exp[gpu]'",
         )
     return f"/GPU:{index}"
+
+
+@cache  # once in a process
+def _explain_cpu() -> None:
+    if present := gpu_count():
+        messages.warning(
+            f"device=auto: this machine has {messages.pluralize(present, 'NVIDIA GPU')}, but TensorFlow finds no library for it:"
+            " the training uses the CPU\ninstall the CUDA packages: pip install 'mnist-exp[gpu]', or choose device=cpu"
+        )
 
 
 def _set_pools(pools: Pools) -> None:

@@ -1,0 +1,115 @@
+"""XLA's compiled programs, kept in the user's cache from one process to the next. Does not import TensorFlow.
+
+TensorFlow reads the directory from TF_XLA_FLAGS when it starts, and finds a program by the hash of its source. The directory
+belongs to one combination of everything else that compilation depends on, so a cached program is the one that would be
+compiled. It is safe to delete.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import mnist_exp
+from mnist_exp.machine import devices, files
+
+VARIABLE, FLAG = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory="
+COMPILERS = re.compile(r"tensorflow|keras|nvidia-|jaxlib")  # packages that compilation depends on
+LIMIT = 512 * 2**20  # bytes of all programs
+CHECKSUM = ".sha256"  # suffix of the file beside a program
+
+
+@cache
+def enable() -> Path | None:
+    """Have a TensorFlow that starts later use the cache; return its directory, or None without a cache.
+
+    Programs that were not completely written, or changed afterwards, are removed. A directory that another user could have
+    written to is not used: a compiled program is code.
+    """
+    given = os.environ.get(VARIABLE, "")
+    if FLAG in given or not devices.gpu_count() or not hasattr(os, "getuid"):
+        return None
+    parent = files.user_cache() / "xla"
+    directory = parent / _key(given)
+    with contextlib.suppress(OSError):
+        for path in (parent, directory):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (_is_private(parent) and _is_private(directory)):
+            return None
+        _remove_damaged(directory)
+        _remove_oldest(parent, directory)
+        os.environ[VARIABLE] = f"{given} {FLAG}{directory}".strip()
+        return directory
+    return None
+
+
+def complete(directory: Path) -> None:
+    """Store the checksums of the programs that this process has compiled."""
+    with contextlib.suppress(OSError):
+        for program in _programs(directory):
+            checksum = program.with_name(program.name + CHECKSUM)
+            if not checksum.exists():
+                files.write(checksum, files.file_sha256(program).encode())
+
+
+def user_flags(text: str) -> str:
+    """Return a value of TF_XLA_FLAGS without the directory of a cache, which changes no result."""
+    return " ".join(flag for flag in text.split() if not flag.startswith(FLAG))
+
+
+def _key(flags: str) -> str:
+    """Return a hash of everything that a compiled program depends on, besides its source."""
+    packages = {(found.metadata["Name"], found.version) for found in metadata.distributions()}
+    used = {
+        "program": mnist_exp.__version__,
+        "packages": sorted(package for package in packages if COMPILERS.match(package[0].lower())),
+        "flags": [flags, os.environ.get("XLA_FLAGS")],
+        "libraries": os.environ.get("LD_LIBRARY_PATH"),
+        "driver": devices.driver_description(),
+    }
+    return hashlib.sha256(json.dumps(used).encode()).hexdigest()[:16]
+
+
+def _is_private(directory: Path) -> bool:
+    """Return whether only this user can have written to a directory, which is not a link."""
+    found = directory.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def _programs(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if path.suffix != CHECKSUM]
+
+
+def _remove_damaged(directory: Path) -> None:
+    for program in _programs(directory):
+        checksum = program.with_name(program.name + CHECKSUM)
+        try:
+            sound = checksum.read_text() == files.file_sha256(program)
+        except (OSError, ValueError):
+            sound = False
+        if not sound:
+            _remove(program)
+
+
+def _remove_oldest(parent: Path, current: Path) -> None:
+    """Remove the oldest programs, first those of other versions, until the rest is within the limit."""
+    sizes = {path: path.lstat() for path in parent.glob("*/*")}
+    total = sum(found.st_size for found in sizes.values())
+    for program in sorted(sizes, key=lambda path: (path.parent == current, sizes[path].st_mtime)):
+        if total <= LIMIT:
+            return
+        total -= sizes[program].st_size
+        _remove(program)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    for file in (path, path.with_name(path.name + CHECKSUM)):
+        file.unlink(missing_ok=True)
