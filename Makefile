@@ -47,6 +47,9 @@ benchmark: .venv/.installed-dev ## measure the speed of training, as in the topi
 	@$(BIN)/python tests/benchmarks/startup.py
 	@$(BIN)/python -m tests.benchmarks.training $(ARGS)
 
+benchmark-gpu: .venv/.installed-dev ## measure the speed of training on an NVIDIA GPU, as in the topic speed
+	@$(BIN)/python -m tests.benchmarks.gpu $(ARGS)
+
 sweep-demo: .venv/.installed ## kill a sweep of 12 jobs half-way, resume it, and check that nothing was trained twice
 	@$(BIN)/python tests/benchmarks/sweep_demo.py $(ARGS)
 

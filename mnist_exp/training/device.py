@@ -96,8 +96,9 @@ def _choose(device: str) -> str:
 def _explain_cpu() -> None:
     if present := gpu_count():
         messages.warning(
-            f"device=auto: this machine has {messages.pluralize(present, 'NVIDIA GPU')}, but TensorFlow finds no library for it:"
-            " the training uses the CPU\ninstall the CUDA packages: pip install 'mnist-exp[gpu]', or choose device=cpu"
+            f"device=auto: this machine has {messages.pluralize(present, 'NVIDIA GPU')}, but TensorFlow does not find its"
+            " libraries: the training uses the CPU\n"
+            "install the CUDA packages: pip install 'mnist-exp[gpu]', or choose device=cpu"
         )
 
 

@@ -6,6 +6,7 @@ PAGES = Path(__file__).parent.parent.parent / "mnist_exp" / "docs"
 # Measurement → the comments before and after its table.
 TABLES = {
     "training": ("<!-- make benchmark -->", "<!-- end -->"),
+    "gpu": ("<!-- make benchmark-gpu -->", "<!-- end of gpu -->"),
     "sweeps": ("<!-- make benchmark-sweeps -->", "<!-- end of sweeps -->"),
     "searches": ("<!-- search table -->", "<!-- end of search table -->"),
     "comparison": ("<!-- make benchmark-comparison -->", "<!-- end of comparison -->"),
