@@ -20,7 +20,8 @@ import mnist_exp
 from mnist_exp.machine import devices, files
 
 VARIABLE, FLAG = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory="
-COMPILERS = re.compile(r"tensorflow|keras|nvidia-|jaxlib")  # packages that compilation depends on
+COMPILERS = re.compile(r"tensorflow|keras|nvidia-")  # packages that compilation depends on
+VARIABLES = re.compile(r"TF_(?!CPP_)|XLA_|CUDA_|CUBLAS|CUDNN|NVIDIA_|LD_LIBRARY_PATH")  # those of the environment
 LIMIT = 512 * 2**20  # bytes of all programs
 CHECKSUM = ".sha256"  # suffix of the file beside a program
 
@@ -36,7 +37,7 @@ def enable() -> Path | None:
     if FLAG in given or not devices.gpu_count() or not hasattr(os, "getuid"):
         return None
     parent = files.user_cache() / "xla"
-    directory = parent / _key(given)
+    directory = parent / _key()
     with contextlib.suppress(OSError):
         for path in (parent, directory):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -63,14 +64,13 @@ def user_flags(text: str) -> str:
     return " ".join(flag for flag in text.split() if not flag.startswith(FLAG))
 
 
-def _key(flags: str) -> str:
+def _key() -> str:
     """Return a hash of everything that a compiled program depends on, besides its source."""
     packages = {(found.metadata["Name"], found.version) for found in metadata.distributions()}
     used = {
         "program": mnist_exp.__version__,
         "packages": sorted(package for package in packages if COMPILERS.match(package[0].lower())),
-        "flags": [flags, os.environ.get("XLA_FLAGS")],
-        "libraries": os.environ.get("LD_LIBRARY_PATH"),
+        "variables": {name: os.environ[name] for name in sorted(os.environ) if VARIABLES.match(name)},
         "driver": devices.driver_description(),
     }
     return hashlib.sha256(json.dumps(used).encode()).hexdigest()[:16]

@@ -15,7 +15,7 @@ OUT_OF_MEMORY = re.compile(
     r"|(cublas|cudnn|dnn library).{0,40}(alloc_failed|not_initialized|initialization failed|initialize)",
     re.IGNORECASE,
 )
-NEEDED = re.compile(r"allocat\w* (\d+ bytes|[\d.]+ ?[KMGT]i?B)|(shape\[[\d,]*\] and type \w+)", re.IGNORECASE)
+NEEDED = re.compile(r"allocat\w* (\d+ bytes|[\d.]+ ?[KMGT]i?B)|shape(\[[\d,]*\] and type \w+)", re.IGNORECASE)
 CONTEXT = 2**30  # bytes of a GPU that the libraries of this process use at most, outside of TensorFlow's allocator
 SHARE = 0.1  # of a GPU, from which the memory of other processes is reported
 
@@ -38,7 +38,7 @@ def explained(device: str) -> Iterator[None]:
 
 def _failure(device: str, text: str) -> EnvironmentFailure:
     found = NEEDED.search(text)
-    needed = f"; it needs {found[1] or 'a tensor of ' + found[2]} more" if found else ""
+    needed = f"; it needs {found[1] or 'a tensor of shape ' + found[2]} more" if found else ""
     remedy = "lower training.batch_size, or the sizes of the model"
     kind, _, index = device.strip("/").partition(":")
     if kind != "GPU":

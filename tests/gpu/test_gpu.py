@@ -135,6 +135,6 @@ def test_tf32_is_a_choice(tmp_path: Path) -> None:
 
 
 def test_too_large_a_model_is_an_error_of_the_environment(tmp_path: Path) -> None:
-    done = mnist_exp(tmp_path, "model=mlp", "model.units=[200000,200000]", "device=gpu", "progress=quiet", code=5)
+    done = mnist_exp(tmp_path, "model=mlp", "model.units=[65536,65536,65536]", "device=gpu", "progress=quiet", code=5)
     assert "GPU 0 is out of memory" in done.stderr
     assert "lower training.batch_size" in done.stderr

@@ -45,5 +45,30 @@ def test_elsewhere_the_count_is_unknown(nodes: Path, monkeypatch: pytest.MonkeyP
     assert devices.gpu_count() is None
 
 
+def test_the_driver_describes_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "DRIVER", tmp_path)
+    assert devices.driver_description() == []
+    (tmp_path / "gpus/0000:01:00.0").mkdir(parents=True)
+    (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX 580.159\nGCC version: 13\n")
+    (tmp_path / "gpus/0000:01:00.0/information").write_text("Model: \t NVIDIA H100\nIRQ: 7\n")
+    assert devices.driver_description() == ["NVRM version: NVIDIA UNIX 580.159", "Model: \t NVIDIA H100"]
+
+
+@pytest.mark.parametrize(("visible", "index", "asked"), [(None, 1, "1"), ("3,GPU-5", 1, "GPU-5"), ("", 0, "0")])
+def test_nvidia_smi_reports_the_memory_of_a_gpu(
+    visible: str | None, index: int, asked: str, nodes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = nodes / "nvidia-smi"
+    program.write_text(f'#!/bin/sh\n[ "$4" = {asked} ] && echo "81559, 1024"\n')
+    program.chmod(0o755)
+    assert devices.gpu_memory(index) is None
+    monkeypatch.setattr(devices.shutil, "which", lambda _: str(program))
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert devices.gpu_memory(index) == (81559 * 2**20, 2**30)
+    program.write_text("#!/bin/sh\necho 'No devices were found'\n")
+    assert devices.gpu_memory(index) is None
+
+
 def test_device_names() -> None:
     assert devices.device_names(2) == ["cpu", "gpu:0", "gpu:1"]

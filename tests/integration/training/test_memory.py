@@ -1,0 +1,81 @@
+"""Errors of a device: out of memory, a GPU that others fill, a GPU that TensorFlow cannot use."""
+
+import pytest
+import tensorflow as tf
+
+from mnist_exp.errors import EnvironmentFailure
+from mnist_exp.training import device, memory
+
+CUDA = "failed to allocate 14.13GiB (15174598656 bytes) from device: CUDA_ERROR_OUT_OF_MEMORY: out of memory"
+TENSOR = (
+    "OOM when allocating tensor with shape[65536,65536] and type float on /job:localhost/device:GPU:0 by allocator GPU_0_bfc"
+)
+XLA = "Out of memory while trying to allocate 1073741824 bytes."
+
+
+@pytest.mark.parametrize(
+    ("error", "needed"),
+    [
+        (tf.errors.ResourceExhaustedError(None, None, XLA), "; it needs 1073741824 bytes more"),
+        (
+            tf.errors.ResourceExhaustedError(None, None, TENSOR),
+            "; it needs a tensor of shape [65536,65536] and type float more",
+        ),
+        (tf.errors.InternalError(None, None, CUDA), "; it needs 14.13GiB more"),
+        (tf.errors.InternalError(None, None, "Failed to create cuBLAS handle: CUBLAS_STATUS_ALLOC_FAILED"), ""),
+        (tf.errors.FailedPreconditionError(None, None, "DNN library initialization failed."), ""),
+    ],
+)
+@pytest.mark.parametrize(
+    ("usage", "reported", "advised"),
+    [
+        (None, "", "lower training.batch_size"),
+        ((80 * 10**9, 50 * 10**9), "; 50.0 GB of its 80.0 GB are in use", "lower training.batch_size"),
+        (
+            (80 * 10**9, 79 * 10**9),
+            "; 79.0 GB of its 80.0 GB are in use, about 28.9 GB by other processes",
+            "wait for the other processes",
+        ),
+    ],
+)
+def test_a_gpu_out_of_memory_is_an_error_of_the_environment(
+    error: Exception,
+    needed: str,
+    usage: tuple[int, int] | None,
+    reported: str,
+    advised: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "gpu_memory", lambda index: usage if index == 1 else None)
+    monkeypatch.setattr(memory, "_own_bytes", lambda _: 49 * 10**9)
+    monkeypatch.setattr(tf, "device", lambda _: memory.contextlib.nullcontext())
+    with pytest.raises(EnvironmentFailure) as caught, memory.explained("/GPU:1"):
+        raise error
+    assert caught.value.cause == f"GPU 1 is out of memory{needed}{reported}"
+    assert caught.value.remedy.startswith(advised)
+    assert caught.value.exit_code == 5
+
+
+def test_a_cpu_out_of_memory_is_one_too() -> None:
+    with pytest.raises(EnvironmentFailure, match="the training is out of memory; it needs a tensor of shape") as caught:
+        with memory.explained("/CPU:0"):
+            tf.zeros([2**24, 2**24])
+    assert caught.value.exit_code == 5
+
+
+def test_other_errors_are_left_alone() -> None:
+    for error in (tf.errors.InvalidArgumentError(None, None, "shapes"), RuntimeError("other"), ValueError("out of memory")):
+        with pytest.raises(type(error)), memory.explained("/CPU:0"):
+            raise error
+
+
+@pytest.mark.parametrize(("present", "warnings"), [(0, 0), (None, 0), (1, 1), (2, 1)])
+def test_auto_says_once_why_a_gpu_is_not_used(
+    present: int | None, warnings: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(device, "gpu_count", lambda: present)
+    device._explain_cpu.cache_clear()
+    for _ in range(2):
+        assert device._choose("auto") == "/CPU:0"
+        assert device._choose("cpu") == "/CPU:0"
+    assert capsys.readouterr().err.count("TensorFlow does not find its libraries") == warnings
