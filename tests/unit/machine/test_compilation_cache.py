@@ -119,7 +119,8 @@ def test_without_a_gpu_there_is_no_cache(enable: Enable, gpus: int | None, monke
     assert enable() is None
 
 
-def test_a_directory_of_the_user_is_left_alone(enable: Enable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("enable")
+def test_a_directory_of_the_user_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, f"{FLAG}{tmp_path}")
     assert compilation_cache.enable.__wrapped__() is None
     assert os.environ[VARIABLE] == f"{FLAG}{tmp_path}"
