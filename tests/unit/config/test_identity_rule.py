@@ -66,7 +66,8 @@ def without_new(tree: dict[str, Any]) -> dict[str, Any]:
     """The settings of the version without the new ones."""
     tree = copy.deepcopy(tree)
     tree.pop("preprocessing")
-    tree["dataset"].pop("validation_of")  # a present setting at its value "as before"
+    tree["dataset"].pop("validation_of")  # present settings at their value "as before"
+    tree.pop("tf32")
     tree["training"].pop("batch_size")
     tree["optimizer"].pop("beta_1", None)
     for layer in tree["model"].get("layers", []):
