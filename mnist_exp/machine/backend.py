@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mnist_exp.machine import compilation_cache, signals
+from mnist_exp.machine import signals, xla
 from mnist_exp.terminal import messages
 
 NOT_NEEDED = ("matplotlib", "pandas", "sklearn")  # Keras imports them if installed, which takes a third of its time
@@ -22,7 +22,7 @@ def tensorflow(log_file: Path, quiet: bool, device: str = "cpu") -> Iterator[Non
 
     If `device` is not "cpu", what XLA compiles for a GPU is kept from one process to the next.
     """
-    cache = None if device == "cpu" else compilation_cache.enable()
+    cache = None if device == "cpu" else xla.enable()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # without the hints about builds and drivers, with all warnings
     with messages.redirect_native_stderr(log_file):
         with (
@@ -41,7 +41,7 @@ def tensorflow(log_file: Path, quiet: bool, device: str = "cpu") -> Iterator[Non
             yield
         finally:
             if cache is not None:
-                compilation_cache.complete(cache)
+                xla.complete(cache)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import mnist_exp
-from mnist_exp.machine import compilation_cache, files
+from mnist_exp.machine import files, xla
 from mnist_exp.machine.cores import usable_cores
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.run import Run
@@ -68,11 +68,14 @@ def describe() -> dict[str, Any]:
 
 
 def _variables() -> dict[str, str]:
-    """Return the variables that may change numbers, without the flag of this program's own cache."""
+    """Return the variables that may change numbers, without the flags that this program adds."""
     given = {name: os.environ[name] for name in sorted(NUMERICAL & os.environ.keys())}
-    if flags := given.pop(compilation_cache.VARIABLE, None):
-        given |= {compilation_cache.VARIABLE: own} if (own := compilation_cache.user_flags(flags)) else {}
-    return {name: storable(given[name]) for name in sorted(given)}
+    for name in {xla.VARIABLE, "XLA_FLAGS"} & given.keys():
+        if (flags := xla.user_flags(given[name])) or not given[name]:
+            given[name] = flags
+        else:
+            del given[name]
+    return {name: storable(text) for name, text in given.items()}
 
 
 @cache

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from mnist_exp.models.build import logits_model
+from mnist_exp.training import products
 from mnist_exp.training.augmentation import STREAMS, Valid
 
 # Never decreasing, so the largest of four activations is the activation of the largest input: pooling first leaves a quarter
@@ -62,11 +63,13 @@ class Forward:
         if _is_faulty_pointwise(layer):
             return _Pointwise(layer)
         if layer in self._pooled.values():
-            return _Convolve(layer)
+            return _Convolve(layer, self._use_xla)
         if layer in self._pooled:
             return _PoolAndActivate(self._pooled[layer], layer, self._use_xla)
         if type(layer) is keras.layers.MaxPooling2D:
             return _Pool(layer, self._use_xla)
+        if type(layer) is keras.layers.Dense and self._use_xla and layer.compute_dtype == "float32":
+            return _Dense(layer)
         return layer
 
     def key(self, stream: int) -> tf.Tensor:
@@ -182,10 +185,29 @@ class _Pointwise(_Replacement):
 
 
 class _Convolve(_Replacement):
-    """A convolution without bias and activation, which `_PoolAndActivate` applies."""
+    """A convolution without bias and activation, which `_PoolAndActivate` applies; for XLA, as `products` does it."""
+
+    def __init__(self, layer: keras.layers.Conv2D, use_xla: bool) -> None:
+        super().__init__(layer)
+        plain = layer.strides == (1, 1) and layer.padding == "valid" and layer.dilation_rate == (1, 1) and layer.groups == 1
+        self._as_product = use_xla and plain and layer.compute_dtype == "float32"
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return self.layer.convolution_op(inputs, self.layer.kernel)
+        kernel = self.layer.kernel
+        if self._as_product and products.fits(inputs, kernel):
+            return products.convolution(inputs, tf.convert_to_tensor(kernel.value))
+        return self.layer.convolution_op(inputs, kernel)
+
+
+class _Dense(_Replacement):
+    """A dense layer for XLA, as `products` does it."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        layer = self.layer
+        if len(inputs.shape) != 2:
+            return layer.call(inputs)
+        features = products.dense(inputs, tf.convert_to_tensor(layer.kernel.value))
+        return layer.activation(keras.ops.add(features, layer.bias) if layer.use_bias else features)
 
 
 class _Pool(_Replacement):

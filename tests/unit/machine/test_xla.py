@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mnist_exp.machine import compilation_cache, devices
-from mnist_exp.machine.compilation_cache import FLAG, VARIABLE
+from mnist_exp.machine import devices, xla
+from mnist_exp.machine.xla import FLAG, VARIABLE
+from mnist_exp.run import environment
 
 Enable = Callable[[], Path | None]
 
@@ -22,7 +23,7 @@ def enable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Enable:
     def enable() -> Path | None:
         for variable in (VARIABLE, "XLA_FLAGS"):
             monkeypatch.delenv(variable, raising=False)
-        return compilation_cache.enable.__wrapped__()  # type: ignore[no-any-return]
+        return xla.enable.__wrapped__()  # type: ignore[no-any-return]
 
     return enable
 
@@ -32,7 +33,18 @@ def test_tensorflow_is_given_a_private_directory(enable: Enable) -> None:
     assert directory is not None
     assert os.environ[VARIABLE] == f"{FLAG}{directory}"
     assert (directory.stat().st_mode | directory.parent.stat().st_mode) & 0o077 == 0
-    assert compilation_cache.user_flags(f"--a=1 {os.environ[VARIABLE]}") == "--a=1"
+    assert xla.user_flags(f"--a=1 {os.environ[VARIABLE]}") == "--a=1"
+
+
+def test_the_flags_of_this_program_are_not_recorded(enable: Enable, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment.describe()["variables"].keys().isdisjoint({VARIABLE, "XLA_FLAGS"})
+    enable()
+    assert "WHILE" in os.environ["XLA_FLAGS"]
+    assert environment.describe()["variables"].keys().isdisjoint({VARIABLE, "XLA_FLAGS"})
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_enable_command_buffer= --b=2")
+    xla.enable.__wrapped__()
+    assert os.environ["XLA_FLAGS"] == "--xla_gpu_enable_command_buffer= --b=2"
+    assert environment.describe()["variables"]["XLA_FLAGS"] == "--xla_gpu_enable_command_buffer= --b=2"
 
 
 def test_a_program_is_kept_and_an_incomplete_or_changed_one_is_removed(enable: Enable) -> None:
@@ -43,7 +55,7 @@ def test_a_program_is_kept_and_an_incomplete_or_changed_one_is_removed(enable: E
     )
     for program in (kept, changed, truncated):
         program.write_bytes(b"compiled")
-    compilation_cache.complete(directory)
+    xla.complete(directory)
     changed.write_bytes(b"hostile!")
     truncated.write_bytes(b"comp")
     unfinished.write_bytes(b"compi")
@@ -87,8 +99,8 @@ def test_whatever_a_program_depends_on_has_its_own_directory(
 ) -> None:
     found = {enable()}
     for change in (
-        lambda: monkeypatch.setattr(compilation_cache.mnist_exp, "__version__", "99"),
-        lambda: monkeypatch.setattr(compilation_cache.metadata, "distributions", list),
+        lambda: monkeypatch.setattr(xla.mnist_exp, "__version__", "99"),
+        lambda: monkeypatch.setattr(xla.metadata, "distributions", list),
         lambda: monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/cuda"),
         lambda: ((tmp_path / "driver").mkdir(), (tmp_path / "driver/version").write_text("NVRM version: 580\n")),
         lambda: monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0"),
@@ -107,8 +119,8 @@ def test_the_oldest_programs_make_room(enable: Enable, monkeypatch: pytest.Monke
     for age, program in enumerate([directory / "new", directory / "old", other / "newest"]):
         program.write_bytes(bytes(1000))
         os.utime(program, (10**9 - age if program.parent == directory else 2 * 10**9,) * 2)
-    compilation_cache.complete(directory)
-    monkeypatch.setattr(compilation_cache, "LIMIT", 1500)
+    xla.complete(directory)
+    monkeypatch.setattr(xla, "LIMIT", 1500)
     assert enable() == directory
     assert {path.name for path in directory.parent.glob("*/*")} == {"new", "new.sha256"}
 
@@ -122,5 +134,5 @@ def test_without_a_gpu_there_is_no_cache(enable: Enable, gpus: int | None, monke
 @pytest.mark.usefixtures("enable")
 def test_a_directory_of_the_user_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, f"{FLAG}{tmp_path}")
-    assert compilation_cache.enable.__wrapped__() is None
+    assert xla.enable.__wrapped__() is None
     assert os.environ[VARIABLE] == f"{FLAG}{tmp_path}"
