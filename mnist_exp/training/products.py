@@ -27,7 +27,7 @@ def product(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.matmul(left, tf.reshape(second, [parts, terms // parts, columns])), axis=0)
 
 
-@tf.custom_gradient
+@tf.custom_gradient  # type: ignore[untyped-decorator]
 def dense(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
     """Return inputs (n, k) times kernel (k, m), float32, with gradients that are such products too."""
 
@@ -37,7 +37,7 @@ def dense(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
     return product(inputs, kernel), gradients
 
 
-@tf.custom_gradient
+@tf.custom_gradient  # type: ignore[untyped-decorator]
 def convolution(images: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
     """Return a convolution with strides of 1 and no padding as a product over patches, float32 (n, height, width, filters).
 
@@ -78,4 +78,4 @@ def fits(images: tf.Tensor, kernel: tf.Tensor) -> bool:
         return False
     rows, columns, channels, _ = kernel.shape
     places = (images.shape[1] - rows + 1) * (images.shape[2] - columns + 1)
-    return 4 * math.prod((images.shape[0], places, rows, columns, channels)) <= PATCH_BYTES
+    return bool(4 * math.prod((images.shape[0], places, rows, columns, channels)) <= PATCH_BYTES)
