@@ -175,6 +175,13 @@ def test_a_damaged_history_is_refused(tmp_path: Path, history: str) -> None:
         snapshot.read_run(run)
 
 
+def test_a_history_that_cannot_be_read_is_refused_as_one_line_of_its_run(tmp_path: Path) -> None:
+    run = Run(make_run(tmp_path / "run", 100))
+    os.mkfifo(run.history)
+    with pytest.raises(IntegrityError, match=r"run: cannot be uploaded: history\.csv: is not a regular file"):
+        snapshot.read_run(run)
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"id": "x", "uploaded": {}}', '{"id": "%s", "uploaded": 1}' % ("a" * 32)])
 def test_a_damaged_tracking_json_is_refused(tmp_path: Path, content: str) -> None:
     run = running(tmp_path / "a")
