@@ -11,6 +11,7 @@ from mnist_exp.comparison.conditions import Condition
 from mnist_exp.comparison.fields import METRICS, check_fields, describe_values
 from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import Row, read_rows
+from mnist_exp.comparison.significance import Question
 from mnist_exp.errors import EXIT_DONE, InputError
 from mnist_exp.machine import files
 from mnist_exp.run.status import NOT_A_RUN
@@ -23,7 +24,8 @@ EXAMPLES = """\
   mnist-exp compare --by run                             a line for each run
   mnist-exp compare --by model.name,optimizer.learning_rate
   mnist-exp compare --where 'model.name=cnn_large and test.error_percent<1'
-  mnist-exp compare --baseline latest --metric test.loss
+  mnist-exp compare --baseline latest --equivalence 0.1
+  mnist-exp compare --on these-images                    would other seeds give the same order on these test images?
   mnist-exp compare --sort -images_per_second --top 5 --columns name,n,test.error_percent,training.epochs
   mnist-exp compare --output leaderboard.tex             or .csv, .json, .md, .html
 """
@@ -31,6 +33,7 @@ SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex", 
 FORMATS = tuple(dict.fromkeys(["table", *SUFFIXES.values()]))
 MAX_LINES = 50  # of a table, unless the user gives --top
 PAGE = "comparison.html"
+QUESTIONS: dict[str, Question] = {"new-images": "new images", "these-images": "these images"}
 
 
 def main(arguments: list[str]) -> int:
@@ -44,6 +47,10 @@ def main(arguments: list[str]) -> int:
     form = form or "table"
     if parsed.top is not None and parsed.top < 1:
         raise InputError(f"--top {parsed.top}: not allowed", "allowed: an integer from 1")
+    if parsed.equivalence is not None and not 0 < parsed.equivalence < 100:
+        raise InputError(
+            f"--equivalence {parsed.equivalence:g}: not allowed", "allowed: percentage points between 0 and 100"
+        )
     rows = _select_rows(parsed)
     if parsed.metric is not None:
         check_fields([parsed.metric], (), "--metric", "metric", METRICS)
@@ -54,6 +61,8 @@ def main(arguments: list[str]) -> int:
         sort=parsed.sort,
         top=parsed.top or (MAX_LINES if form == "table" else None),
         baseline=_baseline(parsed, rows),
+        question=QUESTIONS[parsed.on],
+        equivalence=parsed.equivalence,
     )
     if form == "html":
         return _write_page(output or Path(PAGE), ", ".join(parsed.runs) or parsed.runs_dir, comparison)
@@ -93,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--where", metavar="CONDITION", help="only matching runs: and or not = != < <= > >= ~")
     parser.add_argument("--metric", metavar="KEY", help=f"rank by: {', '.join(METRICS)} (default: validation error)")
     parser.add_argument("--baseline", metavar="RUN", help="test against its configuration instead of the best")
+    parser.add_argument(
+        "--on", choices=QUESTIONS, default="new-images", help="other seeds and images (default), or other seeds only"
+    )
+    parser.add_argument("--equivalence", type=float, metavar="POINTS", help="test errors this close count as equal")
     parser.add_argument("--sort", type=listed, default=[], metavar="KEY,…", help="sort by fields; -KEY: descending")
     parser.add_argument("--top", type=int, metavar="N", help=f"the first N lines (table: {MAX_LINES})")
     parser.add_argument("--columns", type=listed, metavar="KEY,…", help="show these columns, in this order")

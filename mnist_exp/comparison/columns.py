@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mnist_exp.comparison.fields import METRICS, Metric, check_fields, field_value
+from mnist_exp.comparison.fields import METRICS, TEST, Metric, check_fields, field_value
 from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.config.conversions import format_value
 from mnist_exp.terminal.messages import MISSING
@@ -71,6 +71,8 @@ def _default(comparison: Comparison) -> list[Column]:
         heading = f"compared with the {reference}, {comparison.shown_metrics[-1].heading}"
         cells = [line.significance.text if line.significance else reference for line in lines]
         columns.append(Column("significance", heading, cells, 8, "left", wraps=True))
+    if repeated and comparison.shown_metrics[-1].key == TEST:
+        columns.append(Column("spread", "std over seeds: images, rest", [_spread(line) for line in lines], 4))
     columns += [Column(key, key, [_setting(line, key) for line in lines], 8, "left") for key in comparison.settings]
     keys = {column.key for column in columns}
     return columns + [
@@ -101,6 +103,12 @@ def _mean(statistics: dict[str, Any] | None, metric: Metric) -> str:
         return MISSING
     std = "" if statistics["std"] is None else f" ± {metric.format(statistics['std'])}"
     return metric.format(statistics["mean"]) + std
+
+
+def _spread(line: Line) -> str:
+    """Return the two parts of the standard deviation of the test error over seeds."""
+    spread, metric = line.group.spread, METRICS[TEST]
+    return MISSING if spread is None else f"{metric.format(spread['images'])}, {metric.format(spread['seeds'])}"
 
 
 def _interval(line: Line, metric: Metric, repeated: bool) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from mnist_exp.comparison.difference import RunDifference, Side
 from mnist_exp.comparison.predictions import PairedErrors
-from mnist_exp.comparison.significance import NOT_SIGNIFICANT, format_p_value
+from mnist_exp.comparison.significance import UNDECIDED, format_p_value
 from mnist_exp.comparison.statistics import LEVEL
 from mnist_exp.config.conversions import format_value
 from mnist_exp.run.status import Record
@@ -137,7 +137,7 @@ def describe_errors(errors: PairedErrors) -> str:
     """Describe the result of McNemar's test and the interval of the difference in a sentence."""
     difference, (low, high) = errors.difference, errors.difference.interval
     better = "A" if difference.value < 0 else "B"
-    result = f"significant difference: {better} has fewer errors" if difference.p < LEVEL else NOT_SIGNIFICANT
+    result = f"significant difference: {better} has fewer errors" if difference.p < LEVEL else UNDECIDED
     size = f"error of A minus error of B: {difference.value:+.2f} points (95 %: {low:+.2f} to {high:+.2f})"
     return f"{result} (McNemar's exact test, p {format_p_value(difference.p)}); {size}"
 

@@ -17,12 +17,14 @@ COSTS = {"parameters": "model.parameters", "train_seconds": "train_seconds", "im
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
-    """Return the whole comparison, schema 2."""
-    reference = comparison.reference
+    """Return the whole comparison, schema 3."""
+    reference, tests = comparison.reference, comparison.tests
     return {
-        "schema": 2,
+        "schema": 3,
         "ranked_by": comparison.metric.key,
         "against": reference and {"run": reference.rows[0].name, "is": comparison.reference_name},
+        "question": tests and tests.question,
+        "correction": tests and {"name": tests.correction, "comparisons": tests.comparisons},
         "configurations": [line_to_json(comparison, line) for line in comparison.lines],
         "not_ranked": [
             {"reason": reason, "runs": [{"run": row.name} | _record_to_json(row.record) for row in rows]}
@@ -44,6 +46,7 @@ def line_to_json(comparison: Comparison, line: Line) -> dict[str, Any]:
         "ranked_by": group.statistics(comparison.metric),
         **{name: group.statistics(METRICS[key]) for name, key in ERRORS.items()},
         **{name: group.mean(METRICS[key]) for name, key in COSTS.items()},
+        "spread": group.spread,
         "significance": line.significance and _significance(line.significance),
         "runs": [row.name for row in group.rows],
         "seeds": group.seeds,
@@ -67,15 +70,18 @@ def _record_to_json(record: Record) -> dict[str, str | None]:
 
 def _significance(significance: Significance) -> dict[str, Any]:
     difference = None if isinstance(significance.result, str) else significance.result
+    plan = significance.plan
     return {
         "metric": significance.metric.key,
         "test": difference and difference.test,
         "difference": difference and difference.value,
-        "ci95": difference and difference.interval,
+        "interval": difference and difference.interval,
+        "level": difference and difference.level,
         "p": difference and difference.p,
         "p_corrected": significance.p_corrected,
         "significant": significance.significant,
-        "more_seeds": significance.more_seeds,
+        "verdict": significance.verdict,
+        "more_seeds": plan and {"group": plan.group, "reference": plan.reference},
         "words": significance.text,
     }
 
@@ -90,8 +96,12 @@ def _csv_row(line: dict[str, Any]) -> dict[str, Any]:
         row |= {f"{name}_mean": values.get("mean"), f"{name}_std": values.get("std")}
         row |= {f"{name}_low": low, f"{name}_high": high, f"{name}_best": values.get("best")}
     row |= {name: line[name] for name in COSTS}
+    row |= {f"spread_{name}": (line["spread"] or {}).get(name) for name in ("std", "images", "seeds")}
     significance = line["significance"] or {}
-    row |= {f"significance_{key}": significance.get(key) for key in ("test", "difference", "p", "p_corrected", "words")}
+    row |= {
+        f"significance_{key}": significance.get(key)
+        for key in ("test", "difference", "p", "p_corrected", "verdict", "words")
+    }
     return row | {key: " ".join(str(one) for one in line[key] if one is not None) for key in ("runs", "seeds")}
 
 

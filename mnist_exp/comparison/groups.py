@@ -1,5 +1,6 @@
 """Groups of runs that share a configuration or the settings of `--by`, and the runs that cannot be ranked with them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from mnist_exp.comparison.crossed import Repetitions
 from mnist_exp.comparison.fields import METRICS, RUN, TEST, VALIDATION, Metric, field_value
-from mnist_exp.comparison.predictions import Predictions, read_predictions
+from mnist_exp.comparison.predictions import read_predictions
 from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.comparison.statistics import mean_interval
 from mnist_exp.config.conversions import format_value
+from mnist_exp.errors import UserError
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import UNFINISHED
 from mnist_exp.run.summary import Summary
@@ -33,9 +36,31 @@ class Group:
         return [row.summary for row in self.rows]
 
     @cached_property
-    def predictions(self) -> Predictions:
-        """The predictions of the first run; UserError if they are missing or damaged."""
-        return read_predictions(Run(self.rows[0].record.directory))
+    def wrong_images(self) -> np.ndarray | str:
+        """For each run a bit for each test image that is classified wrongly, uint8 (n, ⌈N / 8⌉); or why it is unknown."""
+        try:
+            return np.stack([_wrong_bits(row) for row in self.rows])
+        except UserError as error:
+            return error.cause
+
+    @cached_property
+    def repetitions(self) -> Repetitions:
+        """The wrong test images of several runs; ValueError if they are unknown."""
+        if isinstance(self.wrong_images, str):
+            raise ValueError(self.wrong_images)
+        return Repetitions(self.wrong_images, self.summaries[0].test.n)
+
+    @property
+    def spread(self) -> dict[str, float] | None:
+        """The standard deviation of the test error over seeds, in percentage points; None for one run or unknown images.
+
+        `images` is the part that finite test images make, `seeds` would remain with infinitely many; their squares add up.
+        """
+        if self.n == 1 or isinstance(self.wrong_images, str):
+            return None
+        variance, residual, scale = self.repetitions.variance, self.repetitions.residual, 100 / self.repetitions.n
+        parts = {"std": variance, "images": min(residual, variance), "seeds": max(variance - residual, 0.0)}
+        return {name: scale * math.sqrt(value) for name, value in parts.items()}
 
     @property
     def n(self) -> int:
@@ -94,7 +119,7 @@ def select_comparable(
         The selected runs, the others by the reason why they cannot be ranked with them, and the metric.
     """
     not_ranked: dict[str, list[Row]] = {}
-    sets: dict[tuple[str, ...], list[Row]] = {}
+    sets: dict[tuple[str | int, ...], list[Row]] = {}
     for row in rows:
         if row.record.summary is None:
             reason = "unfinished" if row.record.status in UNFINISHED else row.record.status
@@ -132,6 +157,14 @@ def group_runs(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
     return [Group(group, {key: field_value(group[0], key) for key in fields}) for group in members.values()]
 
 
+def _wrong_bits(row: Row) -> np.ndarray:
+    """Return the wrong test images of a run, of an earlier version from its predictions; UserError without them."""
+    if (bits := row.summary.wrong_bits) is not None:
+        return bits
+    predictions = read_predictions(Run(row.record.directory), row.summary.test)
+    return np.packbits(predictions.classes != predictions.labels)
+
+
 def _latest(rows: Sequence[Row]) -> list[Row]:
     """Return the latest run of each configuration and seed."""
     in_order = sorted(rows, key=lambda row: row.time)
@@ -139,11 +172,11 @@ def _latest(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if latest[row.summary.config_hash, row.summary.seed] is row]
 
 
-def _evaluated_images(summary: Summary, metric: Metric | None) -> tuple[str, ...]:
-    """Return the hashes that must match to rank two runs together: of the data and, to rank by validation, of the split."""
+def _evaluated_images(summary: Summary, metric: Metric | None) -> tuple[str | int, ...]:
+    """Return what must match to rank two runs together: hashes of the data and, to rank by validation, of the split."""
     data = summary.dataset
     split = (data.split_sha256,) if metric is None or metric.images == "validation" else ()
-    return (data.sha256, data.labels_sha256, *split)
+    return (data.sha256, data.labels_sha256, summary.test.n, *split)
 
 
 def _difference(summary: Summary, selected: Summary) -> str:
@@ -153,6 +186,8 @@ def _difference(summary: Summary, selected: Summary) -> str:
         return f"different data: {data.name} with SHA-256 {data.sha256[:12]}"
     if data.labels_sha256 != other.labels_sha256:
         return "different labels of the test images"
+    if summary.test.n != selected.test.n:
+        return f"evaluated on {summary.test.n:,} test images"
     if not data.validation or not other.validation:
         return f"{'with' if data.validation else 'no'} validation images; {RANK_BY_TEST}"
     settings, others = summary.settings, selected.settings

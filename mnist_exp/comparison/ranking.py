@@ -8,7 +8,7 @@ from mnist_exp.comparison import significance
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric, check_fields, field_value
 from mnist_exp.comparison.groups import Group, group_runs, select_comparable
 from mnist_exp.comparison.rows import Row
-from mnist_exp.comparison.significance import Significance
+from mnist_exp.comparison.significance import Question, Significance, Tests
 from mnist_exp.errors import InputError
 
 
@@ -31,6 +31,7 @@ class Comparison:
     settings: Sequence[str]  # those that differ between the groups
     reference: Group | None  # the group that the others are tested against; None if there is no group
     reference_name: Literal["baseline", "best"]
+    tests: Tests | None  # of all groups, also those beyond `--top`; None if there is no group
     not_ranked: Mapping[str, Sequence[Row]]  # runs by the reason why they cannot be ranked with the others
     superseded: int  # number of runs that a later run with the same configuration and seed replaces
 
@@ -52,6 +53,8 @@ def compare(
     sort: Sequence[str] = (),
     top: int | None = None,
     baseline: Row | None = None,
+    question: Question = "new images",
+    equivalence: float | None = None,
 ) -> Comparison:
     """Rank runs and test which differences are significant.
 
@@ -61,6 +64,8 @@ def compare(
         sort: the fields to sort the lines by instead of the rank; a field with a leading - sorts in descending order.
         top: the maximum number of lines.
         baseline: a run of the group to test against; None for the best group.
+        question: whether the differences are those on new test images or on these.
+        equivalence: the difference of two test errors, in percentage points, below which they count as equal.
 
     Raises:
         InputError: a field is unknown, or the baseline has no result.
@@ -74,14 +79,18 @@ def compare(
     ranks = {id(group): rank for rank, group in enumerate(groups, 1)}
     reference = _reference(groups, baseline)
     shown = _sorted(groups, sort)[:top]
-    tests = [] if reference is None else significance.test_groups(shown, reference, metric)
+    tests = None
+    if reference is not None:
+        tests = significance.compare_with(reference, groups, metric, question, baseline is not None, equivalence)
+    results = {} if tests is None else dict(zip(map(id, groups), tests.results, strict=True))
     return Comparison(
         metric=metric,
-        lines=[Line(ranks[id(group)], group, test) for group, test in zip(shown, tests, strict=True)],
+        lines=[Line(ranks[id(group)], group, results[id(group)]) for group in shown],
         total=len(groups),
         settings=list(groups[0].settings) if groups else [],
         reference=reference,
         reference_name="best" if baseline is None else "baseline",
+        tests=tests,
         not_ranked=not_ranked,
         superseded=len(ranked) - sum(group.n for group in groups),
     )

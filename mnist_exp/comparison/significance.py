@@ -1,25 +1,30 @@
 """Significance tests of groups of runs against a reference.
 
 The test error is tested, unless the user ranks by another metric than the validation error: the best group was chosen by its
-validation error, which is therefore too optimistic, while the test images played no part in this choice.
+validation error, which is therefore too optimistic. But its seeds were lucky too, on test images as on validation images. So
+the correction counts all pairs of groups: it is valid whichever group was chosen as the reference, and by whatever data.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
-from mnist_exp.comparison import statistics
+from mnist_exp.comparison import crossed, statistics
+from mnist_exp.comparison.crossed import Prior
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric
 from mnist_exp.comparison.groups import Group
-from mnist_exp.comparison.predictions import pair_errors
-from mnist_exp.comparison.statistics import LEVEL, MAX_SEEDS, Difference
-from mnist_exp.errors import UserError
-from mnist_exp.terminal.messages import pluralize
+from mnist_exp.comparison.planning import Plan, plan
+from mnist_exp.comparison.statistics import LEVEL, Difference
 
 ONE_SEED = "not tested: only one seed"
 NO_SPREAD = "not tested: the seeds do not differ; the spread is unknown"
-NOT_SIGNIFICANT = "no significant difference"
+UNDECIDED = "undecided"
+
+Question = Literal["new images", "these images", "seeds"]
+Verdict = Literal["better", "worse", "equal", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,41 @@ class Significance:
     """The significance of the difference between a group and the reference."""
 
     metric: Metric  # that is tested
-    result: Difference | str  # the group minus the reference, not corrected; or why there is no test
-    p_corrected: float | None = None  # Holm's correction over all groups that are shown
-    more_seeds: int | None = None  # to detect the difference with a power of 0.8; None: unknown or too many
+    result: Difference | str  # the group minus the reference; or why there is no test
+    p_corrected: float | None = None  # for all comparisons of the family
+    equivalence: float | None = None  # the difference below which two errors count as equal
 
     @property
     def significant(self) -> bool:
         """Whether the corrected p-value is below the level."""
         return self.p_corrected is not None and self.p_corrected < LEVEL
+
+    @property
+    def is_equivalent(self) -> bool:
+        """Whether the difference is smaller than `equivalence`, by two one-sided tests.
+
+        Schuirmann 1987, "A comparison of the two one-sided tests procedure and the power approach for assessing the
+        equivalence of average bioavailability", Journal of Pharmacokinetics and Biopharmaceutics 15:657: the interval with
+        twice the level is within the limits.
+        """
+        if self.equivalence is None or isinstance(self.result, str):
+            return False
+        low, high = self.result.bounds(2 * self.result.level)
+        return -self.equivalence < low and high < self.equivalence
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The result of the test; None if there is no test."""
+        if isinstance(self.result, str):
+            return None
+        if self.significant:
+            return "better" if (self.result.value < 0) == self.metric.lower_is_better else "worse"
+        return "equal" if self.is_equivalent else "undecided"
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """The number of seeds that would detect the difference; None if it is decided or seeds are not what is missing."""
+        return plan(self.result) if isinstance(self.result, Difference) and self.verdict == "undecided" else None
 
     @property
     def text(self) -> str:
@@ -46,65 +78,127 @@ class Significance:
             value, (low, high) = self.result.value, self.result.interval
             interval = (-high, -low) if value < 0 else (low, high)
             size = f"{self.metric.format(abs(value))} ({self.metric.format_interval(interval)})"
-            return f"{'better' if (value < 0) == self.metric.lower_is_better else 'worse'} by {size}, {p}"
-        if self.result.test == "McNemar":
-            return f"{NOT_SIGNIFICANT}, {p}"
-        seeds = f"not even {MAX_SEEDS:,} seeds" if self.more_seeds is None else pluralize(self.more_seeds, "more seed")
-        return f"{NOT_SIGNIFICANT}, {p}; {seeds} would detect it"
+            limit = f", but less than {self.equivalence:g}" if self.is_equivalent else ""
+            return f"{self.verdict} by {size}{limit}, {p}"
+        if self.verdict == "equal":
+            return f"equal within {self.equivalence:g}, {p}"
+        return f"{UNDECIDED}, {p}{'' if self.plan is None else f'; {self.plan.text}'}"
 
 
-def test_groups(groups: Sequence[Group], reference: Group, metric: Metric) -> list[Significance | None]:
-    """Test each shown group against the reference, and correct the p-values for the number of tests.
+@dataclass(frozen=True)
+class Tests:
+    """The tests of all groups of a comparison against the reference."""
+
+    results: Sequence[Significance | None]  # None for the reference
+    question: Question  # what may be different, for the order to be the same
+    comparisons: int  # that the p-values are corrected for
+    correction: Literal["Bonferroni", "Holm"]
+
+
+def compare_with(
+    reference: Group,
+    groups: Sequence[Group],
+    metric: Metric,
+    question: Question = "new images",
+    is_baseline: bool = False,
+    equivalence: float | None = None,
+) -> Tests:
+    """Test each group but the reference against it, and correct the p-values for the number of comparisons.
+
+    The number does not depend on which groups are shown, nor on which have the files for a test.
 
     Args:
+        groups: all that were selected to be compared.
         metric: by which the groups are ranked.
-
-    Returns:
-        For each group the result; None for the reference.
+        question: whether the images may be other ones too; a metric without errors of test images has none.
+        is_baseline: the reference was fixed beforehand, not chosen by its results.
+        equivalence: the difference below which two errors count as equal, in percentage points.
     """
     tested = METRICS[TEST] if metric.key == VALIDATION else metric
-    results = [None if group is reference else _test(group, reference, tested) for group in groups]
+    if tested.key != TEST:
+        question, equivalence = "seeds" if tested.images is None else "these images", None
+    common, degrees = _prior(groups) if tested.key == TEST else (Prior(1.0, 0.0), 0.0)
+    results = [
+        None if group is reference else _test(group, reference, tested, question, common, degrees) for group in groups
+    ]
+    single = sum(group.n == 1 for group in groups)
+    if is_baseline:
+        comparisons = (single if reference.n == 1 else len(groups) - single) - 1
+    else:
+        comparisons = sum(n * (n - 1) // 2 for n in (single, len(groups) - single))
     p_values = [result.p for result in results if isinstance(result, Difference)]
-    corrected = iter(statistics.holm(p_values))
+    corrected = iter((statistics.holm if is_baseline else statistics.bonferroni)(p_values, comparisons))
     tests: list[Significance | None] = []
     for result in results:
         if isinstance(result, Difference):
-            tests.append(Significance(tested, result, next(corrected), _more_seeds(result, len(p_values))))
+            p, level = next(corrected)
+            tests.append(Significance(tested, replace(result, level=level), p, equivalence))
         else:
             tests.append(None if result is None else Significance(tested, result))
-    return tests
+    return Tests(tests, question, comparisons, "Holm" if is_baseline else "Bonferroni")
 
 
-def _test(group: Group, reference: Group, tested: Metric) -> Difference | str:
+def _prior(groups: Sequence[Group]) -> tuple[Prior, float]:
+    """Return what all groups show about the variance over seeds, and its degrees of freedom."""
+    known = [group.repetitions for group in groups if group.n > 1 and not isinstance(group.wrong_images, str)]
+    return crossed.prior(known), float(sum(repetitions.seeds - 1 for repetitions in known))
+
+
+def _test(
+    group: Group, reference: Group, tested: Metric, question: Question, common: Prior, degrees: float
+) -> Difference | str:
     """Test one group, or say why it is not tested."""
-    if group.n == reference.n == 1 and tested.key == TEST:
-        return _test_predictions(group, reference)
-    if group.n == 1 or reference.n == 1:
+    if (group.n == 1 or reference.n == 1) and (group.n != reference.n or tested.key != TEST):
         return ONE_SEED
+    order = _pairs(group, reference)
+    if tested.key != TEST:
+        return _test_values(group, reference, tested, order)
+    wrong, other = group.wrong_images, reference.wrong_images
+    if isinstance(wrong, str) or isinstance(other, str):
+        if question == "these images" and group.n > 1:
+            return _test_values(group, reference, tested, order)
+        return f"not tested: {wrong if isinstance(wrong, str) else other}"
+    if group.n == 1:
+        only_group, only_reference = (int(np.bitwise_count(bits).sum()) for bits in (wrong & ~other, other & ~wrong))
+        return statistics.mcnemar(only_group, only_reference, group.summaries[0].test.n)
+    return _test_errors(group, reference, question, common, degrees, order)
+
+
+def _test_errors(
+    group: Group, reference: Group, question: Question, common: Prior, degrees: float, order: tuple[np.ndarray, ...] | None
+) -> Difference | str:
+    """Test the mean errors of two groups of several runs by the images that each run has wrong."""
+    others = degrees - (group.n - 1) - (reference.n - 1)
+    if order is None:
+        name: statistics.Test = "seeds and images"
+        value, spread = crossed.independent(group.repetitions, reference.repetitions, common, others)
+    else:
+        name = "seeds and images, paired"
+        value, spread = crossed.pair(group.repetitions, reference.repetitions, order, common, others)
+    n = group.repetitions.n
+    if question == "new images":
+        return statistics.over_seeds_and_images(name, value, spread, n)
+    if not spread.prior_degrees and _test_values(group, reference, METRICS[TEST], order) == NO_SPREAD:
+        return NO_SPREAD
+    return statistics.over_seeds("Welch" if order is None else "paired t", value, spread, 100 / n) or NO_SPREAD
+
+
+def _test_values(group: Group, reference: Group, tested: Metric, order: tuple[np.ndarray, ...] | None) -> Difference | str:
+    """Test the means of any number of the runs."""
     first, second = group.values(tested), reference.values(tested)
     if first is None or second is None:
         return f"not tested: no {tested.heading}"
-    seeds = [seed for seed in group.seeds if seed is not None]
-    others = [seed for seed in reference.seeds if seed is not None]
+    if order is None:
+        return statistics.welch(first, second) or NO_SPREAD
+    return statistics.paired(first[order[0]], second[order[1]]) or NO_SPREAD
+
+
+def _pairs(group: Group, reference: Group) -> tuple[np.ndarray, ...] | None:
+    """Return the order of the runs of each group by which their seeds are equal; None if their seeds are not the same."""
+    seeds, others = ([seed for seed in one.seeds if seed is not None] for one in (group, reference))
     if len(set(seeds)) == group.n and len(others) == reference.n and sorted(seeds) == sorted(others):
-        return statistics.paired(first[np.argsort(seeds)], second[np.argsort(others)]) or NO_SPREAD
-    return statistics.welch(first, second) or NO_SPREAD
-
-
-def _test_predictions(group: Group, reference: Group) -> Difference | str:
-    """Test two single runs by their predictions for the same test images."""
-    try:
-        first, second = group.predictions, reference.predictions
-    except UserError as error:
-        return f"not tested: {error.cause}"
-    if not np.array_equal(first.labels, second.labels):
-        return "not tested: predictions for different images"
-    return pair_errors(first, second).difference
-
-
-def _more_seeds(difference: Difference, comparisons: int) -> int | None:
-    needed = None if difference.test == "McNemar" else statistics.seeds_needed(difference, comparisons)
-    return None if needed is None else max(needed - difference.n, 1)
+        return np.argsort(seeds), np.argsort(others)
+    return None
 
 
 def format_p_value(p: float) -> str:

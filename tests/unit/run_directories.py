@@ -1,5 +1,7 @@
 """Directories of completed runs, with the files that a comparison reads."""
 
+import base64
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,20 @@ def make_run(directory: Path, errors: int, *overrides: str, validation_errors: i
     return directory
 
 
+def pack(wrong: Iterable[int]) -> str:
+    """These test images as summary.json stores them."""
+    bits = np.zeros(TEST_IMAGES, bool)
+    bits[list(wrong)] = True
+    return base64.b64encode(np.packbits(bits).tobytes()).decode()
+
+
+def set_wrong_images(directory: Path, wrong: Iterable[int] | None) -> None:
+    """Change which test images a run has wrong, of the same number; None: it is a run of an earlier version."""
+    content = read_json(Run(directory).summary)
+    content["wrong_images"] = None if wrong is None else pack(wrong)
+    files.write_json(Run(directory).summary, content)
+
+
 def complete_run(run: Run, errors: int = 100, validation_errors: int | None = None) -> None:
     """Write the files of a completed run."""
     experiment = Experiment.model_validate(read_config(run))
@@ -49,7 +65,7 @@ def complete_run(run: Run, errors: int = 100, validation_errors: int | None = No
         "test": TEST_IMAGES,
     }
     summary = {
-        "schema": 3,
+        "schema": 4,
         "name": experiment.name,
         "status": "completed",
         "seed": experiment.seed,
@@ -57,6 +73,7 @@ def complete_run(run: Run, errors: int = 100, validation_errors: int | None = No
         "dataset": dataset,
         "model": {"name": experiment.model.name, "parameters": 1000},
         "test": score(errors),
+        "wrong_images": pack(range(errors)),
         "validation": None if validation_errors is None else score(validation_errors),
         "epochs": 10,
         "best_epoch": None,
@@ -87,8 +104,9 @@ def change_settings(directory: Path, **settings: Any) -> None:
     files.write_json(Run(directory).summary, content)
 
 
-def write_predictions(directory: Path, wrong: range) -> None:
-    """Write predictions that are wrong for these test images."""
+def write_predictions(directory: Path, wrong: range, in_summary: range | None = None) -> None:
+    """Write predictions that are wrong for these test images, as many as the summary states."""
+    set_wrong_images(directory, wrong if in_summary is None else in_summary)
     labels = (np.arange(TEST_IMAGES) % 10).astype(np.uint8)
     classes = labels.copy()
     classes[list(wrong)] = (labels[list(wrong)] + 1) % 10

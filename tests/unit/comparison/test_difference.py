@@ -84,7 +84,7 @@ def test_errors_on_the_same_images_are_counted(pair: Pair) -> None:
     assert errors.difference.p == pytest.approx(2 * 7 / 2**6)
     assert errors.difference.value == pytest.approx(0.04)
     assert describe_errors(errors).startswith(
-        "no significant difference (McNemar's exact test, p = 0.22); error of A minus error of B: +0.04"
+        "undecided (McNemar's exact test, p = 0.22); error of A minus error of B: +0.04"
     )
 
 
@@ -108,7 +108,7 @@ def test_differences_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "│ only A wrong               │     5 │",
         "│ only B wrong               │     1 │", "│ both wrong                 │     2 │",
         "│   with the same prediction │     1 │",
-        "no significant difference", "it does not include the effect of other seeds", "validation error % by epoch",
+        "undecided", "it does not include the effect of other seeds", "validation error % by epoch",
         "│     3 │                  2.00 │                  2.00 │", "7 images with different predictions, 7 of them",
         "0.07  (95 %: 0.03 – 0.14)",
     ):  # fmt: skip

@@ -152,7 +152,7 @@ def test_json_and_csv(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     write_status(Run(tmp_path / "x"), "diverged", 4, "the loss is nan", "fix it")
     content = json.loads(json.dumps(export.to_json(compare_directory(tmp_path)), allow_nan=False))
-    assert (content["schema"], content["ranked_by"]) == (2, "test.error_percent")
+    assert (content["schema"], content["ranked_by"]) == (3, "test.error_percent")
     assert content["against"] == {"run": "a", "is": "best"}
     best, other = content["configurations"]
     assert (best["significance"], best["validation"], best["runs"], best["seeds"]) == (None, None, ["a"], [7])

@@ -1,0 +1,222 @@
+"""The difference of two mean errors over seeds and test images: its variance, its p-value and its interval.
+
+Seeds and images are crossed random factors: every seed is tested on every image. In this module an error is a number of
+images, not a percentage. With y = 1 where a seed of a configuration is wrong on an image, the variance of the mean over S
+seeds and N images is that of a two-way random model: seeds / S + images + residual / S (Gallas 2006, "One-shot estimate of
+MRMC variance: AUC", Academic Radiology 13:353; for binary data Gallas, Pennello & Myers 2007, JOSA A 24:B70).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import digamma, gammaincinv, ndtr, polygamma
+
+BLOCK = 256  # runs that are unpacked at once
+LEAST_VARIANCE = 0.5  # added to a variance of whole numbers: two seeds with equal errors can differ by almost one image
+UNSEEN = 2.0  # images with a difference, one in each direction, that are added to those that are observed
+SHARE_OF_PRIOR = 0.5  # of the degrees of freedom of the other groups: their seeds need not vary in the same way
+MAX_DEGREES = 1e6
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
+_SIXTH = (_NODES + 1) / 2
+PROBABILITIES, WEIGHTS = _SIXTH**6, 3 * _WEIGHTS * _SIXTH**5  # of an integral over 0 to 1, with more nodes near 0
+
+
+class Repetitions:
+    """The wrong test images of several seeds of one configuration.
+
+    Args:
+        packed: for each seed a bit for each image, uint8 (S, ⌈N / 8⌉), S ≥ 2.
+        n: number of images N.
+    """
+
+    def __init__(self, packed: np.ndarray, n: int) -> None:
+        self.packed, self.n, self.seeds = packed, n, len(packed)
+        self.errors = np.bitwise_count(packed).sum(1, dtype=np.int64)
+        per_image = np.zeros(n, np.uint32)
+        for start in range(0, self.seeds, BLOCK):
+            per_image += np.unpackbits(packed[start : start + BLOCK], axis=1, count=n).sum(0, dtype=np.uint32)
+        self.per_image = per_image.astype(np.min_scalar_type(self.seeds))
+        """The number of seeds that are wrong on each image, (N,)."""
+
+    @cached_property
+    def variance(self) -> float:
+        """The variance of the errors over seeds."""
+        return float(self.errors.var(ddof=1))
+
+    @cached_property
+    def residual(self) -> float:
+        """The part of the variance over seeds that finite test images make.
+
+        With infinitely many images, only the rest would remain: Jordan 2023, "Calibrated chaos: variance between runs of
+        neural network training is harmless and inevitable", arXiv:2304.01910.
+        """
+        within = float(self.errors.sum()) - float(np.square(self.per_image, dtype=np.float64).sum()) / self.seeds
+        return _residual(within, self.variance, self.seeds, self.n)
+
+
+def _residual(within: float, variance: float, seeds: int, n: int) -> float:
+    """Return N times the mean square of the residual, from the sum of squares within images."""
+    return max(within - (seeds - 1) * variance / n, 0.0) / ((seeds - 1) * (n - 1)) * n
+
+
+@dataclass(frozen=True)
+class Prior:
+    """How much more the errors of seeds vary than finite images explain, in all groups of a comparison."""
+
+    ratio: float  # of variance to residual
+    degrees: float  # of freedom, as if this ratio had been measured with so many
+
+    def limited_to(self, degrees: float) -> "Prior":
+        return Prior(self.ratio, min(self.degrees, SHARE_OF_PRIOR * degrees))
+
+
+def prior(groups: Sequence[Repetitions]) -> Prior:
+    """Estimate the common ratio of the variance over seeds to its residual, and how equal the groups are in it.
+
+    An empirical Bayes estimate, since a few seeds alone say little about their variance: Smyth 2004, "Linear models and
+    empirical Bayes methods for assessing differential expression in microarray experiments", Statistical Applications in
+    Genetics and Molecular Biology 3:3, section 6.2. Its prior has few degrees of freedom where the groups differ.
+    """
+    if len(groups) < 3:
+        return Prior(1.0, 0.0)
+    ratios = np.array([_smooth(group.variance) / _smooth(group.residual) for group in groups])
+    degrees = np.array([group.seeds - 1.0 for group in groups])
+    logarithms = np.log(ratios) - digamma(degrees / 2) + np.log(degrees / 2)
+    excess = float(logarithms.var(ddof=1) - polygamma(1, degrees / 2).mean())
+    if excess <= 0:
+        return Prior(float(ratios @ degrees / degrees.sum()), np.inf)
+    half = _inverse_trigamma(excess)
+    return Prior(float(np.exp(logarithms.mean() + digamma(half) - np.log(half))), 2 * half)
+
+
+def _smooth(variance: float) -> float:
+    return variance + LEAST_VARIANCE
+
+
+def _inverse_trigamma(value: float) -> float:
+    """Solve trigamma(x) = value by Newton's method (Smyth 2004, appendix)."""
+    x = 0.5 + 1 / value
+    for _ in range(50):
+        trigamma = float(polygamma(1, x))
+        step = trigamma * (1 - trigamma / value) / float(polygamma(2, x))
+        x += step
+        if abs(step) < 1e-8 * x:
+            break
+    return x
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The estimated variance of a difference of two means, and where it comes from.
+
+    `per_seed` and `sizes` contain a number for each of the two sets or, for pairs, one number.
+    """
+
+    images: float  # the variance that images alone make: of the difference of the means of these very networks
+    residual: float  # the part of both `images` and `per_seed` that is neither of the images nor of the seeds
+    per_seed: tuple[float, ...]  # the variance of one seed on these images
+    sizes: tuple[int, ...]  # numbers of seeds
+    prior_degrees: float = 0.0
+    max_degrees: float = MAX_DEGREES
+
+    def of_seeds(self, sizes: Sequence[int] | None = None) -> tuple[float, float]:
+        """Return the variance of the difference on these images, and its degrees of freedom, for numbers of seeds.
+
+        Welch 1947 and Satterthwaite 1946, "An approximate distribution of estimates of variance components", Biometrics
+        Bulletin 2:110.
+        """
+        parts = [value / size for value, size in zip(self.per_seed, sizes or self.sizes, strict=True)]
+        degrees = [self.prior_degrees + size - 1 for size in sizes or self.sizes]
+        total = sum(parts)
+        satterthwaite = total**2 / sum(part**2 / degree for part, degree in zip(parts, degrees, strict=True))
+        limit = self.max_degrees if sizes is None else self.prior_degrees + sum(sizes) - len(sizes)
+        return total, min(satterthwaite, limit)
+
+    @property
+    def of_images(self) -> float:
+        """The variance that would remain with infinitely many seeds."""
+        return max(self.images - self.residual, 0.0)
+
+
+def pair(a: Repetitions, b: Repetitions, order: Sequence[np.ndarray], common: Prior, others: float) -> tuple[float, Spread]:
+    """Return the difference of two mean errors whose seeds are paired, and its spread.
+
+    Args:
+        order: the indices of the seeds of each, by which they are paired.
+        others: the degrees of freedom of the other groups of the comparison.
+    """
+    seeds, n = a.seeds, a.n
+    value, images, squares = _over_images(a, b)
+    first, second = order
+    variance = float((a.errors[first] - b.errors[second]).var(ddof=1))
+    discordant = float(np.bitwise_count(a.packed[first] ^ b.packed[second]).sum(dtype=np.int64))
+    residual = _smooth(_residual(discordant - seeds * squares, variance, seeds, n))
+    known = common.limited_to(others)
+    own = seeds - 1
+    moderated = (known.degrees * known.ratio * residual + own * _smooth(variance)) / (known.degrees + own)
+    return value, Spread(images, residual / seeds, (moderated,), (seeds,), known.degrees, known.degrees + own)
+
+
+def independent(a: Repetitions, b: Repetitions, common: Prior, others: float) -> tuple[float, Spread]:
+    """As `pair`, for other seeds: the images are the same, the seeds are not."""
+    value, images, _ = _over_images(a, b)
+    known = common.limited_to(others)
+    moderated, residual = [], 0.0
+    for group in (a, b):
+        own, group_residual = group.seeds - 1, _smooth(group.residual)
+        moderated.append(
+            (known.degrees * known.ratio * group_residual + own * _smooth(group.variance)) / (known.degrees + own)
+        )
+        residual += group_residual / group.seeds
+    limit = known.degrees + a.seeds + b.seeds - 2
+    return value, Spread(images, residual, tuple(moderated), (a.seeds, b.seeds), known.degrees, limit)
+
+
+def _over_images(a: Repetitions, b: Repetitions) -> tuple[float, float, float]:
+    """Return the difference of the mean errors, its variance over images, and the sum of its squares over images.
+
+    A few images with a difference say little about the variance: two more are added, one in each direction, of the size of
+    those that are observed. For two single networks this is the interval of Bonett & Price 2012.
+    """
+    differences = a.per_image.astype(np.float64) / a.seeds - b.per_image.astype(np.float64) / b.seeds
+    value, squares = float(differences.sum()), float(differences @ differences)
+    size = float(np.square(differences) @ np.square(differences)) / squares if squares else 1.0
+    return value, (squares - value**2 / a.n) * a.n / (a.n - 1) + UNSEEN * size, squares
+
+
+def p_value(value: float, spread: Spread) -> float:
+    """Return the two-sided p-value of a difference, for new seeds and new images.
+
+    The difference is normal with the variance of the images plus that of the seeds. The latter is estimated from few seeds:
+    the p-value is the mean over its fiducial distribution, estimate · degrees / χ² (Fisher 1935, "The fiducial argument in
+    statistical inference", Annals of Eugenics 6:391). Without a variance of the images this is Student's t-test. The
+    degrees of freedom of Satterthwaite, as in Hillis 2007, Statistics in Medicine 26:596, would give too many false alarms
+    with two seeds. The variance is never smaller than that of the images alone.
+    """
+    return float(_tails(np.array([abs(value)]), spread)[0])
+
+
+def _tails(values: np.ndarray, spread: Spread) -> np.ndarray:
+    """Return the two-sided p-values of differences."""
+    seeds, degrees = spread.of_seeds()
+    degrees = min(degrees, MAX_DEGREES)
+    chi_squared = np.maximum(2 * gammaincinv(degrees / 2, PROBABILITIES), np.finfo(float).tiny)
+    variance = spread.images + np.maximum(seeds * degrees / chi_squared - spread.residual, 0)
+    tails: np.ndarray = 2 * ndtr(-values[:, None] / np.sqrt(variance)) @ WEIGHTS
+    return tails
+
+
+def half_width(level: float, spread: Spread) -> float:
+    """Return the difference whose p-value is `level`: half the width of the interval."""
+    high = np.sqrt(spread.images)
+    while _tails(np.array([high]), spread)[0] > level:
+        high *= 2
+    low = 0.0
+    for _ in range(3):  # each time, the interval that contains the solution is divided by 64
+        values = np.linspace(low, high, 65)
+        index = int(np.searchsorted(-_tails(values, spread), -level))
+        low, high = values[max(index - 1, 0)], values[min(index, 64)]
+    return float(high)

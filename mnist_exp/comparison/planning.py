@@ -1,0 +1,68 @@
+"""How many more seeds would decide a comparison, and whether any number of seeds can."""
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from scipy.special import nctdtr, ndtr, ndtri, stdtrit
+
+from mnist_exp.comparison.statistics import Difference
+from mnist_exp.terminal.messages import pluralize
+
+POWER = 0.8  # probability of detecting a real difference
+MAX_SEEDS = 10_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The number of seeds to add to a group and to the reference; None: no number of seeds is enough."""
+
+    group: int | None
+    reference: int | None
+    reason: str = ""  # why no number is enough
+
+    @property
+    def text(self) -> str:
+        if self.group is None or self.reference is None:
+            return self.reason
+        if self.group == self.reference:
+            seeds = f"{pluralize(self.group, 'more seed')} of each"
+        else:
+            parts = ((self.group, "here"), (self.reference, "of the reference"))
+            seeds = " and ".join(f"{pluralize(n, 'more seed')} {where}" for n, where in parts if n)
+        return f"about {seeds} for {POWER:.0%} power, if the difference seen is real"
+
+
+def plan(difference: Difference) -> Plan | None:
+    """Plan the number of seeds with which a test would detect this difference with a power of 0.8.
+
+    The smaller group is extended first, then both. The observed difference and variances are taken as the true ones (Cohen
+    1988, "Statistical Power Analysis for the Behavioral Sciences", §2, with the noncentral t distribution).
+
+    Returns:
+        None for two single networks and if there is no difference at all.
+    """
+    spread, level = difference.spread, difference.level
+    if spread is None or not difference.value:
+        return None
+    value, images = abs(difference.value / difference.scale), spread.of_images
+    if images and ndtr(value / math.sqrt(images) + float(ndtri(level / 2))) < POWER:
+        return Plan(None, None, "the test images are too few to decide, with any number of seeds")
+
+    def is_enough(n: int) -> bool:
+        seeds, degrees = spread.of_seeds([max(n, size) for size in spread.sizes])
+        total = images + seeds
+        return power(value / math.sqrt(total), degrees * (total / seeds) ** 2, level) >= POWER
+
+    n = bisect_left(range(MAX_SEEDS + 1), True, lo=min(spread.sizes) + 1, key=is_enough)
+    if n > MAX_SEEDS:
+        return Plan(None, None, f"not even {MAX_SEEDS:,} seeds would detect it")
+    return Plan(max(n - spread.sizes[0], 0), max(n - spread.sizes[-1], 0))
+
+
+def power(noncentrality: float, degrees: float, level: float) -> float:
+    """Return the power of a two-sided t-test whose statistic has a noncentral t distribution."""
+    critical = float(stdtrit(degrees, 1 - level / 2))
+    low, high = (float(nctdtr(degrees, noncentrality, end)) for end in (-critical, critical))
+    # Far from zero SciPy cannot compute the distribution; there the result is certain.
+    return 1 - high + low if math.isfinite(high) and math.isfinite(low) else float(noncentrality > critical)
