@@ -15,7 +15,7 @@ STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=% $(if $(filter records,$(MAKECMD
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation records speedrun screenshots sweep-demo faults constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation statistics records speedrun screenshots sweep-demo faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}' | sort
@@ -61,6 +61,9 @@ benchmark-searches: .venv/.installed-dev ## check whether a search finds more th
 
 benchmark-comparison: .venv/.installed-dev ## measure compare over 100, 1,000 and 10,000 runs
 	@$(BIN)/python -m tests.benchmarks.comparison $(ARGS)
+
+statistics: .venv/.installed-dev ## simulate false alarms, coverage and power of compare (hours; make statistics ARGS="--tables 200")
+	@$(BIN)/python -m tests.benchmarks.statistics $(ARGS)
 
 benchmark-augmentation: .venv/.installed-dev ## measure the share of augmentation in a step
 	@$(BIN)/python -m tests.benchmarks.augmentation $(ARGS)

@@ -16,6 +16,7 @@ from mnist_exp.run.history import Epoch
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record
 from mnist_exp.run.summary import Summary
+from tests.unit.run_directories import pack
 
 EPOCHS = 20
 IMAGES = 10_000
@@ -33,7 +34,7 @@ def row(
     run.history.write_text("\n".join([",".join(field.name for field in fields(Epoch)), *table]) + "\n")
     score = evaluation.error_rate(errors, IMAGES) | {"loss": 0.1}
     summary = {
-        "schema": 3,
+        "schema": 4,
         "name": str(settings.get("model.name", "mlp")),
         "status": "completed",
         "seed": seed,
@@ -49,6 +50,7 @@ def row(
         },
         "model": {"name": str(settings.get("model.name", "mlp")), "parameters": parameters},
         "test": score,
+        "wrong_images": pack(range(errors)),
         "validation": score,
         "epochs": EPOCHS,
         "best_epoch": None,

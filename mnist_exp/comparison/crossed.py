@@ -66,7 +66,7 @@ def _residual(within: float, variance: float, seeds: int, n: int) -> float:
 class Prior:
     """How much more the errors of seeds vary than finite images explain, in all groups of a comparison."""
 
-    ratio: float  # of variance to residual
+    ratio: float  # of variance to residual, at least 1
     degrees: float  # of freedom, as if this ratio had been measured with so many
 
     def limited_to(self, degrees: float) -> "Prior":
@@ -87,9 +87,9 @@ def prior(groups: Sequence[Repetitions]) -> Prior:
     logarithms = np.log(ratios) - digamma(degrees / 2) + np.log(degrees / 2)
     excess = float(logarithms.var(ddof=1) - polygamma(1, degrees / 2).mean())
     if excess <= 0:
-        return Prior(float(ratios @ degrees / degrees.sum()), np.inf)
+        return Prior(max(float(ratios @ degrees / degrees.sum()), 1.0), np.inf)
     half = _inverse_trigamma(excess)
-    return Prior(float(np.exp(logarithms.mean() + digamma(half) - np.log(half))), 2 * half)
+    return Prior(max(float(np.exp(logarithms.mean() + digamma(half) - np.log(half))), 1.0), 2 * half)
 
 
 def _smooth(variance: float) -> float:
@@ -196,7 +196,7 @@ def p_value(value: float, spread: Spread) -> float:
     degrees of freedom of Satterthwaite, as in Hillis 2007, Statistics in Medicine 26:596, would give too many false alarms
     with two seeds. The variance is never smaller than that of the images alone.
     """
-    return float(_tails(np.array([abs(value)]), spread)[0])
+    return min(float(_tails(np.array([abs(value)]), spread)[0]), 1.0)
 
 
 def _tails(values: np.ndarray, spread: Spread) -> np.ndarray:

@@ -6,7 +6,7 @@ Only the special functions of SciPy are used: importing `scipy.stats` takes a se
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -102,9 +102,8 @@ def over_seeds(test: Test, value: float, spread: Spread, scale: float = 1.0) -> 
         half = float(stdtrit(degrees, 1 - level / 2)) * error
         return scale * (value - half), scale * (value + half)
 
-    return Difference(
-        test, scale * value, _positive(2 * float(stdtr(degrees, -abs(value) / error))), bounds, LEVEL, spread, scale
-    )
+    p = _positive(2 * float(stdtr(degrees, -abs(value) / error)))
+    return Difference(test, scale * value, p, bounds, LEVEL, replace(spread, images=0.0, residual=0.0), scale)
 
 
 def over_seeds_and_images(test: Test, errors: float, spread: Spread, n: int) -> Difference:

@@ -10,6 +10,7 @@ TABLES = {
     "sweeps": ("<!-- make benchmark-sweeps -->", "<!-- end of sweeps -->"),
     "searches": ("<!-- search table -->", "<!-- end of search table -->"),
     "comparison": ("<!-- make benchmark-comparison -->", "<!-- end of comparison -->"),
+    "statistics": ("<!-- make statistics -->", "<!-- end of statistics -->"),
     "records": ("<!-- make records -->", "<!-- end of records -->"),
     "speedrun": ("<!-- make speedrun -->", "<!-- end of speedrun -->"),
     "faults": ("<!-- make faults -->", "<!-- end of faults -->"),
