@@ -1,5 +1,6 @@
 """The tour of `compare` in the topic comparing: its commands print what the manual shows, on runs with its results."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -10,8 +11,9 @@ from mnist_exp import cli
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.run.run import Run
+from tests.conftest import ROOT
 from tests.documents import MANUAL
-from tests.unit.run_directories import make_run
+from tests.unit.run_directories import make_run, pack
 
 # For each configuration: parameters, and for each seed the errors in 10,000 test and 5,000 validation images, and seconds.
 TRAINED = {
@@ -20,6 +22,7 @@ TRAINED = {
     ("cnn_large", "0.001"): (59_933, [(112, 77, 12.1), (140, 71, 12.2), (111, 63, 12.4), (130, 68, 12.7), (133, 70, 13.3)]),
     ("cnn_large", "0.002"): (59_933, [(108, 61, 13.4), (125, 61, 12.5), (101, 69, 12.8), (134, 68, 12.5), (99, 61, 12.6)]),
 }
+WRONG_IMAGES = json.loads((ROOT / "tests" / "data" / "tour.json").read_text())  # the test images that each has wrong
 (TOUR,) = re.findall(r"<!-- tour of compare -->\n```text\n(.*?)```", (MANUAL / "comparing.md").read_text(), re.DOTALL)
 STEPS = [step.partition("\n")[::2] for step in re.split(r"^\$ ", TOUR, flags=re.MULTILINE)[1:]]
 
@@ -40,6 +43,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )  # fmt: skip
             content = read_json(Run(directory).summary)
             content["model"]["parameters"] = parameters
+            content["wrong_images"] = pack(WRONG_IMAGES[f"{model} {rate} {seed}"])
             files.write_json(Run(directory).summary, content | {"train_seconds": seconds})
     return place
 
