@@ -77,10 +77,10 @@ def beta_binomial(cell: Cell, question: Question, generator: np.random.Generator
     Returns:
         Errors on the images that can be wrong at all, bool (configurations, seeds, n), and numbers of validation errors.
     """
-    difficulty = generator.beta(cell.error * CONCENTRATION / HARDEST, CONCENTRATION, cell.images) * HARDEST
-    difficulty = np.tile(difficulty, (cell.configurations, 1))
+    beta = cell.error * CONCENTRATION / HARDEST, CONCENTRATION
+    difficulty = np.tile(generator.beta(*beta, cell.images) * HARDEST, (cell.configurations, 1))
     if question == "new images":
-        difficulty[:, ::2] = generator.permuted(difficulty[:, ::2], axis=1)
+        difficulty[:, ::2] = generator.beta(*beta, difficulty[:, ::2].shape) * HARDEST
     difficulty = difficulty[:, difficulty.max(0) > LEAST]
     residual = CONCENTRATION / (CONCENTRATION + 1) * cell.error * cell.images
     spread = min(math.sqrt(LUCK * residual) / (cell.error * cell.images), 0.5)

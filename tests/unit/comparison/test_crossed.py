@@ -6,6 +6,7 @@ import scipy.stats
 
 from mnist_exp.comparison import crossed
 from mnist_exp.comparison.crossed import LEAST_VARIANCE, UNSEEN, Prior, Repetitions, Spread, half_width, p_value, prior
+from mnist_exp.comparison.statistics import over_seeds
 
 NO_PRIOR = Prior(1.0, 0.0)
 
@@ -156,3 +157,18 @@ def test_the_prior_pools_groups_that_are_equal_and_not_those_that_differ() -> No
     _, together = crossed.independent(equal[0], equal[1], pooled, 28 * 4)
     assert (alone.prior_degrees, together.prior_degrees) == (0, min(pooled.degrees, 56))
     assert alone.of_seeds()[1] <= 8 < together.of_seeds()[1] <= 8 + pooled.degrees
+
+
+def test_the_example_of_the_manual() -> None:
+    a, b = np.zeros((2, 2, 1000), bool)
+    a[:, :4] = True  # both seeds of A
+    a[0, 4:7] = a[1, 7:12] = True  # one seed of A
+    b[0, 12:14] = b[1, 14:16] = True  # one seed of B
+    for wrong, shared in ((a[0], 5), (a[1], 7), (b[0], 5), (b[1], 7)):
+        wrong[20 + 10 * (shared == 7) :][:shared] = True
+    assert (a.sum(1).tolist(), b.sum(1).tolist()) == ([12, 16], [7, 9])
+    value, spread = crossed.pair(repetitions(a), repetitions(b), (np.arange(2), np.arange(2)), NO_PRIOR, 0)
+    assert value == 6
+    assert np.sqrt([spread.images, spread.of_seeds()[0]]) == pytest.approx([2.89, 1.12], abs=0.01)
+    assert p_value(value, spread) == pytest.approx(0.156, abs=0.001)
+    assert over_seeds("paired t", value, spread).p == pytest.approx(0.117, abs=0.001)  # type: ignore[union-attr]
