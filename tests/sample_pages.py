@@ -109,7 +109,8 @@ def _write(
 ) -> Path:  # fmt: skip
     base = boards.row(directory / "run", {}, 100).record.summary
     assert base is not None
-    summary = Summary.model_validate(base.model_dump(mode="json", by_alias=True) | changes)
+    wrong = {"wrong_images": evaluation.pack_wrong_images(predicted, data.test_labels)}
+    summary = Summary.model_validate(base.model_dump(mode="json", by_alias=True) | wrong | changes)
     run_ = Run(directory / "run")
     errors = evaluation.error_report(predicted, data.test_labels, data.class_names, data.mislabelled)
     config = "".join(f"setting_{number}: {number}\n" for number in range(60))

@@ -105,8 +105,9 @@ def change_settings(directory: Path, **settings: Any) -> None:
 
 
 def write_predictions(directory: Path, wrong: range, in_summary: range | None = None) -> None:
-    """Write predictions that are wrong for these test images, as many as the summary states."""
-    set_wrong_images(directory, wrong if in_summary is None else in_summary)
+    """Write predictions that are wrong for these test images, as many as the summary, if there is one, states."""
+    if Run(directory).summary.exists():
+        set_wrong_images(directory, wrong if in_summary is None else in_summary)
     labels = (np.arange(TEST_IMAGES) % 10).astype(np.uint8)
     classes = labels.copy()
     classes[list(wrong)] = (labels[list(wrong)] + 1) % 10
