@@ -91,7 +91,7 @@ class Steps:
         self._batch_size = min(training.batch_size, len(images))
         self._rows = steps_per_epoch(len(images), self._batch_size)
         self._masks = self.use_xla and len(images) % self._batch_size != 0
-        self._key = key, self.towers, self.use_xla, self._masks
+        self._key = key, self.towers, len(images) if self.use_xla else None
         optimizer.build(self._variables)
 
     @cached_property

@@ -12,6 +12,7 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.training import graphs
 from mnist_exp.training.steps import Steps
 from tests.conftest import compose
+from tests.integration import trainers
 from tests.integration.trainers import COUNT, losses, trainer_for
 
 BASE = (
@@ -62,6 +63,16 @@ def test_runs_that_differ_in_inputs_share_a_graph_and_have_the_weights_of_their_
 def test_runs_that_differ_otherwise_do_not_share(digits: Dataset) -> None:
     keys = {trainer_for(compose(*BASE, *override), digits).steps._key for override in [(), *((one,) for one in OTHERS)]}
     assert len(keys) == len(OTHERS) + 1
+
+
+@pytest.mark.parametrize("use_xla", [False, True])
+def test_xla_compiles_for_a_number_of_images(use_xla: bool, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = []
+    for count in (300, 301):  # as many steps
+        monkeypatch.setattr(trainers, "COUNT", count)
+        steps = trainer_for(compose(*BASE), digits, use_xla).steps
+        keys.append(steps._key)
+    assert (keys[0] == keys[1]) == (not use_xla)
 
 
 def test_two_trainers_at_a_time_do_not_disturb_each_other(digits: Dataset) -> None:
