@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import bdtrik, ndtr, ndtri
 
+from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.comparison.significance import Question
@@ -51,6 +52,7 @@ class Cell:
     error: float
     images: int
     effect: float = 0.0  # of the last configuration: its error minus that of the others, in points
+    unequal: float = 1.0  # of the last configuration: how much more its seeds vary than those of the others
 
 
 @dataclass
@@ -84,28 +86,26 @@ def beta_binomial(cell: Cell, question: Question, generator: np.random.Generator
     difficulty = difficulty[:, difficulty.max(0) > LEAST]
     residual = CONCENTRATION / (CONCENTRATION + 1) * cell.error * cell.images
     spread = min(math.sqrt(LUCK * residual) / (cell.error * cell.images), 0.5)
-    luck = 1 + np.clip(spread * generator.standard_normal((cell.configurations, cell.seeds)), -1, 1)
-    factors = np.ones((cell.configurations, 1))
+    factors, spreads = np.ones((2, cell.configurations, 1))
+    spreads[-1] *= cell.unequal
+    luck = 1 + np.clip(spread * spreads * generator.standard_normal((cell.configurations, cell.seeds)), -1, 1)
     factors[-1] += cell.effect / 100 / cell.error
     wrong = generator.random((*luck.shape, difficulty.shape[1])) < difficulty[:, None] * (luck * factors)[..., None]
     return wrong, generator.poisson(cell.error * VALIDATION_IMAGES * luck * factors)
 
 
-def resampled(wrong: np.ndarray, validation: np.ndarray) -> Draw:
-    """Return a function that draws seeds and images of real runs, with replacement.
+@dataclass(frozen=True)
+class Resampled:
+    """Draw seeds and images of real runs, with replacement."""
 
-    Args:
-        wrong: bool (runs, images).
-        validation: numbers of validation errors, (runs,).
-    """
+    wrong: np.ndarray  # bool (runs, images)
+    validation: np.ndarray  # numbers of validation errors, (runs,)
 
-    def draw(cell: Cell, _question: Question, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        images = generator.integers(wrong.shape[1], size=cell.images)
-        runs = generator.integers(len(wrong), size=(cell.configurations, cell.seeds))
-        columns = wrong[:, images]
-        return columns[:, columns.any(0)][runs], validation[runs]
-
-    return draw
+    def __call__(self, cell: Cell, _question: Question, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        images = generator.integers(self.wrong.shape[1], size=cell.images)
+        runs = generator.integers(len(self.wrong), size=(cell.configurations, cell.seeds))
+        columns = self.wrong[:, images]
+        return columns[:, columns.any(0)][runs], self.validation[runs]
 
 
 def to_rows(wrong: np.ndarray, validation: np.ndarray, images: int, template: Summary) -> list[Row]:
@@ -211,12 +211,14 @@ def make_template() -> Summary:
     })  # fmt: skip
 
 
-def read_real_runs(places: Sequence[Path]) -> Draw:
-    """Return a function that draws from completed runs, which count as one configuration."""
-    summaries = [row.record.summary for row in read_rows(places) if row.record.summary is not None]
-    bits = [summary.wrong_bits for summary in summaries]
-    wrong = np.unpackbits(np.stack([one for one in bits if one is not None]), axis=1, count=summaries[0].test.n).astype(bool)
-    return resampled(wrong, np.array([0 if one.validation is None else one.validation.errors for one in summaries]))
+def read_real_runs(places: Sequence[Path]) -> tuple[Draw, float]:
+    """Return a function that draws from completed runs, which count as one configuration, and their mean error."""
+    group = Group([row for row in read_rows(places) if row.record.summary is not None], {})
+    if isinstance(group.wrong_images, str):
+        raise SystemExit(group.wrong_images)
+    wrong = np.unpackbits(group.wrong_images, axis=1, count=group.summaries[0].test.n).astype(bool)
+    validation = [0 if summary.validation is None else summary.validation.errors for summary in group.summaries]
+    return Resampled(wrong, np.array(validation)), round(float(wrong.mean()), 4)
 
 
 def main() -> int:
@@ -228,13 +230,18 @@ def main() -> int:
     parser.add_argument("--configurations", type=int, nargs="*", default=CONFIGURATIONS)
     parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
     parser.add_argument("--power", action="store_true", help="one configuration differs")
+    parser.add_argument("--unequal", type=float, default=1.0, help="the seeds of one vary more, by this factor")
     parser.add_argument("--manual", action="store_true")
     arguments = parser.parse_args()
-    errors = (0.0,) if arguments.runs else ERRORS
+    draw: Draw = beta_binomial
+    errors: tuple[float, ...] = ERRORS
+    if arguments.runs:
+        draw, error = read_real_runs(arguments.runs)
+        errors = (error,)
     effects = EFFECTS if arguments.power else (0.0,)
-    grid = product(arguments.configurations, arguments.seeds, errors, IMAGES, effects)
+    grid = product(arguments.configurations, arguments.seeds, errors, IMAGES, effects, [arguments.unequal])
     cells = [Cell(*values) for values in grid]
-    draw, template = read_real_runs(arguments.runs) if arguments.runs else beta_binomial, make_template()
+    template = make_template()
     results: dict[Cell, Result] = {}
     with ProcessPoolExecutor(arguments.jobs) as pool:
         simulated = pool.map(simulate, cells, *([one] * len(cells) for one in (arguments.tables, draw, template)))

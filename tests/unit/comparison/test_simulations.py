@@ -15,9 +15,9 @@ from mnist_exp.run.run import Run
 from tests.benchmarks.statistics import (
     QUESTIONS,
     Cell,
+    Resampled,
     beta_binomial,
     make_template,
-    resampled,
     simulate,
     to_rows,
     upper_bound,
@@ -47,7 +47,7 @@ def test_a_difference_is_found() -> None:
 def test_seeds_and_images_of_runs_are_drawn_with_replacement() -> None:
     wrong = np.zeros((3, 100), bool)
     wrong[1, :50] = wrong[2] = True
-    drawn, validation = resampled(wrong, np.array([0, 5, 10]))(Cell(2, 4, 0, 1_000), "new images", np.random.default_rng(0))
+    drawn, validation = Resampled(wrong, np.array([0, 5, 10]))(Cell(2, 4, 0, 1_000), "new images", np.random.default_rng(0))
     assert drawn.shape == (2, 4, 1_000)
     for errors, share in zip(validation.ravel(), drawn.mean(2).ravel(), strict=True):
         assert share == pytest.approx(errors / 10, abs=0.05)
