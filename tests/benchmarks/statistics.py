@@ -79,17 +79,18 @@ def beta_binomial(cell: Cell, question: Question, generator: np.random.Generator
     Returns:
         Errors on the images that can be wrong at all, bool (configurations, seeds, n), and numbers of validation errors.
     """
-    beta = cell.error * CONCENTRATION / HARDEST, CONCENTRATION
-    difficulty = np.tile(generator.beta(*beta, cell.images) * HARDEST, (cell.configurations, 1))
+    factors, spreads = np.ones((2, cell.configurations, 1))
+    factors[-1] += cell.effect / 100 / cell.error
+    spreads[-1] *= cell.unequal
+    hardest = HARDEST / factors.max()
+    beta = CONCENTRATION * cell.error / hardest, CONCENTRATION * (1 - cell.error / hardest)
+    difficulty = np.tile(generator.beta(*beta, cell.images) * hardest, (cell.configurations, 1))
     if question == "new images":
-        difficulty[:, ::2] = generator.beta(*beta, difficulty[:, ::2].shape) * HARDEST
+        difficulty[:, ::2] = generator.beta(*beta, difficulty[:, ::2].shape) * hardest
     difficulty = difficulty[:, difficulty.max(0) > LEAST]
     residual = CONCENTRATION / (CONCENTRATION + 1) * cell.error * cell.images
     spread = min(math.sqrt(LUCK * residual) / (cell.error * cell.images), 0.5)
-    factors, spreads = np.ones((2, cell.configurations, 1))
-    spreads[-1] *= cell.unequal
     luck = 1 + np.clip(spread * spreads * generator.standard_normal((cell.configurations, cell.seeds)), -1, 1)
-    factors[-1] += cell.effect / 100 / cell.error
     wrong = generator.random((*luck.shape, difficulty.shape[1])) < difficulty[:, None] * (luck * factors)[..., None]
     return wrong, generator.poisson(cell.error * VALIDATION_IMAGES * luck * factors)
 
