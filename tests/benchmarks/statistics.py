@@ -163,8 +163,9 @@ def _count(result: Result, cell: Cell, rows: Sequence[Row], question: Question, 
         is_last, is_against_last = (group.rows[0].name.startswith(last) for group in (line.group, board.reference))
         truth = cell.effect * (is_last - is_against_last)
         low, high = line.significance.result.interval
-        result.intervals[key] += 1
-        result.covering[key] += low <= truth <= high
+        if question == "new images" or not truth:  # the effect on these very images is another one
+            result.intervals[key] += 1
+            result.covering[key] += low <= truth <= high
         verdict = line.significance.verdict
         is_wrong |= verdict in {"better", "worse"} and verdict != ("better" if truth < 0 else "worse" if truth > 0 else None)
         is_found |= bool(truth) and verdict == ("better" if truth < 0 else "worse")
