@@ -59,6 +59,7 @@ OPTIONS: dict[str, dict[str, Values]] = {
     "show": {},
     "compare": {
         "--by": (), "--where": (), "--metric": (), "--baseline": (), "--sort": (), "--top": (), "--columns": (),
+        "--on": ("new-images", "these-images"), "--equivalence": (),
         "--format": ("table", "json", "csv", "markdown", "latex", "html"), "--output": FILE,
     },
     "diff": {"--format": ("table", "json"), "--output": FILE},

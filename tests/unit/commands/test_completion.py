@@ -86,7 +86,7 @@ def test_all_options_are_known(name: str, capsys: pytest.CaptureFixture[str]) ->
     expected = set(re.findall(r"--[a-z][a-z-]+", text.partition("examples:")[0] if name else text.partition("flags:")[2]))
     known = {*(OPTIONS[name] if name else FLAGS), "--help"} | (set() if name in {"", "help"} else {"--runs-dir"})
     assert expected <= known if not name else expected == known
-    for option, choices in re.findall(r"(--[a-z-]+) {([a-z,]+)}", text):
+    for option, choices in re.findall(r"(--[a-z-]+) {([a-z,-]+)}", text):
         assert OPTIONS[name][option] == tuple(choices.split(","))
     assert FLAGS["--info"] == INFORMATION
 

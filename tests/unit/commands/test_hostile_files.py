@@ -160,6 +160,7 @@ def write_texts(run: Run, texts: Iterator[str], data: str) -> None:
     summary = json.loads(run.summary.read_bytes())
     fixed = {
         "status": "completed",
+        "wrong_images": summary["wrong_images"],
         "dataset": with_texts(summary["dataset"], repeat(data)),
         "settings": with_texts(summary["settings"], texts) | {next(texts): next(texts)},
     }

@@ -18,7 +18,7 @@ from mnist_exp.run.status import write_status
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Plan, Sweep
 from tests.unit import permissions
-from tests.unit.run_directories import make_run, set_time, write_predictions
+from tests.unit.run_directories import make_run, set_time, set_wrong_images, write_predictions
 from tests.unit.sweep.test_plan import planned
 
 
@@ -128,6 +128,7 @@ def test_a_sweep_with_an_unreadable_job_is_resumed(mode: int, two_jobs: Plan, ca
 def test_unreadable_predictions_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for name, wrong in (("a", 100), ("b", 200)):
         write_predictions(make_run(Path(f"runs/{name}"), wrong, f"seed={wrong}"), range(wrong))
+        set_wrong_images(Path(f"runs/{name}"), None)
     Run(Path("runs/b")).predictions.chmod(0)
     with permissions.enforced():
         assert cli.main(["compare", "--by", "run"]) == cli.main(["watch"]) == 0
