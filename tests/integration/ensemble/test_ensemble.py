@@ -54,7 +54,9 @@ def untrained(directory: Path, digits: Dataset, *overrides: str) -> Path:
     summary = read_json(run.summary)
     summary["dataset"] = dataset_summary(digits, parts).model_dump()
     summary["model"]["parameters"] = model.count_params()
-    files.write_json(run.summary, summary | {"test": evaluation.score(probabilities, digits.test_labels)})
+    summary["test"] = evaluation.score(probabilities, digits.test_labels)
+    summary["wrong_images"] = evaluation.pack_wrong_images(probabilities, digits.test_labels)
+    files.write_json(run.summary, summary)
     return directory
 
 

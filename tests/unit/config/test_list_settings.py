@@ -73,7 +73,9 @@ def test_a_comparison_has_no_long_cell(capsys: pytest.CaptureFixture[str]) -> No
     for name in ("mlp", "cnn_deep", "resnet"):
         make_run(Path("runs") / name, 100, f"model={name}")
     assert cli.main(["compare"]) == 0
-    assert max(map(len, capsys.readouterr().out.splitlines())) < 220
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert len(table) == 3
+    assert max(map(len, table)) < 220
     assert not [
         key for key in differing_settings(read_rows([Path("runs")])) if "layers" in key
     ]  # the models' names say it all
