@@ -17,7 +17,7 @@ from mnist_exp.config.search_space import SearchSpace
 from mnist_exp.errors import EXIT_DONE, InputError, Interrupted
 from mnist_exp.machine import logs
 from mnist_exp.run.directory import create_directory
-from mnist_exp.run.status import FINISHED, now, read_record
+from mnist_exp.run.status import now, read_record
 from mnist_exp.sweep import launchers, plan
 from mnist_exp.sweep.display import display
 from mnist_exp.sweep.driver import Driver, JobSource
@@ -104,7 +104,7 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
         remaining, finished = list[Job](), dict[int, State]()
         for job in jobs:
             record = read_record(sweep.run(job).directory)
-            if record.summary is not None or (record.status in FINISHED and not retry_failed):
+            if record.summary is not None or (record.is_final and not retry_failed):
                 finished[job.number] = state_of(record)
             else:
                 remaining.append(job)

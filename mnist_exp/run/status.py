@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from mnist_exp.errors import UserError
+from mnist_exp.errors import EnvironmentFailure, UserError
 from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import read_bytes, read_json
 from mnist_exp.run.directory import last_change, read_config
@@ -60,6 +60,12 @@ class Record:
     cause: str | None
     remedy: str | None
     summary: Summary | None
+    exit_code: int | None = None  # of a run that failed
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a plain `resume` of a sweep leaves the run as it is; a failure of the machine is tried again."""
+        return self.status in FINISHED and self.exit_code != EnvironmentFailure.exit_code
 
     @property
     def ensemble_settings(self) -> dict[str, Any] | None:
@@ -120,6 +126,7 @@ def _without_summary(run: Run) -> Record:
         status, cause, action = "incomplete", "summary.json: is missing, although the run was completed", "write it again"
     else:
         recorded = [str(content[key]) if content.get(key) else None for key in ("cause", "remedy")]
-        return Record(directory, status, recorded[0], recorded[1], None)
+        code = content.get("exit_code")
+        return Record(directory, status, recorded[0], recorded[1], None, code if isinstance(code, int) else None)
     remedy = REBUILD_HINT if run.ensemble.exists() else f"{action}: mnist-exp resume {directory}"
     return Record(directory, status, cause, remedy, None)

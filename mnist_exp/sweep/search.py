@@ -104,12 +104,12 @@ class Search(JobSource):
     def _is_repeated(self, number: int | None, retry_failed: bool) -> bool:
         """Return whether the job of a failed trial is trained again: if it has no result and no unfinished trial.
 
-        If its status is not final, it did not fail itself, but its outcome could not be written, as on a full disk.
+        If its record is not final, not the job failed, but the machine, as with a full disk.
         """
         if number is None or number in self._trials:
             return False
         record = self._record(self.plan.jobs[number - 1])
-        return record.summary is None and (retry_failed or record.status not in FINISHED)
+        return record.summary is None and (retry_failed or not record.is_final)
 
     def _start_stored(self, trial: FrozenTrial) -> tuple[Job, Experiment] | None:
         return self._start(Trial(self._study, trial._trial_id))

@@ -92,8 +92,13 @@ def test_failed_jobs_do_not_stop_the_others(command: Command, tmp_path: Path) ->
     (left_out,) = json.loads((sweep / "leaderboard.json").read_text())["not_ranked"]
     assert (left_out["reason"], len(left_out["runs"])) == ("failed", 5)
 
-    resumed = command("resume", str(sweep))
-    assert (resumed.returncode, "to train" in resumed.stderr) == (1, False)  # failed jobs need --retry-failed
+    full_disk = sweep / "002_mlp_s1" / "status.json"
+    full_disk.write_text(json.dumps(json.loads(full_disk.read_text()) | {"exit_code": 5}))
+    resumed = command("resume", str(sweep))  # other failed jobs need --retry-failed
+    assert resumed.returncode == 1
+    assert [name for name, status in statuses(sweep).items() if status == "failed"] == [
+        f"{seed + 1:03d}_mlp_s{seed}" for seed in range(2, 6)
+    ]
     resumed = command("resume", str(sweep), "--retry-failed", "sweep.retries=0", "hydra/launcher=joblib")
     assert resumed.returncode == 0, resumed.stderr
     assert set(statuses(sweep).values()) == {"completed"}

@@ -332,6 +332,23 @@ def test_a_failed_trial_is_not_repeated_by_a_plain_resume(tmp_path: Path) -> Non
     assert Search(sweep, found, settings, retry_failed=True).take() is not None
 
 
+def test_a_trial_that_the_machine_failed_is_repeated_by_a_plain_resume(tmp_path: Path) -> None:
+    """The disk was full, but the status could be written."""
+    sweep = Sweep(tmp_path)
+    found, settings = new_search(sweep, 1)
+    first = Search(sweep, found, settings, retry_failed=False)
+    taken = first.take()
+    assert taken is not None
+    run = sweep.run(taken[0])
+    run.directory.mkdir()
+    write_status(run, "failed", 5, "No space left on device", "free some space")
+    first.finish(taken[0], read_record(run.directory))
+    again = Search(sweep, found, settings, retry_failed=False)
+    assert (again.total, again.finished) == (1, {})
+    assert train(sweep, again) == 1
+    assert states(again) == [TrialState.FAIL, TrialState.COMPLETE]
+
+
 def test_a_plan_that_was_removed_during_the_sweep_is_written_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
