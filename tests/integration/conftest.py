@@ -11,7 +11,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # third parties' warnings during their import
-    import keras  # noqa: F401
+    import keras
     import tensorflow as tf  # noqa: F401
 
 from mnist_exp.datasets.dataset import Dataset
@@ -26,6 +26,12 @@ def _thread_pools() -> None:
     """Set the sizes of TensorFlow's thread pools, which it accepts once, as for a training."""
     experiment = compose()
     device.prepare("cpu", experiment.precision, experiment.threads, 200, experiment.seed)
+
+
+@pytest.fixture(autouse=True)
+def _precision() -> None:
+    """Undo the precision of earlier tests, which a training sets for its process."""
+    keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture
