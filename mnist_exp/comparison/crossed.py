@@ -70,7 +70,15 @@ class Prior:
     degrees: float  # of freedom, as if this ratio had been measured with so many
 
     def limited_to(self, degrees: float) -> "Prior":
+        """Return what these groups say of another group, if they have that many degrees of freedom."""
         return Prior(self.ratio, min(self.degrees, SHARE_OF_PRIOR * degrees))
+
+    def moderated(self, variance: float, residual: float, degrees: int) -> float:
+        """Return the mean of a group's own variance over seeds and of the expected one, by their degrees of freedom."""
+        return (self.degrees * self.ratio * residual + degrees * variance) / (self.degrees + degrees)
+
+
+NO_PRIOR = Prior(1.0, 0.0)  # each group is taken by itself
 
 
 def prior(groups: Sequence[Repetitions]) -> Prior:
@@ -81,7 +89,7 @@ def prior(groups: Sequence[Repetitions]) -> Prior:
     Genetics and Molecular Biology 3:3, section 6.2. Its prior has few degrees of freedom where the groups differ.
     """
     if len(groups) < 3:
-        return Prior(1.0, 0.0)
+        return NO_PRIOR
     ratios = np.array([_smooth(group.variance) / _smooth(group.residual) for group in groups])
     degrees = np.array([group.seeds - 1.0 for group in groups])
     logarithms = np.log(ratios) - digamma(degrees / 2) + np.log(degrees / 2)
@@ -155,9 +163,8 @@ def pair(a: Repetitions, b: Repetitions, order: Sequence[np.ndarray], common: Pr
     discordant = float(np.bitwise_count(a.packed[first] ^ b.packed[second]).sum(dtype=np.int64))
     residual = _smooth(_residual(discordant - seeds * squares, variance, seeds, n))
     known = common.limited_to(others)
-    own = seeds - 1
-    moderated = (known.degrees * known.ratio * residual + own * _smooth(variance)) / (known.degrees + own)
-    return value, Spread(images, residual / seeds, (moderated,), (seeds,), known.degrees, known.degrees + own)
+    moderated = known.moderated(_smooth(variance), residual, seeds - 1)
+    return value, Spread(images, residual / seeds, (moderated,), (seeds,), known.degrees, known.degrees + seeds - 1)
 
 
 def independent(a: Repetitions, b: Repetitions, common: Prior, others: float) -> tuple[float, Spread]:
@@ -166,11 +173,8 @@ def independent(a: Repetitions, b: Repetitions, common: Prior, others: float) ->
     known = common.limited_to(others)
     moderated, residual = [], 0.0
     for group in (a, b):
-        own, group_residual = group.seeds - 1, _smooth(group.residual)
-        moderated.append(
-            (known.degrees * known.ratio * group_residual + own * _smooth(group.variance)) / (known.degrees + own)
-        )
-        residual += group_residual / group.seeds
+        moderated.append(known.moderated(_smooth(group.variance), _smooth(group.residual), group.seeds - 1))
+        residual += _smooth(group.residual) / group.seeds
     limit = known.degrees + a.seeds + b.seeds - 2
     return value, Spread(images, residual, tuple(moderated), (a.seeds, b.seeds), known.degrees, limit)
 

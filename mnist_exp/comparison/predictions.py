@@ -9,7 +9,7 @@ import numpy as np
 from mnist_exp.comparison.statistics import Difference, mcnemar
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine.arrays import read_arrays
-from mnist_exp.machine.plain_data import read_bytes
+from mnist_exp.machine.plain_data import describe, read_bytes
 from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Score
 
@@ -88,8 +88,7 @@ def read_probabilities(run: Run, score: Score | None = None) -> tuple[np.ndarray
         _check(probabilities, labels, score)
         return probabilities, labels
     except Exception as error:  # noqa: BLE001  (zipfile, zlib and NumPy raise many kinds of errors for a damaged archive)
-        cause = " ".join(str(error).split()) or type(error).__name__
-        raise IntegrityError(f"{run.predictions}: is damaged: {cause}", "train the run again") from None
+        raise IntegrityError(f"{run.predictions}: is damaged: {describe(error)}", "train the run again") from None
 
 
 def _check(probabilities: np.ndarray, labels: np.ndarray, score: Score | None) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from mnist_exp.comparison import crossed, statistics
-from mnist_exp.comparison.crossed import Prior
+from mnist_exp.comparison.crossed import NO_PRIOR, Prior
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric
 from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.planning import Plan, plan
@@ -117,7 +117,7 @@ def compare_with(
     tested = METRICS[TEST] if metric.key == VALIDATION else metric
     if tested.key != TEST:
         question, equivalence = "seeds" if tested.images is None else "these images", None
-    common, degrees = _prior(groups) if tested.key == TEST else (Prior(1.0, 0.0), 0.0)
+    common, degrees = _prior(groups) if tested.key == TEST else (NO_PRIOR, 0.0)
     results = [
         None if group is reference else _test(group, reference, tested, question, common, degrees) for group in groups
     ]

@@ -122,8 +122,7 @@ def apply(override: Override, tree: DictConfig) -> list[Problem]:
         with open_dict(parent):
             del parent[name]
     else:
-        is_addition = (
-            override.is_add() or override.is_force_add() or isinstance(value, dict)
-        )  # the schema names unknown keys
-        OmegaConf.update(tree, key, value, merge=True, force_add=is_addition)
+        # The schema names the unknown keys of a section.
+        can_add = override.is_add() or override.is_force_add() or isinstance(value, dict)
+        OmegaConf.update(tree, key, value, merge=True, force_add=can_add)
     return []

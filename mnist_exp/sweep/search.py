@@ -104,7 +104,7 @@ class Search(JobSource):
     def _is_repeated(self, number: int | None, retry_failed: bool) -> bool:
         """Return whether the job of a failed trial is trained again: if it has no result and no unfinished trial.
 
-        If its record is not final, not the job failed, but the machine, as with a full disk.
+        A record that is not final means that the machine failed, not the job: for example, the disk was full.
         """
         if number is None or number in self._trials:
             return False

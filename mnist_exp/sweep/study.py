@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files, locks
-from mnist_exp.machine.plain_data import open_regular, read_bytes
+from mnist_exp.machine.plain_data import describe, open_regular, read_bytes
 from mnist_exp.report.search_charts import SearchResult
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.sampling import grid_values, pruner, sampler
@@ -91,7 +91,7 @@ def open_study(
         storage = JournalStorage(_Journal(sweep.study))
         study = optuna.create_study(storage=storage, study_name=NAME, directions=directions, load_if_exists=True)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        cause = f"{path}: {' '.join(str(error).split()) or type(error).__name__}"
+        cause = f"{path}: {describe(error)}"
         raise IntegrityError(cause, START_AGAIN) from None
     space: dict[str, Any] = {"objectives": list(settings.objectives)}
     space |= {key: distribution_to_json(value) for key, value in distributions.items()}

@@ -97,8 +97,8 @@ def _explain_cpu() -> None:
     if present := gpu_count():
         messages.warning(
             f"device=auto: this machine has {messages.pluralize(present, 'NVIDIA GPU')}, but TensorFlow does not find its"
-            " libraries: the training uses the CPU\n"
-            "install the CUDA packages: pip install 'mnist-exp[gpu]', or choose device=cpu"
+            " libraries: the training uses the CPU; install the CUDA packages (pip install 'mnist-exp[gpu]'), or choose"
+            " device=cpu"
         )
 
 

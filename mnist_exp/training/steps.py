@@ -173,11 +173,10 @@ class Steps:
     def _using(self, inputs: Inputs) -> Iterator[None]:
         """Compute with the inputs of a graph in this block."""
         own, optimizer = self._inputs, _inner(self.optimizer)
-        decays = optimizer.weight_decay is not None
         weight_decay = optimizer.weight_decay
         try:
             self._set(inputs)
-            optimizer.weight_decay = inputs.weight_decay if decays else None
+            optimizer.weight_decay = None if weight_decay is None else inputs.weight_decay
             yield
         finally:
             self._set(own)

@@ -20,7 +20,7 @@ from mnist_exp.errors import ConfigError, InputError
 from mnist_exp.run.outcome import prepare_run
 from mnist_exp.run.status import Record, read_record, write_status
 from mnist_exp.sweep import plan, sampling
-from mnist_exp.sweep.plan import Plan, Sweep
+from mnist_exp.sweep.plan import Job, Plan, Sweep
 from mnist_exp.sweep.search import RETRY, Search
 from tests import advice
 from tests.unit.run_directories import complete_run
@@ -295,18 +295,24 @@ def test_a_journal_that_was_removed_during_the_search_is_written_again(
     assert states(Search(sweep, found, settings, retry_failed=False)) == [TrialState.COMPLETE] * 3
 
 
+def search_with_a_job(sweep: Sweep) -> tuple[SearchSpace, OptunaSweeperConfig, Search, Job]:
+    """Start a search of one trial, whose job has an empty directory."""
+    found, settings = new_search(sweep, 1)
+    search = Search(sweep, found, settings, retry_failed=False)
+    taken = search.take()
+    assert taken is not None
+    sweep.run(taken[0]).directory.mkdir()
+    return found, settings, search, taken[0]
+
+
 def test_a_trial_whose_outcome_could_not_be_written_is_continued_by_a_plain_resume(tmp_path: Path) -> None:
     """The disk was full: the study has a failure, and the status says "running" without a process."""
     sweep = Sweep(tmp_path)
-    found, settings = new_search(sweep, 1)
-    first = Search(sweep, found, settings, retry_failed=False)
-    taken = first.take()
-    assert taken is not None
-    run = sweep.run(taken[0])
-    run.directory.mkdir()
+    found, settings, first, job = search_with_a_job(sweep)
+    run = sweep.run(job)
     write_status(run, "running")
     run.lock.touch()
-    first.finish(taken[0], Record(run.directory, "failed", "No space left on device", None, None))
+    first.finish(job, Record(run.directory, "failed", "No space left on device", None, None))
     assert states(first) == [TrialState.FAIL]
     for _ in range(2):  # interrupted again: no second repetition
         again = Search(sweep, found, settings, retry_failed=False)
@@ -320,14 +326,10 @@ def test_a_trial_whose_outcome_could_not_be_written_is_continued_by_a_plain_resu
 
 def test_a_failed_trial_is_not_repeated_by_a_plain_resume(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path)
-    found, settings = new_search(sweep, 1)
-    first = Search(sweep, found, settings, retry_failed=False)
-    taken = first.take()
-    assert taken is not None
-    run = sweep.run(taken[0])
-    run.directory.mkdir()
+    found, settings, first, job = search_with_a_job(sweep)
+    run = sweep.run(job)
     write_status(run, "failed", 1, "cause", "remedy")
-    first.finish(taken[0], read_record(run.directory))
+    first.finish(job, read_record(run.directory))
     assert Search(sweep, found, settings, retry_failed=False).take() is None
     assert Search(sweep, found, settings, retry_failed=True).take() is not None
 
@@ -335,14 +337,10 @@ def test_a_failed_trial_is_not_repeated_by_a_plain_resume(tmp_path: Path) -> Non
 def test_a_trial_that_the_machine_failed_is_repeated_by_a_plain_resume(tmp_path: Path) -> None:
     """The disk was full, but the status could be written."""
     sweep = Sweep(tmp_path)
-    found, settings = new_search(sweep, 1)
-    first = Search(sweep, found, settings, retry_failed=False)
-    taken = first.take()
-    assert taken is not None
-    run = sweep.run(taken[0])
-    run.directory.mkdir()
+    found, settings, first, job = search_with_a_job(sweep)
+    run = sweep.run(job)
     write_status(run, "failed", 5, "No space left on device", "free some space")
-    first.finish(taken[0], read_record(run.directory))
+    first.finish(job, read_record(run.directory))
     again = Search(sweep, found, settings, retry_failed=False)
     assert (again.total, again.finished) == (1, {})
     assert train(sweep, again) == 1
