@@ -28,16 +28,17 @@ class Repetitions:
     """The wrong test images of several seeds of one configuration.
 
     Args:
-        packed: for each seed a bit for each image, uint8 (S, ⌈N / 8⌉), S ≥ 2.
+        packed: for each seed a bit for each image, uint8 (S, ⌈N / 8⌉), S ≥ 2; images that are missing at the end are right.
         n: number of images N.
     """
 
     def __init__(self, packed: np.ndarray, n: int) -> None:
         self.packed, self.n, self.seeds = packed, n, len(packed)
         self.errors = np.bitwise_count(packed).sum(1, dtype=np.int64)
-        per_image = np.zeros(n, np.uint32)
+        known = min(n, 8 * packed.shape[1])
+        per_image = np.zeros(known, np.uint32)
         for start in range(0, self.seeds, BLOCK):
-            per_image += np.unpackbits(packed[start : start + BLOCK], axis=1, count=n).sum(0, dtype=np.uint32)
+            per_image += np.unpackbits(packed[start : start + BLOCK], axis=1, count=known).sum(0, dtype=np.uint32)
         self.per_image = per_image.astype(np.min_scalar_type(self.seeds))
         """The number of seeds that are wrong on each image, (N,)."""
 

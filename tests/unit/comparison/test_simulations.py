@@ -1,27 +1,29 @@
 """A short form of `make statistics`: false alarms and coverage of whole comparisons, and the command gives the same."""
 
+import base64
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mnist_exp import cli
-from mnist_exp.comparison import export
-from mnist_exp.comparison.ranking import compare
-from mnist_exp.comparison.rows import read_rows
-from mnist_exp.machine import files
+from mnist_exp.comparison.statistics import Difference
+from mnist_exp.run.evaluation import error_rate
 from mnist_exp.run.run import Run
 from tests.benchmarks.statistics import (
     QUESTIONS,
+    VALIDATION_IMAGES,
     Cell,
     Resampled,
     beta_binomial,
-    make_template,
+    compare_groups,
     simulate,
-    to_rows,
+    to_groups,
     upper_bound,
 )
+from tests.unit.run_directories import make_run
 
 TABLES = 60
 
@@ -32,14 +34,14 @@ TABLES = 60
     ids=lambda cell: f"{cell.configurations} configurations, {cell.seeds} seeds, {cell.images} images",
 )
 def test_false_alarms_and_coverage(cell: Cell) -> None:
-    result = simulate(cell, TABLES, beta_binomial, make_template())
+    result = simulate(cell, TABLES, beta_binomial)
     for key, n in result.intervals.items():
         assert result.alarms[key] / TABLES <= upper_bound(TABLES)
         assert result.covering[key] / n >= 0.94 - 2 * np.sqrt(0.05 / TABLES)
 
 
 def test_a_difference_is_found() -> None:
-    result = simulate(Cell(2, 5, 0.01, 10_000, effect=1.0), 10, beta_binomial, make_template())
+    result = simulate(Cell(2, 5, 0.01, 10_000, effect=1.0), 10, beta_binomial)
     assert result.found["new images", "best"] == result.found["these images", "baseline"] == 10
     assert not sum(result.alarms.values())
 
@@ -53,21 +55,52 @@ def test_seeds_and_images_of_runs_are_drawn_with_replacement() -> None:
         assert share == pytest.approx(errors / 10, abs=0.05)
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-def test_the_command_gives_what_is_simulated(question: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    cell = Cell(3, 2, 0.05, 1_000, effect=4.0)
-    wrong, validation = beta_binomial(cell, "new images", np.random.default_rng(3))
-    rows = to_rows(wrong, validation, cell.images, make_template())
-    for row in rows:
-        (tmp_path / row.name).mkdir()
-        files.write_json(Run(tmp_path / row.name).summary, row.summary.model_dump(mode="json"))
-    assert cli.main(["compare", str(tmp_path), "--on", question.replace(" ", "-"), "--format", "json"]) == 0
-    printed = json.loads(capfd.readouterr().out)
-    expected = export.to_json(compare(read_rows([tmp_path]), question=question))  # type: ignore[arg-type]
-    simulated = export.to_json(compare(rows, question=question))  # type: ignore[arg-type]
-    assert printed == json.loads(json.dumps(expected))
-    assert printed["question"] == question
-    for configuration in simulated["configurations"]:  # where a file does not have all settings, they are added
-        configuration["config_hash"] = None
-    assert printed["configurations"] != (configurations := json.loads(json.dumps(simulated["configurations"])))
-    assert [one | {"config_hash": None} for one in printed["configurations"]] == configurations
+def write_runs(place: Path, wrong: np.ndarray, validation: np.ndarray) -> None:
+    """Create the runs of a simulated table, named by configuration and seed."""
+    packed, errors = np.packbits(wrong, axis=-1), wrong.sum(-1)
+    for configuration, seed in np.ndindex(*errors.shape):
+        rate = f"optimizer.learning_rate={1e-6 * (configuration + 1):g}"
+        directory = make_run(
+            place / f"{configuration}_{seed}",
+            int(errors[configuration, seed]),
+            f"seed={seed}",
+            rate,
+            validation_errors=int(validation[configuration, seed]),
+        )
+        path = Run(directory).summary
+        summary = json.loads(path.read_text())
+        summary["test"] |= error_rate(int(errors[configuration, seed]), wrong.shape[2])
+        summary["validation"] |= error_rate(int(validation[configuration, seed]), VALIDATION_IMAGES)
+        summary["wrong_images"] = base64.b64encode(packed[configuration, seed].tobytes()).decode()
+        path.write_text(json.dumps(summary))
+
+
+def test_the_command_gives_what_is_simulated(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cell = Cell(3, 4, 0.05, 1_000, effect=8.0)
+    drawn, validation = beta_binomial(cell, "new images", np.random.default_rng(3))
+    wrong = np.zeros((3, 4, cell.images), bool)
+    wrong[..., : drawn.shape[2]] = drawn
+    write_runs(tmp_path, wrong, validation)
+    groups = to_groups(drawn, validation, cell.images)
+    verdicts = set()
+    for question, reference in product(QUESTIONS, ("best", "baseline")):
+        options = ["--on", question.replace(" ", "-")]
+        options += ["--baseline", str(tmp_path / "0_0")] if reference == "baseline" else []
+        assert cli.main(["compare", str(tmp_path), "--format", "json", *options]) == 0
+        printed = json.loads(capfd.readouterr().out)
+        tests, best = compare_groups(groups, question, reference)
+        assert (printed["question"], printed["against"]["run"]) == (question, f"{best}_0")
+        assert printed["correction"] == {"name": tests.correction, "comparisons": tests.comparisons}
+        for line in printed["configurations"]:
+            simulated = tests.results[int(line["runs"][0][0])]
+            if simulated is None or line["significance"] is None:
+                assert simulated is line["significance"] is None
+                continue
+            difference = simulated.result
+            assert isinstance(difference, Difference)
+            found = line["significance"]
+            assert (found["p"], found["p_corrected"]) == (difference.p, simulated.p_corrected)
+            assert (found["interval"], found["level"]) == (list(difference.interval), difference.level)
+            assert (found["verdict"], found["words"]) == (simulated.verdict, simulated.text)
+            verdicts.add(simulated.verdict)
+    assert verdicts == {"worse", "undecided"}
