@@ -25,6 +25,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         "against": reference and {"run": reference.rows[0].name, "is": comparison.reference_name},
         "question": tests and tests.question,
         "correction": tests and {"name": tests.correction, "comparisons": tests.comparisons},
+        "looks": comparison.looks and {"seeds": list(comparison.looks.sizes), "look": tests and tests.look},
         "configurations": [line_to_json(comparison, line) for line in comparison.lines],
         "not_ranked": [
             {"reason": reason, "runs": [{"run": row.name} | _record_to_json(row.record) for row in rows]}

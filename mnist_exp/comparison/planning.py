@@ -33,8 +33,16 @@ class Plan:
         return f"about {seeds} for {POWER:.0%} power, if the difference seen is real"
 
 
-def plan(difference: Difference) -> Plan | None:
-    """Plan the number of seeds with which a test would detect this difference with a power of 0.8.
+def best_power(difference: Difference, level: float) -> float:
+    """Return the power of a test with any number of seeds, which the test images limit, if the difference seen is real."""
+    if difference.spread is None or not difference.spread.of_images:
+        return 1.0
+    distance = abs(difference.value / difference.scale) / math.sqrt(difference.spread.of_images)
+    return float(ndtr(distance + ndtri(level / 2)))
+
+
+def plan(difference: Difference, level: float) -> Plan | None:
+    """Plan the number of seeds with which a test at some level would detect this difference with a power of 0.8.
 
     The smaller group is extended first, then both. The observed difference and variances are taken as the true ones (Cohen
     1988, "Statistical Power Analysis for the Behavioral Sciences", §2, with the noncentral t distribution).
@@ -42,11 +50,11 @@ def plan(difference: Difference) -> Plan | None:
     Returns:
         None for two single networks and if there is no difference at all.
     """
-    spread, level = difference.spread, difference.level
+    spread = difference.spread
     if spread is None or not difference.value:
         return None
     value, images = abs(difference.value / difference.scale), spread.of_images
-    if images and ndtr(value / math.sqrt(images) + float(ndtri(level / 2))) < POWER:
+    if best_power(difference, level) < POWER:
         return Plan(None, None, "the test images are too few to decide, with any number of seeds")
 
     def is_enough(n: int) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mnist_exp.comparison import significance
+from mnist_exp.comparison import looks, significance
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric, check_fields, field_value
 from mnist_exp.comparison.groups import Group, group_runs, select_comparable
+from mnist_exp.comparison.looks import Looks
 from mnist_exp.comparison.rows import Row
 from mnist_exp.comparison.significance import Question, Significance, Tests
 from mnist_exp.errors import InputError
@@ -34,11 +35,18 @@ class Comparison:
     tests: Tests | None  # of all groups, also those beyond `--top`; None if there is no group
     not_ranked: Mapping[str, Sequence[Row]]  # runs by the reason why they cannot be ranked with the others
     superseded: int  # number of runs that a later run with the same configuration and seed replaces
+    looks: Looks | None  # that were planned for the sweeps of the runs
 
     @property
     def has_repetitions(self) -> bool:
         """Whether a group has several runs."""
         return any(line.group.n > 1 for line in self.lines)
+
+    @property
+    def open_groups(self) -> list[Group]:
+        """The groups that more seeds could decide, together with the reference; of those that are shown."""
+        undecided = [line.group for line in self.lines if line.significance is not None and line.significance.can_be_decided]
+        return [self.reference, *undecided] if undecided and self.reference is not None else []
 
     @property
     def shown_metrics(self) -> list[Metric]:
@@ -55,6 +63,7 @@ def compare(
     baseline: Row | None = None,
     question: Question = "new images",
     equivalence: float | None = None,
+    planned: Looks | None = None,
 ) -> Comparison:
     """Rank runs and test which differences are significant.
 
@@ -66,9 +75,11 @@ def compare(
         baseline: a run of the group to test against; None for the best group.
         question: whether the differences are those on new test images or on these.
         equivalence: the difference of two test errors, in percentage points, below which they count as equal.
+        planned: looks; None for those that were planned for the sweeps of the runs.
 
     Raises:
         InputError: a field is unknown, or the baseline has no result.
+        IntegrityError: a file with planned looks is damaged.
     """
     check_fields([key.removeprefix("-") for key in sort], rows, "--sort")
     check_fields(by or (), rows, "--by")
@@ -79,9 +90,10 @@ def compare(
     ranks = {id(group): rank for rank, group in enumerate(groups, 1)}
     reference = _reference(groups, baseline)
     shown = _sorted(groups, sort)[:top]
+    planned = planned or looks.of_sweeps(ranked)
     tests = None
     if reference is not None:
-        tests = significance.compare_with(reference, groups, metric, question, baseline is not None, equivalence)
+        tests = significance.compare_with(reference, groups, metric, question, baseline is not None, equivalence, planned)
     results = {} if tests is None else dict(zip(map(id, groups), tests.results, strict=True))
     return Comparison(
         metric=metric,
@@ -93,6 +105,7 @@ def compare(
         tests=tests,
         not_ranked=not_ranked,
         superseded=len(ranked) - sum(group.n for group in groups),
+        looks=planned,
     )
 
 

@@ -16,12 +16,14 @@ from mnist_exp.comparison import crossed, statistics
 from mnist_exp.comparison.crossed import NO_PRIOR, Prior
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric
 from mnist_exp.comparison.groups import Group
-from mnist_exp.comparison.planning import Plan, plan
+from mnist_exp.comparison.looks import Looks
+from mnist_exp.comparison.planning import Plan, best_power, plan
 from mnist_exp.comparison.statistics import LEVEL, Difference
 
 ONE_SEED = "not tested: only one seed"
 NO_SPREAD = "not tested: the seeds do not differ; the spread is unknown"
 UNDECIDED = "undecided"
+HOPELESS = 0.05  # power with any number of seeds, below which further seeds are not trained
 
 Question = Literal["new images", "these images", "seeds"]
 Verdict = Literal["better", "worse", "equal", "undecided"]
@@ -35,6 +37,7 @@ class Significance:
     result: Difference | str  # the group minus the reference; or why there is no test
     p_corrected: float | None = None  # for all comparisons of the family
     equivalence: float | None = None  # the difference below which two errors count as equal
+    last_level: float = LEVEL  # of the interval at the last planned look
 
     @property
     def significant(self) -> bool:
@@ -66,7 +69,16 @@ class Significance:
     @cached_property
     def plan(self) -> Plan | None:
         """The number of seeds that would detect the difference; None if it is decided or seeds are not what is missing."""
-        return plan(self.result) if isinstance(self.result, Difference) and self.verdict == "undecided" else None
+        if isinstance(self.result, str) or self.verdict != "undecided":
+            return None
+        return plan(self.result, self.last_level)
+
+    @property
+    def can_be_decided(self) -> bool:
+        """Whether more seeds could decide what is undecided, or not tested since the seeds are too few."""
+        if isinstance(self.result, str):
+            return self.result in {ONE_SEED, NO_SPREAD}
+        return self.verdict == "undecided" and best_power(self.result, self.last_level) >= HOPELESS
 
     @property
     def text(self) -> str:
@@ -93,6 +105,7 @@ class Tests:
     question: Question  # what may be different, for the order to be the same
     comparisons: int  # that the p-values are corrected for
     correction: Literal["Bonferroni", "Holm"]
+    look: int | None = None  # the number of the planned look, from 1; None if no looks were planned
 
 
 def compare_with(
@@ -102,8 +115,9 @@ def compare_with(
     question: Question = "new images",
     is_baseline: bool = False,
     equivalence: float | None = None,
+    looks: Looks | None = None,
 ) -> Tests:
-    """Test each group but the reference against it, and correct the p-values for the number of comparisons.
+    """Test each group but the reference against it; correct the p-values for the numbers of comparisons and of looks.
 
     The number does not depend on which groups are shown, nor on which have the files for a test.
 
@@ -113,6 +127,7 @@ def compare_with(
         question: whether the images may be other ones too; a metric without errors of test images has none.
         is_baseline: the reference was fixed beforehand, not chosen by its results.
         equivalence: the difference below which two errors count as equal, in percentage points.
+        looks: at which the groups were planned to be compared while they get further seeds.
     """
     tested = METRICS[TEST] if metric.key == VALIDATION else metric
     if tested.key != TEST:
@@ -127,15 +142,22 @@ def compare_with(
     else:
         comparisons = sum(n * (n - 1) // 2 for n in (single, len(groups) - single))
     p_values = [result.p for result in results if isinstance(result, Difference)]
+    look = None
+    if looks is not None:
+        look = looks.look(max(group.n for group in groups))
+        p_values = [looks.corrected(look, p) for p in p_values]
     corrected = iter((statistics.holm if is_baseline else statistics.bonferroni)(p_values, comparisons))
     tests: list[Significance | None] = []
     for result in results:
         if isinstance(result, Difference):
             p, level = next(corrected)
-            tests.append(Significance(tested, replace(result, level=level), p, equivalence))
+            last_level = level
+            if looks is not None and look is not None:
+                level, last_level = looks.level(look, level), looks.level(len(looks.sizes), level)
+            tests.append(Significance(tested, replace(result, level=level), p, equivalence, last_level))
         else:
             tests.append(None if result is None else Significance(tested, result))
-    return Tests(tests, question, comparisons, "Holm" if is_baseline else "Bonferroni")
+    return Tests(tests, question, comparisons, "Holm" if is_baseline else "Bonferroni", look)
 
 
 def _prior(groups: Sequence[Group]) -> tuple[Prior, float]:

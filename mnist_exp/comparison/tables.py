@@ -118,6 +118,9 @@ def _test_notes(comparison: Comparison, kinds: Sequence[str]) -> list[str]:
     if tests.comparisons > 1:
         family = "" if comparison.reference_name == "baseline" else ", all pairs, since the best was chosen by its results"
         correction = f", {tests.correction}'s correction for {tests.comparisons:,} comparisons{family}"
+    if comparison.looks is not None and tests.look is not None:
+        sizes = comparison.looks.sizes
+        correction += f", and for look {tests.look} of {len(sizes)} planned ones ({', '.join(map(str, sizes))} seeds)"
     notes.append(f"p: {' and '.join(TESTS[kind] for kind in kinds)}{correction}")
     if "McNemar" in kinds:
         notes.append("one run each: the test compares two networks, not two configurations")

@@ -8,7 +8,7 @@ from scipy.special import ndtr
 
 from mnist_exp.comparison import planning, statistics
 from mnist_exp.comparison.crossed import Spread
-from mnist_exp.comparison.planning import Plan, plan, power
+from mnist_exp.comparison.planning import Plan, best_power, plan, power
 from mnist_exp.comparison.statistics import LEVEL, Difference
 
 
@@ -29,14 +29,14 @@ def test_without_images_the_plan_equals_statsmodels(effect: float, comparisons: 
     level = LEVEL / comparisons
     pairs = difference(effect, Spread(0.0, 0.0, (1.0,), (5,)), level)
     expected = math.ceil(solver.TTestPower().solve_power(effect, alpha=level, power=planning.POWER) - 1e-6)
-    assert plan(pairs) == Plan(max(expected - 5, 1), max(expected - 5, 1))
+    assert plan(pairs, level) == Plan(max(expected - 5, 1), max(expected - 5, 1))
     independent = difference(effect, Spread(0.0, 0.0, (1.0, 1.0), (5, 5)), level)
     expected = math.ceil(solver.TTestIndPower().solve_power(effect, alpha=level, power=planning.POWER) - 1e-6)
-    assert plan(independent) == Plan(max(expected - 5, 1), max(expected - 5, 1))
+    assert plan(independent, level) == Plan(max(expected - 5, 1), max(expected - 5, 1))
 
 
 def test_unequal_groups_are_planned_as_such() -> None:
-    found = plan(over_seeds(0.5, 5, 50))
+    found = plan(over_seeds(0.5, 5, 50), LEVEL)
     assert found is not None
     assert found.group is not None
     assert 30 < found.group < 64 < 2 * (found.group + 5)
@@ -49,18 +49,22 @@ def test_unequal_groups_are_planned_as_such() -> None:
 
 def test_no_number_of_seeds_decides_with_too_few_images() -> None:
     images = 100.0  # the standard error of infinitely many seeds is 10 images
-    few = plan(difference(20.0, Spread(images + 5, 5.0, (10.0,), (2,))))
+    for value in (20.0, 30.0):
+        limit = best_power(difference(value, Spread(images + 5, 5.0, (10.0,), (2,))), LEVEL)
+        assert limit == pytest.approx(ndtr(value / 10 - 1.96), abs=1e-4)
+    assert best_power(over_seeds(0.0, 5, 5), LEVEL) == 1  # without images, enough seeds find any difference
+    few = plan(difference(20.0, Spread(images + 5, 5.0, (10.0,), (2,))), LEVEL)
     assert few == Plan(None, None, "the test images are too few to decide, with any number of seeds")
     assert ndtr(20 / 10 - 1.96) < planning.POWER < ndtr(30 / 10 - 1.96)
-    enough = plan(difference(30.0, Spread(images + 50, 50.0, (200.0,), (2,))))
+    enough = plan(difference(30.0, Spread(images + 50, 50.0, (200.0,), (2,))), LEVEL)
     assert enough is not None
     assert enough.group is not None
 
 
 def test_no_number_of_seeds_detects_a_tiny_difference() -> None:
-    assert plan(over_seeds(1e-6, 5, 5)) == Plan(None, None, "not even 10,000 seeds would detect it")
-    assert plan(over_seeds(0.0, 5, 5)) is None
-    assert plan(statistics.mcnemar(3, 5, 100)) is None
+    assert plan(over_seeds(1e-6, 5, 5), LEVEL) == Plan(None, None, "not even 10,000 seeds would detect it")
+    assert plan(over_seeds(0.0, 5, 5), LEVEL) is None
+    assert plan(statistics.mcnemar(3, 5, 100), LEVEL) is None
 
 
 def test_power_far_from_zero_is_one() -> None:
@@ -69,7 +73,7 @@ def test_power_far_from_zero_is_one() -> None:
 
 
 def test_planned_seeds_reach_the_power() -> None:
-    found = plan(over_seeds(0.1, 3, 3, variance=0.08**2))
+    found = plan(over_seeds(0.1, 3, 3, variance=0.08**2), LEVEL)
     assert found is not None
     assert found.group is not None
     n, generator = 3 + found.group, np.random.default_rng(4)
