@@ -15,7 +15,7 @@ STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=% $(if $(filter records,$(MAKECMD
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation statistics records speedrun screenshots sweep-demo faults constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation statistics statistics-looks records speedrun screenshots sweep-demo faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}' | sort
@@ -64,6 +64,9 @@ benchmark-comparison: .venv/.installed-dev ## measure compare over 100, 1,000 an
 
 statistics: .venv/.installed-dev ## simulate false alarms, coverage and power of compare (hours; make statistics ARGS="--tables 200")
 	@$(BIN)/python -m tests.benchmarks.statistics $(ARGS)
+
+statistics-looks: .venv/.installed-dev ## simulate sweeps that continue until they are decided
+	@$(BIN)/python -m tests.benchmarks.sequential $(ARGS)
 
 benchmark-augmentation: .venv/.installed-dev ## measure the share of augmentation in a step
 	@$(BIN)/python -m tests.benchmarks.augmentation $(ARGS)

@@ -11,6 +11,7 @@ TABLES = {
     "searches": ("<!-- search table -->", "<!-- end of search table -->"),
     "comparison": ("<!-- make benchmark-comparison -->", "<!-- end of comparison -->"),
     "statistics": ("<!-- make statistics -->", "<!-- end of statistics -->"),
+    "statistics-looks": ("<!-- make statistics-looks -->", "<!-- end of statistics-looks -->"),
     "records": ("<!-- make records -->", "<!-- end of records -->"),
     "speedrun": ("<!-- make speedrun -->", "<!-- end of speedrun -->"),
     "faults": ("<!-- make faults -->", "<!-- end of faults -->"),

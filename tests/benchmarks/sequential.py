@@ -1,23 +1,27 @@
 """False alarms, power and trained seeds of sweeps that continue until they are decided, in simulated tables.
 
-Run with `make statistics ARGS=--sequential`. At each look, the configurations that are open get further seeds, as in
-`mnist-exp resume SWEEP --until-decided`; a false verdict at any look counts.
+Run with `make statistics-looks`. At each look, the configurations that are open get further seeds, as with `mnist-exp resume
+SWEEP --until-decided`. A wrong verdict at any look counts, even if a later look withdraws it.
 """
 
-from collections.abc import Sequence
+import argparse
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
 from mnist_exp.comparison import looks
+from mnist_exp.comparison.fields import METRICS, VALIDATION
 from mnist_exp.comparison.looks import Looks
-from mnist_exp.comparison.ranking import Comparison, compare
-from mnist_exp.comparison.rows import Row
-from mnist_exp.comparison.significance import Question
-from mnist_exp.run.summary import Summary
-from tests.benchmarks.statistics import Cell, Draw, to_rows
+from mnist_exp.comparison.significance import Question, Tests, compare_with
+from tests.benchmarks.manual import TABLES, replace_between
+from tests.benchmarks.statistics import ERRORS, IMAGES, QUESTIONS, Cell, Draw, beta_binomial, to_groups, upper_bound
 
 FIRST, MAX_SEEDS = 3, 20
+CONFIGURATIONS = (2, 5, 20)
+EFFECTS = {0.003: (0.1, 0.3), 0.01: (0.1, 0.3, 1.0), 0.05: (0.3, 1.0)}  # points, by the error
 
 
 @dataclass
@@ -26,66 +30,129 @@ class Procedure:
 
     tables: int = 0
     alarms: int = 0  # tables with a wrong verdict at any look
-    found: int = 0  # tables in which the last configuration is decided, at the last look
-    found_fixed: int = 0  # the same if all configurations have all seeds from the start
+    found: int = 0  # tables in which the last configuration, which differs, is decided at the end
+    found_at_once: int = 0  # the same if all configurations have all seeds, and are compared once
     seeds: list[float] = field(default_factory=list)  # trained for a configuration, mean of a table
 
 
-def simulate(cell: Cell, tables: int, draw: Draw, template: Summary, question: Question = "new images") -> Procedure:
+def simulate(cell: Cell, tables: int, draw: Draw, question: Question) -> Procedure:
     """Continue many tables until they are decided or have all seeds; `cell.seeds` is the largest number of seeds."""
     generator = np.random.default_rng([1, cell.configurations, cell.images, int(1e4 * cell.error)])
     planned, result = looks.plan(FIRST, cell.seeds), Procedure()
+    last = cell.configurations - 1
     for _ in range(tables):
         wrong, validation = draw(cell, question, generator)
-        rows = np.array(to_rows(wrong, validation, cell.images, template), object).reshape(wrong.shape[:2])
-        alarm, seeds, board = until_decided(cell, rows, planned, question)
+        alarm, seeds, tests = until_decided(cell, wrong, validation, planned, question)
         result.tables += 1
         result.alarms += alarm
         result.seeds.append(float(np.mean(seeds)))
         if cell.effect:
-            result.found += _found(cell, board)
-            result.found_fixed += _found(cell, compare(rows.ravel().tolist(), question=question))
+            result.found += _is_found(tests, last)
+            at_once, _ = compare(cell, wrong, validation, [cell.seeds] * len(wrong), question, None)
+            result.found_at_once += _is_found(at_once, last)
     return result
 
 
 def until_decided(
-    cell: Cell, rows: np.ndarray, planned: Looks, question: Question
-) -> tuple[bool, Sequence[int], Comparison]:
-    """Return whether a verdict at any look is wrong, the trained seeds of each configuration, and the last comparison.
+    cell: Cell, wrong: np.ndarray, validation: np.ndarray, planned: Looks, question: Question
+) -> tuple[bool, list[int], Tests]:
+    """Return whether a verdict at any look is wrong, the trained seeds of each configuration, and the last tests.
 
     Args:
-        rows: runs, (configurations, seeds).
+        wrong, validation: of all seeds, as a `Draw` returns them.
     """
-    seeds = [planned.sizes[0]] * len(rows)
+    seeds = [planned.sizes[0]] * len(wrong)
     alarm = False
     for next_size in (*planned.sizes[1:], None):
-        trained: list[Row] = [row for configuration, n in zip(rows, seeds, strict=True) for row in configuration[:n]]
-        board = compare(trained, question=question, planned=planned)
-        alarm |= has_wrong_verdict(cell, board)
-        if not board.open_groups or next_size is None:
+        tests, reference = compare(cell, wrong, validation, seeds, question, planned)
+        alarm |= _has_wrong_verdict(cell, tests, reference)
+        undecided = [index for index, one in enumerate(tests.results) if one is not None and one.can_be_decided]
+        if not undecided or next_size is None:
             break
-        for group in board.open_groups:
-            seeds[_number(group.rows[0])] = next_size
-    return alarm, seeds, board
+        for index in (reference, *undecided):
+            seeds[index] = next_size
+    return alarm, seeds, tests
 
 
-def has_wrong_verdict(cell: Cell, board: Comparison) -> bool:
-    """Return whether a configuration is called better or worse that is not."""
+def compare(
+    cell: Cell, wrong: np.ndarray, validation: np.ndarray, seeds: list[int], question: Question, planned: Looks | None
+) -> tuple[Tests, int]:
+    """Test the first seeds of each configuration against the best by validation; also return the index of the best."""
+    parts = zip(wrong, validation, seeds, strict=True)
+    groups = [group for w, v, n in parts for group in to_groups(w[None, :n], v[None, :n], cell.images)]
+    means = [group.mean(METRICS[VALIDATION]) for group in groups]
+    index = means.index(min(means))
+    return compare_with(groups[index], groups, METRICS[VALIDATION], question, looks=planned), index
+
+
+def _has_wrong_verdict(cell: Cell, tests: Tests, reference: int) -> bool:
     last = cell.configurations - 1
-    for line in board.lines:
-        if line.significance is None or line.significance.verdict not in {"better", "worse"} or board.reference is None:
-            continue
-        truth = cell.effect * ((_number(line.group.rows[0]) == last) - (_number(board.reference.rows[0]) == last))
-        if not truth or (truth < 0) != (line.significance.verdict == "better"):
-            return True
+    for index, significance in enumerate(tests.results):
+        if significance is not None and significance.verdict in {"better", "worse"}:
+            truth = cell.effect * ((index == last) - (reference == last))
+            if not truth or (truth < 0) != (significance.verdict == "better"):
+                return True
     return False
 
 
-def _found(cell: Cell, board: Comparison) -> bool:
-    last = cell.configurations - 1
-    lines = [line for line in board.lines if line.significance and line.significance.significant]
-    return any(_number(line.group.rows[0]) == last for line in lines)
+def _is_found(tests: Tests, index: int) -> bool:
+    """Return whether a configuration is called better or worse, or is the best and distinguished from all others."""
+    significance = tests.results[index]
+    if significance is not None:
+        return significance.significant
+    return all(one is None or one.significant for one in tests.results)
 
 
-def _number(row: Row) -> int:
-    return int(row.name.partition("_")[0])
+def rows_of(cells: dict[tuple[Cell, Question], Procedure]) -> Iterator[str]:
+    """The lines of the table: for each number of configurations and question, over all cells without a difference."""
+    yield "| configurations | question | false alarms %, worst cell | seeds, mean |"
+    yield "| --- | --- | --- | --- |"
+    groups: dict[tuple[int, Question], list[Procedure]] = {}
+    for (cell, question), result in cells.items():
+        if not cell.effect:
+            groups.setdefault((cell.configurations, question), []).append(result)
+    for (configurations, question), results in groups.items():
+        worst = max(result.alarms / result.tables for result in results)
+        seeds = np.mean([np.mean(result.seeds) for result in results])
+        yield f"| {configurations} | {question} | {100 * worst:.1f} | {seeds:.1f} |"
+    yield ""
+    yield "| configurations | error % | difference | found % | seeds, mean | found % with all 20 seeds at once |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for (cell, _), result in cells.items():
+        if cell.effect:
+            shares = [f"{100 * count / result.tables:.0f}" for count in (result.found, result.found_at_once)]
+            texts = [cell.configurations, f"{100 * cell.error:g}", cell.effect, shares[0], f"{np.mean(result.seeds):.1f}"]
+            yield "| " + " | ".join(map(str, [*texts, shares[1]])) + " |"
+
+
+def main() -> int:
+    """Simulate, print, and return 1 if a cell has too many false alarms."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tables", type=int, default=2000)
+    parser.add_argument("--configurations", type=int, nargs="*", default=CONFIGURATIONS)
+    parser.add_argument("--manual", action="store_true")
+    arguments = parser.parse_args()
+    none = product(arguments.configurations, ERRORS, IMAGES, [0.0], QUESTIONS)
+    some = [
+        (k, error, IMAGES[-1], effect, QUESTIONS[0])
+        for k, (error, effects) in product(arguments.configurations, EFFECTS.items())
+        for effect in effects
+    ]
+    results: dict[tuple[Cell, Question], Procedure] = {}
+    bound, met = upper_bound(arguments.tables), True
+    for configurations, error, images, effect, question in [*none, *some]:
+        cell = Cell(configurations, MAX_SEEDS, error, images, effect)
+        tables = max(arguments.tables // 4, 1) if effect else arguments.tables
+        found = results[cell, question] = simulate(cell, tables, beta_binomial, question)
+        share = found.alarms / found.tables
+        met &= share <= (bound if tables == arguments.tables else upper_bound(tables))
+        print(cell, question, f"false alarms {100 * share:.1f} %, seeds {np.mean(found.seeds):.1f}", flush=True)
+    print(*rows_of(results), sep="\n")
+    if arguments.manual:
+        replace_between(*TABLES["statistics-looks"], "\n".join(rows_of(results)))
+    print("every bar is met" if met else "A BAR IS MISSED", file=sys.stderr)
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

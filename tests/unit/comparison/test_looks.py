@@ -15,7 +15,7 @@ from mnist_exp.comparison.ranking import Comparison
 from mnist_exp.comparison.statistics import LEVEL, Difference
 from mnist_exp.errors import IntegrityError
 from tests.benchmarks import sequential
-from tests.benchmarks.statistics import Cell, beta_binomial, make_template, upper_bound
+from tests.benchmarks.statistics import Cell, beta_binomial, upper_bound
 from tests.unit.run_directories import compare_directory, make_run, set_wrong_images
 
 PLANNED = Looks(sizes=(3, 5, 8, 12, 20))
@@ -133,13 +133,13 @@ def test_what_is_decided_or_cannot_be_decided_is_not_open(errors: int, open_grou
 @pytest.mark.parametrize("question", ["new images", "these images"])
 def test_the_whole_procedure_has_no_more_false_alarms_than_one_test(question: str) -> None:
     cell, tables = Cell(3, 8, 0.01, 1_000), 80
-    found = sequential.simulate(cell, tables, beta_binomial, make_template(), question)  # type: ignore[arg-type]
+    found = sequential.simulate(cell, tables, beta_binomial, question)  # type: ignore[arg-type]
     assert found.alarms / tables <= upper_bound(tables)
     assert 3 <= np.mean(found.seeds) <= 8
 
 
 def test_a_difference_is_found_with_few_seeds() -> None:
-    found = sequential.simulate(Cell(3, 20, 0.01, 10_000, effect=1.0), 10, beta_binomial, make_template())
-    assert found.found == found.found_fixed == 10
+    found = sequential.simulate(Cell(3, 20, 0.01, 10_000, effect=1.0), 10, beta_binomial, "new images")
+    assert found.found == found.found_at_once == 10
     assert not found.alarms
     assert np.mean(found.seeds) < 12
