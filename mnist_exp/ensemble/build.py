@@ -11,32 +11,24 @@ import numpy as np
 
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.schema import ThreadsConfig
-from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.ensemble.members import Ensemble, Member
 from mnist_exp.ensemble.ranking import page_table, rank_members
-from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import backend, files
-from mnist_exp.models import averaging, preprocessing
-from mnist_exp.models.build import build_model, count_parameters, set_precision
-from mnist_exp.models.weights import load_weights
+from mnist_exp.models import averaging
+from mnist_exp.models.build import set_precision
 from mnist_exp.report import run_page
 from mnist_exp.run import environment, evaluation
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record
 from mnist_exp.run.summary import ModelSummary, Score, Summary, dataset_summary
 from mnist_exp.terminal import messages
+from mnist_exp.trained.network import check_probabilities, rebuild
 from mnist_exp.training import device
 from mnist_exp.training.prediction import PREDICTION_BATCH, Predictor
 
 log = logging.getLogger(__name__)
 
-WEIGHT_BYTES = 4  # float32 in every precision
 MODEL = "ensemble"  # the name of the model in summary.json
-SAMPLE = 1000  # number of test images on which a model is compared with the stored probabilities
-# How far a probability may be from the stored one. Another machine rounds differently: a GPU may keep 10 bits of a product
-# in float32, and a network in bfloat16, which keeps 7, differs from itself in float32 by up to 0.03. With other weights,
-# some image of the sample differs by far more.
-TOLERANCES = {"float32": 0.01, "bfloat16": 0.1, "float16": 0.1}
 
 
 def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_setting: ThreadsConfig) -> Summary:
@@ -60,12 +52,12 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     with target.scope(), messages.spinner("averaging"):
         model = _build_model(ensemble, probabilities)
         if len(validation):
-            passes = sum(averaging.shift_count(member.experiment.evaluation.tta) for member in members)
+            passes = sum(averaging.shift_count(member.trained.experiment.evaluation.tta) for member in members)
             predicted = Predictor(model, target.towers, passes)(data.train_images[validation])
             validation_score = evaluation.score(predicted, data.train_labels[validation])
 
     errors = evaluation.write_results(run, model, data, probabilities)
-    summaries = [member.row.summary for member in members]
+    summaries = [member.trained.row.summary for member in members]
     train_seconds = sum(summary.train_seconds for summary in summaries)
     compile_seconds = [summary.compile_seconds for summary in summaries if summary.compile_seconds is not None]
     images_seen = sum(summary.images_per_second * summary.train_seconds for summary in summaries)
@@ -90,7 +82,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
         members=[member.described(run.directory) for member in members],
     )
     own_row = Row(run.directory.resolve().name, Record(run.directory, "completed", None, None, summary))
-    table = page_table(rank_members(own_row, [member.row for member in members]), run.report)
+    table = page_table(rank_members(own_row, [member.trained.row for member in members]), run.report)
     rates, members_file = np.empty(0, np.float32), ensemble.to_yaml(run.directory)
     run_page.write(run, "last", summary, errors, [], rates, data, probabilities, recorded, members_file, table)
     if not run.ensemble.exists():  # it was removed meanwhile; without it, the directory is not an ensemble
@@ -99,51 +91,14 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
 
 
 def _build_model(ensemble: Ensemble, probabilities: np.ndarray) -> keras.Model:
-    """Rebuild every member's model and average them, checking each model against the stored probabilities."""
-    images, models = ensemble.data.test_images, []
-    for member in ensemble.members:
-        model = _rebuild(member, ensemble.data)
-        _check(model, images, member.probabilities, TOLERANCES[member.experiment.precision], str(member.run.model))
-        models.append(model)
+    """Rebuild every member's model and average them; check each model against the stored probabilities."""
+    runs = [member.trained for member in ensemble.members]
+    models = [rebuild(run) for run in runs]
     set_precision("float32")
     combined = averaging.over_members(models, MODEL)
-    tolerance = max(TOLERANCES[member.experiment.precision] for member in ensemble.members)
-    _check(combined, images, probabilities, tolerance, "the combined model of all members")
+    tolerance = max(run.tolerance for run in runs)
+    check_probabilities(combined, ensemble.data.test_images, probabilities, tolerance, "the combined model of all members")
     return combined
-
-
-def _rebuild(member: Member, data: Dataset) -> keras.Model:
-    """Build a member's model from its settings, as it was saved, and load its weights."""
-    settings = member.experiment
-    set_precision(settings.precision)
-    scaling = preprocessing.build(settings.preprocessing, data.train_images[member.split.train])
-    arguments = settings.model, scaling, data.test_images.shape[1:], len(data.class_names)
-    _check_parameters(member, count_parameters(*arguments))
-    model = build_model(*arguments)
-    model = averaging.over_shifts(model, settings.evaluation.tta)
-    load_weights(model, member.run.model)
-    return model
-
-
-def _check_parameters(member: Member, parameters: int) -> None:
-    """Raise IntegrityError unless settings, summary and model file agree on the number of weights."""
-    run, stated = member.run, member.row.summary.model.parameters
-    if parameters != stated:
-        cause = f"{run.config}: its network has {parameters:,} parameters, but summary.json states {stated:,}"
-        raise IntegrityError(cause, "train the run again")
-    if (size := run.model.stat().st_size) < WEIGHT_BYTES * parameters:  # they are stored uncompressed
-        cause = f"{run.model}: its {size:,} bytes cannot contain {parameters:,} parameters"
-        raise IntegrityError(cause, "train the run again")
-
-
-def _check(model: keras.Model, images: np.ndarray, stored: np.ndarray, tolerance: float, subject: str) -> None:
-    """Raise IntegrityError unless a model gives the stored probabilities, float32 (n, classes), on a sample of images."""
-    sample = slice(None, None, max(len(images) // SAMPLE, 1))
-    distance = np.abs(np.asarray(model(images[sample], training=False)) - stored[sample]).max()
-    log.info("%s: within %.2g of the stored probabilities", subject, distance)
-    if not distance <= tolerance:  # also if it is NaN
-        cause = f"{subject}: its probabilities differ by up to {distance:.2f} from the stored ones"
-        raise IntegrityError(cause, "train the run again")
 
 
 def _common_settings(summaries: Sequence[Summary]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from mnist_exp.run.outcome import run_locked
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import REBUILD_HINT, read_record
 from mnist_exp.run.summary import Summary, dataset_summary
+from mnist_exp.trained import network
 from mnist_exp.training import device
 from mnist_exp.training.prediction import Predictor
 from tests.conftest import compose
@@ -159,7 +160,7 @@ def test_a_failure_is_recorded_in_the_directory(
         raise failure
 
     failure: BaseException = IntegrityError("the cause", "the remedy")
-    monkeypatch.setattr(build, "load_weights", fail)
+    monkeypatch.setattr(network, "load_weights", fail)
     work = partial(build.build_ensemble, ensemble, run, "cpu", THREADS)
     assert run_locked(run, work, REBUILD_HINT) == 3
     record = read_record(tmp_path)
@@ -179,7 +180,7 @@ def test_the_number_of_parameters_is_checked_before_a_network_is_built(
     settings = yaml.safe_load(other.config.read_text())
     settings["model"]["units"] = [3000, 3000]
     other.config.write_text(yaml.safe_dump(settings))
-    monkeypatch.setattr(build, "build_model", lambda *_: pytest.fail("a network was built"))
+    monkeypatch.setattr(network, "build_model", lambda *_: pytest.fail("a network was built"))
     with pytest.raises(IntegrityError, match=r"config\.yaml: its network has 11,388,010 parameters, but summary\.json"):
         built(tmp_path / "e", other.directory, trained_once / "a")
     summary = read_json(other.summary)

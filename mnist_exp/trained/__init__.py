@@ -1,0 +1,1 @@
+"""Completed runs as models: read and checked files, the rebuilt network, and its evaluation on other images."""

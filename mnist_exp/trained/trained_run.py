@@ -1,0 +1,82 @@
+"""A completed run that is used again: its settings, its images and its predictions, all from untrusted files."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mnist_exp import config, datasets
+from mnist_exp.comparison.predictions import read_probabilities
+from mnist_exp.comparison.rows import Row
+from mnist_exp.config.checks import validation_images
+from mnist_exp.config.schema import Experiment
+from mnist_exp.datasets.dataset import Dataset, Split, split
+from mnist_exp.errors import ConfigError, InputError, IntegrityError
+from mnist_exp.run.directory import read_config
+from mnist_exp.run.run import Run
+
+# How far a probability may be from the stored one. Another machine rounds differently: a GPU may keep 10 bits of a product
+# in float32, and a network in bfloat16, which keeps 7, differs from itself in float32 by up to 0.03. With other weights,
+# some image of the sample differs by far more.
+TOLERANCES = {"float32": 0.01, "bfloat16": 0.1, "float16": 0.1}
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A completed run whose files agree with each other."""
+
+    row: Row
+    experiment: Experiment  # its config.yaml
+    data: Dataset  # that it was trained and tested on
+    split: Split  # of the training images
+    probabilities: np.ndarray  # float32 (n, classes), of the test images
+
+    @cached_property
+    def run(self) -> Run:
+        return Run(self.row.record.directory)
+
+    @property
+    def tolerance(self) -> float:
+        """How far a probability may be from the stored one."""
+        return TOLERANCES[self.experiment.precision]
+
+
+def read(row: Row) -> TrainedRun:
+    """Read a completed run that is not an ensemble.
+
+    Raises:
+        InputError: another version trained it, its data set is not available, or its model or predictions do not exist.
+        IntegrityError: one of its files is damaged.
+    """
+    run = Run(row.record.directory)
+    data, experiment = _load_data(row), _read_experiment(run)
+    images = experiment.dataset
+    parts = split(data.train_labels, images.limit, validation_images(images), images.split_seed)
+    if parts.sha256 != row.summary.dataset.split_sha256:
+        cause = f"{run.config}: its settings give other validation images than those in summary.json"
+        raise IntegrityError(cause, "train the run again")
+    probabilities, labels = read_probabilities(run, row.summary.test)
+    if not np.array_equal(labels, data.test_labels) or probabilities.shape[1] != len(data.class_names):
+        raise InputError(f"{run.predictions}: belongs to other images", "choose runs that were tested on the same images")
+    if not run.model.is_file():
+        raise InputError(f"{run.model}: does not exist", "choose completed runs with their model")
+    return TrainedRun(row, experiment, data, parts, probabilities)
+
+
+def _load_data(row: Row) -> Dataset:
+    name, sha256 = row.summary.dataset.name, row.summary.dataset.sha256
+    data = datasets.load(name) if name in datasets.LOADERS else None
+    if data is None or data.sha256 != sha256:
+        cause = f"{row.record.directory}: was tested on {name} with SHA-256 {sha256[:12]}, which this version does not have"
+        raise InputError(cause, "use the version of mnist-exp that trained it")
+    return data
+
+
+def _read_experiment(run: Run) -> Experiment:
+    try:
+        return config.validate(read_config(run))
+    except ConfigError as error:
+        cause = f"{run.config}: {error.problems[0].cause}"
+        raise InputError(cause, "use the version of mnist-exp that trained it") from None
+    except ValueError as error:
+        raise IntegrityError(str(error), "train the run again") from None
