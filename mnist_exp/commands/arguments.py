@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
@@ -15,12 +16,14 @@ COMMANDS = {
     "compare": "compare runs: errors, differing settings, and which differences are significant",
     "diff": "show how two runs differ, and draw the images on which they disagree",
     "ensemble": "average the predictions of runs into a new run, and compare it with each member",
+    "evaluate": "evaluate completed runs on other images: another data set, or their validation images",
     "watch": "show the progress of running runs and sweeps",
     "resume": "continue an interrupted run or sweep, or add jobs to a sweep",
     "track": "upload existing runs to a tracker: TensorBoard, MLflow or Weights & Biases",
     "data": "show a data set: counts, hashes and the first images",
     "help": "list the topics of the manual, or print one of them",
 }
+OVERRIDE = re.compile(r"[+~]*[A-Za-z_][\w./]*=")
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,6 +51,11 @@ def parser(name: str, examples: str, runs_dir: bool = True) -> Parser:
 def path(text: str) -> str:
     """Replace ~ with the home directory, since a shell does not after "="; for `type=` of argparse."""
     return os.path.expanduser(text)  # noqa: PTH111  (Path's fails without a home)
+
+
+def is_override(word: str) -> bool:
+    """Return whether a word is KEY=VALUE and not a directory with such a name."""
+    return OVERRIDE.match(word) is not None and not Path(word).exists()
 
 
 def comma_separated(text: str) -> list[str]:

@@ -1,7 +1,6 @@
 """`mnist-exp track RUN|SWEEP… tracker=…`: upload existing runs to a tracker."""
 
 import contextlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +24,6 @@ EXAMPLES = """\
   mnist-exp track runs/2026-11-22T07-40-12_sweep tracker=mlflow tracker.tracking_uri=http://10.0.0.7:5000
   mnist-exp track runs tracker=wandb tracker.project=digits          all runs below runs/
 """
-OVERRIDE = re.compile(r"[+~]*[A-Za-z_][\w./]*=")
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +37,7 @@ def main(arguments: list[str]) -> int:
         help="a directory with your own options, such as tracker/NAME.yaml",
     )
     parsed = parser.parse_intermixed_args(arguments)
-    overrides = [word for word in parsed.words if OVERRIDE.match(word) and not Path(word).exists()]
+    overrides = [word for word in parsed.words if command_line.is_override(word)]
     places = [find_directory(word, parsed.runs_dir) for word in parsed.words if word not in overrides]
     settings = _tracker_settings(overrides, parsed.config_dir)
     if not places:

@@ -37,6 +37,7 @@ def write(
     environment: Mapping[str, Any],
     config: str,
     member_table: Mapping[str, Any] | None = None,
+    evaluated: str | None = None,
 ) -> None:
     """Draw the figures and write report.html.
 
@@ -52,6 +53,7 @@ def write(
         environment: the content of environment.json.
         config: the text of config.yaml, or of ensemble.yaml.
         member_table: for an ensemble, which has no history: columns, rows and caption of its table of members.
+        evaluated: for an evaluation on other images than the test images of the run: these images, in words.
 
     Raises:
         EnvironmentFailure: a file cannot be written.
@@ -93,8 +95,9 @@ def write(
         colors=(run_charts.TRAIN, run_charts.VALIDATION),
         version=mnist_exp.__version__,
         member_table=member_table,
+        evaluated=evaluated,
         config=config,
-        config_name=(run.config if member_table is None else run.ensemble).name,
+        config_name="images" if evaluated else (run.config if member_table is None else run.ensemble).name,
         charts=charts,
     )
     files.write(run.report, text.encode())

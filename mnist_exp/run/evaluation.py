@@ -137,6 +137,15 @@ def write_results(run: Run, model: Any, data: Dataset, probabilities: np.ndarray
     """
     with files.replacing(run.model) as temporary:
         model.save(temporary)
+    return write_predictions(run, data, probabilities)
+
+
+def write_predictions(run: Run, data: Dataset, probabilities: np.ndarray) -> dict[str, Any]:
+    """Write predictions.npz and errors.json from probabilities of the test images, and return the content of errors.json.
+
+    Raises:
+        EnvironmentFailure: a file cannot be written.
+    """
     files.write_arrays(run.predictions, {"probabilities": probabilities, "labels": data.test_labels})
     errors = error_report(probabilities, data.test_labels, data.class_names, data.mislabelled)
     files.write_json(run.errors, errors)
