@@ -64,12 +64,14 @@ OPTIONS: dict[str, dict[str, Values]] = {
     },
     "diff": {"--format": ("table", "json"), "--output": FILE},
     "ensemble": {"--name": ()},
+    "evaluate": {"--name": (), "--format": ("table", "json"), **CONFIG_DIR},
     "watch": {"--interval": (), "--once": None, "--forever": None},
     "resume": {"--retry-failed": None},
     "track": CONFIG_DIR,
     "data": {"--count": (), "--output": FILE, **CONFIG_DIR},
     "help": {},
 }  # fmt: skip
+SECTIONS = {"resume": (), "track": ("tracker",), "evaluate": ("dataset",)}  # whose settings a command takes; (): of all
 MAX_RUNS = 1000  # that are listed
 
 
@@ -125,8 +127,7 @@ def _candidates(words: Sequence[str], current: str) -> Iterator[str]:
     elif command is not None:
         yield from ("latest", *_runs(Path(_option(words, "--runs-dir") or str(primary_config()["runs_dir"])), current))
         yield from _paths(current, directories=True)
-        if command in {"resume", "track"}:
-            yield from _overrides(words, current, () if command == "resume" else ("tracker",))
+        yield from _overrides(words, current, SECTIONS[command]) if command in SECTIONS else ()
     else:
         yield from () if words else COMMANDS
         yield from _overrides(words, current)

@@ -19,7 +19,7 @@ from mnist_exp.machine import files
 from mnist_exp.models import averaging
 from mnist_exp.report import run_page
 from mnist_exp.run import evaluation
-from mnist_exp.run.run import Run
+from mnist_exp.run.run import Run, refuse_special_files
 from mnist_exp.run.status import Record
 from mnist_exp.run.summary import Score, Summary, dataset_summary
 from mnist_exp.terminal import messages
@@ -87,7 +87,7 @@ def evaluate(trained: TrainedRun, images: Images, name: str, towers: int, enviro
 
     Raises:
         InputError: the images have another shape, or classes that the run does not know.
-        IntegrityError: the files of the run do not agree.
+        IntegrityError: the files of the run do not agree, or a link is in place of a directory.
         EnvironmentFailure: a file cannot be written.
     """
     data = in_classes_of(trained, images.data)
@@ -99,6 +99,7 @@ def evaluate(trained: TrainedRun, images: Images, name: str, towers: int, enviro
     passes = averaging.shift_count(trained.experiment.evaluation.tta)
     probabilities = Predictor(model, towers, passes)(data.test_images)
     result = Run(directory(trained.run, name))
+    refuse_special_files(result.directory.parent, result.directory, result.figures)
     with files.writing(result.directory):
         result.directory.mkdir(parents=True, exist_ok=True)
     summary = trained.row.summary.model_copy(
