@@ -68,8 +68,8 @@ def main(arguments: list[str]) -> int:
         return _write_page(output or Path(PAGE), ", ".join(parsed.runs) or parsed.runs_dir, comparison)
     if output is None and form == "table":
         tables.print_comparison(comparison, columns.build(comparison, parsed.columns), messages.output())
-        if len(comparison.lines) < comparison.total:
-            messages.output().print(f"show all lines: --top {comparison.total}")
+        if len(comparison.lines) < len(comparison.groups):
+            messages.output().print(f"show all lines: --top {len(comparison.groups)}")
         return EXIT_DONE
     text = _to_text(comparison, form, parsed.columns)
     if output is None:

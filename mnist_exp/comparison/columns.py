@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mnist_exp.comparison import verdicts
 from mnist_exp.comparison.fields import METRICS, TEST, Metric, check_fields, field_value
 from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.config.conversions import format_value
@@ -67,10 +68,8 @@ def _default(comparison: Comparison) -> list[Column]:
         if repeated and is_ranking:
             columns.append(Column("best", "best", [metric.format(one["best"] if one else None) for one in statistics], 3))
     if len(lines) > 1:
-        reference = comparison.reference_name
-        heading = f"compared with the {reference}, {comparison.shown_metrics[-1].heading}"
-        cells = [line.significance.text if line.significance else reference for line in lines]
-        columns.append(Column("significance", heading, cells, 8, "left", wraps=True))
+        texts = verdicts.results(comparison)
+        columns.append(Column("significance", verdicts.heading(comparison), texts, 8, "left", wraps=True))
     if repeated and comparison.shown_metrics[-1].key == TEST:
         columns.append(Column("spread", "std over seeds: images, rest", [_spread(line) for line in lines], 4))
     columns += [Column(key, key, [_setting(line, key) for line in lines], 8, "left") for key in comparison.settings]

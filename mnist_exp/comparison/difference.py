@@ -11,6 +11,7 @@ import numpy as np
 
 from mnist_exp.comparison.predictions import PairedErrors, Predictions, pair_errors, read_predictions
 from mnist_exp.comparison.rows import NOT_SETTINGS, flatten_untrusted, read_settings
+from mnist_exp.comparison.verdicts import compare_networks
 from mnist_exp.config.conversions import format_value
 from mnist_exp.config.identity import expand_layers, is_layer_list, same_layer_list, unmatched_layers
 from mnist_exp.errors import InputError, IntegrityError, UserError
@@ -177,6 +178,9 @@ def _errors_to_json(errors: PairedErrors) -> dict[str, Any]:
         "only_b_wrong": errors.only_b,
         "both_wrong": errors.both_wrong,
         "both_wrong_same_prediction": errors.same_prediction,
+        "verdict": compare_networks(errors).verdict,
+        "words": compare_networks(errors).text,
+        "question": "two networks",
         "mcnemar_p": errors.difference.p,
         "difference_points": errors.difference.value,
         "difference_ci95": list(errors.difference.interval),

@@ -12,8 +12,7 @@ from rich.text import Text
 
 from mnist_exp.comparison.difference import RunDifference, Side
 from mnist_exp.comparison.predictions import PairedErrors
-from mnist_exp.comparison.significance import UNDECIDED, format_p_value
-from mnist_exp.comparison.statistics import LEVEL
+from mnist_exp.comparison.verdicts import TESTS, TWO_NETWORKS, compare_networks
 from mnist_exp.config.conversions import format_value
 from mnist_exp.run.status import Record
 from mnist_exp.run.summary import Score
@@ -130,16 +129,14 @@ def _test_images(difference: RunDifference) -> Iterator[RenderableType]:
     yield _title(f"{errors.n:,} test images")
     yield table
     yield _sentence("", describe_errors(errors))
-    yield _sentence("", "this compares two networks; it does not include the effect of other seeds")
+    yield _sentence("", f"p: {TESTS[errors.difference.test]}; {TWO_NETWORKS}")
 
 
 def describe_errors(errors: PairedErrors) -> str:
-    """Describe the result of McNemar's test and the interval of the difference in a sentence."""
+    """Describe the verdict on A, as `compare A B` has it, and the interval of the difference in a sentence."""
     difference, (low, high) = errors.difference, errors.difference.interval
-    better = "A" if difference.value < 0 else "B"
-    result = f"significant difference: {better} has fewer errors" if difference.p < LEVEL else UNDECIDED
     size = f"error of A minus error of B: {difference.value:+.2f} points (95 %: {low:+.2f} to {high:+.2f})"
-    return f"{result} (McNemar's exact test, p {format_p_value(difference.p)}); {size}"
+    return f"A compared with B, test error %: {compare_networks(errors).text}; {size}"
 
 
 def _values(differences: dict[str, dict[str, Any]]) -> Table:

@@ -4,6 +4,7 @@ import csv
 import io
 from typing import Any
 
+from mnist_exp.comparison import verdicts
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
 from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.significance import Significance
@@ -23,7 +24,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         "schema": 3,
         "ranked_by": comparison.metric.key,
         "against": reference and {"run": reference.rows[0].name, "is": comparison.reference_name},
-        "question": tests and tests.question,
+        "question": verdicts.subject(comparison),
         "correction": tests and {"name": tests.correction, "comparisons": tests.comparisons},
         "looks": comparison.looks and {"seeds": list(comparison.looks.sizes), "look": tests and tests.look},
         "configurations": [line_to_json(comparison, line) for line in comparison.lines],

@@ -1,7 +1,7 @@
 """The ranking of groups of runs, with a significance test of each group against the best or the baseline."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mnist_exp.comparison import looks, significance
@@ -28,14 +28,26 @@ class Comparison:
 
     metric: Metric
     lines: Sequence[Line]  # in the order of the table
-    total: int  # number of groups, also those beyond `--top`
+    groups: Sequence[Group]  # by rank, also those beyond `--top`
     settings: Sequence[str]  # those that differ between the groups
     reference: Group | None  # the group that the others are tested against; None if there is no group
     reference_name: Literal["baseline", "best"]
-    tests: Tests | None  # of all groups, also those beyond `--top`; None if there is no group
+    tests: Tests | None  # of all groups; None if there is no group
     not_ranked: Mapping[str, Sequence[Row]]  # runs by the reason why they cannot be ranked with the others
     superseded: int  # number of runs that a later run with the same configuration and seed replaces
     looks: Looks | None  # that were planned for the sweeps of the runs
+    equivalence: float | None  # the difference of two test errors below which they count as equal
+
+    def ask(self, question: Question) -> "Comparison":
+        """Return this comparison with the tests that answer a question."""
+        if self.reference is None:
+            return self
+        is_baseline = self.reference_name == "baseline"
+        tests = significance.compare_with(
+            self.reference, self.groups, self.metric, question, is_baseline, self.equivalence, self.looks
+        )
+        results = dict(zip(map(id, self.groups), tests.results, strict=True))
+        return replace(self, tests=tests, lines=[replace(line, significance=results[id(line.group)]) for line in self.lines])
 
     @property
     def has_repetitions(self) -> bool:
@@ -88,25 +100,19 @@ def compare(
     ranked, not_ranked, metric = select_comparable(rows, metric, baseline)
     groups = _sorted(group_runs(ranked, by), [metric.key if metric.lower_is_better else f"-{metric.key}"])
     ranks = {id(group): rank for rank, group in enumerate(groups, 1)}
-    reference = _reference(groups, baseline)
-    shown = _sorted(groups, sort)[:top]
-    planned = planned or looks.of_sweeps(ranked)
-    tests = None
-    if reference is not None:
-        tests = significance.compare_with(reference, groups, metric, question, baseline is not None, equivalence, planned)
-    results = {} if tests is None else dict(zip(map(id, groups), tests.results, strict=True))
     return Comparison(
         metric=metric,
-        lines=[Line(ranks[id(group)], group, results[id(group)]) for group in shown],
-        total=len(groups),
+        lines=[Line(ranks[id(group)], group, None) for group in _sorted(groups, sort)[:top]],
+        groups=groups,
         settings=list(groups[0].settings) if groups else [],
-        reference=reference,
+        reference=_reference(groups, baseline),
         reference_name="best" if baseline is None else "baseline",
-        tests=tests,
+        tests=None,
         not_ranked=not_ranked,
         superseded=len(ranked) - sum(group.n for group in groups),
-        looks=planned,
-    )
+        looks=planned or looks.of_sweeps(ranked),
+        equivalence=equivalence,
+    ).ask(question)
 
 
 def _reference(groups: Sequence[Group], baseline: Row | None) -> Group | None:

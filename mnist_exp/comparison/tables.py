@@ -7,26 +7,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mnist_exp.comparison import verdicts
 from mnist_exp.comparison.columns import Column
 from mnist_exp.comparison.fields import TEST
 from mnist_exp.comparison.ranking import Comparison
-from mnist_exp.comparison.statistics import Difference
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import join_some, pluralize
 
 MAX_WIDTH = 10_000  # characters; no table is wider
-TESTS = {
-    "McNemar": "McNemar's exact test",
-    "seeds and images, paired": "variance over seeds (paired) and images",
-    "seeds and images": "variance over seeds and images",
-    "paired t": "paired t-test",
-    "Welch": "Welch's t-test",
-}
-QUESTIONS = {
-    "new images": "the question: would other seeds and other test images of this kind give the same order?",
-    "these images": "the question: would other seeds give the same order on these test images?",
-    "seeds": "the question: would other seeds give the same order?",
-}
 WRAP_WIDTH = 32  # characters of a column that wraps
 MAX_NAMED = 10  # runs that are listed for each reason
 # Without images, links, HTML and emphasis; `_` within a word is no emphasis. Addresses become links without any markup.
@@ -99,32 +87,9 @@ def caption(comparison: Comparison, with_significance: bool) -> list[str]:
     if comparison.superseded:
         runs = pluralize(comparison.superseded, "run")
         notes.append(f"{runs} not counted: a later run has the same configuration and seed")
-    if len(comparison.lines) < comparison.total:
-        notes.append(f"{len(comparison.lines):,} of {comparison.total:,} are shown")
-    results = [line.significance.result for line in comparison.lines if line.significance is not None]
-    tests = [result.test for result in results if isinstance(result, Difference)]
-    if tests and with_significance:
-        notes += _test_notes(comparison, list(dict.fromkeys(tests)))
-    return notes
-
-
-def _test_notes(comparison: Comparison, kinds: Sequence[str]) -> list[str]:
-    """Return the question that the tests answer, their names and their correction."""
-    tests = comparison.tests
-    if tests is None:
-        return []
-    notes = [QUESTIONS[tests.question]] if set(kinds) != {"McNemar"} else []
-    correction = ""
-    if tests.comparisons > 1:
-        family = "" if comparison.reference_name == "baseline" else ", all pairs, since the best was chosen by its results"
-        correction = f", {tests.correction}'s correction for {tests.comparisons:,} comparisons{family}"
-    if comparison.looks is not None and tests.look is not None:
-        sizes = comparison.looks.sizes
-        correction += f", and for look {tests.look} of {len(sizes)} planned ones ({', '.join(map(str, sizes))} seeds)"
-    notes.append(f"p: {' and '.join(TESTS[kind] for kind in kinds)}{correction}")
-    if "McNemar" in kinds:
-        notes.append("one run each: the test compares two networks, not two configurations")
-    return notes
+    if len(comparison.lines) < len(comparison.groups):
+        notes.append(f"{len(comparison.lines):,} of {len(comparison.groups):,} are shown")
+    return notes + (verdicts.notes(comparison) if with_significance else [])
 
 
 def _has_significance(columns: Sequence[Column]) -> bool:

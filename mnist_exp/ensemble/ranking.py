@@ -8,7 +8,7 @@ from mnist_exp.comparison.columns import Column
 from mnist_exp.comparison.fields import METRICS, RUN, TEST
 from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import Row
-from mnist_exp.comparison.significance import UNDECIDED, Significance, format_p_value
+from mnist_exp.comparison.significance import Significance, format_p_value
 from mnist_exp.comparison.tables import caption
 from mnist_exp.report.comparison_page import relative_url
 from mnist_exp.run.run import Run
@@ -29,7 +29,7 @@ def columns(comparison: Comparison) -> list[Column]:
         Column("name", "run", [line.group.name for line in lines], 9, "left"),
         Column(metric.key, metric.heading, [metric.format(score.error_percent) for score in scores], 9),
         Column(f"{metric.key}.ci95", "95 % interval", [metric.format_interval(score.ci95) for score in scores], 5),
-        Column("difference", "difference (95 %)", differences, 6),
+        Column("difference", "difference, interval", differences, 6),
         Column("p", "p", p_values, 7),
         Column("significance", "compared with the ensemble", results, 8, "left", wraps=True),
     ]
@@ -52,5 +52,5 @@ def _describe(significance: Significance | None) -> tuple[str, str, str]:
     if isinstance(significance.result, str) or significance.p_corrected is None:
         return MISSING, MISSING, str(significance.result)
     value, (low, high) = significance.result.value, significance.result.interval
-    result = ("better" if value < 0 else "worse") if significance.significant else UNDECIDED
-    return f"{value:+.2f} ({low:+.2f} to {high:+.2f})", format_p_value(significance.p_corrected).removeprefix("= "), result
+    p_value = format_p_value(significance.p_corrected).removeprefix("= ")
+    return f"{value:+.2f} ({low:+.2f} to {high:+.2f})", p_value, str(significance.verdict)

@@ -13,6 +13,11 @@ MAX_POINTS = 12_000  # of all curves together
 MIN_CURVE_POINTS, MAX_CURVE_POINTS = 12, 200
 MIN_WIDTH = 512  # pixels
 MAX_NAMES = 8  # of configurations on the front, in a description
+PARTS = {
+    "images": "images",
+    "rest": "seeds",
+    "both": "std",
+}  # of the standard deviation over seeds, by name: see Group.spread
 # By column: the title of the chart, of its axis, and what no configuration beyond the front has.
 COSTS = {
     "parameters": ("Error and size", "parameters", "as few parameters"),
@@ -107,6 +112,42 @@ def intervals(configurations: Sequence[Configuration], error: str) -> Chart:
     spec = vl.chart(len(best) * (24 if len(best) > 6 else 40), *layers, width=vl.WIDE, padding=vl.MARGIN)
     rows = configuration_rows(configurations)
     return Chart("intervals", title, description, "configurations", rows, spec, note, wide=True, min_width=MIN_WIDTH)
+
+
+def spreads(configurations: Sequence[Configuration]) -> Chart:
+    """Draw the two parts of the standard deviation of the test error over seeds, for each of the best configurations.
+
+    Args:
+        configurations: best first; one of the best has a spread.
+    """
+    best = [(one, one.spread) for one in configurations[:MAX_INTERVALS] if one.spread is not None]
+    rows = [
+        {**one.style.columns, "label": one.label, "part": part, "size": round(spread[key], 4)}
+        for one, spread in best
+        for part, key in PARTS.items()
+    ]
+    title = "test error: std over seeds, percentage points"
+    x = vl.number_axis("size", title, [row["size"] for row in rows], zero=True, log=False)
+    y = vl.nominal("label", sort=None, axis={"labelLimit": 420, "grid": False})
+    look = {"x": x, "y": y, "color": vl.COLOR, "tooltip": vl.tooltip(label="configuration", part="part", size="points")}
+    images, rest, both = ({"filter": f"datum.part === '{part}'"} for part in PARTS)
+    scale = {"domain": [*PARTS][:2], "paddingInner": 0.15}
+    bar = look | {"yOffset": vl.nominal("part", sort=None, scale=scale)}
+    layers = (
+        vl.layer("bar", bar | {"opacity": vl.opacity(0.9)}, images),
+        vl.layer("bar", bar | {"opacity": vl.opacity(0.45)}, rest),
+        vl.layer("tick", look | {"opacity": vl.opacity(0.9)}, both, thickness=2, size=18 if len(best) > 6 else 30),
+    )
+    named = "; ".join(f"{one.label}: {size['images']:.2f} and {size['seeds']:.2f}" for one, size in best[:MAX_NAMES])
+    description = f"Standard deviation of the test error over seeds of {len(best)} configurations, images and rest: {named}"
+    note = (
+        "The vertical line is the standard deviation over seeds. The upper bar is the part that finite test images make, "
+        "the lower bar would remain with infinitely many. The squares of both add up to the square of the deviation."
+    )
+    more = f": the best {MAX_INTERVALS}" if len(configurations) > MAX_INTERVALS else ""
+    spec = vl.chart(len(best) * (24 if len(best) > 6 else 40), *layers, width=vl.WIDE, padding=vl.MARGIN)
+    title = f"Where the spread over seeds comes from{more}"
+    return Chart("spreads", title, description, "spreads", rows, spec, note, wide=True, min_width=MIN_WIDTH)
 
 
 def cost_charts(configurations: Sequence[Configuration], error: str) -> Iterator[Chart]:

@@ -45,7 +45,7 @@ def render(
         template,
         scripts=[*([vega.javascript(), page.script("charts.js")] if drawn else []), page.script("table.js")],
         view=view,
-        caption="; ".join(caption(view.board, with_significance=True)),
+        caption="; ".join(caption(view.board, with_significance=False)),
         ranked={configuration.rank: configuration for configuration in view.configurations},
         reports=[_reports(path, line.group) for line in view.board.lines],
         logs=[relative_url(path, Run(row.record.directory).log) for row, _ in view.unranked],
@@ -80,8 +80,10 @@ def _charts(view: ComparisonView) -> list[Chart]:
     charts = [comparison_charts.learning_curves(view.curves)] if is_curve else []
     if len(configurations) > 1:
         charts.append(comparison_charts.intervals(configurations, metric.heading))
-        if configurations[0].settings:
-            charts.append(parallel_coordinates.draw(configurations, metric.heading))
+    if any(one.spread for one in configurations[: comparison_charts.MAX_INTERVALS]):
+        charts.append(comparison_charts.spreads(configurations))
+    if len(configurations) > 1 and configurations[0].settings:
+        charts.append(parallel_coordinates.draw(configurations, metric.heading))
     if metric.lower_is_better:
         charts += comparison_charts.cost_charts(configurations, metric.heading)
         charts += heat_maps.charts(configurations, metric.heading)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp.comparison import export
+from mnist_exp.comparison import export, verdicts
 from mnist_exp.comparison.fields import Metric
 from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.ranking import Comparison
 from mnist_exp.comparison.rows import Row
+from mnist_exp.comparison.significance import Question
 from mnist_exp.config.conversions import format_value
 from mnist_exp.config.identity import short_key
 from mnist_exp.report.encodings import UNFINISHED, Style, style_of
@@ -20,6 +21,7 @@ from mnist_exp.run import history
 from mnist_exp.run.run import Run
 
 LABEL_CHARACTERS = 60
+IMAGE_QUESTIONS: Sequence[Question] = ("new images", "these images")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Configuration:
     seconds: float
     style: Style
     runs: Sequence[Row] = ()
+    spread: Mapping[str, float] | None = None  # of the test error over seeds: see Group.spread
 
     @property
     def overrides(self) -> str:
@@ -52,6 +55,16 @@ class Curve:
     errors: np.ndarray  # in percent, float64 (n,)
     style: Style
     labels: Mapping[str, str]  # of the run, of its configuration, and of the repetition: its seed
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The verdicts of a comparison that answer one question."""
+
+    heading: str  # of their column
+    question: str  # in words
+    verdicts: Sequence[str]  # by line
+    notes: Sequence[str]  # how they were tested
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,15 @@ class ComparisonView:
     def lines(self) -> list[dict[str, Any]]:
         """The lines of the leaderboard, as in leaderboard.json."""
         return [export.line_to_json(self.board, line) for line in self.board.lines]
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """The verdicts of the board, and those that answer the other question if they can have one."""
+        boards = {self.board.tests.question: self.board} if self.board.tests else {}
+        if boards and verdicts.subject(self.board) != "two networks":
+            others = [self.board.ask(question) for question in IMAGE_QUESTIONS if question not in boards]
+            boards |= {other.tests.question: other for other in others if other.tests and verdicts.subject(other)}
+        return [_answer(question, board) for question, board in boards.items()]
 
     @property
     def lines_have_own_names(self) -> bool:
@@ -107,6 +129,12 @@ class ComparisonView:
         return list(dict.fromkeys([*(one.style for one in self.configurations), *(curve.style for curve in self.curves)]))
 
 
+def _answer(question: Question, board: Comparison) -> Answer:
+    on = "" if question == "seeds" or verdicts.subject(board) == "two networks" else f" on {question}"
+    heading = verdicts.heading(board) + on
+    return Answer(heading, verdicts.QUESTIONS[question], verdicts.results(board), verdicts.notes(board))
+
+
 def _configuration(group: Group, record: Mapping[str, Any], metric: Metric, place: int) -> Configuration:
     values = group.values(metric)
     name = _short_name(record, group.rows[0].settings)
@@ -123,6 +151,7 @@ def _configuration(group: Group, record: Mapping[str, Any], metric: Metric, plac
         seconds=record["train_seconds"],
         style=style_of(place, label),
         runs=group.rows,
+        spread=record["spread"],
     )
 
 

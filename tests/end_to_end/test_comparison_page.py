@@ -142,7 +142,7 @@ def test_every_scrollable_element_is_focusable_and_has_a_name(browser: Browser, 
     nameless = page.evaluate(NAMELESS)
     assert nameless == []
     charts = page.locator("[role=img][aria-label] > [aria-hidden=true] svg")  # whole, not mark by mark
-    assert charts.count() == page.locator("svg").count() == 4
+    assert charts.count() == page.locator("svg").count() == 5
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
     assert len(set(ids)) == len(ids)
     headings = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(heading => Number(heading.tagName[1]))")
@@ -153,6 +153,37 @@ def test_every_scrollable_element_is_focusable_and_has_a_name(browser: Browser, 
         page.keyboard.press("Tab")
         focused.add(page.evaluate("document.activeElement.closest('figure, .filter, .legend, thead, .scroll')?.className"))
     assert {"filter", "legend", "scroll", "parallel broad", "intervals broad"} <= focused
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_the_question_is_switched(browser: Browser, grid: Path, has_script: bool) -> None:
+    page, complaints = opened(browser, grid, 390, java_script_enabled=has_script)
+    for question, test in (
+        ("on these images", "paired t-test"),
+        ("other test images", "variance over seeds (paired) and images"),
+    ):
+        page.get_by_role("radio", name=question).check()
+        columns = page.locator("table[data-filter] :is(th, td).answer:visible")
+        assert set(columns.evaluate_all("cells => cells.map(cell => cell.dataset.question)")) == {
+            str(int(question == "on these images"))
+        }
+        assert columns.count() == 9
+        expect(page.locator("#reading")).to_contain_text(question)
+        assert test in page.locator("#reading").inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth") or not has_script
+    assert complaints == []
+
+
+def test_only_the_shown_verdicts_are_filtered(browser: Browser, grid: Path) -> None:
+    page, _ = opened(browser, grid, 1200)
+    verdicts = page.locator("td.answer:visible")
+    on_new_images = verdicts.nth(1).inner_text()
+    page.get_by_label("Filter").fill(on_new_images)
+    assert verdicts.all_inner_texts() == [on_new_images]
+    page.get_by_role("radio", name="on these images").check()
+    assert verdicts.count() == 0
+    page.get_by_role("radio", name="other test images").check()
+    assert verdicts.count() == 1
 
 
 def sheet(page: Page) -> list[str]:
@@ -195,6 +226,6 @@ def test_every_text_is_readable(browser: Browser, grid: Path, scheme: Literal["l
 
 def test_it_is_complete_without_a_script(browser: Browser, grid: Path) -> None:
     page, complaints = opened(browser, grid, 1200, java_script_enabled=False)
-    assert page.locator("figure svg").count() == page.locator("figure").count() == 4
+    assert page.locator("figure svg").count() == page.locator("figure").count() == 5
     assert "★ 1.00" in str(page.locator("figure.grid0 svg").text_content())
     assert complaints == []

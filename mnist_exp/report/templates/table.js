@@ -61,14 +61,22 @@
 
     const field = document.getElementById(table.dataset.filter)
     if (!field) continue
-    const texts = rows.map(row => row.textContent.toLowerCase())
+    let texts
+    const read = () => { // without the verdicts of the question that is not chosen
+      const question = document.querySelector('.questions :checked')?.value ?? '0'
+      texts = rows.map(row => [...row.cells].filter(cell => (cell.dataset.question ?? question) === question)
+        .map(cell => cell.textContent).join(' ').toLowerCase())
+    }
     const status = document.getElementById(`${field.id}-status`)
     field.closest('[hidden]').hidden = false
-    field.addEventListener('input', () => {
+    const filter = () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean)
       rows.forEach((row, place) => { row.hidden = !words.every(word => texts[place].includes(word)) })
       status.textContent = words.length ? `${rows.filter(row => !row.hidden).length} of ${rows.length} shown` : ''
-    })
+    }
+    read()
+    field.addEventListener('input', filter)
+    document.querySelector('.questions')?.addEventListener('change', () => { read(); filter(); fit() })
   }
   fit()
   let width = innerWidth

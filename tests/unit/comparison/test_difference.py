@@ -84,7 +84,7 @@ def test_errors_on_the_same_images_are_counted(pair: Pair) -> None:
     assert errors.difference.p == pytest.approx(2 * 7 / 2**6)
     assert errors.difference.value == pytest.approx(0.04)
     assert describe_errors(errors).startswith(
-        "undecided (McNemar's exact test, p = 0.22); error of A minus error of B: +0.04"
+        "A compared with B, test error %: undecided, p = 0.22; error of A minus error of B: +0.04"
     )
 
 
@@ -93,8 +93,9 @@ def test_a_significant_difference_is_reported(digits: Dataset) -> None:
     pair = make_trained_run("a", labels, {}), make_trained_run("b", labels, {n: (labels[n] + 1) % 10 for n in range(20)})
     errors = compare_pair(pair).errors
     assert isinstance(errors, PairedErrors)
-    assert describe_errors(errors).startswith(
-        "significant difference: A has fewer errors (McNemar's exact test, p < 0.0001)"
+    assert re.match(
+        r"A compared with B, test error %: better by 0\.20 \(0\.\d\d – 0\.\d\d\), p < 0\.0001; error of A minus",
+        describe_errors(errors),
     )
 
 
@@ -108,7 +109,8 @@ def test_differences_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "│ only A wrong               │     5 │",
         "│ only B wrong               │     1 │", "│ both wrong                 │     2 │",
         "│   with the same prediction │     1 │",
-        "undecided", "it does not include the effect of other seeds", "validation error % by epoch",
+        "undecided, p = 0.22", "p: McNemar's exact test; one run each: the test compares two networks",
+        "validation error % by epoch",
         "│     3 │                  2.00 │                  2.00 │", "7 images with different predictions, 7 of them",
         "0.07  (95 %: 0.03 – 0.14)",
     ):  # fmt: skip

@@ -7,8 +7,14 @@ from urllib.parse import unquote
 
 import pytest
 
+from mnist_exp.comparison import columns
+from mnist_exp.comparison.fields import METRICS
+from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import Row
+from mnist_exp.comparison.significance import Question
+from mnist_exp.comparison.tables import caption
 from mnist_exp.report import comparison_page
+from mnist_exp.report.comparison_view import ComparisonView
 from mnist_exp.run.status import Record
 from tests import boards
 from tests.unit.sweep.test_report import HOSTILE, embedded, texts
@@ -25,16 +31,41 @@ def hrefs(page: str) -> list[str]:
 def test_the_page_has_its_charts_and_a_row_for_each_configuration(tmp_path: Path) -> None:
     view = boards.grid(tmp_path, SETTINGS, seeds=2)
     page = comparison_page.render(tmp_path / "page.html", view)
-    assert list(embedded(page)["charts"]) == ["learning_curves", "intervals", "parallel", "grid0"]
-    assert page.count("<figure") == page.count("<svg") == 4
+    assert list(embedded(page)["charts"]) == ["learning_curves", "intervals", "spreads", "parallel", "grid0"]
+    assert page.count("<figure") == page.count("<svg") == 5
     rows = re.findall(r'<tr><th scope="row".*?</tr>', page, re.DOTALL)
     assert len(rows) == 6
     assert re.search(r"1\s+2\s+1.00 ± 0.01\s+0.87 – 1.13.*mlp", texts(rows[0]))
     assert "comparison · 12 runs" in texts(page)
-    assert page.count("compared with the best") == 1
-    assert len(re.findall(r'<td class="significance">the best</td>', page)) == 1
-    assert len(re.findall(r'<td class="significance">worse by \d.00 \(.*?\), p (&lt;|=) 0\.0\d+</td>', page)) == 5
+    assert re.findall(r"compared with the best, test error % on (\w+ images)</th>", page) == ["new images", "these images"]
+    assert page.count('type="radio"') == page.count('aria-describedby="reading"') + 1 == 2
+    verdict = (
+        r'<td class="significance answer" data-question="([01])">(best|worse by \d.00 \(.*?\), p (?:&lt;|=) 0\.0\d+)</td>'
+    )
+    assert [question for question, _ in re.findall(verdict, page)] == ["0", "1"] * 6
     assert 'id="unranked"' not in page
+
+
+def test_both_questions_have_the_words_of_the_table(tmp_path: Path) -> None:
+    view = boards.grid(tmp_path, SETTINGS, seeds=3)
+    questions: tuple[Question, Question] = ("new images", "these images")
+    for answer, question in zip(view.answers, questions, strict=True):
+        asked = compare([row for group in view.board.groups for row in group.rows], question=question)
+        texts = {column.key: column.cells for column in columns.build(asked)}["significance"]
+        assert answer.verdicts == texts
+        assert "; ".join(answer.notes) in "; ".join(caption(asked, with_significance=True))
+        assert answer.question in answer.notes[0]
+    assert view.answers[0].verdicts != view.answers[1].verdicts
+
+
+def test_a_page_with_one_question_has_no_switch(tmp_path: Path) -> None:
+    networks = boards.grid(tmp_path / "networks", SETTINGS)
+    repeated = [row for group in boards.grid(tmp_path / "repeated", SETTINGS, seeds=2).board.groups for row in group.rows]
+    by_time = ComparisonView("x", compare(repeated, METRICS["images_per_second"]))
+    for view, heading in ((networks, "best, test error %"), (by_time, "best, images/s")):
+        assert [answer.heading for answer in view.answers] == [f"compared with the {heading}"]
+        assert 'type="radio"' not in comparison_page.render(tmp_path / "page.html", view)
+    assert "the test compares two networks" in comparison_page.render(tmp_path / "page.html", networks)
 
 
 @pytest.mark.parametrize("place", [".", "elsewhere/below", "runs/0001_s0", "a b#c"])

@@ -108,7 +108,12 @@ def test_a_row_for_each_configuration_with_links_to_its_runs(sweep: Sweep) -> No
     assert "mnist-exp -m optimizer.learning_rate=1e-3,1e-2 seed=1,2" in texts(page)
     assert "optimizer.<wbr>learning_<wbr>rate</th>" in page
     charts = embedded(page)["charts"]
-    assert set(charts) == {"learning_curves", "intervals", "parallel"}  # all have the same size, and took the same time
+    assert set(charts) == {
+        "learning_curves",
+        "intervals",
+        "spreads",
+        "parallel",
+    }  # all have the same size, and took the same time
     assert [row["group"] for row in embedded(page)["data"]["runs"]] == ["2 · learning_rate=0.001"] * 2 + [
         "1 · learning_rate=0.01"
     ] * 2
