@@ -23,6 +23,7 @@ from mnist_exp.config.settings import Label
 from mnist_exp.datasets.dataset import split
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, InputError, UserError
 from mnist_exp.machine import backend
+from mnist_exp.run.evaluations import directory
 from mnist_exp.run.run import Run
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
@@ -65,8 +66,6 @@ def main(arguments: list[str]) -> int:
     else:
         tables.print_comparison(board, columns.build(board), messages.output())
         for row in evaluated if len(evaluated) == 1 else ():
-            from mnist_exp.trained.evaluate import directory
-
             messages.print_address(Run(directory(Run(row.record.directory), name)).report)
     return EXIT_DONE if len(evaluated) == len(rows) else EXIT_FAILED
 

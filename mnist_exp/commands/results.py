@@ -12,6 +12,7 @@ from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, UserError
 from mnist_exp.machine import files
+from mnist_exp.run.evaluations import read_scores
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import FAILED, Record, read_record
 from mnist_exp.run.summary import Score, Summary
@@ -149,6 +150,8 @@ def _summary_table(directory: Path, summary: Summary) -> Table:
     table.add_row("test error", messages.cell(_format_score(summary.test), style="bold green"))
     if summary.validation is not None:
         table.add_row("validation error", _format_score(summary.validation))
+    for name, score in read_scores(Run(directory)).items():
+        table.add_row(messages.cell(f"{name} error"), _format_score(score))
     shift = summary.settings.get("evaluation.tta")
     averaged = f", averaged over shifts by up to {pluralize(shift, 'pixel')}" if shift and isinstance(shift, int) else ""
     table.add_row("model", messages.cell(f"{summary.model.name}, {summary.model.parameters:,} parameters{averaged}"))

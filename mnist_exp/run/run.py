@@ -60,6 +60,7 @@ class Run:
     errors = FilePath("errors.json")
     report = FilePath("report.html")
     figures = FilePath("figures")
+    evaluations = FilePath("evaluations")  # on other images, a directory for each
     status = FilePath(STATUS)
     prune_request = FilePath("pruned.json")  # written by the driver of a search that wants the run to stop early
     tracking = FilePath("tracking.json")  # the run's identifiers in trackers, and which of them have all of it

@@ -4,7 +4,6 @@ The results are in `evaluations/NAME/` of the run's directory, and never mixed w
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ from mnist_exp.machine import files
 from mnist_exp.models import averaging
 from mnist_exp.report import run_page
 from mnist_exp.run import evaluation
+from mnist_exp.run.evaluations import RESULT, directory
 from mnist_exp.run.run import Run, refuse_special_files
 from mnist_exp.run.status import Record
 from mnist_exp.run.summary import Score, Summary, dataset_summary
@@ -28,8 +28,6 @@ from mnist_exp.trained.network import rebuild
 from mnist_exp.trained.trained_run import TrainedRun
 from mnist_exp.training.prediction import Predictor
 
-EVALUATIONS = "evaluations"  # in the directory of a run
-RESULT = "evaluation.json"
 MAX_NAMED = 10  # classes in a message
 
 Part = Literal["test", "validation", "train"]
@@ -160,8 +158,3 @@ def _content(trained: TrainedRun, summary: Summary, images: Images, name: str, t
         "own_test": own.test.model_dump(),
         "version": __version__,
     }
-
-
-def directory(run: Run, name: str) -> Path:
-    """Return the directory of an evaluation."""
-    return run.directory / EVALUATIONS / name

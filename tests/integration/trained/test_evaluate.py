@@ -12,9 +12,10 @@ from mnist_exp.comparison.rows import read_rows
 from mnist_exp.datasets.dataset import Dataset, split
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run.evaluations import directory, read_scores
 from mnist_exp.run.run import Run
 from mnist_exp.trained import trained_run
-from mnist_exp.trained.evaluate import Images, directory, evaluate, in_classes_of, select_images
+from mnist_exp.trained.evaluate import Images, evaluate, in_classes_of, select_images
 from mnist_exp.trained.trained_run import TrainedRun
 from tests.conftest import compose
 from tests.integration.ensemble.test_ensemble import SPLIT, untrained
@@ -68,6 +69,7 @@ def test_the_errors_are_those_of_the_same_network_on_these_images(trained: Train
     assert int(np.bitwise_count(row.summary.wrong_bits).sum()) == errors
     assert sum(one["n"] for one in read_json(result.errors)["per_class"]) == 200
     assert "on 200 test images of other" in result.report.read_text()
+    assert read_scores(trained.run) == {"other_test": row.summary.test}
     assert trained.run.summary.read_bytes() == before
     assert [found.name for found in read_rows([trained.run.directory])] == ["a"]  # an evaluation is not a run
 
@@ -121,6 +123,14 @@ def test_a_part_without_images_is_refused(digits: Dataset) -> None:
     parts = split(digits.train_labels, 2000, 0, 0)
     with pytest.raises(InputError, match="split=validation: mnist has no validation images"):
         select_images(digits, parts, "validation", compose(*SPLIT).dataset)
+
+
+def test_a_damaged_result_is_left_out(trained: TrainedRun) -> None:
+    for name, text in (("a", ""), ("b", "[]"), ("c", '{"result": {"n": 0}}'), ("d", None)):
+        directory(trained.run, name).mkdir(parents=True)
+        if text is not None:
+            (directory(trained.run, name) / "evaluation.json").write_text(text)
+    assert read_scores(trained.run) == {}
 
 
 def test_a_link_in_place_of_the_directory_is_refused(trained: TrainedRun, digits: Dataset, tmp_path: Path) -> None:
