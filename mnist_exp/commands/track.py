@@ -78,9 +78,9 @@ def _upload(runs: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) 
         for number, place in enumerate(places, 1):
             try:
                 address = uploads.send(place)
-            except EnvironmentFailure:
-                raise
             except UserError as error:
+                if isinstance(error, EnvironmentFailure) or len(places) == 1:
+                    raise
                 failed += 1
                 messages.error(error.cause, error.remedy)
             else:

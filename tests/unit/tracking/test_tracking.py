@@ -460,6 +460,8 @@ def test_track_continues_after_a_damaged_run(
     assert lines[0] == "1/3  runs/<script>alert(1)<script>[red]�[31m: here"
     assert lines[-1] == "mlflow: 3 runs, 1 of them failed"
     assert len(fake.received) == 2
+    assert cli.main(["track", "runs/b", "tracker=mlflow"]) == IntegrityError.exit_code  # a single run: its own exit code
+    assert "runs/b" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "mlflow", "wandb"])
