@@ -4,27 +4,19 @@ The model that is evaluated and saved is plain Keras; this is a second graph ove
 """
 
 import itertools
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from mnist_exp.models.build import logits_model
-from mnist_exp.training import products
-from mnist_exp.training.augmentation import STREAMS, Valid
+from mnist_exp.training import layers
+from mnist_exp.training.augmentation import Valid
+from mnist_exp.training.layers import LEVELS, Pass, Rate
 
 # Never decreasing, so the largest of four activations is the activation of the largest input: pooling first leaves a quarter
 # of the elements for bias and activation. Function and gradient are the same, except the gradient between equal elements.
 MONOTONIC = ("relu", "elu", "leaky_relu", "selu", "sigmoid", "tanh", "linear")
-LEVELS = 2**16  # of the random numbers that dropout compares with its rate
-
-
-class Rate(NamedTuple):
-    """The rate of dropout: 16 random bits below a threshold drop an element; the others are scaled."""
-
-    threshold: tf.Tensor  # uint16
-    scale: tf.Tensor  # float32
 
 
 class Forward:
@@ -32,11 +24,8 @@ class Forward:
 
     def __init__(self, model: keras.Model, seed: int, use_xla: bool) -> None:
         """Share the weights of a model; seed and number of a call determine the random numbers of dropout and noise."""
-        self.seed: int | tf.Tensor = seed  # in a graph that runs share, a tensor
-        self.rate = dropout_rate(model)
+        self.current = Pass(seed, dropout_rate(model))
         self._use_xla = use_xla
-        self._number = tf.constant(0, tf.int64)
-        self.valid: Valid | None = None
         self._streams = itertools.count(1)
         logits = logits_model(model)
         self._pooled = _pooled_convolutions(logits)
@@ -48,200 +37,28 @@ class Forward:
         The number is an int64 scalar that no other call of a training shares. Images of a padded batch that are not valid do
         not change the results of the others.
         """
-        self._number = number
-        self.valid = valid
+        self.current.number, self.current.valid = number, valid
         return self._network(images, training=True)
 
     def _replace(self, layer: keras.Layer) -> keras.Layer:
         """Return the cheaper layer for a layer of the model, or the layer itself."""
         if type(layer) is keras.layers.Dropout:
-            return _Dropout(layer, self, next(self._streams))
+            return layers.Dropout(layer, self.current, next(self._streams))
         if type(layer) is keras.layers.GaussianNoise:
-            return _Noise(layer, self, next(self._streams))
+            return layers.Noise(layer, self.current, next(self._streams))
         if type(layer) is keras.layers.BatchNormalization:
-            return _BatchNorm(layer, self)
+            return layers.BatchNorm(layer, self.current)
         if _is_faulty_pointwise(layer):
-            return _Pointwise(layer)
+            return layers.Pointwise(layer)
         if layer in self._pooled.values():
-            return _Convolve(layer, self._use_xla)
+            return layers.Convolve(layer, self._use_xla)
         if layer in self._pooled:
-            return _PoolAndActivate(self._pooled[layer], layer, self._use_xla)
+            return layers.PoolAndActivate(self._pooled[layer], layer, self._use_xla)
         if type(layer) is keras.layers.MaxPooling2D:
-            return _Pool(layer, self._use_xla)
+            return layers.Pool(layer, self._use_xla)
         if type(layer) is keras.layers.Dense and self._use_xla and layer.compute_dtype == "float32":
-            return _Dense(layer)
+            return layers.Dense(layer)
         return layer
-
-    def key(self, stream: int) -> tf.Tensor:
-        """Return a key for random numbers that are new for each call of the network and each stream, int64 (2,)."""
-        return tf.stack([tf.cast(self.seed, tf.int64), self._number * STREAMS + stream])
-
-
-class _Replacement(keras.layers.Layer):
-    """A layer of the training graph, with the weights of the Keras layer that it replaces."""
-
-    def __init__(self, layer: keras.Layer) -> None:
-        super().__init__(dtype=layer.dtype_policy, name=f"fast_{layer.name}")
-        self.layer = layer
-
-
-class _RandomReplacement(_Replacement):
-    """A replacement with random numbers of its own stream, and no state."""
-
-    def __init__(self, layer: keras.Layer, forward: Forward, stream: int) -> None:
-        super().__init__(layer)
-        self._forward = forward
-        self._stream = stream
-
-
-class _Dropout(_RandomReplacement):
-    """Keras's Dropout with 16 random bits for each element instead of 64.
-
-    The rate is rounded to a multiple of 1/65,536, and kept elements are scaled by the rounded rate.
-    """
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        shape = tf.shape(inputs)
-        count = tf.reduce_prod(shape)
-        key = self._forward.key(self._stream)
-        words = tf.random.stateless_uniform([(count + 3) // 4], key, None, None, tf.uint64, alg="philox")
-        bits = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:count]
-        kept = tf.cast(tf.reshape(bits, shape) >= self._forward.rate.threshold, inputs.dtype)
-        return inputs * (kept * tf.cast(self._forward.rate.scale, inputs.dtype))
-
-
-class _Noise(_RandomReplacement):
-    """Keras's GaussianNoise."""
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        key = self._forward.key(self._stream)
-        stddev = self.layer.stddev
-        return inputs + tf.random.stateless_normal(tf.shape(inputs), key, 0, stddev, inputs.dtype, alg="philox")
-
-
-class _BatchNorm(_Replacement):
-    """Keras's BatchNormalization of a batch, in one operation, or of the valid images of a padded one."""
-
-    def __init__(self, layer: keras.Layer, forward: Forward) -> None:
-        super().__init__(layer)
-        self._forward = forward
-
-    def call(self, inputs: tf.Tensor, mask: None = None) -> tf.Tensor:  # noqa: ARG002  (Keras passes one)
-        if self._forward.valid is not None:
-            return self._of_valid(inputs, self._forward.valid)
-        layer, shape = self.layer, tf.shape(inputs)
-        images = inputs if len(inputs.shape) == 4 else inputs[:, tf.newaxis, tf.newaxis, :]
-        normal, mean, variance = tf.raw_ops.FusedBatchNormV3(
-            x=images,
-            scale=layer.gamma.value,
-            offset=layer.beta.value,
-            mean=[],
-            variance=[],
-            epsilon=layer.epsilon,
-            is_training=True,
-        )[:3]
-        # The operation returns the unbiased variance; Keras's moving variance averages the biased one.
-        number = tf.cast(tf.reduce_prod(tf.shape(images)[:3]), tf.float32)
-        self._update(mean, variance * (number - 1) / number)
-        return tf.reshape(normal, shape)
-
-    def _of_valid(self, inputs: tf.Tensor, valid: Valid) -> tf.Tensor:
-        layer, values, axes = self.layer, tf.cast(inputs, tf.float32), list(range(len(inputs.shape) - 1))
-        mask = tf.reshape(tf.cast(valid.mask, tf.float32), [-1] + [1] * len(axes))
-        number = tf.cast(valid.count * math.prod(inputs.shape[1:-1]), tf.float32)
-        mean = tf.reduce_sum(values * mask, axes) / number
-        centered = values - mean
-        variance = tf.reduce_sum(tf.square(centered) * mask, axes) / number
-        self._update(mean, variance)
-        return tf.cast(centered * (tf.math.rsqrt(variance + layer.epsilon) * layer.gamma) + layer.beta, inputs.dtype)
-
-    def _update(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
-        layer = self.layer
-        for moving, current in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-            moving.assign(moving * layer.momentum + current * (1 - layer.momentum))
-
-
-class _Pointwise(_Replacement):
-    """A 1×1 convolution without strides, over the pixels that it reads, in images of another shape.
-
-    oneDNN, which TensorFlow 2.21 uses on a CPU, has two faults in the gradient of its kernel:
-
-    - With strides and less than 16 channels it writes past its memory, and the process exits by SIGSEGV or SIGABRT:
-      https://github.com/uxlfoundation/oneDNN/issues/6035.
-    - The projection and the last convolution of a residual receive the same gradient. The graph pass `mkl_layout_pass`
-      fuses the gradient of the bias with that of either kernel, and which one differs from build to build. In bfloat16 the
-      two round differently. With a reshape, which copies nothing, the projection has another tensor: one fusion is possible.
-    """
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        layer = self.layer
-        down, right = layer.strides
-        pixels = inputs[:, ::down, ::right]
-        rows, columns, channels = pixels.shape[1:]
-        other = (-1, rows * columns, 1) if columns > 1 else (1, -1, rows)  # not as before: TensorFlow would drop the reshape
-        features = keras.ops.conv(tf.reshape(pixels, (*other, channels)), layer.kernel)
-        features = tf.reshape(features, (-1, rows, columns, features.shape[-1]))
-        return layer.activation(keras.ops.add(features, layer.bias) if layer.use_bias else features)
-
-
-class _Convolve(_Replacement):
-    """A convolution without bias and activation, which `_PoolAndActivate` applies; for XLA, as `products` does it."""
-
-    def __init__(self, layer: keras.layers.Conv2D, use_xla: bool) -> None:
-        super().__init__(layer)
-        plain = layer.strides == (1, 1) and layer.padding == "valid" and layer.dilation_rate == (1, 1) and layer.groups == 1
-        self._as_product = use_xla and plain and layer.compute_dtype == "float32"
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        kernel = self.layer.kernel
-        if self._as_product and products.fits(inputs, kernel):
-            return products.convolution(inputs, tf.convert_to_tensor(kernel.value))
-        return self.layer.convolution_op(inputs, kernel)
-
-
-class _Dense(_Replacement):
-    """A dense layer for XLA, as `products` does it."""
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        layer = self.layer
-        if len(inputs.shape) != 2:
-            return layer.call(inputs)
-        features = products.dense(inputs, tf.convert_to_tensor(layer.kernel.value))
-        return layer.activation(keras.ops.add(features, layer.bias) if layer.use_bias else features)
-
-
-class _Pool(_Replacement):
-    """A max-pooling.
-
-    For XLA, windows that do not overlap become an axis, and the pooling its maximum: on a GPU, XLA has no deterministic
-    gradient of a pooling. On a CPU that would be twice as slow.
-    """
-
-    def __init__(self, pool: keras.layers.MaxPooling2D, use_xla: bool) -> None:
-        super().__init__(pool)
-        self._as_axes = use_xla and pool.padding == "valid" and tuple(pool.strides) == tuple(pool.pool_size)
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        if not self._as_axes:
-            return self.layer.call(inputs)
-        high, wide = self.layer.pool_size
-        rows, columns, channels = inputs.shape[1] // high, inputs.shape[2] // wide, inputs.shape[3]
-        windows = inputs[:, : rows * high, : columns * wide]
-        return tf.reduce_max(tf.reshape(windows, (-1, rows, high, columns, wide, channels)), axis=(2, 4))
-
-
-class _PoolAndActivate(_Pool):
-    """The pooling of a convolution, then the bias and the activation of the convolution."""
-
-    def __init__(self, convolution: keras.layers.Conv2D, pool: keras.layers.MaxPooling2D, use_xla: bool) -> None:
-        super().__init__(pool, use_xla)
-        self.convolution = convolution
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        largest = super().call(inputs)
-        if self.convolution.use_bias:
-            largest = keras.ops.add(largest, self.convolution.bias)
-        return self.convolution.activation(largest)
 
 
 def dropout_rate(model: keras.Model) -> Rate:

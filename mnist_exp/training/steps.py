@@ -1,32 +1,18 @@
 """The graph of training: chunks of steps, over images that are stored on the device as uint8."""
 
-import contextlib
-from collections.abc import Iterator
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from mnist_exp.config.schema import TrainingConfig
-from mnist_exp.training.augmentation import Augmentation, Valid, mix, next_in_batch
+from mnist_exp.training.augmentation import Augmentation
 from mnist_exp.training.average import Average
 from mnist_exp.training.device import Device
-from mnist_exp.training.forward import Forward, Rate, dropout_rate
+from mnist_exp.training.gradients import Gradients, Inputs
 from mnist_exp.training.graphs import Graph, shared
 from mnist_exp.training.schedules import steps_per_epoch
-
-
-class Inputs(NamedTuple):
-    """The inputs of a graph that are the same for all steps of a run; runs that differ in them share the graph."""
-
-    images: tf.Tensor  # uint8 (n, height, width, channels)
-    labels: tf.Tensor  # int32 (n,)
-    seed: tf.Tensor  # int64
-    weight_decay: tf.Tensor  # float32; 0 for an optimizer without
-    smoothing: tuple[tf.Tensor, tf.Tensor]  # float32: the factor of the targets, and what is added to each
-    dropout: Rate
 
 
 class Steps:
@@ -72,32 +58,13 @@ class Steps:
         self.towers = device.towers
         self.use_xla = device.uses_xla
         self._variables = model.trainable_variables
-        self._seed = seed
-        self._augmentation = augmentation
-        self._classes = model.output.shape[-1]
-        self._inputs = Inputs(
-            images=tf.constant(images),
-            labels=tf.constant(labels.astype(np.int32)),
-            seed=tf.constant(seed, tf.int64),
-            weight_decay=tf.constant(_inner(optimizer).weight_decay or 0, tf.float32),
-            smoothing=(
-                tf.constant(1 - training.label_smoothing, tf.float32),
-                tf.constant(training.label_smoothing / self._classes, tf.float32),
-            ),
-            dropout=dropout_rate(model),
-        )
         self._graphs: dict[int, Graph] = {}  # by batch size, each from `compile`
         # XLA compiles for shapes: all calls have those of an epoch, whose last batch is padded if it is smaller.
         self._batch_size = min(training.batch_size, len(images))
         self._rows = steps_per_epoch(len(images), self._batch_size)
-        self._masks = self.use_xla and len(images) % self._batch_size != 0
+        self._gradients = Gradients(model, optimizer, images, labels, augmentation, training, seed, device)
         self._key = key, self.towers, len(images) if self.use_xla else None
         optimizer.build(self._variables)
-
-    @cached_property
-    def _forward(self) -> Forward:
-        with tf.init_scope():  # it may be needed first while a graph is traced
-            return Forward(self.model, self._seed, self.use_xla)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -116,7 +83,7 @@ class Steps:
 
     def _trace(self, rows: int | None, size: int) -> Any:
         """Build the graph for batches of a size, in calls of that many rows, or of any number."""
-        own = self._inputs
+        own = self._gradients.inputs
         images = own.images.shape if self.use_xla else [None, *own.images.shape[1:]]
         inputs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), own)
         types = [
@@ -147,7 +114,7 @@ class Steps:
             learning_rates = np.pad(learning_rates, (0, missing))
         losses, errors = self._graphs[batches.shape[1]](
             self.variables,
-            self._inputs,
+            self._gradients.inputs,
             tf.constant(batches),
             tf.constant(learning_rates),
             tf.constant(first, tf.int64),
@@ -166,27 +133,8 @@ class Steps:
         count: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Do the given number of steps, each with the first `count` images of a row."""
-        with self._using(inputs):
+        with self._gradients.using(inputs):
             return self._loop(batches, learning_rates, first, steps, count)
-
-    @contextlib.contextmanager
-    def _using(self, inputs: Inputs) -> Iterator[None]:
-        """Compute with the inputs of a graph in this block."""
-        own, optimizer = self._inputs, _inner(self.optimizer)
-        weight_decay = optimizer.weight_decay
-        try:
-            self._set(inputs)
-            optimizer.weight_decay = None if weight_decay is None else inputs.weight_decay
-            yield
-        finally:
-            self._set(own)
-            optimizer.weight_decay = weight_decay
-
-    def _set(self, inputs: Inputs) -> None:
-        self._inputs = inputs
-        self._forward.seed, self._forward.rate = inputs.seed, inputs.dropout
-        if self._augmentation is not None:
-            self._augmentation.seed = inputs.seed
 
     def _loop(
         self, batches: tf.Tensor, learning_rates: tf.Tensor, first: tf.Tensor, steps: tf.Tensor, count: tf.Tensor
@@ -205,58 +153,3 @@ class Steps:
             losses, errors = losses.write(step, loss), errors.write(step, wrong)
             step += 1
         return losses.stack(), errors.stack()
-
-    def _gradients(
-        self, batch: tf.Tensor, step: tf.Tensor, count: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Return the sum of the losses, the number of errors, and the gradient of the mean loss, added over the towers."""
-        size, variables = batch.shape[0], self._variables
-        towers = min(self.towers, size)
-        parts = [slice(size * tower // towers, size * (tower + 1) // towers) for tower in range(towers)]
-        valid = Valid(count, size) if self._masks and count is not None else None
-        images, targets = self._examples(batch, step, parts, valid)
-        losses, errors, gradients = [], [], []
-        for tower, part in enumerate(parts):
-            labels = tf.gather(self._inputs.labels, batch[part])
-            with tf.GradientTape() as tape:
-                logits = tf.cast(self._forward(images[tower], step * self.towers + tower, valid), tf.float32)
-                each = self._losses(labels, None if targets is None else targets[part], logits)
-                loss = tf.reduce_sum(each if valid is None else tf.where(valid.mask, each, 0))
-                mean = loss / size if valid is None else loss / tf.cast(count, tf.float32)
-                share = self.optimizer.scale_loss(mean)  # small gradients would vanish in float16
-            gradients.append(tape.gradient(share, variables))
-            losses.append(loss)
-            wrong = tf.argmax(logits, axis=1, output_type=tf.int32) != labels
-            errors.append(tf.math.count_nonzero(wrong if valid is None else wrong & valid.mask, dtype=tf.int32))
-        return tf.add_n(losses), tf.add_n(errors), [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
-
-    def _examples(
-        self, batch: tf.Tensor, step: tf.Tensor, parts: list[slice], valid: Valid | None = None
-    ) -> tuple[list[tf.Tensor], tf.Tensor | None]:
-        """Return the images of each tower and, if images are mixed, the targets of the batch, float32 (n, classes)."""
-        images = [tf.gather(self._inputs.images, batch[part]) for part in parts]
-        if self._augmentation is None:
-            return images, None
-        draws = self._augmentation.draw(step, batch.shape[0], valid)
-        images = [self._augmentation.transform(tower, draws.part(part)) for tower, part in zip(images, parts, strict=True)]
-        if draws.shares is None:
-            return images, None
-        # With images of the whole batch, for any number of towers.
-        mixed = mix(tf.concat(images, axis=0), draws.shares, valid)
-        labels = tf.one_hot(tf.gather(self._inputs.labels, batch), self._classes)
-        shares = draws.shares[:, tf.newaxis]
-        return [mixed[part] for part in parts], labels * shares + next_in_batch(labels, valid) * (1 - shares)
-
-    def _losses(self, labels: tf.Tensor, targets: tf.Tensor | None, logits: tf.Tensor) -> tf.Tensor:
-        """Return the cross-entropy of each image, float32 (n,).
-
-        The operation for integer labels has a scatter as gradient, which XLA computes in a loop on a GPU.
-        """
-        targets = tf.one_hot(labels, self._classes) if targets is None else targets
-        factor, share = self._inputs.smoothing
-        return tf.nn.softmax_cross_entropy_with_logits(targets * factor + share, logits)
-
-
-def _inner(optimizer: keras.Optimizer) -> keras.Optimizer:
-    """Return the optimizer whose loss is scaled, or the optimizer itself."""
-    return getattr(optimizer, "inner_optimizer", optimizer)

@@ -42,7 +42,7 @@ def test_the_grid_has_each_image_and_its_augmented_versions(
     steps = trainer_for(compose("model.units=[4]", *EVERYTHING, "seed=9"), digits).steps
     batch = tf.range(200)  # the size of a training's batch: the draws depend on it
     for step in (0, 1, 8):
-        (images,), _ = steps._examples(batch, tf.constant(step, tf.int64), [slice(0, 200)])
+        (images,), _ = steps._gradients.examples(batch, tf.constant(step, tf.int64), [slice(0, 200)])
         for row in range(3):
             assert np.array_equal(image_at(grid, row, 1 + step), images[row, ..., 0])
     for row in range(3):

@@ -15,6 +15,7 @@ from mnist_exp.machine.files import array_sha256
 from mnist_exp.training import augmentation
 from mnist_exp.training.augmentation import LEVELS, Augmentation, Draws
 from mnist_exp.training.forward import Forward
+from mnist_exp.training.layers import Pass
 from mnist_exp.training.loop import Trainer
 from tests.conftest import ROOT, compose
 from tests.integration.trainers import NO_IMAGES, losses, no_progress, trainer_for
@@ -307,7 +308,7 @@ def test_no_two_streams_share_a_key(monkeypatch: pytest.MonkeyPatch, digits: Dat
 
         return key
 
-    monkeypatch.setattr(Forward, "key", kept(Forward.key))
+    monkeypatch.setattr(Pass, "key", kept(Pass.key))
     monkeypatch.setattr(Augmentation, "_key", kept(Augmentation._key))
     for forward, augmented in pairs:
         for step in steps:
@@ -329,7 +330,7 @@ def test_images_of_a_step_do_not_depend_on_the_number_of_towers(digits: Dataset)
     for towers in (1, 2, 3):
         steps = trainer_for(compose("model.units=[8]", *EVERYTHING, f"threads.towers={towers}"), digits).steps
         parts = [slice(7 * tower // towers, 7 * (tower + 1) // towers) for tower in range(towers)]
-        images, targets = steps._examples(batch, tf.constant(9, tf.int64), parts)
+        images, targets = steps._gradients.examples(batch, tf.constant(9, tf.int64), parts)
         assert len(images) == towers
         found.append((np.concatenate(images), np.asarray(targets)))
     for images, targets in found[1:]:
@@ -350,7 +351,7 @@ def test_the_loss_of_mixed_images_is_the_mixture_of_both_losses(smoothing: float
     overrides = ("model.units=[8]", "augmentation=mixup", "threads.towers=1", f"training.label_smoothing={smoothing}")
     own = trainer_for(compose(*overrides), digits)
     batch, step = tf.constant([0, 5, 7, 8], tf.int32), tf.constant(0, tf.int64)
-    (images,), _ = own.steps._examples(batch, step, [slice(0, 4)])
+    (images,), _ = own.steps._gradients.examples(batch, step, [slice(0, 4)])
     logs = np.log(own.predict(images.numpy()).astype(np.float64))
     labels, shares = digits.train_labels[batch.numpy()], drawn(augmentation_of("augmentation=mixup"), 0, 4)["shares"]
 

@@ -39,7 +39,7 @@ def test_a_step_has_no_slow_operation(overrides: tuple[str, ...], digits: Datase
     size, rows = steps._batch_size, steps._rows
     chunk = np.zeros((rows, size), np.int32), np.zeros(rows, np.float32), np.int64(0), np.int32(rows), np.int32(size)
     graph = tf.function(steps._chunk, jit_compile=True)
-    hlo = graph.experimental_get_compiler_ir(steps._inputs, *map(tf.constant, chunk))(stage="hlo")
+    hlo = graph.experimental_get_compiler_ir(steps._gradients.inputs, *map(tf.constant, chunk))(stage="hlo")
     found = [(match["operation"], match["origin"]) for match in map(SLOW.search, hlo.splitlines()) if match]
     assert len(found) == 1, found
     assert found[0][0] == "while", found

@@ -90,7 +90,7 @@ def test_a_graph_keeps_no_images_and_no_weights_of_a_run(digits: Dataset) -> Non
     trainer = trainer_for(compose(*BASE), digits)
     losses(trainer, 1)
     kept = [
-        weakref.ref(trainer.steps._inputs.images),
+        weakref.ref(trainer.steps._gradients.inputs.images),
         *(weakref.ref(variable.value) for variable in trainer.steps.variables),
     ]
     kept += [weakref.ref(variable.value.handle) for variable in trainer.steps.variables]
@@ -124,5 +124,5 @@ def test_xla_compiles_a_run_once(digits: Dataset) -> None:
     for first, number, count in ((0, rows, size), (7, 1, size), (9, 3, 12)):
         batches, rates = tf.zeros((rows, size), tf.int32), tf.zeros(rows)
         calls = tf.constant(first, tf.int64), tf.constant(number), tf.constant(count)
-        compiled.add(graph.experimental_get_compiler_ir(steps._inputs, batches, rates, *calls)(stage="hlo"))
+        compiled.add(graph.experimental_get_compiler_ir(steps._gradients.inputs, batches, rates, *calls)(stage="hlo"))
     assert len(compiled) == 1

@@ -15,7 +15,7 @@ SHAPES = ((32, 2), (48, 1), (32, 14))  # filters and strides: a smaller image, o
 
 
 def test_every_build_of_residuals_that_change_the_shape_has_the_same_weights(digits: Dataset) -> None:
-    """Without `training.forward._Pointwise`, addresses in memory determine which gradients oneDNN fuses."""
+    """Without `training.layers.Pointwise`, addresses in memory determine which gradients oneDNN fuses."""
     residuals = [f"{{name: residual, layers: [{BATCH_NORM}, {CONV.format(*shape)}]}}" for shape in SHAPES]
     layers = [CONV.format(16, 1), *residuals, BATCH_NORM, "{name: flatten}", "{name: logits}"]
     settings = ("precision=bfloat16", "model.dropout=0")

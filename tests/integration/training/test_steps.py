@@ -11,7 +11,7 @@ from tests.integration.trainers import COUNT, SMALL_CNN, losses, trainer_for
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "lion")
 # Batch norm of images, of features and of logits, an activation before its convolution, and a projection; that has 16
-# channels, since Keras's own gradient for fewer writes past its memory (see `forward._Pointwise`).
+# channels, since Keras's own gradient for fewer writes past its memory (see `layers.Pointwise`).
 SMALL_LAYERS = (
     "[{name:conv,filters:16,kernel_size:5,strides:2,padding:same},{name:batch_norm,momentum:0.9},"
     "{name:residual,layers:[{name:activation},{name:conv,filters:6,kernel_size:3,strides:2,padding:same}]},"

@@ -1,0 +1,148 @@
+"""One batch in the graph of training: from indices of images to the losses, the errors and the gradients."""
+
+import contextlib
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mnist_exp.config.schema import TrainingConfig
+from mnist_exp.training.augmentation import Augmentation, Valid, mix, next_in_batch
+from mnist_exp.training.device import Device
+from mnist_exp.training.forward import Forward, dropout_rate
+from mnist_exp.training.layers import Rate
+
+
+class Inputs(NamedTuple):
+    """The inputs of a graph that are the same for all steps of a run; runs that differ in them share the graph."""
+
+    images: tf.Tensor  # uint8 (n, height, width, channels)
+    labels: tf.Tensor  # int32 (n,)
+    seed: tf.Tensor  # int64
+    weight_decay: tf.Tensor  # float32; 0 for an optimizer without
+    smoothing: tuple[tf.Tensor, tf.Tensor]  # float32: the factor of the targets, and what is added to each
+    dropout: Rate
+
+
+class Gradients:
+    """The gradients of the mean loss of a batch, computed in towers and added."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.Optimizer,
+        images: np.ndarray,
+        labels: np.ndarray,
+        augmentation: Augmentation | None,
+        training: TrainingConfig,
+        seed: int,
+        device: Device,
+    ) -> None:
+        """Copy the data to the current device; the arguments are those of `Steps`."""
+        self._towers = device.towers
+        self._model = model
+        self._optimizer = optimizer
+        self._augmentation = augmentation
+        self._seed = seed
+        self._use_xla = device.uses_xla
+        self._masks = device.uses_xla and len(images) % min(training.batch_size, len(images)) != 0  # a batch is padded
+        self._classes = model.output.shape[-1]
+        self.inputs = Inputs(
+            images=tf.constant(images),
+            labels=tf.constant(labels.astype(np.int32)),
+            seed=tf.constant(seed, tf.int64),
+            weight_decay=tf.constant(_inner(optimizer).weight_decay or 0, tf.float32),
+            smoothing=(
+                tf.constant(1 - training.label_smoothing, tf.float32),
+                tf.constant(training.label_smoothing / self._classes, tf.float32),
+            ),
+            dropout=dropout_rate(model),
+        )
+
+    @cached_property
+    def _forward(self) -> Forward:
+        with tf.init_scope():  # it may be needed first while a graph is traced
+            return Forward(self._model, self._seed, self._use_xla)
+
+    @contextlib.contextmanager
+    def using(self, inputs: Inputs) -> Iterator[None]:
+        """Compute with the inputs of a graph in this block."""
+        own, optimizer = self.inputs, _inner(self._optimizer)
+        weight_decay = optimizer.weight_decay
+        try:
+            self._set(inputs)
+            optimizer.weight_decay = None if weight_decay is None else inputs.weight_decay
+            yield
+        finally:
+            self._set(own)
+            optimizer.weight_decay = weight_decay
+
+    def _set(self, inputs: Inputs) -> None:
+        self.inputs = inputs
+        self._forward.current.seed, self._forward.current.rate = inputs.seed, inputs.dropout
+        if self._augmentation is not None:
+            self._augmentation.seed = inputs.seed
+
+    def __call__(
+        self, batch: tf.Tensor, step: tf.Tensor, count: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Return the sum of the losses, the number of errors, and the gradient of the mean loss, added over the towers.
+
+        Args:
+            batch: indices of images, int32 (size,).
+            step: its number, an int64 scalar, which no other step of a training has.
+            count: the number of valid images of a padded batch, an int32 scalar.
+        """
+        size, variables = batch.shape[0], self._model.trainable_variables
+        towers = min(self._towers, size)
+        parts = [slice(size * tower // towers, size * (tower + 1) // towers) for tower in range(towers)]
+        valid = Valid(count, size) if self._masks and count is not None else None
+        images, targets = self.examples(batch, step, parts, valid)
+        losses, errors, gradients = [], [], []
+        for tower, part in enumerate(parts):
+            labels = tf.gather(self.inputs.labels, batch[part])
+            with tf.GradientTape() as tape:
+                logits = tf.cast(self._forward(images[tower], step * self._towers + tower, valid), tf.float32)
+                each = self._losses(labels, None if targets is None else targets[part], logits)
+                loss = tf.reduce_sum(each if valid is None else tf.where(valid.mask, each, 0))
+                mean = loss / size if valid is None else loss / tf.cast(count, tf.float32)
+                share = self._optimizer.scale_loss(mean)  # small gradients would vanish in float16
+            gradients.append(tape.gradient(share, variables))
+            losses.append(loss)
+            wrong = tf.argmax(logits, axis=1, output_type=tf.int32) != labels
+            errors.append(tf.math.count_nonzero(wrong if valid is None else wrong & valid.mask, dtype=tf.int32))
+        return tf.add_n(losses), tf.add_n(errors), [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
+
+    def examples(
+        self, batch: tf.Tensor, step: tf.Tensor, parts: list[slice], valid: Valid | None = None
+    ) -> tuple[list[tf.Tensor], tf.Tensor | None]:
+        """Return the images of each tower and, if images are mixed, the targets of the batch, float32 (n, classes)."""
+        images = [tf.gather(self.inputs.images, batch[part]) for part in parts]
+        if self._augmentation is None:
+            return images, None
+        draws = self._augmentation.draw(step, batch.shape[0], valid)
+        images = [self._augmentation.transform(tower, draws.part(part)) for tower, part in zip(images, parts, strict=True)]
+        if draws.shares is None:
+            return images, None
+        # With images of the whole batch, for any number of towers.
+        mixed = mix(tf.concat(images, axis=0), draws.shares, valid)
+        labels = tf.one_hot(tf.gather(self.inputs.labels, batch), self._classes)
+        shares = draws.shares[:, tf.newaxis]
+        return [mixed[part] for part in parts], labels * shares + next_in_batch(labels, valid) * (1 - shares)
+
+    def _losses(self, labels: tf.Tensor, targets: tf.Tensor | None, logits: tf.Tensor) -> tf.Tensor:
+        """Return the cross-entropy of each image, float32 (n,).
+
+        The operation for integer labels has a scatter as gradient, which XLA computes in a loop on a GPU.
+        """
+        targets = tf.one_hot(labels, self._classes) if targets is None else targets
+        factor, share = self.inputs.smoothing
+        return tf.nn.softmax_cross_entropy_with_logits(targets * factor + share, logits)
+
+
+def _inner(optimizer: keras.Optimizer) -> keras.Optimizer:
+    """Return the optimizer whose loss is scaled, or the optimizer itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
