@@ -79,7 +79,7 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
         messages.warning(f"{', '.join(changed)} changed since the run started: {consequence}")
     log.info("training on %s in %s", target.name, experiment.precision)
 
-    data, settings = datasets.load(experiment.dataset.name), experiment.dataset
+    data, settings = datasets.load(experiment.dataset.source), experiment.dataset
     parts = split(data.train_labels, settings.limit, validation_images(settings), settings.split_seed)
     log.info("%d training, %d validation, %d test images", len(parts.train), len(parts.validation), len(data.test_labels))
     validation = data.train_images[parts.validation], data.train_labels[parts.validation]

@@ -45,8 +45,7 @@ def main(arguments: list[str]) -> int:
     )
     parsed = parser.parse_intermixed_args(arguments)
     experiment = _compose(parsed.settings, parsed.config_dir) if parsed.settings else None
-    default = next(entry["dataset"] for entry in command_line.primary_config()["defaults"] if "dataset" in entry)
-    data = datasets.load(experiment.dataset.name if experiment else default)
+    data = datasets.load(experiment.dataset.source if experiment else datasets.DEFAULT)
     augmentation = experiment.augmentation.name if experiment else "none"
     name, count = (data.name, IMAGES) if augmentation == "none" else (f"{data.name}_{augmentation}", AUGMENTED)
     count = count if parsed.count is None else parsed.count

@@ -4,13 +4,15 @@ import json
 
 import numpy as np
 
-from mnist_exp import datasets
+from mnist_exp import config, datasets
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands.named_runs import find_run
 from mnist_exp.comparison import difference, difference_tables
-from mnist_exp.comparison.difference import RunDifference
-from mnist_exp.errors import EXIT_DONE, IntegrityError
+from mnist_exp.comparison.difference import RunDifference, Side
+from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.errors import EXIT_DONE, IntegrityError, UserError
 from mnist_exp.machine import files
+from mnist_exp.run.directory import read_config
 from mnist_exp.terminal import characters, messages
 from mnist_exp.terminal.messages import pluralize
 
@@ -80,10 +82,20 @@ def _images(found: RunDifference) -> tuple[np.ndarray, list[str], str]:
     indices = found.errors.disagreements
     if not len(indices):
         return *none, "no image has different predictions"
-    name = found.a.settings.get("dataset.name", found.b.settings.get("dataset.name"))
-    data = datasets.load(name) if isinstance(name, str) and name in datasets.LOADERS else None
+    data = next(filter(None, map(_load_data, (found.a, found.b))), None)
     if data is None or not np.array_equal(data.test_labels, a.labels):
+        name = found.a.settings.get("dataset.name", found.b.settings.get("dataset.name"))
         return *none, f"the images cannot be shown: they are not in the installed version of the data set {name}"
     names = [[data.class_names[classes[index]] for classes in (a.labels, a.classes, b.classes)] for index in indices]
     titles = [f"{label}: {of_a} | {of_b}" for label, of_a, of_b in names]
     return data.test_images[indices], titles, f"{pluralize(len(titles), 'image')} with different predictions"
+
+
+def _load_data(side: Side) -> Dataset | None:
+    """Return the data set of a run, or None if it cannot be loaded. For an ensemble, which has no configuration: by name."""
+    name = side.settings.get("dataset.name")
+    try:
+        is_run = side.run.config.is_file()
+        return datasets.load(config.validate(read_config(side.run)).dataset.source if is_run else str(name))
+    except (UserError, OSError, ValueError, KeyError):
+        return None

@@ -17,7 +17,7 @@ from mnist_exp.comparison.fields import METRICS, TEST
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.config.checks import validation_images
-from mnist_exp.config.schema import MnistConfig as DatasetConfig
+from mnist_exp.config.dataset import AnyDataset
 from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.config.settings import Label
 from mnist_exp.datasets.dataset import split
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
     return EXIT_DONE if len(evaluated) == len(rows) else EXIT_FAILED
 
 
-def _compose(overrides: Sequence[str], config_dir: str | None) -> "tuple[Part, DatasetConfig | None]":
+def _compose(overrides: Sequence[str], config_dir: str | None) -> "tuple[Part, AnyDataset | None]":
     """Return the part of the data set, and the settings of the data set; None for that of each run.
 
     Raises:
@@ -110,7 +110,7 @@ def _select(places: Sequence[Path]) -> list[Row]:
     return selected
 
 
-def _name(chosen: str | None, part: "Part", settings: DatasetConfig | None, rows: Sequence[Row]) -> str:
+def _name(chosen: str | None, part: "Part", settings: AnyDataset | None, rows: Sequence[Row]) -> str:
     """Return the name of the evaluation, which is the name of a directory."""
     data = rows[0].summary.dataset.name if settings is None else settings.name
     try:
@@ -120,7 +120,7 @@ def _name(chosen: str | None, part: "Part", settings: DatasetConfig | None, rows
         raise InputError(f"--name {chosen}: not allowed", f"allowed: {allowed}") from None
 
 
-def _evaluate(rows: Sequence[Row], part: "Part", settings: DatasetConfig | None, name: str) -> list[Row]:
+def _evaluate(rows: Sequence[Row], part: "Part", settings: AnyDataset | None, name: str) -> list[Row]:
     """Evaluate the runs one after the other; an error of one is printed, and the others are evaluated."""
     defaults = command_line.primary_config()
     evaluated: list[Row] = []
@@ -140,7 +140,7 @@ def _evaluate(rows: Sequence[Row], part: "Part", settings: DatasetConfig | None,
                 if settings is None:
                     images = select_images(trained.data, trained.split, part, trained.experiment.dataset)
                 elif images is None:
-                    data = datasets.load(settings.name)
+                    data = datasets.load(settings.source)
                     parts = split(data.train_labels, settings.limit, validation_images(settings), settings.split_seed)
                     images = select_images(data, parts, part, settings)
                 with target.scope():

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mnist_exp.config.identity import expand_layers, flatten, is_layer_name, layer_count, layer_list_of
+from mnist_exp.config.identity import expand_layers, is_layer_name, layer_count, layer_list_of, recorded_settings
 from mnist_exp.run.directory import find_runs, read_config
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record, read_record, recorded_time
@@ -92,7 +92,7 @@ def flatten_untrusted(tree: Mapping[Any, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping | list):
             children = [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
             remaining += [(child, depth + 1) for child in children]
-    return flatten(dict(tree))
+    return recorded_settings(dict(tree))
 
 
 def differing_settings(rows: Sequence[Row], ignored: frozenset[str] = frozenset()) -> list[str]:

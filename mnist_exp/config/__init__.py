@@ -9,12 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
+from mnist_exp import datasets
 from mnist_exp.config.checks import CHECKS, check_sections
 from mnist_exp.config.conversions import walk
+from mnist_exp.config.dataset import resolved
 from mnist_exp.config.problems import from_validation, raise_problems
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.tracker_variables import with_variable
-from mnist_exp.errors import ConfigError, Problem
+from mnist_exp.errors import ConfigError, InputError, Problem
 
 MAX_UNRESOLVED = 100
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
@@ -36,6 +38,13 @@ def validate(config: DictConfig | dict[str, Any]) -> Experiment:
             raise ConfigError(problems) from None
         experiment = Experiment.model_construct(**_valid_sections(tree))
     invalid = {problem.key.partition(".")[0] for problem in problems}
+    if "dataset" not in invalid:
+        try:
+            dataset = resolved(experiment.dataset, datasets.facts(experiment.dataset.source))
+            experiment = experiment.model_copy(update={"dataset": dataset})
+        except InputError as error:
+            problems.append(Problem("dataset.path", error.cause, error.remedy))
+            invalid.add("dataset")
     problems += check_sections(experiment, invalid)
     wrong = tuple(f"{problem.key}." for problem in problems if problem.key not in unresolved)
     raise_problems(

@@ -32,6 +32,7 @@ class Addition:
 
 
 SWEEP = {"name": "sweep", "dry_run": False, "on_failure": "continue", "retries": 0, "job_timeout": None, "jobs_per_gpu": 1}
+DIGITS = "c9d513186716a584bc28e0f566068cfd4c13fc37d9012850974893af1392226e"  # the fingerprint of dataset=mnist
 # Append new settings, without a generation. Never change an entry: it would change the hashes of existing runs.
 ADDITIONS: tuple[Addition, ...] = (
     Addition("training", "label_smoothing", 0.0, generation=1),
@@ -46,6 +47,10 @@ ADDITIONS: tuple[Addition, ...] = (
     Addition("threads", "towers", 1),
     Addition("dataset", "validation_of", "all"),
     Addition("", "tf32", False),
+    Addition("dataset", "kind", "files", option="mnist"),
+    Addition("dataset", "root", None, option="mnist"),
+    Addition("dataset", "fetch", False, option="mnist"),
+    Addition("dataset", "fingerprint", DIGITS, option="mnist"),
 )
 
 

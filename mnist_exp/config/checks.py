@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mnist_exp import datasets
 from mnist_exp.config import shapes
+from mnist_exp.config.dataset import AnyDataset
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.config.networks import AnyModel, has_batch_norm
 from mnist_exp.config.problems import nearest, not_allowed, remedy
@@ -11,7 +13,6 @@ from mnist_exp.config.schema import (
     AnyTracker,
     Experiment,
     MlflowTrackerConfig,
-    MnistConfig,
     ScheduleSettings,
     ThreadsConfig,
     TrainingConfig,
@@ -22,17 +23,37 @@ from mnist_exp.machine import devices
 HOLD_OUT = "hold some out with dataset.validation=null"  # the default share
 
 
-def validation_images(dataset: MnistConfig) -> int:
-    """Return the number of held-out images: that of the settings, or a share of a limit with one for each class at least."""
-    if dataset.limit is None or dataset.validation_of == "used" or dataset.validation == 0:
-        return dataset.validation
-    return max(round(dataset.limit * dataset.validation / dataset.train_images), dataset.classes)
+def validation_images(dataset: AnyDataset) -> int:
+    """Return the number of held-out images: that of the settings, or a share of a limit with one for each class at least.
+
+    Args:
+        dataset: of `resolved`.
+    """
+    if dataset.limit is None or dataset.validation_of == "used" or not dataset.validation:
+        return dataset.validation or 0
+    facts = datasets.facts(dataset.source)
+    return max(round(dataset.limit * dataset.validation / facts.train_images), facts.classes)
 
 
-def check_layers(dataset: MnistConfig, model: AnyModel) -> Iterator[Problem]:
+def check_numbers(dataset: AnyDataset) -> Iterator[Problem]:
+    """Yield the problems of numbers of images that the data set does not have."""
+    facts = datasets.facts(dataset.source)
+    least, most = facts.classes, facts.train_images
+    if dataset.limit is not None and not least <= dataset.limit <= most:
+        allowed = remedy(f"an integer from {least} to {most} or null")
+        yield not_allowed("dataset.limit", dataset.limit, "not allowed", allowed)
+    if dataset.validation is not None and not 0 <= dataset.validation < most:
+        allowed = remedy(f"an integer from 0 to {most - 1} or null")
+        yield not_allowed("dataset.validation", dataset.validation, "not allowed", allowed)
+    if dataset.fingerprint != facts.fingerprint:
+        instead = "use the same data as before; or accept these: write dataset.fingerprint=null"
+        yield not_allowed("dataset.fingerprint", dataset.fingerprint, f"the data have {facts.fingerprint}", instead)
+
+
+def check_layers(dataset: AnyDataset, model: AnyModel) -> Iterator[Problem]:
     """Yield the problems of an image that cannot pass through all layers."""
     try:
-        shapes.check_model(model, dataset.image_shape)
+        shapes.check_model(model, datasets.facts(dataset.source).image_shape)
     except ConfigError as error:
         yield from error.problems
 
@@ -51,24 +72,27 @@ def check_batch_norm(model: AnyModel, training: TrainingConfig) -> Iterator[Prob
         yield not_allowed("training.batch_size", 1, reason, remedy("an integer ≥ 2"))
 
 
-def check_sizes(dataset: MnistConfig, training: TrainingConfig) -> Iterator[Problem]:
+def check_sizes(dataset: AnyDataset, training: TrainingConfig) -> Iterator[Problem]:
     """Yield a problem unless each class can be on both sides of the validation split and training images fill a batch."""
-    total, validation = dataset.limit or dataset.train_images, validation_images(dataset)
+    if any(check_numbers(dataset)):
+        return
+    facts = datasets.facts(dataset.source)
+    total, validation = dataset.limit or facts.train_images, validation_images(dataset)
     train = total - validation
-    if dataset.validation and not dataset.classes <= validation <= total - dataset.classes:
-        least = 2 * dataset.classes
+    if validation and not facts.classes <= validation <= total - facts.classes:
+        least = 2 * facts.classes
         if total < least or (dataset.limit is not None and dataset.validation_of == "all"):
             allowed = remedy(f"an integer ≥ {least}") + "; or use no validation images: write dataset.validation=0"
             yield not_allowed("dataset.limit", dataset.limit, f"holds out {validation} of {total} images", allowed)
         else:
-            allowed = remedy(f"null, 0, or an integer from {dataset.classes} to {total - dataset.classes}")
+            allowed = remedy(f"null, 0, or an integer from {facts.classes} to {total - facts.classes}")
             yield not_allowed("dataset.validation", dataset.validation, f"holds out {validation} of {total} images", allowed)
     elif training.batch_size > train:
         allowed = remedy(f"an integer from 1 to {train}")
         yield not_allowed("training.batch_size", training.batch_size, f"more than the {train} training images", allowed)
 
 
-def check_selection(dataset: MnistConfig, training: TrainingConfig) -> Iterator[Problem]:
+def check_selection(dataset: AnyDataset, training: TrainingConfig) -> Iterator[Problem]:
     """Yield a problem for each setting that compares epochs without validation images; test images are never used for it."""
     for name, default in {"select": "last", "early_stopping_patience": None}.items():
         if (value := getattr(training, name)) != default and not validation_images(dataset):
@@ -97,6 +121,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
     (("dataset", "model"), check_layers),
     (("model", "threads"), check_towers),
     (("model", "training"), check_batch_norm),
+    (("dataset",), check_numbers),
     (("dataset", "training"), check_sizes),
     (("dataset", "training"), check_selection),
     (("schedule", "training"), check_warmup),

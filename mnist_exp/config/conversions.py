@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 PLAIN_PATH = re.compile(r"[./]*[A-Za-z_][\w./-]*", re.ASCII)  # that Hydra's grammar reads as text
+PATHS = frozenset({"runs_dir", "dataset.root", "dataset.path"})  # settings
+LISTS_OF_PATHS = frozenset({"dataset.root"})  # settings that may also be a list of paths, or null
+LIST_OR_NULL = re.compile(r"\[.*\]|null", re.DOTALL)
 CONSTANTS = frozenset({"null", "true", "false", "nan", "inf"})
 TYPE_NAMES = {
     int: "a number",
@@ -42,9 +45,12 @@ def quote(text: str) -> str:
 
 
 def literal_path(line: str) -> str:
-    """Return an override; the path of `runs_dir` becomes quoted text, so that it is never grammar."""
+    """Return an override; the path of a setting that is a path becomes quoted text, so that it is never grammar."""
     key, _, text = line.partition("=")
-    if key.lstrip("+") != "runs_dir" or not text or (PLAIN_PATH.fullmatch(text) and text.lower() not in CONSTANTS):
+    name = key.lstrip("+")
+    if name not in PATHS or not text or (name in LISTS_OF_PATHS and LIST_OR_NULL.fullmatch(text)):
+        return line
+    if PLAIN_PATH.fullmatch(text) and text.lower() not in CONSTANTS:
         return line
     if len(text) > 1 and text[0] in "'\"" and text[-1] == text[0]:
         return f"{key}=" + re.sub(r"(?<!\\)\$\{", r"\\${", text)

@@ -11,7 +11,8 @@ from typing import Any, TypeGuard
 from mnist_exp.config import additions
 from mnist_exp.config.schema import Experiment
 
-# Settings that do not change the result: label, place, hardware, display, checkpoints and trackers.
+# Settings that do not change the result: label, places, hardware, display, checkpoints and trackers. What a description says
+# of the data is in dataset.fingerprint.
 EXECUTION_SETTINGS: dict[str, Any] = {
     "name": True,
     "device": True,
@@ -21,6 +22,7 @@ EXECUTION_SETTINGS: dict[str, Any] = {
     "sweep": True,
     "tracker": True,
     "training": {"checkpoint_every"},
+    "dataset": {"root", "fetch", "path", "description"},
 }
 ELEMENT = re.compile(r"\.\d+(\.|$)")  # of a list, in a dotted key
 
@@ -32,7 +34,7 @@ def identity(experiment: Experiment) -> dict[str, Any]:
 
 def is_execution_setting(key: str) -> bool:
     """Return whether a dotted key is a setting that does not define the experiment."""
-    section, _, name = key.partition(".")
+    section, name, *_ = [*key.split("."), ""]
     excluded = EXECUTION_SETTINGS.get(section, set())
     return excluded is True or name in excluded
 
@@ -97,6 +99,14 @@ def flatten(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
         key = f"{prefix}{name}"
         leaves |= flatten(value, f"{key}.") if isinstance(value, dict) else {key: value}
     return leaves
+
+
+def recorded_settings(tree: dict[Any, Any]) -> dict[str, Any]:
+    """Return the settings of a configuration by dotted key, as results record and compare them.
+
+    The description of a data set is left out: its fingerprint says whether two are the same.
+    """
+    return {key: value for key, value in flatten(tree).items() if not key.startswith("dataset.description.")}
 
 
 def expand_layers(settings: dict[str, Any]) -> dict[str, Any]:

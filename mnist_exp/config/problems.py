@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from mnist_exp import datasets
 from mnist_exp.config import conversions
 from mnist_exp.config.conversions import format_value
 from mnist_exp.config.hydra_settings import HydraSettings
@@ -112,7 +113,8 @@ def other_options(key: str) -> str:
     prefix, root = ("hydra/", schema_of(HydraSettings)) if key.startswith("hydra.") else ("", schema_of(Experiment))
     group, _, name = key.removeprefix("hydra.").partition(".")
     mapping = root["properties"].get(group, {}).get("discriminator", {}).get("mapping", {})
-    options = [option for option, reference in mapping.items() if name in _resolve(reference, root)["properties"]]
+    kinds = [option for option, reference in mapping.items() if name in _resolve(reference, root)["properties"]]
+    options = [option for kind in kinds for option in (datasets.shipped() if kind == "files" else [kind])]
     choose = "choose it" if len(options) == 1 else "choose one of them"
     return f"; it belongs to {prefix}{group}={', '.join(options)}: {choose}" if options else ""
 
@@ -167,17 +169,19 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
         case "missing":
             return Problem(key, f"{key}: is missing", remedy(_describe(schema, root)))
         case "union_tag_invalid" | "union_tag_not_found":
-            chosen = given.get("name") if isinstance(given, dict) else given
+            tag: str = schema["discriminator"]["propertyName"]
+            chosen = given.get(tag) if isinstance(given, dict) else given
             allowed = remedy(_describe(schema, root), nearest(str(chosen), _choices(schema)))
             if chosen is None:
                 return Problem(
-                    f"{key}.name",
-                    f"{key}.name: is missing",
-                    f"{allowed}; the YAML file needs a line such as name: {_choices(schema)[0]}",
+                    f"{key}.{tag}",
+                    f"{key}.{tag}: is missing",
+                    f"{allowed}; the YAML file needs a line such as {tag}: {_choices(schema)[0]}",
                 )
             kind = "layer" if ".layers." in key else key
-            is_kind = "" if "did you mean" in allowed else f"; the name in a YAML file is the kind of {kind}, not a label"
-            return Problem(key, f"{key}.name={_start(format_value(chosen))}: unknown {kind}", allowed + is_kind)
+            has_kinds = tag == "name" and "did you mean" not in allowed
+            is_kind = f"; the name in a YAML file is the kind of {kind}, not a label" if has_kinds else ""
+            return Problem(key, f"{key}.{tag}={_start(format_value(chosen))}: unknown {kind}", allowed + is_kind)
         case "float32":
             cause = f"{key}={given!r}: {detail['ctx']['reason']}"
             return Problem(key, cause, f"{remedy(_describe(schema, root))}; {detail['ctx']['hint']}")

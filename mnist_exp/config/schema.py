@@ -1,44 +1,16 @@
 """The schema of an experiment. It has no defaults; they are in `conf/`.
 
-The options of a group are a union of models, distinguished by `name`, which is the name of the option's YAML file.
+The options of a group are a union of models, distinguished by `name`, which is the name of the option's YAML file; those
+of `dataset` by `kind`.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Field
 
+from mnist_exp.config.dataset import DatasetConfig
 from mnist_exp.config.networks import ModelConfig
 from mnist_exp.config.settings import FLOAT32, Fraction, Label, Rate, Seed, Settings, Size
-
-
-class MnistConfig(Settings):
-    """The embedded digits. The constants describe the data, for checks before the data are loaded."""
-
-    train_images: ClassVar[int] = 60_000
-    default_validation: ClassVar[int] = 5000  # of all training images; with a limit, the same share of the limit
-    image_shape: ClassVar[tuple[int, int, int]] = (28, 28, 1)
-    classes: ClassVar[int] = 10
-
-    name: Literal["mnist"]
-    limit: Annotated[int, Field(ge=10, le=train_images)] | None
-    validation: Annotated[
-        int,
-        Field(ge=0, lt=train_images),
-        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": train_images - 1}, {"type": "null"}]}),
-    ]
-    validation_of: Literal["used", "all"]
-    split_seed: Seed | None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_in_earlier_versions(cls, settings: Any) -> Any:
-        """Write the same validation images in the same way as earlier versions, so that `config_hash` is the same."""
-        if isinstance(settings, dict) and "validation" in settings:
-            if settings["validation"] is None:
-                return settings | {"validation": cls.default_validation, "validation_of": "all"}
-            if settings["validation"] == 0 or settings.get("limit") is None:
-                return settings | {"validation_of": "all"} if settings.get("validation_of") == "used" else settings
-        return settings
 
 
 class PreprocessingConfig(Settings):
@@ -270,7 +242,7 @@ class Experiment(Settings):
     runs_dir: Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$", description="a path of 1,000 characters at most")]
     progress: Literal["auto", "live", "plain", "quiet"]
     sweep: SweepConfig
-    dataset: MnistConfig
+    dataset: DatasetConfig
     preprocessing: PreprocessingConfig
     augmentation: AugmentationConfig
     model: ModelConfig

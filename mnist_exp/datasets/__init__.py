@@ -1,19 +1,54 @@
-"""Data sets by name."""
+"""Data sets: described ones, whose files are verified by hash, and a user's own."""
 
-from collections.abc import Callable
 from functools import cache
+from importlib.resources import files
 
-from mnist_exp.datasets import mnist
+from mnist_exp.datasets import described, own
 from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.datasets.described import DescribedSet
+from mnist_exp.datasets.description import Description
+from mnist_exp.datasets.facts import Facts
+from mnist_exp.datasets.own import OwnSet
+from mnist_exp.machine.plain_data import load_yaml
 
-LOADERS: dict[str, Callable[[], Dataset]] = {"mnist": mnist.load}
+Source = DescribedSet | OwnSet  # what defines a data set, and where its files are
+OPTIONS = files("mnist_exp.conf").joinpath("dataset")
+DEFAULT = "mnist"  # included in the package
 
 
 @cache
-def load(name: str) -> Dataset:
-    """Load and verify a data set, once in a process.
+def facts(source: Source) -> Facts:
+    """Return what is known of a data set before its images are loaded, once in a process.
 
     Raises:
-        IntegrityError: a file is missing or damaged.
+        InputError: a user's own data cannot be used.
     """
-    return LOADERS[name]()
+    return own.facts(source) if isinstance(source, OwnSet) else described.facts(source)
+
+
+def load(source: Source | str) -> Dataset:
+    """Load and verify a data set, once in a process.
+
+    Args:
+        source: or the name of a described set in `conf/dataset/`.
+
+    Raises:
+        InputError: files are not on this machine, or a user's own data cannot be used.
+        IntegrityError: a file is damaged.
+    """
+    return _load(shipped()[source] if isinstance(source, str) else source)
+
+
+@cache
+def _load(source: Source) -> Dataset:
+    return own.load(source) if isinstance(source, OwnSet) else described.load(source)
+
+
+@cache
+def shipped() -> dict[str, DescribedSet]:
+    """Return all described sets in `conf/dataset/` by name, as their YAML files define them."""
+    options = [load_yaml(file.read_bytes()) for file in OPTIONS.iterdir() if file.name.endswith(".yaml")]
+    described_sets = [option for option in options if option["kind"] == "files"]
+    names = [DEFAULT, *sorted(option["name"] for option in described_sets if option["name"] != DEFAULT)]
+    descriptions = {option["name"]: Description.model_validate(option["description"]) for option in described_sets}
+    return {name: DescribedSet(name, descriptions[name]) for name in names}

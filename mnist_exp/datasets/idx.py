@@ -1,45 +1,99 @@
-"""The IDX format: a magic number for type and number of dimensions, the dimensions, the bytes.
+"""The IDX format: a magic number for type and number of dimensions, the dimensions, the values.
 
 Source: http://yann.lecun.com/exdb/mnist/, "FILE FORMATS FOR THE MNIST DATABASE".
 """
 
-import hashlib
 import math
+import struct
 import zlib
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mnist_exp.errors import IntegrityError
-
 GZIP_WINDOW = 31  # zlib's number for a gzip header and the largest window
-REINSTALL = "install mnist-exp again"
+GZIP = b"\x1f\x8b"  # the first bytes of a compressed file
+TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
+MAX_DIMENSIONS = 4
+MAX_HEADER = 4 + 4 * MAX_DIMENSIONS
 
 
-def read(path: Path, sha256: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Read a gzip-compressed IDX file of unsigned bytes; its SHA-256 verifies the header too.
+class Header(NamedTuple):
+    """The start of an IDX file."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """The bytes of the header."""
+        return 4 + 4 * len(self.shape)
+
+    @property
+    def file_size(self) -> int:
+        """The bytes of the whole uncompressed file."""
+        return self.size + math.prod(self.shape) * self.dtype.itemsize
+
+
+def decompress(content: bytes, limit: int) -> bytes:
+    """Return uncompressed content, or as much of it as shows that it is larger than `limit` bytes: a bomb takes no memory.
+
+    Of a file that is not complete, it returns the content that is there.
 
     Args:
-        path: the compressed file.
-        sha256: expected, of the uncompressed bytes.
-        shape: expected.
-
-    Returns:
-        uint8, read-only.
+        content: compressed with gzip, or not.
+        limit: bytes.
 
     Raises:
-        IntegrityError: the file is missing, cannot be decompressed, or has another SHA-256.
+        ValueError: it cannot be decompressed, or is followed by other content.
     """
-    header = 4 + 4 * len(shape)
-    size = header + math.prod(shape)
-    try:
-        # One byte more than expected shows that a file is too long, and limits the memory for a decompression bomb.
-        content = zlib.decompressobj(GZIP_WINDOW).decompress(path.read_bytes(), size + 1)
-    except OSError as error:
-        raise IntegrityError(f"{path}: cannot be read ({error.strerror}), expected SHA-256 {sha256}", REINSTALL) from None
-    except zlib.error as error:
-        raise IntegrityError(f"{path}: cannot be decompressed ({error}), expected SHA-256 {sha256}", REINSTALL) from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise IntegrityError(f"{path}: is damaged: SHA-256 is {found}, expected {sha256}", REINSTALL)
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    if content[:2] != GZIP:
+        return content[: limit + 1]
+    parts, size = [], 0
+    while content and size <= limit:  # a gzip file may have several members
+        stream = zlib.decompressobj(GZIP_WINDOW)
+        try:
+            parts.append(stream.decompress(content, limit + 1 - size))
+        except zlib.error as error:
+            raise ValueError(f"cannot be decompressed ({error})") from None
+        size += len(parts[-1])
+        content = stream.unused_data
+        if content and content[:2] != GZIP:
+            if content.strip(b"\0"):
+                raise ValueError("cannot be decompressed (other bytes follow)")
+            break
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def header(content: bytes) -> Header:
+    """Return the header at the start of uncompressed content.
+
+    Raises:
+        ValueError: it is not that of an IDX file of unsigned bytes or 32-bit integers.
+    """
+    if len(content) < 4:
+        raise ValueError("is too short for an IDX file")
+    zero, code, dimensions = struct.unpack_from(">HBB", content)
+    if zero or code not in TYPES or not 1 <= dimensions <= MAX_DIMENSIONS:
+        raise ValueError(f"is not an IDX file of unsigned bytes or 32-bit integers (magic number 0x{content[:4].hex()})")
+    if len(content) < 4 + 4 * dimensions:
+        raise ValueError("is too short for its IDX header")
+    return Header(TYPES[code], struct.unpack_from(f">{dimensions}I", content, 4))
+
+
+def parse(content: bytes) -> np.ndarray:
+    """Return the array in uncompressed content, without a copy: read-only, uint8 or big-endian int32.
+
+    Raises:
+        ValueError: it is not an IDX file, or its size is not that of its header.
+    """
+    found = header(content)
+    if len(content) != found.file_size:
+        dimensions = format_shape(found.shape)
+        raise ValueError(f"has {len(content):,} bytes, but an IDX file of {dimensions} values has {found.file_size:,}")
+    return np.frombuffer(content, found.dtype, offset=found.size).reshape(found.shape)
+
+
+def format_shape(shape: Sequence[int]) -> str:
+    """Return a shape as text: 60000×28×28."""
+    return "×".join(map(str, shape))

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from mnist_exp.config.additions import may_lack_additions
-from mnist_exp.config.identity import complete, config_hash, flatten, hash_of_settings
+from mnist_exp.config.identity import complete, config_hash, hash_of_settings, recorded_settings
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.machine.files import array_sha256
@@ -205,6 +205,6 @@ def summarize(
         wall_seconds=wall_seconds,
         images_per_second=len(split.train) * len(history) / train_seconds,
         compile_seconds=sum(compile_seconds) if compile_seconds else None,
-        settings=flatten(experiment.model_dump(mode="json")),
+        settings=recorded_settings(experiment.model_dump(mode="json")),
         members=None,
     )

@@ -5,8 +5,8 @@ from typing import Any
 
 from mnist_exp import config, datasets
 from mnist_exp.config.checks import validation_images
-from mnist_exp.config.identity import config_hash, flatten
-from mnist_exp.config.schema import MnistConfig
+from mnist_exp.config.dataset import AnyDataset
+from mnist_exp.config.identity import config_hash, recorded_settings
 from mnist_exp.datasets.dataset import split
 from mnist_exp.run.summary import Summary, dataset_summary
 
@@ -23,12 +23,12 @@ def upgrade(content: dict[str, Any], tree: dict[str, Any]) -> Summary:
     stored = content.get("dataset")
     if not isinstance(stored, dict) or content.get("seed") != experiment.seed or not stored.items() <= dataset.items():
         raise ValueError("does not belong to config.yaml: another seed, data set or number of images")
-    settings = {"config_hash": config_hash(experiment), "settings": flatten(experiment.model_dump(mode="json"))}
+    settings = {"config_hash": config_hash(experiment), "settings": recorded_settings(experiment.model_dump(mode="json"))}
     return Summary.model_validate(content | settings | {"schema": 3, "dataset": dataset, "members": None})
 
 
 @cache
-def _dataset(settings: MnistConfig) -> dict[str, Any]:
-    data = datasets.load(settings.name)
+def _dataset(settings: AnyDataset) -> dict[str, Any]:
+    data = datasets.load(settings.source)
     parts = split(data.train_labels, settings.limit, validation_images(settings), settings.split_seed)
     return dataset_summary(data, parts).model_dump()

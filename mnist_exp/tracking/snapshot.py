@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp import config
-from mnist_exp.config.identity import config_hash, expand_layers, flatten
+from mnist_exp.config.identity import config_hash, expand_layers, flatten, recorded_settings
 from mnist_exp.errors import IntegrityError, UserError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import LISTS, describe, read_bytes, read_json
@@ -80,7 +80,7 @@ def read_run(run: Run) -> RunSnapshot:
     started = _seconds(environment.get("started"), changed)
     try:
         tree = read_config(run)
-        settings = expand_layers(flatten(tree) if record.ensemble_settings is None else record.ensemble_settings)
+        settings = expand_layers(recorded_settings(tree) if record.ensemble_settings is None else record.ensemble_settings)
         epochs = _read_epochs(run, started)
     except (OSError, ValueError, RecursionError) as error:
         name = f"{Path(error.filename).name}: " if isinstance(error, OSError) and error.filename else ""

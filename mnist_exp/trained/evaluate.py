@@ -11,7 +11,7 @@ import yaml
 
 from mnist_exp import __version__
 from mnist_exp.comparison.rows import Row
-from mnist_exp.config.schema import MnistConfig as DatasetConfig
+from mnist_exp.config.dataset import AnyDataset
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
@@ -40,7 +40,7 @@ class Images:
     data: Dataset  # its test images are the ones to evaluate
     split: Split  # of its training images
     part: Part
-    settings: DatasetConfig
+    settings: AnyDataset
 
     @property
     def text(self) -> str:
@@ -55,7 +55,7 @@ class Images:
         return len(np.intersect1d(trained.split.train, getattr(self.split, self.part), assume_unique=True))
 
 
-def select_images(data: Dataset, split: Split, part: Part, settings: DatasetConfig) -> Images:
+def select_images(data: Dataset, split: Split, part: Part, settings: AnyDataset) -> Images:
     """Select a part of a data set.
 
     Raises:

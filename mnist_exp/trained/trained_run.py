@@ -49,8 +49,8 @@ def read(row: Row) -> TrainedRun:
         IntegrityError: one of its files is damaged.
     """
     run = Run(row.record.directory)
-    data, experiment = _load_data(row), _read_experiment(run)
-    images = experiment.dataset
+    experiment = _read_experiment(run)
+    data, images = _load_data(row, experiment), experiment.dataset
     parts = split(data.train_labels, images.limit, validation_images(images), images.split_seed)
     if parts.sha256 != row.summary.dataset.split_sha256:
         cause = f"{run.config}: its settings give other validation images than those in summary.json"
@@ -63,10 +63,10 @@ def read(row: Row) -> TrainedRun:
     return TrainedRun(row, experiment, data, parts, probabilities)
 
 
-def _load_data(row: Row) -> Dataset:
+def _load_data(row: Row, experiment: Experiment) -> Dataset:
     name, sha256 = row.summary.dataset.name, row.summary.dataset.sha256
-    data = datasets.load(name) if name in datasets.LOADERS else None
-    if data is None or data.sha256 != sha256:
+    data = datasets.load(experiment.dataset.source)
+    if data.sha256 != sha256:
         cause = f"{row.record.directory}: was tested on {name} with SHA-256 {sha256[:12]}, which this version does not have"
         raise InputError(cause, "use the version of mnist-exp that trained it")
     return data

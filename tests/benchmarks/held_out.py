@@ -14,10 +14,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from mnist_exp import datasets
+from mnist_exp.config import validate
 from mnist_exp.config.checks import validation_images
-from mnist_exp.config.schema import MnistConfig
 from mnist_exp.datasets.dataset import split
 from mnist_exp.models.averaging import shift_count
+from mnist_exp.run.directory import read_config
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import read_record
 from mnist_exp.training.prediction import Predictor
@@ -64,10 +65,7 @@ def main() -> int:
         summary = read_record(directory).summary
         if summary is None:
             sys.exit(f"error: {directory}: has no result")
-        settings = {
-            key.removeprefix("dataset."): value for key, value in summary.settings.items() if key.startswith("dataset.")
-        }
-        config = MnistConfig.model_validate(settings)
+        config = validate(read_config(Run(directory))).dataset
         held_out = split(data.train_labels, config.limit, validation_images(config), config.split_seed)
         images, labels = data.train_images[held_out.validation], data.train_labels[held_out.validation]
         model = keras.saving.load_model(Run(directory).model, compile=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_exp.datasets import mnist
+from mnist_exp import datasets
 from tests.conftest import TINY, Command
 from tests.faults import kills
 from tests.faults.result import result_of
@@ -207,7 +207,7 @@ def test_a_diverged_run_is_reported(command: Command, tmp_path: Path) -> None:
 
 def test_damaged_digits_are_exit_3(tmp_path: Path) -> None:
     """A copy of the package with a flipped bit in one file."""
-    package = Path(mnist.__file__).parent.parent
+    package = Path(datasets.__file__).parent.parent
     shutil.copytree(package, tmp_path / "copy" / "mnist_exp", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(package.parent / "conf", tmp_path / "copy" / "mnist_exp" / "conf", dirs_exist_ok=True)
     damaged = tmp_path / "copy" / "mnist_exp" / "datasets" / "mnist" / "train-labels-idx1-ubyte.gz"
@@ -217,7 +217,7 @@ def test_damaged_digits_are_exit_3(tmp_path: Path) -> None:
     done = NewProcesses().run(*TINY, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path / "copy")})
     assert done.returncode == 3, done.stderr
     assert str(damaged) in done.stderr
-    assert mnist.FILES["train-labels-idx1-ubyte"][1] in done.stderr
+    assert str(datasets.shipped()["mnist"].description.train.labels.content_sha256) in done.stderr
     (directory,) = (tmp_path / "runs").iterdir()
     assert status(directory)["status"] == "failed"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_exp.datasets import mnist
+from mnist_exp import datasets
 from tests.conftest import ROOT
 
 MAKE_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
@@ -39,7 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_contains_the_configuration_the_manual_and_the_digits(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"mnist_exp/conf/{path.relative_to(ROOT / 'conf').as_posix()}" for path in ROOT.glob("conf/**/*.yaml")}
-    expected |= {f"mnist_exp/datasets/mnist/{name}.gz" for name in mnist.FILES}
+    expected |= {f"mnist_exp/datasets/mnist/{file.name}" for file in datasets.shipped()["mnist"].description.files}
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/**/*.py")}
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/report/templates/*")}
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/docs/*.md")}

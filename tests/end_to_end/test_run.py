@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mnist_exp import config
-from mnist_exp.config.identity import config_hash, flatten
+from mnist_exp.config.identity import config_hash, recorded_settings
 from mnist_exp.run import evaluation
 from tests.conftest import TINY, Command
 
@@ -51,7 +51,7 @@ def test_the_summary_has_its_schema_and_agrees_with_the_predictions(trained: Pat
     assert summary["schema"] == 4
     assert summary["status"] == "completed"
     assert set(summary["dataset"]) == {"name", "sha256", "labels_sha256", "split_sha256", "train", "validation", "test"}
-    assert summary["settings"] == flatten(yaml.safe_load((trained / "config.yaml").read_text()))
+    assert summary["settings"] == recorded_settings(yaml.safe_load((trained / "config.yaml").read_text()))
     assert summary["members"] is None
     assert set(summary["model"]) == {"name", "parameters"}
     assert set(summary["test"]) == set(summary["validation"]) == {"n", "errors", "error_percent", "ci95", "loss"}

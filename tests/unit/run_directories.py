@@ -10,7 +10,7 @@ import yaml
 
 from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import read_rows
-from mnist_exp.config.identity import config_hash, flatten
+from mnist_exp.config.identity import config_hash, recorded_settings
 from mnist_exp.config.schema import Experiment
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
@@ -80,7 +80,7 @@ def complete_run(run: Run, errors: int = 100, validation_errors: int | None = No
         "train_seconds": 20.0,
         "wall_seconds": 30.0,
         "images_per_second": 1000.0,
-        "settings": flatten(experiment.model_dump(mode="json")),
+        "settings": recorded_settings(experiment.model_dump(mode="json")),
         "members": None,
     }
     files.write_json(run.summary, summary)

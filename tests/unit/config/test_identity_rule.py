@@ -17,7 +17,15 @@ from mnist_exp.config import additions, identity
 from mnist_exp.config.additions import ADDITIONS, Addition, complete, without_additions
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
-from mnist_exp.config.identity import EXECUTION_SETTINGS, changes, config_hash, config_hashes, flatten, unflatten
+from mnist_exp.config.identity import (
+    EXECUTION_SETTINGS,
+    changes,
+    config_hash,
+    config_hashes,
+    flatten,
+    recorded_settings,
+    unflatten,
+)
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError
 from mnist_exp.machine import files
@@ -39,6 +47,7 @@ NEW = (
     Addition("model.layers", "momentum", 0.95, option="batch_norm"),
     Addition("", "preprocessing", {"name": "unit"}),
 )
+ADDED_TO_DATASET = ("validation_of", "kind", "root", "fetch", "fingerprint", "description")
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +75,8 @@ def without_new(tree: dict[str, Any]) -> dict[str, Any]:
     """The settings of the version without the new ones."""
     tree = copy.deepcopy(tree)
     tree.pop("preprocessing")
-    tree["dataset"].pop("validation_of")  # present settings at their value "as before"
+    for name in ADDED_TO_DATASET:  # present settings at their value "as before"
+        tree["dataset"].pop(name, None)
     tree.pop("tf32")
     tree["training"].pop("batch_size")
     tree["optimizer"].pop("beta_1", None)
@@ -81,7 +91,7 @@ def make_old_run(directory: Path, *overrides: str) -> Run:
     run = Run(make_run(directory, 100, *overrides))
     tree = without_new(yaml.safe_load(run.config.read_text()))
     run.config.write_text(yaml.safe_dump(tree))
-    known = {"settings": flatten(tree), "config_hash": old_hash(compose(*overrides))}
+    known = {"settings": recorded_settings(tree), "config_hash": old_hash(compose(*overrides))}
     files.write_json(run.summary, read_json(run.summary) | known)
     return run
 
@@ -93,9 +103,11 @@ def make_old_run(directory: Path, *overrides: str) -> Run:
 def test_all_present_settings_count(overrides: tuple[str, ...]) -> None:
     experiment = compose(*overrides)
     tree = experiment.model_dump(mode="json", exclude=EXECUTION_SETTINGS | {"seed": True})
-    del tree["dataset"]["validation_of"], tree["tf32"]  # added after the first versions
+    del tree["tf32"]  # added after the first versions
+    for name in ADDED_TO_DATASET:
+        tree["dataset"].pop(name, None)
     assert config_hash(experiment) == sha256(tree)
-    settings = flatten(experiment.model_dump(mode="json"))
+    settings = recorded_settings(experiment.model_dump(mode="json"))
     assert identity.hash_of_settings(settings) == config_hash(experiment)
     assert identity.complete(settings) is settings
 
@@ -180,7 +192,7 @@ def test_settings_of_layers_at_any_depth_are_completed() -> None:
     tree = compose("model=resnet").model_dump(mode="json")
     old = without_new(tree)
     assert "momentum" not in repr(old["model"])
-    assert identity.complete(flatten(old)) == flatten(tree)
+    assert identity.complete(flatten(old)) == recorded_settings(tree)
     assert old == without_new(tree)  # not changed
     assert complete(old)["model"] == tree["model"]
 

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from mnist_exp.datasets import idx, mnist
+from mnist_exp import datasets
+from mnist_exp.datasets import idx, places
+from mnist_exp.datasets.described import load, read
 from mnist_exp.errors import IntegrityError
 
 
@@ -26,16 +28,19 @@ def encode(array: np.ndarray) -> bytes:
 def test_an_encoded_array_is_read(tmp_path_factory: pytest.TempPathFactory, array: np.ndarray) -> None:
     path, content = tmp_path_factory.mktemp("idx") / "x.gz", encode(array)
     path.write_bytes(gzip.compress(content))
-    assert np.array_equal(idx.read(path, hashlib.sha256(content).hexdigest(), array.shape), array)
+    assert np.array_equal(idx.parse(idx.decompress(path.read_bytes(), len(content))), array)
+    assert np.array_equal(idx.parse(idx.decompress(content, len(content))), array)
 
 
 @given(st.binary(max_size=64))
-def test_any_other_content_is_rejected(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    path, expected = tmp_path_factory.mktemp("idx") / "x.gz", encode(np.zeros((3, 2), np.uint8))
-    path.write_bytes(gzip.compress(content))
-    if content != expected:
-        with pytest.raises(IntegrityError):
-            idx.read(path, hashlib.sha256(expected).hexdigest(), (3, 2))
+def test_any_other_content_is_rejected(content: bytes) -> None:
+    packed = gzip.compress(content)
+    if content[:2] != b"\0\0":
+        for stored in (content, packed):
+            with pytest.raises(ValueError, match=r"IDX|cannot be decompressed"):
+                idx.parse(idx.decompress(stored, 100))
+    with pytest.raises(ValueError, match=r"too short|has .* bytes|magic number"):
+        idx.parse(encode(np.zeros((3, 2), np.uint8)) + content + b"x")
 
 
 def test_the_embedded_digits_are_the_published_ones(digits) -> None:
@@ -47,11 +52,16 @@ def test_the_embedded_digits_are_the_published_ones(digits) -> None:
     assert digits.train_images.mean() == pytest.approx(33.318, abs=1e-3)  # as published everywhere: 0.1307 × 255
 
 
+DIGITS = datasets.shipped()["mnist"]
+HASHES = {file.content_name: str(file.content_sha256) for file in DIGITS.description.files}
+
+
 @pytest.fixture
-def copies(tmp_path: Path) -> Path:
-    for name in mnist.FILES:
-        shutil.copy(mnist.FOLDER / f"{name}.gz", tmp_path)
-    return tmp_path
+def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the files as included in the package."""
+    shutil.copytree(places.PACKAGE / "mnist", tmp_path / "mnist")
+    monkeypatch.setattr(places, "PACKAGE", tmp_path)
+    return tmp_path / "mnist"
 
 
 def damage_flip(path: Path) -> None:
@@ -78,12 +88,11 @@ def test_the_error_for_a_damaged_file_contains_both_hashes(copies: Path, damage)
     path = copies / f"{name}.gz"
     damage(path)
     with pytest.raises(IntegrityError) as caught:
-        mnist.load(copies)
+        load(DIGITS)
     assert caught.value.exit_code == 3
     assert str(path) in caught.value.cause
-    assert mnist.FILES[name][1] in caught.value.cause
-    unread = damage in (damage_garbage, Path.unlink)
-    assert len(set(re.findall("[0-9a-f]{64}", caught.value.cause))) == (1 if unread else 2)
+    assert HASHES[name] in caught.value.cause
+    assert len(set(re.findall("[0-9a-f]{64}", caught.value.cause))) == (1 if damage is Path.unlink else 2)
     if damage is damage_flip:
         assert hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() in caught.value.cause
 
@@ -93,6 +102,6 @@ def test_a_decompression_bomb_is_not_decompressed(copies: Path) -> None:
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(200_000_000)))
     tracemalloc.start()
     with pytest.raises(IntegrityError):
-        idx.read(path, mnist.FILES["t10k-labels-idx1-ubyte"][1], (10_000,))
+        read(DIGITS, DIGITS.description.test.labels)
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()

@@ -1,0 +1,13 @@
+"""What is known of a data set before its images are loaded, for checks of a configuration."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts of one data set. Settings that differ only in where the data are have the same fingerprint."""
+
+    image_shape: tuple[int, int, int]  # height, width, channels
+    classes: int
+    train_images: int
+    fingerprint: str  # SHA-256 of what defines the data
