@@ -104,7 +104,7 @@ class Tests:
     results: Sequence[Significance | None]  # None for the reference
     question: Question  # what may be different, for the order to be the same
     comparisons: int  # that the p-values are corrected for
-    correction: Literal["Bonferroni", "Holm"]
+    correction: Literal["Tukey", "Holm"]
     look: int | None = None  # the number of the planned look, from 1; None if no looks were planned
 
 
@@ -137,16 +137,14 @@ def compare_with(
         None if group is reference else _test(group, reference, tested, question, common, degrees) for group in groups
     ]
     single = sum(group.n == 1 for group in groups)
-    if is_baseline:
-        comparisons = (single if reference.n == 1 else len(groups) - single) - 1
-    else:
-        comparisons = sum(n * (n - 1) // 2 for n in (single, len(groups) - single))
+    families = single, len(groups) - single
+    comparisons = families[reference.n > 1] - 1 if is_baseline else sum(n * (n - 1) // 2 for n in families)
     p_values = [result.p for result in results if isinstance(result, Difference)]
     look = None
     if looks is not None:
         look = looks.look(max(group.n for group in groups))
         p_values = [looks.corrected(look, p) for p in p_values]
-    corrected = iter((statistics.holm if is_baseline else statistics.bonferroni)(p_values, comparisons))
+    corrected = iter(statistics.holm(p_values, comparisons) if is_baseline else statistics.tukey(p_values, families))
     tests: list[Significance | None] = []
     for result in results:
         if isinstance(result, Difference):
@@ -157,7 +155,7 @@ def compare_with(
             tests.append(Significance(tested, replace(result, level=level), p, equivalence, last_level))
         else:
             tests.append(None if result is None else Significance(tested, result))
-    return Tests(tests, question, comparisons, "Holm" if is_baseline else "Bonferroni", look)
+    return Tests(tests, question, comparisons, "Holm" if is_baseline else "Tukey", look)
 
 
 def _prior(groups: Sequence[Group]) -> tuple[Prior, float]:

@@ -142,4 +142,4 @@ def test_a_difference_is_found_with_few_seeds() -> None:
     found = sequential.simulate(Cell(3, 20, 0.01, 10_000, effect=1.0), 10, beta_binomial, "new images")
     assert found.found == found.found_at_once == 10
     assert not found.alarms
-    assert np.mean(found.seeds) < 12
+    assert np.mean(found.seeds) < (20 + 20 + 5) / 3  # the two that are equal may get all 20 seeds

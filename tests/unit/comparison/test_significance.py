@@ -171,10 +171,13 @@ def test_p_values_are_corrected_for_the_selected_groups_whatever_is_shown(tmp_pa
     make_runs(tmp_path, "c", [200], "model=cnn_large")  # a group that cannot be tested is in no pair
     found = compare_directory(tmp_path)
     assert found.tests is not None
-    assert (found.tests.comparisons, found.tests.correction, found.tests.question) == (10, "Bonferroni", "new images")
+    assert (found.tests.comparisons, found.tests.correction, found.tests.question) == (10, "Tukey", "new images")
     for line in found.lines[1:5]:
-        assert significance(line).p_corrected == pytest.approx(min(10 * difference(line).p, 1))
-        assert difference(line).level == LEVEL / 10
+        z = scipy.stats.norm.isf(difference(line).p / 2)
+        expected = scipy.stats.studentized_range.sf(np.sqrt(2) * z, 5, np.inf)
+        assert significance(line).p_corrected == pytest.approx(expected, rel=1e-3)
+        critical = scipy.stats.studentized_range.isf(LEVEL, 5, np.inf) / np.sqrt(2)
+        assert difference(line).level == pytest.approx(2 * scipy.stats.norm.sf(critical), rel=1e-3)
     verdicts = {line.group.rows[0].name: significance(line).text for line in found.lines[1:]}
     for options in ({"top": 3}, {"sort": ["-test.error_percent"]}, {"sort": ["-test.error_percent"], "top": 2}):
         for line in compare_directory(tmp_path, **options).lines:

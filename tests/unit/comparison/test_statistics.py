@@ -1,5 +1,6 @@
 """Tests, intervals, corrections and power compared with SciPy and statsmodels, and in simulations."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from mnist_exp.comparison import statistics
-from mnist_exp.comparison.statistics import difference_interval, mcnemar_exact
+from mnist_exp.comparison.statistics import LEVEL, difference_interval, mcnemar_exact
 
 ERRORS = st.lists(st.floats(0.1, 5).map(lambda value: round(value, 2)), min_size=2, max_size=12)
 COUNTS = st.integers(0, 60_000)
@@ -93,6 +94,28 @@ def test_the_level_of_an_interval_after_holm_agrees_with_its_p_value(p_values: l
     for p, (corrected, level) in zip(p_values, statistics.holm(p_values, len(p_values) + missing), strict=True):
         assert (p < level) == (corrected < statistics.LEVEL)
         assert statistics.LEVEL / (len(p_values) + missing) <= level <= statistics.LEVEL
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5, 20, 100])
+def test_the_correction_for_all_pairs_is_the_range_of_normal_values(groups: int) -> None:
+    p_values = [1.0, 0.7, 0.05, 1e-3, 1e-6, 1e-12]
+    z = scipy.stats.norm.isf(np.array(p_values) / 2)
+    expected = scipy.stats.studentized_range.sf(math.sqrt(2) * z, groups, np.inf)
+    corrected = statistics.tukey(p_values, [groups, 1])
+    assert [p for p, _ in corrected[:-1]] == pytest.approx(expected[:-1].tolist(), rel=1e-3)
+    pairs = groups * (groups - 1) / 2
+    assert corrected[-1][0] == pytest.approx(pairs * 1e-12, rel=0.01)  # far from 0, pairs hardly depend on each other
+    assert all(p <= after <= min(pairs * p, 1) * (1 + 1e-9) for p, (after, _) in zip(p_values, corrected, strict=True))
+    level = corrected[0][1]
+    ((at_level, _),) = statistics.tukey([level], [groups])
+    assert at_level == pytest.approx(LEVEL)
+    assert LEVEL / pairs <= level * (1 + 1e-9)
+
+
+def test_groups_of_several_kinds_are_two_families() -> None:
+    (single, _), (several, _), (both, _) = (statistics.tukey([1e-3], sizes)[0] for sizes in ([4], [6], [4, 6]))
+    assert both == pytest.approx(single + several)
+    assert statistics.tukey([], [0, 1]) == []
 
 
 def test_holm_without_p_values() -> None:
