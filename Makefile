@@ -62,7 +62,7 @@ benchmark-searches: .venv/.installed-dev ## check whether a search finds more th
 benchmark-comparison: .venv/.installed-dev ## measure compare over 100, 1,000 and 10,000 runs
 	@$(BIN)/python -m tests.benchmarks.comparison $(ARGS)
 
-statistics: .venv/.installed-dev ## simulate false alarms, coverage and power of compare (hours; make statistics ARGS="--tables 200")
+statistics: .venv/.installed-dev ## simulate false alarms, coverage and power of compare (minutes; all cells in hours: make statistics ARGS="--full --results FILE")
 	@$(BIN)/python -m tests.benchmarks.statistics $(ARGS)
 
 statistics-looks: .venv/.installed-dev ## simulate sweeps that continue until they are decided

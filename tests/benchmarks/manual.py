@@ -11,6 +11,8 @@ TABLES = {
     "searches": ("<!-- search table -->", "<!-- end of search table -->"),
     "comparison": ("<!-- make benchmark-comparison -->", "<!-- end of comparison -->"),
     "statistics": ("<!-- make statistics -->", "<!-- end of statistics -->"),
+    "statistics-power": ("<!-- make statistics ARGS=--power -->", "<!-- end of power -->"),
+    "statistics-runs": ("<!-- make statistics with runs -->", "<!-- end of runs -->"),
     "statistics-looks": ("<!-- make statistics-looks -->", "<!-- end of statistics-looks -->"),
     "records": ("<!-- make records -->", "<!-- end of records -->"),
     "speedrun": ("<!-- make speedrun -->", "<!-- end of speedrun -->"),

@@ -17,7 +17,8 @@ from mnist_exp.comparison.fields import METRICS, VALIDATION
 from mnist_exp.comparison.looks import Looks
 from mnist_exp.comparison.significance import Question, Tests, compare_with
 from tests.benchmarks.manual import TABLES, replace_between
-from tests.benchmarks.statistics import ERRORS, IMAGES, QUESTIONS, Cell, Draw, beta_binomial, to_groups, upper_bound
+from tests.benchmarks.simulated_runs import QUESTIONS, Cell, Draw, beta_binomial, to_groups
+from tests.benchmarks.statistics import ERRORS, IMAGES, upper_bound
 
 FIRST, MAX_SEEDS = 3, 20
 CONFIGURATIONS = (2, 5, 20)

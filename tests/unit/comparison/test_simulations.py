@@ -12,17 +12,16 @@ from mnist_exp import cli
 from mnist_exp.comparison.statistics import Difference
 from mnist_exp.run.evaluation import error_rate
 from mnist_exp.run.run import Run
-from tests.benchmarks.statistics import (
+from tests.benchmarks.simulated_runs import (
     QUESTIONS,
     VALIDATION_IMAGES,
     Cell,
     Resampled,
     beta_binomial,
     compare_groups,
-    simulate,
     to_groups,
-    upper_bound,
 )
+from tests.benchmarks.statistics import Result, exceeding, power_rows, rows_of, run, simulate, upper_bound
 from tests.unit.run_directories import make_run
 
 TABLES = 60
@@ -42,8 +41,33 @@ def test_false_alarms_and_coverage(cell: Cell) -> None:
 
 def test_a_difference_is_found() -> None:
     result = simulate(Cell(2, 5, 0.01, 10_000, effect=1.0), 10, beta_binomial)
-    assert result.found["new images", "best"] == result.found["these images", "baseline"] == 10
+    assert result.found["new images, best"] == result.found["these images, baseline"] == 10
     assert not sum(result.alarms.values())
+
+
+def test_a_cell_in_the_file_of_results_is_not_run_again(tmp_path: Path) -> None:
+    path, cells = tmp_path / "results.jsonl", [Cell(2, 2, 0.05, 1_000), Cell(3, 2, 0.05, 1_000)]
+    first = run(cells[:1], 5, beta_binomial, 1, path, "beta-binomial")
+    again = run(cells, 6, beta_binomial, 1, path, "beta-binomial")
+    assert [result.tables for result in again.values()] == [5, 6]
+    assert again[cells[0]] == first[cells[0]]
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_the_tables_show_the_worst_cell_and_name_each_that_exceeds_its_bound() -> None:
+    keys = ("new images, best", "new images, baseline", "these images, best", "these images, baseline")
+    cells = [Cell(2, 3, error, 1_000) for error in (0.003, 0.01)] + [Cell(5, 3, 0.01, 1_000)]
+    results = {
+        cell: Result(1000, dict.fromkeys(keys, alarms), {}, dict.fromkeys(keys, 1000), dict.fromkeys(keys, 1000 - alarms))
+        for cell, alarms in zip(cells, (70, 50, 10), strict=True)
+    }
+    lines = list(rows_of(results))
+    assert lines[2:4] == ["| 2 | 3 | 7.0 | 7.0 | 7.0 | 7.0 | 93.0 |", "| 5 | 3 | 1.0 | 1.0 | 1.0 | 1.0 | 99.0 |"]
+    assert len(list(exceeding(results))) == 5
+    assert "2 configurations, 3 seeds, 0.3 % of 1,000 images, new images, best: 7.0 %" in lines[-1]
+    cell = Cell(5, 3, 0.01, 10_000, 0.3)
+    power = Result(100, {}, {"new images, best": 30, "new images, baseline": 40}, deviation=0.1)
+    assert list(power_rows({cell: power}))[2:] == ["| 5 | 3 | 1 | 10,000 | 30, 40, 69 |"]
 
 
 def test_seeds_and_images_of_runs_are_drawn_with_replacement() -> None:
