@@ -6,9 +6,9 @@ from pydantic import Field, model_validator
 
 from mnist_exp import datasets
 from mnist_exp.config.settings import Label, Seed, Settings
-from mnist_exp.datasets.described import DescribedSet
 from mnist_exp.datasets.description import Description, Sha256
 from mnist_exp.datasets.facts import Facts
+from mnist_exp.datasets.finding import DescribedSet
 from mnist_exp.datasets.own import OwnSet
 
 DEFAULT_SHARE = 12  # `validation: null` holds out a twelfth of all training images

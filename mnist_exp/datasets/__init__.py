@@ -5,9 +5,9 @@ from importlib.resources import files
 
 from mnist_exp.datasets import described, own
 from mnist_exp.datasets.dataset import Dataset
-from mnist_exp.datasets.described import DescribedSet
 from mnist_exp.datasets.description import Description
 from mnist_exp.datasets.facts import Facts
+from mnist_exp.datasets.finding import DescribedSet
 from mnist_exp.datasets.own import OwnSet
 from mnist_exp.machine.plain_data import load_yaml
 

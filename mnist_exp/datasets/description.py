@@ -96,7 +96,8 @@ class Description(Fact):
     licence: Text
     attribution: Text
     addresses: Annotated[tuple[Address, ...], Field(strict=False, max_length=16)]  # of the files, tried in order
-    archive: OfferedFile | None = None  # contains all files
+    directory: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,59}$")] | None = None  # of sets that share files
+    archive: OfferedFile | None = None  # a ZIP file that contains all files
     image_shape: Annotated[tuple[Side, Side, Annotated[int, Field(ge=1, le=3)]], Field(strict=False)]
     transposed: bool  # whether images are stored column by column
     labels_from: Annotated[int, Field(ge=0, le=1000)]  # the label of the first class
@@ -106,6 +107,10 @@ class Description(Fact):
     class_names: Annotated[tuple[ClassName, ...], Field(strict=False, min_length=2, max_length=1000)]
     train: Part
     test: Part
+
+    def part_of(self, file: DataFile) -> Part:
+        """Return the part to which a file belongs."""
+        return self.train if file in (self.train.images, self.train.labels) else self.test
 
     @property
     def files(self) -> tuple[DataFile, DataFile, DataFile, DataFile]:

@@ -16,7 +16,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from mnist_exp import datasets
 from mnist_exp.datasets import idx, places
-from mnist_exp.datasets.described import load, read
+from mnist_exp.datasets.described import load
+from mnist_exp.datasets.finding import read
 from mnist_exp.errors import IntegrityError
 
 
