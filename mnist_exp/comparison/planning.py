@@ -33,12 +33,19 @@ class Plan:
         return f"about {seeds} for {POWER:.0%} power, if the difference seen is real"
 
 
-def best_power(difference: Difference, level: float) -> float:
-    """Return the power of a test with any number of seeds, which the test images limit, if the difference seen is real."""
-    if difference.spread is None or not difference.spread.of_images:
+def best_power(difference: Difference, level: float, standard_errors: float = 0.0) -> float:
+    """Return the power of a test with infinitely many seeds, which the test images limit.
+
+    Args:
+        level: of the test.
+        standard_errors: how much larger than the difference seen the real one is, in standard errors of the seeds.
+    """
+    spread = difference.spread
+    if spread is None or not spread.of_images:
         return 1.0
-    distance = abs(difference.value / difference.scale) / math.sqrt(difference.spread.of_images)
-    return float(ndtr(distance + ndtri(level / 2)))
+    of_seeds = math.sqrt(max(spread.of_seeds()[0] - spread.residual, 0.0))
+    value = abs(difference.value / difference.scale) + standard_errors * of_seeds
+    return float(ndtr(value / math.sqrt(spread.of_images) + ndtri(level / 2)))
 
 
 def plan(difference: Difference, level: float) -> Plan | None:

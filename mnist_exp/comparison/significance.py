@@ -23,7 +23,9 @@ from mnist_exp.comparison.statistics import LEVEL, Difference
 ONE_SEED = "not tested: only one seed"
 NO_SPREAD = "not tested: the seeds do not differ; the spread is unknown"
 UNDECIDED = "undecided"
-HOPELESS = 0.05  # power with any number of seeds, below which further seeds are not trained
+# Further seeds are trained if infinitely many would detect the difference with this power, or a difference that is larger
+# by this number of standard errors of the seeds: what is seen with few seeds may be too small by chance.
+HOPELESS, STANDARD_ERRORS = 0.1, 1.0
 
 Question = Literal["new images", "these images", "seeds"]
 Verdict = Literal["better", "worse", "equal", "undecided"]
@@ -78,7 +80,7 @@ class Significance:
         """Whether more seeds could decide what is undecided, or not tested since the seeds are too few."""
         if isinstance(self.result, str):
             return self.result in {ONE_SEED, NO_SPREAD}
-        return self.verdict == "undecided" and best_power(self.result, self.last_level) >= HOPELESS
+        return self.verdict == "undecided" and best_power(self.result, self.last_level, STANDARD_ERRORS) >= HOPELESS
 
     @property
     def text(self) -> str:

@@ -52,6 +52,8 @@ def test_no_number_of_seeds_decides_with_too_few_images() -> None:
     for value in (20.0, 30.0):
         limit = best_power(difference(value, Spread(images + 5, 5.0, (10.0,), (2,))), LEVEL)
         assert limit == pytest.approx(ndtr(value / 10 - 1.96), abs=1e-4)
+    larger = best_power(difference(10.0, Spread(images + 5, 5.0, (50.0,), (2,))), LEVEL, 2.0)  # 10 + 2 √(50/2 − 5) images
+    assert larger == pytest.approx(ndtr((10 + 2 * math.sqrt(20)) / 10 - 1.96), abs=1e-4)
     assert best_power(over_seeds(0.0, 5, 5), LEVEL) == 1  # without images, enough seeds find any difference
     few = plan(difference(20.0, Spread(images + 5, 5.0, (10.0,), (2,))), LEVEL)
     assert few == Plan(None, None, "the test images are too few to decide, with any number of seeds")
