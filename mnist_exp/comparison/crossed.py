@@ -8,7 +8,7 @@ MRMC variance: AUC", Academic Radiology 13:353; for binary data Gallas, Pennello
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.special import digamma, gammaincinv, ndtr, polygamma
@@ -207,11 +207,16 @@ def p_value(value: float, spread: Spread) -> float:
 def _tails(values: np.ndarray, spread: Spread) -> np.ndarray:
     """Return the two-sided p-values of differences."""
     seeds, degrees = spread.of_seeds()
-    degrees = min(degrees, MAX_DEGREES)
-    chi_squared = np.maximum(2 * gammaincinv(degrees / 2, PROBABILITIES), np.finfo(float).tiny)
-    variance = spread.images + np.maximum(seeds * degrees / chi_squared - spread.residual, 0)
+    variance = spread.images + np.maximum(seeds * _plausible(min(degrees, MAX_DEGREES)) - spread.residual, 0)
     tails: np.ndarray = 2 * ndtr(-values[:, None] / np.sqrt(variance)) @ WEIGHTS
     return tails
+
+
+@lru_cache(1000)
+def _plausible(degrees: float) -> np.ndarray:
+    """Return the quantiles of degrees / χ² for `PROBABILITIES`: a variance over its estimate."""
+    plausible: np.ndarray = degrees / np.maximum(2 * gammaincinv(degrees / 2, PROBABILITIES), np.finfo(float).tiny)
+    return plausible
 
 
 def half_width(level: float, spread: Spread) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import betainc
 
 from mnist_exp.comparison.crossed import Repetitions
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric
@@ -23,7 +24,7 @@ VALIDATION_IMAGES = 5_000
 HARDEST = 0.4  # the largest probability of an error
 CONCENTRATION = 0.6  # of the beta distribution of the images: few are often wrong, most never
 LUCK = 2.0  # the variance of the errors over seeds with infinitely many images, over that of finite images
-LEAST = 2e-4  # a smaller probability counts as 0
+LEAST = 2e-4  # a smaller probability of an error counts as 0
 QUESTIONS: tuple[Question, ...] = ("new images", "these images")
 REFERENCES = ("best", "baseline")
 
@@ -57,15 +58,27 @@ def beta_binomial(cell: Cell, question: Question, generator: np.random.Generator
     spreads[-1] *= cell.unequal
     hardest = HARDEST / factors.max()
     beta = CONCENTRATION * cell.error / hardest, CONCENTRATION * (1 - cell.error / hardest)
-    difficulty = np.tile(generator.beta(*beta, cell.images) * hardest, (cell.configurations, 1))
+    probabilities = np.geomspace(LEAST, hardest, 2000)
+    quantiles = betainc(*beta, probabilities / hardest)
+
+    def draw_difficulty(*shape: int) -> np.ndarray:
+        """Draw from the beta distribution; most images are never wrong."""
+        uniform, values = generator.random(shape, np.float32), np.zeros(shape, np.float32)
+        is_difficult = uniform > quantiles[0]
+        values[is_difficult] = np.interp(uniform[is_difficult], quantiles, probabilities)
+        return values
+
+    difficulty = np.tile(draw_difficulty(cell.images), (cell.configurations, 1))
     if question == "new images":
-        difficulty[:, ::2] = generator.beta(*beta, difficulty[:, ::2].shape) * hardest
-    difficulty = difficulty[:, difficulty.max(0) > LEAST].astype(np.float32)
+        difficulty[:, ::2] = draw_difficulty(*difficulty[:, ::2].shape)
+    difficulty = difficulty[:, difficulty.any(0)]
     residual = CONCENTRATION / (CONCENTRATION + 1) * cell.error * cell.images
     spread = min(math.sqrt(LUCK * residual) / (cell.error * cell.images), 0.5)
     luck = 1 + np.clip(spread * spreads * generator.standard_normal((cell.configurations, cell.seeds)), -1, 1)
-    shape = (*luck.shape, difficulty.shape[1])
-    wrong = generator.random(shape, np.float32) < difficulty[:, None] * (luck * factors)[..., None].astype(np.float32)
+    wrong = np.zeros((*luck.shape, difficulty.shape[1]), bool)
+    for errors, probability, factor in zip(wrong, difficulty, (luck * factors).astype(np.float32), strict=True):
+        images = np.flatnonzero(probability)
+        errors[:, images] = generator.random((len(factor), len(images)), np.float32) < probability[images] * factor[:, None]
     return wrong, generator.poisson(cell.error * VALIDATION_IMAGES * luck * factors)
 
 
