@@ -110,15 +110,15 @@ def _images(data: Dataset, count: int, experiment: Experiment | None) -> tuple[n
         with backend.tensorflow(Path(os.devnull), quiet=False):
             import tensorflow as tf
 
-            from mnist_exp.training import augmentation
+            from mnist_exp.training import augmentation, transforms
 
-            transforms = augmentation.Augmentation(experiment.augmentation, batch.shape[1:], experiment.seed)
+            changes = augmentation.Augmentation(experiment.augmentation, batch.shape[1:], experiment.seed)
             for step in range(STEPS):
-                draws = transforms.draw(tf.constant(step, tf.int64), len(batch))
-                images, title = transforms.transform(tf.constant(batch), draws), [f"step {step}"] * len(batch)
+                draws = changes.draw(tf.constant(step, tf.int64), len(batch))
+                images, title = changes.transform(tf.constant(batch), draws), [f"step {step}"] * len(batch)
                 if draws.shares is not None:
-                    images = augmentation.mix(images, draws.shares)
-                    others = [*names[1:], names[0]]  # as in `augmentation.next_in_batch`
+                    images = transforms.mix(images, draws.shares)
+                    others = [*names[1:], names[0]]  # as in `transforms.next_in_batch`
                     title = [_shares(*one) for one in zip(draws.shares.numpy(), names, others, strict=True)]
                 columns.append(images.numpy())
                 titles.append(title)

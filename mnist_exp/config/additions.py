@@ -21,7 +21,7 @@ class Addition:
     section: str  # its dotted key; "" for a section or group of its own, LAYERS for a layer in any list of layers
     key: str
     as_before: Any  # as JSON has it; for a section all its settings, for a group the name and settings of an option
-    option: str | None = None  # the `name` of the only option, or kind of layer, that has the setting
+    options: tuple[str, ...] = ()  # the `name` of each option, or kind of layer, that has the setting; (): all
     generation: int | None = None  # of settings before this rule, which `config_hash` includes: their order in time
 
     @cached_property
@@ -29,6 +29,10 @@ class Addition:
         """The dotted key of the setting, or of the first setting of the section or group."""
         first = [next(iter(self.as_before))] if isinstance(self.as_before, dict) else []
         return ".".join([*self.section.split("."), self.key, *first]).lstrip(".")
+
+    def applies_to(self, option: Any) -> bool:
+        """Return whether the option, or kind of layer, of that name has the setting."""
+        return not self.options or option in self.options
 
 
 SWEEP = {"name": "sweep", "dry_run": False, "on_failure": "continue", "retries": 0, "job_timeout": None, "jobs_per_gpu": 1}
@@ -47,10 +51,12 @@ ADDITIONS: tuple[Addition, ...] = (
     Addition("threads", "towers", 1),
     Addition("dataset", "validation_of", "all"),
     Addition("", "tf32", False),
-    Addition("dataset", "kind", "files", option="mnist"),
-    Addition("dataset", "root", None, option="mnist"),
-    Addition("dataset", "fetch", False, option="mnist"),
-    Addition("dataset", "fingerprint", DIGITS, option="mnist"),
+    Addition("dataset", "kind", "files", options=("mnist",)),
+    Addition("dataset", "root", None, options=("mnist",)),
+    Addition("dataset", "fetch", False, options=("mnist",)),
+    Addition("dataset", "fingerprint", DIGITS, options=("mnist",)),
+    Addition("training", "class_weights", "none"),
+    Addition("augmentation", "flip", "none", options=("affine", "elastic", "cutout", "mixup")),
 )
 
 
@@ -82,14 +88,14 @@ def may_lack_additions(settings: dict[str, Any]) -> bool:
     return any(
         LAYERS in settings
         if addition.section == LAYERS
-        else addition.flat_key not in settings and addition.option in (None, settings.get(f"{addition.section}.name"))
+        else addition.flat_key not in settings and addition.applies_to(settings.get(f"{addition.section}.name"))
         for addition in ADDITIONS
     )
 
 
 def _sections_with(addition: Addition, tree: Section) -> list[Section]:
     sections = _sections(tree, addition.section.split(".") if addition.section else [])
-    return [section for section in sections if addition.option in (None, section.get("name"))]
+    return [section for section in sections if addition.applies_to(section.get("name"))]
 
 
 def _sections(value: Any, path: list[str]) -> Iterator[Section]:

@@ -10,9 +10,11 @@ from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.config.networks import AnyModel, has_batch_norm
 from mnist_exp.config.problems import nearest, not_allowed, remedy
 from mnist_exp.config.schema import (
+    AnyAugmentation,
     AnyTracker,
     Experiment,
     MlflowTrackerConfig,
+    NoAugmentationConfig,
     ScheduleSettings,
     ThreadsConfig,
     TrainingConfig,
@@ -20,6 +22,7 @@ from mnist_exp.config.schema import (
 from mnist_exp.errors import ConfigError, Problem
 from mnist_exp.machine import devices
 
+LENGTHS = {"shift": "0", "elastic_sigma": "0.1", "cutout_size": "1"}  # settings in pixels, and the least value of each
 HOLD_OUT = "hold some out with dataset.validation=null"  # the default share
 
 
@@ -56,6 +59,19 @@ def check_layers(dataset: AnyDataset, model: AnyModel) -> Iterator[Problem]:
         shapes.check_model(model, datasets.facts(dataset.source).image_shape)
     except ConfigError as error:
         yield from error.problems
+
+
+def check_lengths(dataset: AnyDataset, augmentation: AnyAugmentation) -> Iterator[Problem]:
+    """Yield the problems of lengths in pixels that are larger than the longer side of the images."""
+    if isinstance(augmentation, NoAugmentationConfig):
+        return
+    height, width, _ = datasets.facts(dataset.source).image_shape
+    longer = max(height, width)
+    for name, least in LENGTHS.items():
+        if (value := getattr(augmentation, name)) > longer:
+            number = "an integer" if isinstance(value, int) else "a number"
+            reason = f"larger than the images of {height}×{width} pixels"
+            yield not_allowed(f"augmentation.{name}", value, reason, remedy(f"{number} from {least} to {longer}"))
 
 
 def check_towers(model: AnyModel, threads: ThreadsConfig) -> Iterator[Problem]:
@@ -119,6 +135,7 @@ def check_secrets(tracker: AnyTracker) -> Iterator[Problem]:
 # Each check takes the sections named before it; it runs when these sections are valid by themselves.
 CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
     (("dataset", "model"), check_layers),
+    (("dataset", "augmentation"), check_lengths),
     (("model", "threads"), check_towers),
     (("model", "training"), check_batch_norm),
     (("dataset",), check_numbers),

@@ -28,16 +28,17 @@ class NoAugmentationConfig(Settings):
 class RandomAugmentationConfig(Settings):
     """Random changes of each training image; the YAML files differ only in their values."""
 
-    name: Literal["affine", "elastic", "cutout", "mixup"]
+    name: Literal["affine", "elastic", "cutout", "mixup", "flip"]
     rotation: Annotated[float, Field(ge=0, le=180), FLOAT32]
     shear: Annotated[float, Field(ge=0, le=60), FLOAT32]
     scale: Annotated[float, Field(ge=0, le=0.9), FLOAT32]
-    shift: Annotated[float, Field(ge=0, le=28), FLOAT32]
+    shift: Annotated[float, Field(ge=0, le=256), FLOAT32]  # at most a side of the images: see `checks.check_lengths`
     elastic_alpha: Annotated[float, Field(ge=0, le=1000), FLOAT32]
-    elastic_sigma: Annotated[float, Field(ge=0.1, le=28), FLOAT32]
+    elastic_sigma: Annotated[float, Field(ge=0.1, le=256), FLOAT32]
     cutout_probability: Fraction
-    cutout_size: Annotated[int, Field(ge=1, le=28)]
+    cutout_size: Annotated[int, Field(ge=1, le=256)]
     mixup: Annotated[float, Field(ge=0, le=100), FLOAT32]
+    flip: Literal["none", "horizontal"]
 
 
 AnyAugmentation = NoAugmentationConfig | RandomAugmentationConfig
@@ -55,6 +56,7 @@ class TrainingConfig(Settings):
     ema_decay: Rate | None
     select: Literal["last", "best"]
     early_stopping_patience: Annotated[int, Field(ge=1, le=100_000)] | None
+    class_weights: Literal["none", "balanced"]
 
 
 Epsilon = Annotated[float, Field(gt=0, le=1), FLOAT32]

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from mnist_exp.models.build import logits_model
 from mnist_exp.training import layers
-from mnist_exp.training.augmentation import Valid
 from mnist_exp.training.layers import LEVELS, Pass, Rate
+from mnist_exp.training.transforms import Valid
 
 # Never decreasing, so the largest of four activations is the activation of the largest input: pooling first leaves a quarter
 # of the elements for bias and activation. Function and gradient are the same, except the gradient between equal elements.

@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from mnist_exp.config.schema import TrainingConfig
-from mnist_exp.training.augmentation import Augmentation, Valid, mix, next_in_batch
+from mnist_exp.training.augmentation import Augmentation
 from mnist_exp.training.device import Device
 from mnist_exp.training.forward import Forward, dropout_rate
 from mnist_exp.training.layers import Rate
+from mnist_exp.training.transforms import Valid, mix, next_in_batch
 
 
 class Inputs(NamedTuple):
@@ -25,6 +26,7 @@ class Inputs(NamedTuple):
     weight_decay: tf.Tensor  # float32; 0 for an optimizer without
     smoothing: tuple[tf.Tensor, tf.Tensor]  # float32: the factor of the targets, and what is added to each
     dropout: Rate
+    class_weights: tuple[tf.Tensor, ...]  # float32 (classes,): factors of the losses; or none
 
 
 class Gradients:
@@ -60,6 +62,7 @@ class Gradients:
                 tf.constant(training.label_smoothing / self._classes, tf.float32),
             ),
             dropout=dropout_rate(model),
+            class_weights=(tf.constant(class_weights(labels, self._classes)),) if training.class_weights != "none" else (),
         )
 
     @cached_property
@@ -134,13 +137,34 @@ class Gradients:
         return [mixed[part] for part in parts], labels * shares + next_in_batch(labels, valid) * (1 - shares)
 
     def _losses(self, labels: tf.Tensor, targets: tf.Tensor | None, logits: tf.Tensor) -> tf.Tensor:
-        """Return the cross-entropy of each image, float32 (n,).
+        """Return the cross-entropy of each image, times the weight of its class if classes have weights, float32 (n,).
 
         The operation for integer labels has a scatter as gradient, which XLA computes in a loop on a GPU.
         """
         targets = tf.one_hot(labels, self._classes) if targets is None else targets
         factor, share = self.inputs.smoothing
-        return tf.nn.softmax_cross_entropy_with_logits(targets * factor + share, logits)
+        losses = tf.nn.softmax_cross_entropy_with_logits(targets * factor + share, logits)
+        for weights in self.inputs.class_weights:
+            losses *= tf.linalg.matvec(targets, weights)  # of a mixed image, the mean of both weights
+        return losses
+
+
+def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the weight of each class, n / (classes · images of the class), so that all classes have the same sum.
+
+    King & Zeng 2001, "Logistic Regression in Rare Events Data", §4; scikit-learn calls it "balanced". The mean over the
+    images is 1. A class without images has the weight 0.
+
+    Args:
+        labels: of the training images, integers (n,).
+        classes: their number.
+
+    Returns:
+        float32 (classes,).
+    """
+    counts = np.bincount(labels, minlength=classes)
+    weights = np.where(counts > 0, len(labels) / (classes * np.maximum(counts, 1)), 0)
+    return weights.astype(np.float32)
 
 
 def _inner(optimizer: keras.Optimizer) -> keras.Optimizer:

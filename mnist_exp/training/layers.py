@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 
 from mnist_exp.training import products
-from mnist_exp.training.augmentation import STREAMS, Valid
+from mnist_exp.training.augmentation import STREAMS
+from mnist_exp.training.transforms import Valid
 
 LEVELS = 2**16  # of the random numbers that dropout compares with its rate
 

@@ -12,7 +12,7 @@ from mnist_exp.config import shapes
 from mnist_exp.config.schema import RandomAugmentationConfig
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.machine.files import array_sha256
-from mnist_exp.training import augmentation
+from mnist_exp.training import augmentation, transforms
 from mnist_exp.training.augmentation import LEVELS, Augmentation, Draws
 from mnist_exp.training.forward import Forward
 from mnist_exp.training.layers import Pass
@@ -113,10 +113,10 @@ def transformed(images: np.ndarray, draws: dict[str, np.ndarray], config: Random
     ],
 )
 def test_the_matrix_is_the_inverse_of_rotation_shear_scale_and_shift(numbers: tuple[float, ...]) -> None:
-    matrices = augmentation.inverse_affine(*columns(*numbers))
+    matrices = transforms.inverse_affine(*columns(*numbers))
     expected = np.linalg.inv(composed(*numbers))[:2]
     assert matrices.numpy()[0] == pytest.approx(expected, abs=1e-6)
-    places = augmentation.affine_positions(matrices, (4, 6)).numpy()[0]
+    places = transforms.affine_positions(matrices, (4, 6)).numpy()[0]
     center = np.array([[1.5], [2.5]])
     new = np.indices((4, 6)).reshape(2, -1)
     assert places == pytest.approx(expected[:, :2] @ (new - center) + expected[:, 2:] + center, abs=1e-5)
@@ -128,8 +128,8 @@ def test_directions() -> None:
     image[0, 1, 4] = 255  # three above the center of nine
 
     def lands(*numbers: float) -> tuple[int, ...]:
-        places = augmentation.affine_positions(augmentation.inverse_affine(*columns(*numbers)), (9, 9))
-        return tuple(map(int, np.argwhere(augmentation.sample(tf.constant(image), places).numpy()[0, ..., 0] == 255)[0]))
+        places = transforms.affine_positions(transforms.inverse_affine(*columns(*numbers)), (9, 9))
+        return tuple(map(int, np.argwhere(transforms.sample(tf.constant(image), places).numpy()[0, ..., 0] == 255)[0]))
 
     assert lands(math.pi / 2, 0, 1, 1, 0, 0) == (4, 1)
     assert lands(0, math.pi / 4, 1, 1, 0, 0) == (1, 1)
@@ -144,7 +144,7 @@ def test_sampling_is_linear_and_black_outside(digits: Dataset) -> None:
     places = generator.uniform(-40, 70, (6, 2, 28 * 28))
     places[1] = np.indices(SIZE).reshape(2, -1) + generator.uniform(-1.5, 1.5, (2, 28 * 28))
     places[2] = np.indices(SIZE).reshape(2, -1)  # exactly on the pixels
-    found = augmentation.sample(tf.constant(images), tf.constant(places, tf.float32)).numpy()
+    found = transforms.sample(tf.constant(images), tf.constant(places, tf.float32)).numpy()
     for number, image in enumerate(images[..., 0].astype(np.float64)):
         expected = ndimage.map_coordinates(image, places[number].astype(np.float32), order=1, mode="grid-constant")
         assert np.abs(found[number].ravel() - expected).max() < 0.5 + 1e-3
@@ -154,7 +154,7 @@ def test_sampling_is_linear_and_black_outside(digits: Dataset) -> None:
 @pytest.mark.parametrize(("alpha", "sigma"), [(34, 4), (8, 0.5), (8, 0.1), (100, 20)])
 def test_displacements_are_simards(alpha: float, sigma: float) -> None:
     noise = np.random.default_rng(0).integers(-128, 128, (3, 2, 20, 28)).astype(np.int8)
-    found = augmentation.displacements(tf.constant(noise), alpha, sigma).numpy().reshape(noise.shape)
+    found = transforms.displacements(tf.constant(noise), alpha, sigma).numpy().reshape(noise.shape)
     for one, expected in zip(found, noise, strict=True):
         assert one == pytest.approx(field(expected, alpha, sigma), abs=1e-5 * alpha)
 
@@ -162,7 +162,7 @@ def test_displacements_are_simards(alpha: float, sigma: float) -> None:
 def test_only_the_cut_out_square_is_black() -> None:
     images = np.full((4, 6, 7, 1), 9, np.uint8)
     corners = np.array([[1, 2], [-2, 5], [4, -1], [-3, -3]], np.int32)
-    found = augmentation.cut_out(tf.constant(images), tf.constant(corners), 3).numpy()
+    found = transforms.cut_out(tf.constant(images), tf.constant(corners), 3).numpy()
     expected = images.copy()
     expected[0, 1:4, 2:5] = expected[1, :1, 5:] = expected[2, 4:, :2] = 0
     assert np.array_equal(found, expected)
@@ -170,7 +170,7 @@ def test_only_the_cut_out_square_is_black() -> None:
 
 def test_images_are_mixed_with_the_next(digits: Dataset) -> None:
     images, shares = digits.train_images[:5], np.array([0.5, 0.6, 0.75, 0.999, 1], np.float32)
-    found = augmentation.mix(tf.constant(images), tf.constant(shares)).numpy()
+    found = transforms.mix(tf.constant(images), tf.constant(shares)).numpy()
     weights = shares[:, np.newaxis, np.newaxis, np.newaxis].astype(np.float64)
     expected = weights * images + (1 - weights) * images[[1, 2, 3, 4, 0]]
     assert np.abs(found - expected).max() < 0.5 + 1e-3
@@ -185,7 +185,7 @@ def test_every_option_equals_the_reference(option: str, more: tuple[str, ...], d
     draws = own.draw(tf.constant(3, tf.int64), len(images))
     found = own.transform(tf.constant(images), draws)
     if draws.shares is not None:
-        found = augmentation.mix(found, draws.shares)
+        found = transforms.mix(found, draws.shares)
     expected = transformed(images, drawn(own, 3, len(images)), configured(*overrides))
     assert found.dtype == tf.uint8
     # The last bit of a coordinate may turn a rounding, of one image and of what it is mixed with.
@@ -248,7 +248,7 @@ def test_cutout_has_its_probability_and_uniform_centers(probability: float, size
     for axis in (0, 1):
         assert stats.chisquare(np.bincount(centers[:, axis], minlength=28)).pvalue > 1e-3
     images = np.full((MANY, 28, 28, 1), 1, np.uint8)
-    black = augmentation.cut_out(tf.constant(images), tf.constant(corners), size).numpy().min(axis=(1, 2, 3)) == 0
+    black = transforms.cut_out(tf.constant(images), tf.constant(corners), size).numpy().min(axis=(1, 2, 3)) == 0
     assert np.array_equal(black, cut)
 
 
@@ -405,7 +405,7 @@ def test_draws_and_transforms_compiled_by_xla_are_the_same(step: int, digits: Da
 
     def changed(step: tf.Tensor) -> tuple[Draws, tf.Tensor]:
         draws = own.draw(step, 6)
-        return draws, augmentation.mix(own.transform(images, draws), draws.shares)
+        return draws, transforms.mix(own.transform(images, draws), draws.shares)
 
     (plain, mixed), (compiled, others) = (
         tf.function(changed, jit_compile=jit)(tf.constant(step, tf.int64)) for jit in (False, True)

@@ -43,8 +43,8 @@ STORED = sorted(path.parent for path in DATA.rglob("summary.json") if not (path.
 # Present settings as if this version had added them: of a section, of one option, of one kind of layer, and a group.
 NEW = (
     Addition("training", "batch_size", 200),
-    Addition("optimizer", "beta_1", 0.9, option="adam"),
-    Addition("model.layers", "momentum", 0.95, option="batch_norm"),
+    Addition("optimizer", "beta_1", 0.9, options=("adam",)),
+    Addition("model.layers", "momentum", 0.95, options=("batch_norm",)),
     Addition("", "preprocessing", {"name": "unit"}),
 )
 ADDED_TO_DATASET = ("validation_of", "kind", "root", "fetch", "fingerprint", "description")
@@ -198,7 +198,7 @@ def test_settings_of_layers_at_any_depth_are_completed() -> None:
 
 
 def test_a_setting_is_added_to_a_group_that_was_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = (Addition("", "pruning", {"name": "none"}), Addition("pruning", "share", 0.5, option="none"))
+    table = (Addition("", "pruning", {"name": "none"}), Addition("pruning", "share", 0.5, options=("none",)))
     monkeypatch.setattr(additions, "ADDITIONS", table)
     assert complete({}) == {"pruning": {"name": "none", "share": 0.5}}
     assert without_additions(complete({})) == {}
