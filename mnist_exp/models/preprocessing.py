@@ -32,7 +32,7 @@ def build(config: PreprocessingConfig, train_images: np.ndarray) -> keras.Layer:
 def channel_statistics(images: np.ndarray) -> list[tuple[float, float]]:
     """Return the mean and the standard deviation of each channel of uint8 images (n, height, width, channels).
 
-    They are computed exactly, from the number of pixels with each value: NumPy's own deviation takes nine bytes for each byte.
+    They are exact, from the number of pixels with each value. NumPy's own deviation takes nine bytes for each pixel.
     """
     values, statistics = range(256), []
     step = max(1, CHUNK // math.prod(images.shape[1:3]))

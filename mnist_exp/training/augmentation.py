@@ -64,7 +64,9 @@ class Augmentation:
         if draws.flips is not None:
             images = transforms.flip(images, draws.flips)
         if draws.matrices is not None or draws.noise is not None:
-            positions = tf.constant(transforms.pixels(size)) if draws.matrices is None else transforms.affine_positions(draws.matrices, size)
+            positions = tf.constant(transforms.pixels(size))
+            if draws.matrices is not None:
+                positions = transforms.affine_positions(draws.matrices, size)
             if draws.noise is not None:
                 positions += transforms.displacements(draws.noise, config.elastic_alpha, config.elastic_sigma)
             images = transforms.sample(images, positions)

@@ -17,6 +17,7 @@ from mnist_exp.training.augmentation import LEVELS, Augmentation, Draws
 from mnist_exp.training.forward import Forward
 from mnist_exp.training.layers import Pass
 from mnist_exp.training.loop import Trainer
+from tests import synthetic
 from tests.conftest import ROOT, compose
 from tests.integration.trainers import NO_IMAGES, losses, no_progress, trainer_for
 
@@ -26,6 +27,7 @@ EVERYTHING = (
     "augmentation.elastic_alpha=20",
     "augmentation.cutout_probability=0.5",
     "augmentation.mixup=0.3",
+    "augmentation.flip=horizontal",
 )
 MANY = 4000  # draws, to see their distribution
 SIZE = (28, 28)
@@ -74,7 +76,8 @@ def field(noise: np.ndarray, alpha: float, sigma: float) -> np.ndarray:
 def transformed(images: np.ndarray, draws: dict[str, np.ndarray], config: RandomAugmentationConfig) -> np.ndarray:
     """Grey levels before they are rounded, (n, height, width)."""
     found = []
-    for number, image in enumerate(images[..., 0].astype(np.float64)):
+    for number, original in enumerate(images[..., 0].astype(np.float64)):
+        image = np.fliplr(original) if "flips" in draws and draws["flips"][number] else original
         places = np.indices(SIZE).astype(np.float64)
         if "matrices" in draws:
             matrix = draws["matrices"][number].astype(np.float64)
@@ -193,13 +196,32 @@ def test_every_option_equals_the_reference(option: str, more: tuple[str, ...], d
     assert np.abs(found.numpy().astype(int) - images).max() > 100
 
 
+@pytest.mark.parametrize("option", ["affine", "elastic", "cutout", "mixup", "flip"])
+def test_each_channel_of_a_colour_image_is_changed_as_a_grey_image_is(option: str) -> None:
+    """In images that are not square."""
+    images, own = synthetic.dataset(synthetic.COLOR, 5).train_images[:6], configured(f"augmentation={option}")
+    height, width, channels = synthetic.COLOR
+
+    def changed(images: np.ndarray) -> np.ndarray:
+        augmented = Augmentation(own, images.shape[1:], 7)
+        draws = augmented.draw(tf.constant(3, tf.int64), len(images))
+        found = augmented.transform(tf.constant(images), draws)
+        return np.asarray(found if draws.shares is None else transforms.mix(found, draws.shares))
+
+    found = changed(images)
+    assert found.shape == (6, height, width, channels)
+    assert np.array_equal(found, np.concatenate([changed(images[..., [channel]]) for channel in range(channels)], axis=-1))
+    assert not np.array_equal(found, images)
+
+
 # The random values.
 
 
 def test_an_option_draws_what_it_needs() -> None:
     needs = {option: set(drawn(augmentation_of(f"augmentation={option}"))) for option in OPTIONS}
-    assert needs == {"affine": {"matrices"}, "elastic": {"noise"}, "cutout": {"corners"}, "mixup": {"shares"}}
-    assert set(drawn(augmentation_of(*EVERYTHING))) == {"matrices", "noise", "corners", "shares"}
+    own = {"affine": "matrices", "elastic": "noise", "cutout": "corners", "mixup": "shares", "flip": "flips"}
+    assert needs == {option: {name} for option, name in own.items()}
+    assert set(drawn(augmentation_of(*EVERYTHING))) == set(own.values())
     assert augmentation.build(compose().augmentation, (*SIZE, 1), 7) is None
 
 
@@ -227,6 +249,15 @@ def test_both_sides_are_stretched_independently() -> None:
     nothing = [f"augmentation.{name}=0" for name in ("rotation", "shear", "shift")]
     matrices = drawn(augmentation_of("augmentation=affine", *nothing), count=MANY)["matrices"]
     assert abs(np.corrcoef(matrices[:, 0, 0], matrices[:, 1, 1])[0, 1]) < 0.06
+
+
+def test_half_of_the_images_are_mirrored(digits: Dataset) -> None:
+    flips = drawn(augmentation_of("augmentation=flip"), count=MANY)["flips"]
+    assert flips.mean() == pytest.approx(0.5, abs=4 * math.sqrt(0.25 / MANY))
+    found = transforms.flip(tf.constant(digits.train_images[:8]), tf.constant(flips[:8])).numpy()
+    assert 0 < flips[:8].sum() < 8
+    for image, original, is_mirrored in zip(found, digits.train_images, flips, strict=False):
+        assert np.array_equal(image, original[:, ::-1] if is_mirrored else original)
 
 
 def test_noise_is_uniform() -> None:
@@ -315,9 +346,9 @@ def test_no_two_streams_share_a_key(monkeypatch: pytest.MonkeyPatch, digits: Dat
             augmented.draw(tf.constant(step, tf.int64), 2)
             for tower in towers:
                 forward(tf.constant(digits.train_images[:2]), tf.constant(step * len(towers) + tower, tf.int64))
-    assert len(keys) == len(seeds) * len(steps) * (5 + 3 * len(towers))
+    assert len(keys) == len(seeds) * len(steps) * (6 + 3 * len(towers))
     assert len(set(keys)) == len(keys)
-    assert shapes.MAX_LAYERS < augmentation.AFFINE  # those of a network, each with a stream, counted from 1
+    assert shapes.MAX_LAYERS < augmentation.FLIP  # those of a network, each with a stream, counted from 1
 
 
 # Within training.
@@ -395,7 +426,9 @@ def test_a_resumed_augmented_training_is_bit_identical(overrides: tuple[str, ...
 
 
 def test_augmentation_changes_the_training(digits: Dataset) -> None:
-    assert losses(trainer_for(compose(*TOWERS), digits), 1) != losses(trainer_for(compose(*TOWERS[4:]), digits), 1)
+    assert losses(trainer_for(compose(*TOWERS), digits), 1) != losses(
+        trainer_for(compose(*TOWERS[len(EVERYTHING) :]), digits), 1
+    )
 
 
 @pytest.mark.parametrize("step", [4, 2**40])

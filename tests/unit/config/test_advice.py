@@ -103,6 +103,7 @@ COMMANDS: list[tuple[list[str], list[str] | None]] = [
     (["seed=interval(1,3)"], ["seed=1"]),
     (["-m", "seed=range(1000)", "training.epochs=range(1,2000)"], ["-m", "seed=range(2)", "training.epochs=range(1,3)"]),
     (["model=cnn_deep", "threads.towers=2"], ["model=cnn_deep", "threads.towers=1"]),
+    (["augmentation=flip", "augmentation.shift=28.5"], ["augmentation=flip", "augmentation.shift=28"]),
     (["model=cnn_deep", "training.batch_size=1"], ["model=cnn_deep", "training.batch_size=2"]),
     (["dataset.limit=15", "training.batch_size=5"], None),
     (["dataset.validation=5"], ["dataset.validation=10"]),
