@@ -45,7 +45,7 @@ class Repetitions:
     @cached_property
     def variance(self) -> float:
         """The variance of the errors over seeds."""
-        return float(self.errors.var(ddof=1))
+        return _variance(self.errors)
 
     @cached_property
     def residual(self) -> float:
@@ -56,6 +56,12 @@ class Repetitions:
         """
         within = float(self.errors.sum()) - float(np.square(self.per_image, dtype=np.float64).sum()) / self.seeds
         return _residual(within, self.variance, self.seeds, self.n)
+
+
+def _variance(errors: np.ndarray) -> float:
+    """Return the unbiased variance of whole numbers, without rounding errors but the last."""
+    n, total = len(errors), int(errors.sum())
+    return (n * int(errors @ errors) - total * total) / (n * (n - 1))
 
 
 def _residual(within: float, variance: float, seeds: int, n: int) -> float:
@@ -160,7 +166,7 @@ def pair(a: Repetitions, b: Repetitions, order: Sequence[np.ndarray], common: Pr
     seeds, n = a.seeds, a.n
     value, images, squares = _over_images(a, b)
     first, second = order
-    variance = float((a.errors[first] - b.errors[second]).var(ddof=1))
+    variance = _variance(a.errors[first] - b.errors[second])
     discordant = float(np.bitwise_count(a.packed[first] ^ b.packed[second]).sum(dtype=np.int64))
     residual = _smooth(_residual(discordant - seeds * squares, variance, seeds, n))
     known = common.limited_to(others)
@@ -186,9 +192,10 @@ def _over_images(a: Repetitions, b: Repetitions) -> tuple[float, float, float]:
     A few images with a difference say little about the variance: two more are added, one in each direction, of the size of
     those that are observed. For two single networks this is the interval of Bonett & Price 2012.
     """
-    differences = a.per_image.astype(np.float64) / a.seeds - b.per_image.astype(np.float64) / b.seeds
-    value, squares = float(differences.sum()), float(differences @ differences)
-    size = float(np.square(differences) @ np.square(differences)) / squares if squares else 1.0
+    differences = a.per_image / a.seeds - b.per_image / b.seeds
+    squared = np.square(differences)
+    value, squares = float(differences.sum()), float(squared.sum())
+    size = float(squared @ squared) / squares if squares else 1.0
     return value, (squares - value**2 / a.n) * a.n / (a.n - 1) + UNSEEN * size, squares
 
 
