@@ -217,10 +217,12 @@ def _test_values(group: Group, reference: Group, tested: Metric, order: tuple[np
 
 def _pairs(group: Group, reference: Group) -> tuple[np.ndarray, ...] | None:
     """Return the order of the runs of each group by which their seeds are equal; None if their seeds are not the same."""
-    seeds, others = ([seed for seed in one.seeds if seed is not None] for one in (group, reference))
-    if len(set(seeds)) == group.n and len(others) == reference.n and sorted(seeds) == sorted(others):
-        return np.argsort(seeds), np.argsort(others)
-    return None
+    seeds, others = group.seeds, reference.seeds
+    if None in seeds or len(set(seeds)) < group.n or group.n != reference.n or set(seeds) != set(others):
+        return None
+    if seeds == others:
+        return np.arange(group.n), np.arange(group.n)
+    return np.argsort(np.array(seeds)), np.argsort(np.array(others))
 
 
 def format_p_value(p: float) -> str:

@@ -7,7 +7,7 @@ the same for the same runs in files. The seeds are lucky on test and validation 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,7 @@ def beta_binomial(cell: Cell, question: Question, generator: np.random.Generator
     factors[-1] += cell.effect / 100 / cell.error
     spreads[-1] *= cell.unequal
     hardest = HARDEST / factors.max()
-    beta = CONCENTRATION * cell.error / hardest, CONCENTRATION * (1 - cell.error / hardest)
-    probabilities = np.geomspace(LEAST, hardest, 2000)
-    quantiles = betainc(*beta, probabilities / hardest)
+    probabilities, quantiles = _difficulties(cell.error, hardest)
 
     def draw_difficulty(*shape: int) -> np.ndarray:
         """Draw from the beta distribution; most images are never wrong."""
@@ -80,6 +78,14 @@ def beta_binomial(cell: Cell, question: Question, generator: np.random.Generator
         images = np.flatnonzero(probability)
         errors[:, images] = generator.random((len(factor), len(images)), np.float32) < probability[images] * factor[:, None]
     return wrong, generator.poisson(cell.error * VALIDATION_IMAGES * luck * factors)
+
+
+@cache
+def _difficulties(error: float, hardest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return probabilities of an error, ascending, and the share of images that have at most these."""
+    probabilities = np.geomspace(LEAST, hardest, 2000)
+    beta = CONCENTRATION * error / hardest, CONCENTRATION * (1 - error / hardest)
+    return probabilities, betainc(*beta, probabilities / hardest)
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ def main() -> int:
     draw, errors, source = (beta_binomial, ERRORS, "beta-binomial")
     if arguments.runs:
         draw, error = read_real_runs(arguments.runs)
-        errors, source = (error,), "runs"
+        errors, source = (error,), " ".join(map(str, arguments.runs))
     effects = EFFECTS if arguments.power else (0.0,)
     configurations, seeds = (getattr(arguments, name) or size[name] for name in ("configurations", "seeds"))
     grid = product(configurations, seeds, errors, arguments.images, effects, [arguments.unequal])
