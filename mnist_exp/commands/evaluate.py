@@ -1,6 +1,5 @@
 """`mnist-exp evaluate RUN|SWEEP|GLOB … dataset=…`: the errors of completed runs on other images."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -62,7 +61,7 @@ def main(arguments: list[str]) -> int:
         return EXIT_FAILED
     board = compare(evaluated, replace(METRICS[TEST], heading=f"{name} error %"))
     if parsed.format == "json":
-        print(json.dumps({"evaluation": name} | export.to_json(board), indent=2, allow_nan=False))
+        print(*export.to_json(board, {"evaluation": name}), sep="", end="")
     else:
         tables.print_comparison(board, columns.build(board), messages.output())
         for row in evaluated if len(evaluated) == 1 else ():

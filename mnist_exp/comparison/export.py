@@ -2,6 +2,9 @@
 
 import csv
 import io
+import json
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from mnist_exp.comparison import verdicts
@@ -17,22 +20,35 @@ ERRORS = {"validation": VALIDATION, "test": TEST}
 COSTS = {"parameters": "model.parameters", "train_seconds": "train_seconds", "images_per_second": "images_per_second"}
 
 
-def to_json(comparison: Comparison) -> dict[str, Any]:
-    """Return the whole comparison, schema 3."""
+def to_json(comparison: Comparison, first: Mapping[str, Any] = MappingProxyType({})) -> Iterator[str]:
+    """Yield the parts of the JSON of a comparison, schema 3, in ASCII: one configuration at a time takes little memory.
+
+    Args:
+        comparison: of any size.
+        first: keys before the others.
+    """
     reference, tests = comparison.reference, comparison.tests
-    return {
+    content = dict(first) | {
         "schema": 3,
         "ranked_by": comparison.metric.key,
         "against": reference and {"run": reference.rows[0].name, "is": comparison.reference_name},
         "question": verdicts.subject(comparison),
         "correction": tests and {"name": tests.correction, "comparisons": tests.comparisons},
-        "looks": comparison.looks and {"seeds": list(comparison.looks.sizes), "look": tests and tests.look},
-        "configurations": [line_to_json(comparison, line) for line in comparison.lines],
         "not_ranked": [
             {"reason": reason, "runs": [{"run": row.name} | _record_to_json(row.record) for row in rows]}
             for reason, rows in comparison.not_ranked.items()
         ],
+        "configurations": [],
     }
+    yield _dumps(content).removesuffix("]\n}")
+    for place, line in enumerate(comparison.lines):
+        yield ",\n    " if place else "\n    "
+        yield _dumps(line_to_json(comparison, line)).replace("\n", "\n    ")
+    yield "\n  ]\n}\n" if comparison.lines else "]\n}\n"
+
+
+def _dumps(content: Any) -> str:
+    return json.dumps(content, indent=2, allow_nan=False)
 
 
 def line_to_json(comparison: Comparison, line: Line) -> dict[str, Any]:
@@ -57,13 +73,14 @@ def line_to_json(comparison: Comparison, line: Line) -> dict[str, Any]:
 
 def to_csv(comparison: Comparison) -> str:
     """Return CSV text with a row for each line, and nested values in columns such as test_mean."""
-    rows = [_csv_row(line_to_json(comparison, line)) for line in comparison.lines]
-    names = list(dict.fromkeys(name for row in rows for name in row)) or ["rank"]
+    rows = (_csv_row(line_to_json(comparison, line)) for line in comparison.lines)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_harmless(name) for name in names])
-    writer.writerows([[_harmless(row.get(name)) for name in names] for row in rows])
-    return text.getvalue()
+    for place, row in enumerate(rows):  # all have the same names
+        if not place:
+            writer.writerow(map(_harmless, row))
+        writer.writerow(map(_harmless, row.values()))
+    return text.getvalue() or "rank\n"
 
 
 def _record_to_json(record: Record) -> dict[str, str | None]:

@@ -127,10 +127,7 @@ def select_comparable(
         else:
             sets.setdefault(_evaluated_images(row.record.summary, metric), []).append(row)
 
-    def priority(members: Sequence[Row]) -> tuple[bool, int, float]:
-        return reference in members, len(members), max(row.time for row in members)
-
-    selected = max(sets.values(), key=priority, default=[])
+    selected = _largest(list(sets.values()), reference)
     for members in sets.values():
         if members is not selected:
             not_ranked.setdefault(_difference(members[0].summary, selected[0].summary), []).extend(members)
@@ -165,11 +162,20 @@ def _wrong_bits(row: Row) -> np.ndarray:
     return np.packbits(predictions.classes != predictions.labels)
 
 
+def _largest(sets: Sequence[list[Row]], reference: Row | None) -> list[Row]:
+    """Return the set of the reference, or else the one with the most runs, or else the one with the latest run."""
+    if len(sets) < 2:  # the times are in a file of each run, which is read only if they decide
+        return sets[0] if sets else []
+    return max(sets, key=lambda members: (reference in members, len(members), max(row.time for row in members)))
+
+
 def _latest(rows: Sequence[Row]) -> list[Row]:
     """Return the latest run of each configuration and seed."""
-    in_order = sorted(rows, key=lambda row: row.time)
-    latest = {(row.summary.config_hash, row.summary.seed): row for row in in_order}
-    return [row for row in rows if latest[row.summary.config_hash, row.summary.seed] is row]
+    repeated: dict[tuple[str, int | None], list[Row]] = {}
+    for row in rows:
+        repeated.setdefault((row.summary.config_hash, row.summary.seed), []).append(row)
+    older = {id(row) for same in repeated.values() if len(same) > 1 for row in sorted(same, key=lambda row: row.time)[:-1]}
+    return [row for row in rows if id(row) not in older]
 
 
 def _evaluated_images(summary: Summary, metric: Metric | None) -> tuple[str | int, ...]:

@@ -117,6 +117,8 @@ def differing_settings(rows: Sequence[Row], ignored: frozenset[str] = frozenset(
 
 
 def _differs(key: str, settings: Sequence[dict[str, Any]]) -> bool:
+    if len({repr(one.get(key)) for one in settings}) == 1:  # most settings: nothing else must be compared
+        return False
     option, layers = f"{key.partition('.')[0]}.name", layer_list_of(key)
     values: dict[str, set[str]] = {}
     for one in settings:

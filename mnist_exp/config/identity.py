@@ -116,8 +116,10 @@ def expand_layers(settings: dict[str, Any]) -> dict[str, Any]:
     follow under the keys of overrides: "model.layers.0.name", "model.layers.0.filters".
 
     Args:
-        settings: by dotted key.
+        settings: by dotted key; without such a list, they are returned as they are.
     """
+    if not any(map(is_layer_list, settings.values())):
+        return settings
     expanded: dict[str, Any] = {}
     for key, value in settings.items():
         if not is_layer_list(value):

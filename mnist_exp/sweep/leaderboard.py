@@ -8,7 +8,7 @@ from mnist_exp.sweep.plan import Sweep
 
 def write(sweep: Sweep, board: Comparison) -> None:
     """Write leaderboard.json, .csv and .md from the comparison of a sweep's runs."""
-    files.write_json(sweep.leaderboard, {"sweep": sweep.directory.name} | export.to_json(board))
+    files.write(sweep.leaderboard, "".join(export.to_json(board, {"sweep": sweep.directory.name})).encode())
     files.write(sweep.leaderboard.with_suffix(".csv"), export.to_csv(board).encode())
     markdown = tables.to_markdown(board, columns.build(board))
     files.write(sweep.leaderboard.with_suffix(".md"), f"{markdown}\n".encode())

@@ -1,4 +1,4 @@
-"""The time and memory of `mnist-exp compare` for many runs, in cold processes, interleaved.
+"""The time and memory of `mnist-exp compare` for many runs, as a table and as JSON, in cold processes, interleaved.
 
 Run with `make benchmark-comparison`; --manual writes the table into the manual. Bars: for 10,000 runs 3 s and 300 MB, and
 from 1,000 to 10,000 runs no more than ten times the time beyond that of the smallest.
@@ -13,7 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,7 +28,12 @@ COUNTS = (100, 1_000, 10_000)
 SEEDS = 5
 REPETITIONS = 5
 SECONDS_BAR, MEMORY_BAR = 3.0, 300.0
-KINDS = {"5 seeds of each configuration": SEEDS, "one seed of each": 1}
+# The seeds of each configuration, and the format.
+KINDS = {
+    f"{name}, {form}": (seeds, form)
+    for name, seeds in (("5 seeds of each configuration", SEEDS), ("one seed of each", 1))
+    for form in ("table", "json")
+}
 
 
 def make_runs(place: Path, count: int, seeds: int) -> None:
@@ -56,15 +63,24 @@ def make_runs(place: Path, count: int, seeds: int) -> None:
     Run(place / "2026-11-22T07-35-03_mlp_00001").summary.unlink()
 
 
-def measure(place: Path) -> tuple[float, float]:
-    """The seconds and megabytes of one cold process."""
+class Cost(NamedTuple):
+    """What one cold process took."""
+
+    seconds: float
+    cpu_seconds: float
+    megabytes: float
+
+
+def measure(place: Path, form: str) -> Cost:
+    """Compare the runs in a directory in a cold process."""
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "mnist_exp", "compare", str(place)], stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "mnist_exp", "compare", str(place), "--format", form]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"compare exited with {process.returncode}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1e3
+    return Cost(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3)
 
 
 def main() -> int:
@@ -72,17 +88,20 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--manual", action="store_true")
     arguments = parser.parse_args()
-    results: dict[tuple[str, int], list[tuple[float, float]]] = {(kind, count): [] for kind in KINDS for count in COUNTS}
+    results: dict[tuple[str, int], list[Cost]] = {(kind, count): [] for kind in KINDS for count in COUNTS}
     with tempfile.TemporaryDirectory() as temporary:
-        for kind, count in results:
-            make_runs(directory_of(temporary, kind, count), count, KINDS[kind])
+        places = {(seeds, count): Path(temporary) / f"{seeds}_{count}" for seeds, _ in KINDS.values() for count in COUNTS}
+        for (seeds, count), place in places.items():
+            place.mkdir()
+            make_runs(place, count, seeds)
         for _ in range(REPETITIONS):
-            for (kind, count), values in results.items():
-                values.append(measure(directory_of(temporary, kind, count)))
-    rows = ["| runs | | s, cold | memory, MB |", "| --- | --- | --- | --- |"]
+            for (kind, count), costs in results.items():
+                seeds, form = KINDS[kind]
+                costs.append(measure(places[seeds, count], form))
+    rows = ["| runs | | s, cold | CPU s | memory, MB |", "| --- | --- | --- | --- | --- |"]
     rows += [
-        f"| {count:,} | {kind} | {median_and_range(values, 0, 2)} | {median_and_range(values, 1, 0)} |"
-        for (kind, count), values in results.items()
+        f"| {count:,} | {kind} | " + " | ".join(map(median_and_range, zip(*costs, strict=True), (2, 2, 0))) + " |"
+        for (kind, count), costs in results.items()
     ]
     text = "\n".join(rows)
     print(text)
@@ -93,26 +112,18 @@ def main() -> int:
     return 0 if met else 1
 
 
-def is_met(kind: str, results: dict[tuple[str, int], list[tuple[float, float]]]) -> bool:
+def is_met(kind: str, results: dict[tuple[str, int], list[Cost]]) -> bool:
     """Whether time and memory for the most runs are within the bars, and the time grows linearly."""
-    few, many, most = (statistics.median(seconds for seconds, _ in results[kind, count]) for count in COUNTS)
-    memory = statistics.median(megabytes for _, megabytes in results[kind, COUNTS[-1]])
+    few, many, most = (statistics.median(cost.seconds for cost in results[kind, count]) for count in COUNTS)
+    memory = statistics.median(cost.megabytes for cost in results[kind, COUNTS[-1]])
     return (
         most <= SECONDS_BAR and memory <= MEMORY_BAR and most - few <= 1.2 * (COUNTS[-1] / COUNTS[1]) * max(many - few, 0.1)
     )
 
 
-def directory_of(temporary: str, kind: str, count: int) -> Path:
-    """The directory of these runs."""
-    directory = Path(temporary) / f"{KINDS[kind]}_{count}"
-    directory.mkdir(exist_ok=True)
-    return directory
-
-
-def median_and_range(values: list[tuple[float, float]], which: int, decimals: int) -> str:
+def median_and_range(values: Sequence[float], decimals: int) -> str:
     """Median (range)."""
-    chosen = [value[which] for value in values]
-    return f"{statistics.median(chosen):.{decimals}f} ({min(chosen):.{decimals}f} – {max(chosen):.{decimals}f})"
+    return f"{statistics.median(values):.{decimals}f} ({min(values):.{decimals}f} – {max(values):.{decimals}f})"
 
 
 if __name__ == "__main__":

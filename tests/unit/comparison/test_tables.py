@@ -151,7 +151,10 @@ def test_json_and_csv(tmp_path: Path) -> None:
         write_predictions(tmp_path / name, range(errors))
     (tmp_path / "x").mkdir()
     write_status(Run(tmp_path / "x"), "diverged", 4, "the loss is nan", "fix it")
-    content = json.loads(json.dumps(export.to_json(compare_directory(tmp_path)), allow_nan=False))
+    text = "".join(export.to_json(compare_directory(tmp_path), {"first": "é"}))
+    content = json.loads(text)
+    assert text == f"{json.dumps(content, indent=2)}\n"
+    assert next(iter(content)) == "first"
     assert (content["schema"], content["ranked_by"]) == (3, "test.error_percent")
     assert content["against"] == {"run": "a", "is": "best"}
     best, other = content["configurations"]
@@ -174,5 +177,5 @@ def test_json_and_csv(tmp_path: Path) -> None:
 def test_a_comparison_without_lines_is_exported() -> None:
     empty = compare([])
     assert export.to_csv(empty) == "rank\n"
-    assert export.to_json(empty)["configurations"] == []
+    assert json.loads("".join(export.to_json(empty)))["configurations"] == []
     assert tables.to_markdown(empty, []) == ""
