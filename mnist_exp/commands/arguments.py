@@ -20,7 +20,7 @@ COMMANDS = {
     "watch": "show the progress of running runs and sweeps",
     "resume": "continue an interrupted run or sweep, or add jobs to a sweep",
     "track": "upload existing runs to a tracker: TensorBoard, MLflow or Weights & Biases",
-    "data": "show a data set: counts, hashes and the first images",
+    "data": "list, fetch, verify and remove data sets; show one: counts, hashes and the first images",
     "help": "list the topics of the manual, or print one of them",
 }
 OVERRIDE = re.compile(r"[+~]*[A-Za-z_][\w./]*=")

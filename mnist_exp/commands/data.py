@@ -1,4 +1,4 @@
-"""`mnist-exp data show`: a data set and the effect of an augmentation."""
+"""`mnist-exp data`: `show` draws a data set and the effect of an augmentation; `data_files` has the other actions."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mnist_exp import datasets
 from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands import data_files
 from mnist_exp.config.schema import Experiment, RandomAugmentationConfig
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import EXIT_DONE, InputError
@@ -16,6 +17,10 @@ from mnist_exp.machine import backend, files
 from mnist_exp.terminal import characters, messages
 
 EXAMPLES = """\
+  mnist-exp data list
+  mnist-exp data fetch fashion_mnist kmnist
+  mnist-exp data verify fashion_mnist
+  mnist-exp data remove kmnist
   mnist-exp data show
   mnist-exp data show dataset=mnist --count 4 --output digits.png
   mnist-exp data show augmentation=affine
@@ -28,9 +33,11 @@ STEPS = 9  # of a training, next to each image
 
 
 def main(arguments: list[str]) -> int:
-    """Print a data set's numbers and draw its first training images, unchanged or as a training uses them."""
+    """Run an action of `data_files`, or print a data set's numbers and draw its first training images."""
+    if arguments and arguments[0] in data_files.ACTIONS:
+        return data_files.main(arguments)
     parser = command_line.parser("data", EXAMPLES)
-    parser.add_argument("action", choices=("show",))
+    parser.add_argument("action", choices=("show", *data_files.ACTIONS))
     parser.add_argument("settings", nargs="*", metavar="dataset=NAME|augmentation=NAME|augmentation.KEY=VALUE|seed=N")
     count_help = f"images to draw (default: {IMAGES}, or {AUGMENTED} with an augmentation)"
     parser.add_argument("--count", type=int, metavar="N", help=count_help)

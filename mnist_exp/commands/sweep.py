@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from mnist_exp import __version__, tracking
+from mnist_exp import __version__, datasets, tracking
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
 from mnist_exp.config.command_line import parse_arguments
@@ -49,6 +49,8 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
     first = combinations[0].experiment
     if first.sweep.dry_run:
         return _print_jobs(jobs)
+    for data in {combination.experiment.dataset.source for combination in combinations}:
+        datasets.check_available(data)
     sweep, known = _create(parsed, composition, first, jobs)
     with plan.locked(sweep):
         launcher = launchers.build(sweep, composition.hydra_settings.launcher, first)
@@ -64,6 +66,7 @@ def _start_search(parsed: argparse.Namespace, composition: Composition, settings
     if space.example().sweep.dry_run:
         return _print_space(space, settings)
     sampler(settings, 0)  # raises if it needs a package that is not installed
+    datasets.check_available(space.example().dataset.source)
     sweep, _ = _create(parsed, composition, space.example(), [])
     with plan.locked(sweep):
         return _search(sweep, composition, space, settings, retry_failed=False)

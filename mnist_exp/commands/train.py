@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
 
 def _train(experiment: Experiment, overrides: Sequence[str]) -> int:
     # Imported after the command line has been checked, so that errors appear sooner.
-    from mnist_exp import tracking
+    from mnist_exp import datasets, tracking
     from mnist_exp.commands import results
     from mnist_exp.experiment import train_or_resume
     from mnist_exp.run.directory import create_directory
@@ -55,6 +55,7 @@ def _train(experiment: Experiment, overrides: Sequence[str]) -> int:
     from mnist_exp.tracking.uploader_process import upload_in_background
 
     tracking.check_installed(experiment.tracker)
+    datasets.check_available(experiment.dataset.source)
     run = Run(create_directory(Path(command_line.path(experiment.runs_dir)), f"{experiment.name}_s{experiment.seed}"))
     prepare_run(experiment, run, [line for line in overrides if not line.lstrip("+~").startswith("hydra")], "running")
     with upload_in_background(run.directory, run.log, experiment.tracker):

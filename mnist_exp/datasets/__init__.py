@@ -3,7 +3,7 @@
 from functools import cache
 from importlib.resources import files
 
-from mnist_exp.datasets import described, own
+from mnist_exp.datasets import described, finding, own, store
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.datasets.description import Description
 from mnist_exp.datasets.facts import Facts
@@ -41,7 +41,21 @@ def load(source: Source | str) -> Dataset:
 
 @cache
 def _load(source: Source) -> Dataset:
-    return own.load(source) if isinstance(source, OwnSet) else described.load(source)
+    if isinstance(source, OwnSet):
+        return own.load(source)
+    if source.fetch and finding.missing(source) is not None:
+        store.fetch(source, shipped().values())
+    return described.load(source)
+
+
+def check_available(source: Source) -> None:
+    """Check, without reading them, that the files of a described set are on this machine, or may be downloaded.
+
+    Raises:
+        InputError: files are not on this machine.
+    """
+    if isinstance(source, DescribedSet) and not source.fetch and (error := finding.missing(source)) is not None:
+        raise error
 
 
 @cache

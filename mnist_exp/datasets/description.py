@@ -110,7 +110,7 @@ class Description(Fact):
 
     def part_of(self, file: DataFile) -> Part:
         """Return the part to which a file belongs."""
-        return self.train if file in (self.train.images, self.train.labels) else self.test
+        return self.train if file.path in (self.train.images.path, self.train.labels.path) else self.test
 
     @property
     def files(self) -> tuple[DataFile, DataFile, DataFile, DataFile]:

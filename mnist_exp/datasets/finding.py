@@ -60,7 +60,7 @@ def read(source: DescribedSet, file: DataFile) -> Content:
     expected = file if file.path not in hashes else file.model_copy(update={"sha256": hashes[file.path]})
     for path, is_named in _candidates(source, expected):
         try:
-            return _verified(source.description, expected, path)
+            return verified(source.description, expected, path)
         except (ValueError, OSError) as error:
             reason = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
             faults += [f"{path}: {reason}"] if is_named else []
@@ -85,29 +85,34 @@ def remember(contents: Iterable[Content]) -> None:
         files.write_json(cache, dict(others[-MAX_CACHED:]) | entries)
 
 
-def is_present(source: DescribedSet, file: DataFile) -> Path | None:
+def locate(source: DescribedSet, file: DataFile) -> Path | None:
     """Return where a file probably is, without reading all of it; None if it is not on this machine."""
     return next((path for path, _ in _candidates(source, file)), None) or next(_archives(source), None)
 
 
 def missing(source: DescribedSet) -> UserError | None:
     """Return an error that says how to get the files, unless all of them are on this machine."""
-    absent = next((file for file in source.description.files if is_present(source, file) is None), None)
-    return None if absent is None or source.fetch else _error(source, absent, [])
+    absent = next((file for file in source.description.files if locate(source, file) is None), None)
+    return None if absent is None else _error(source, absent, [])
 
 
 def size_limit(described: Description, file: DataFile) -> int:
     """Return the most bytes that an uncompressed file can have."""
     part = described.part_of(file)
-    if file == part.images:
+    if file.path == part.images.path:
         height, width, channels = described.image_shape
         return idx.MAX_HEADER + part.count * height * width * channels
     return idx.MAX_HEADER + part.count * (1 if described.label_column is None else 4 * MAX_LABEL_COLUMNS)
 
 
 def stored_limit(described: Description, file: DataFile) -> int:
-    """Return the most bytes that a file can have as it is offered; what cannot be compressed grows a little."""
-    return file.bytes or size_limit(described, file) * 101 // 100 + 1024
+    """Return the most bytes that a file can have as it is offered."""
+    return file.bytes or _compressed_limit(described, file)
+
+
+def _compressed_limit(described: Description, file: DataFile) -> int:
+    """Return the most bytes that a file can have, however it was compressed."""
+    return size_limit(described, file) * 101 // 100 + 1024
 
 
 def has_expected_header(described: Description, file: DataFile, content: bytes) -> bool:
@@ -118,7 +123,7 @@ def has_expected_header(described: Description, file: DataFile, content: bytes) 
         return False
     part = described.part_of(file)
     height, width, channels = described.image_shape
-    if file == part.images:
+    if file.path == part.images.path:
         stored = (width, height) if described.transposed else (height, width)
         shapes = [(part.count, *stored), (part.count, *stored, 1)] if channels == 1 else [(part.count, *stored, channels)]
         return found.shape in shapes and found.dtype == idx.TYPES[0x08]
@@ -129,10 +134,10 @@ def has_expected_header(described: Description, file: DataFile, content: bytes) 
 
 
 def _candidates(source: DescribedSet, file: DataFile) -> Iterator[tuple[Path, bool]]:
-    """Yield files that may be the wanted one, and whether they have its name."""
+    """Yield files that may be the wanted one, and whether they were it before or have its name."""
     in_package = not source.roots and places.included(source.name) is not None
     cached = [] if in_package else _cached(file, source.directories)
-    yield from ((path, False) for path in cached)
+    yield from ((path, True) for path in cached)
     others: list[Path] = []
     for directory in source.directories:
         for name in dict.fromkeys((file.path, file.name, file.path.removesuffix(".gz"), file.content_name)):
@@ -153,7 +158,7 @@ def _begins_like(source: DescribedSet, file: DataFile, path: Path) -> bool:
     return has_expected_header(source.description, file, start)
 
 
-def _verified(described: Description, file: DataFile, path: Path) -> Content:
+def verified(described: Description, file: DataFile, path: Path) -> Content:
     """Read a file and check a published hash.
 
     Raises:
@@ -162,7 +167,7 @@ def _verified(described: Description, file: DataFile, path: Path) -> Content:
     """
     limit = size_limit(described, file)
     with open_regular(path) as stream:
-        stored = stream.read(max(limit, stored_limit(described, file)) + 1)
+        stored = stream.read(_compressed_limit(described, file) + 1)
     expected = file.content_sha256 or file.sha256 or file.md5
     if expected is None:
         raise ValueError("cannot be verified without the archive that contains it")

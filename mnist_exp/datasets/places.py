@@ -8,6 +8,7 @@ from mnist_exp.datasets.description import Description
 
 PACKAGE = Path(__file__).parent
 SYSTEM = Path("/usr/share/datasets")  # of Debian's packages
+PART = ".part"  # the end of the name of a file that is not downloaded completely
 MAX_FILES, MAX_DEPTH = 1000, 3  # of a directory that is searched for files under other names
 
 
@@ -60,5 +61,5 @@ def regular_files(directory: Path) -> Iterator[Path]:
                 return
             if entry.is_dir(follow_symlinks=False):
                 remaining += [(Path(entry.path), depth + 1)] if depth < MAX_DEPTH else []
-            elif entry.is_file():
+            elif entry.is_file() and not entry.name.endswith(PART):
                 yield Path(entry.path)
