@@ -13,8 +13,8 @@ from mnist_exp import datasets
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.config.dataset import DescribedDatasetConfig
 from mnist_exp.config.problems import nearest, remedy
-from mnist_exp.datasets import finding, places, store
-from mnist_exp.datasets.finding import DescribedSet
+from mnist_exp.datasets import finding, places
+from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.errors import EXIT_DONE, InputError, IntegrityError, UserError
 from mnist_exp.machine.plain_data import UNREADABLE, describe, read_yaml
 from mnist_exp.terminal import messages
@@ -124,6 +124,8 @@ def _place(source: DescribedSet) -> Path | None:
 
 
 def _fetch(known: Sets, parsed: argparse.Namespace) -> int:
+    from mnist_exp.datasets import store  # the network
+
     for name in parsed.names:
         source = known[name]
         place = _place(source)
@@ -161,6 +163,8 @@ def _verify(known: Sets, parsed: argparse.Namespace) -> int:
 
 
 def _remove(known: Sets, parsed: argparse.Namespace) -> int:
+    from mnist_exp.datasets import store
+
     for name in parsed.names:
         removed = store.remove(known[name])
         for path in removed:

@@ -8,8 +8,8 @@ from mnist_exp import datasets
 from mnist_exp.config.settings import Label, Seed, Settings
 from mnist_exp.datasets.description import Description, Sha256
 from mnist_exp.datasets.facts import Facts
-from mnist_exp.datasets.finding import DescribedSet
 from mnist_exp.datasets.own import OwnSet
+from mnist_exp.datasets.sources import DescribedSet
 
 DEFAULT_SHARE = 12  # `validation: null` holds out a twelfth of all training images
 DataPath = Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$", description="a path of 1,000 characters at most")]

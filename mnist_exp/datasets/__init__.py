@@ -3,12 +3,12 @@
 from functools import cache
 from importlib.resources import files
 
-from mnist_exp.datasets import described, finding, own, store
+from mnist_exp.datasets import own
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.datasets.description import Description
 from mnist_exp.datasets.facts import Facts
-from mnist_exp.datasets.finding import DescribedSet
 from mnist_exp.datasets.own import OwnSet
+from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.machine.plain_data import load_yaml
 
 Source = DescribedSet | OwnSet  # what defines a data set, and where its files are
@@ -23,7 +23,7 @@ def facts(source: Source) -> Facts:
     Raises:
         InputError: a user's own data cannot be used.
     """
-    return own.facts(source) if isinstance(source, OwnSet) else described.facts(source)
+    return source.facts if isinstance(source, DescribedSet) else own.facts(source)
 
 
 def load(source: Source | str) -> Dataset:
@@ -43,7 +43,11 @@ def load(source: Source | str) -> Dataset:
 def _load(source: Source) -> Dataset:
     if isinstance(source, OwnSet):
         return own.load(source)
+    from mnist_exp.datasets import described, finding  # NumPy
+
     if source.fetch and finding.missing(source) is not None:
+        from mnist_exp.datasets import store  # the network
+
         store.fetch(source, shipped().values())
     return described.load(source)
 
@@ -54,6 +58,8 @@ def check_available(source: Source) -> None:
     Raises:
         InputError: files are not on this machine.
     """
+    from mnist_exp.datasets import finding
+
     if isinstance(source, DescribedSet) and not source.fetch and (error := finding.missing(source)) is not None:
         raise error
 

@@ -1,4 +1,4 @@
-"""Data sets that a description defines: their facts, and their files as arrays."""
+"""Data sets that a description defines: their files as arrays."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -8,16 +8,10 @@ import numpy as np
 from mnist_exp.datasets import finding, idx, places
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.datasets.description import DataFile, Description, Part
-from mnist_exp.datasets.facts import Facts
-from mnist_exp.datasets.finding import Content, DescribedSet
+from mnist_exp.datasets.finding import Content
 from mnist_exp.datasets.mislabelled import STUDIES
+from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.errors import InputError
-
-
-def facts(source: DescribedSet) -> Facts:
-    """Return the facts, which are all in the description."""
-    described = source.description
-    return Facts(described.image_shape, len(described.class_names), described.train.used_count, described.fingerprint)
 
 
 def load(source: DescribedSet) -> Dataset:

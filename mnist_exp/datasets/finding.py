@@ -8,12 +8,12 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mnist_exp.datasets import idx, members, places
 from mnist_exp.datasets.description import DataFile, Description
+from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import open_regular, read_json
@@ -22,22 +22,6 @@ MAX_LABEL_COLUMNS = 64
 CACHE = "dataset_files.json"  # path → size, time of change, inode, SHA-256 of the uncompressed content
 MAX_CACHED = 1000
 PEEK = 65_536  # bytes of a compressed file that contain its IDX header
-
-
-@dataclass(frozen=True)
-class DescribedSet:
-    """A name, a description, and where to look for the files."""
-
-    name: str
-    description: Description
-    roots: tuple[str, ...] = ()  # directories; empty: the usual places
-    fetch: bool = False  # whether missing files are downloaded
-
-    @property
-    def directories(self) -> list[Path]:
-        """The directories in which the files are looked for."""
-        found = places.directories(self.name, self.description, self.roots)
-        return [*found, places.fetched(self.name, self.description)] if self.fetch and self.roots else found
 
 
 class Content(NamedTuple):

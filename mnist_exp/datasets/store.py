@@ -14,7 +14,7 @@ from rich.progress import Progress as Bars
 from mnist_exp.datasets import finding, idx, members, places
 from mnist_exp.datasets.description import DataFile, Description, OfferedFile
 from mnist_exp.datasets.download import download
-from mnist_exp.datasets.finding import DescribedSet
+from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.errors import EnvironmentFailure, InputError, IntegrityError, UserError
 from mnist_exp.machine import files, locks
 from mnist_exp.terminal import messages

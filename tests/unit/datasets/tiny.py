@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from mnist_exp.datasets.description import Description
-from mnist_exp.datasets.finding import DescribedSet
+from mnist_exp.datasets.sources import DescribedSet
 from tests.conftest import ROOT
 
 NAMES = ("train-images.gz", "train-labels.gz", "test-images.gz", "test-labels.gz")
