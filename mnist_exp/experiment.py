@@ -64,6 +64,7 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
     from mnist_exp.report import run_page
     from mnist_exp.training import device, epochs
     from mnist_exp.training.build import build_trainer
+    from mnist_exp.training.capacity import check_memory
 
     start, training = time.perf_counter(), experiment.training
     run_threads = threads.for_run(experiment, run)
@@ -79,6 +80,7 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
         messages.warning(f"{', '.join(changed)} changed since the run started: {consequence}")
     log.info("training on %s in %s", target.name, experiment.precision)
 
+    check_memory(experiment, target)
     data, settings = datasets.load(experiment.dataset.source), experiment.dataset
     parts = split(data.train_labels, settings.limit, validation_images(settings), settings.split_seed)
     log.info("%d training, %d validation, %d test images", len(parts.train), len(parts.validation), len(data.test_labels))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from mnist_exp.config.conversions import format_value
 from mnist_exp.config.networks import (
@@ -32,10 +33,19 @@ def check_model(model: AnyModel, image_shape: Shape) -> None:
     Raises:
         ConfigError: the first problem that was found.
     """
-    if isinstance(model, CnnConfig):
-        _check_cnn(model, image_shape)
-    elif isinstance(model, NetworkConfig):
-        _check_network(model, image_shape)
+    try:
+        if isinstance(model, CnnConfig):
+            _check_cnn(model, image_shape)
+        elif isinstance(model, NetworkConfig):
+            _check_network(model, image_shape)
+    except _TooLargeError as error:
+        size = _product(image_shape[:2])
+        cause = f"={error.size}: {error.layer} is larger than its input of {_product(error.input)}"
+        allowed = f"an integer from 1 to {min(error.input)}" if min(error.input) > 1 else "1"
+        if error.input != image_shape[:2]:
+            cause += f", to which the layers before it reduce images of {size}"
+            allowed += "; or leave out layers before it, or choose a model for smaller images, such as resnet"
+        raise _error(error.key, cause, allowed) from None
 
 
 def projection_stride(before: Shape, after: Shape) -> int | None:
@@ -95,10 +105,10 @@ def _check_cnn(model: CnnConfig, image_shape: Shape) -> None:
     if len(model.filters) != len(model.kernel_sizes):
         cause = f"={format_value(model.kernel_sizes)}: filters need {len(model.filters)} kernel sizes"
         raise _error("model.kernel_sizes", cause, "as many as model.filters")
-    side = min(image_shape[:2])
+    size = image_shape[:2]
     for number, kernel_size in enumerate(model.kernel_sizes, start=1):
-        side = _windows(side, kernel_size, 1, f"model.kernel_sizes.{number - 1}", f"layer conv_{number}")
-        side = _windows(side, model.pool_size, model.pool_size, "model.pool_size", f"layer pool_{number}")
+        size = _windows(size, kernel_size, 1, f"model.kernel_sizes.{number - 1}", f"layer conv_{number}")
+        size = _windows(size, model.pool_size, model.pool_size, "model.pool_size", f"layer pool_{number}")
 
 
 def _check_network(model: NetworkConfig, image_shape: Shape) -> None:
@@ -133,9 +143,9 @@ def _shape_after(layer: AnyLayer, shape: Shape, key: str) -> Shape:
         case ConvLayer(filters=filters, strides=strides, padding="same"):
             return *(-(-side // strides) for side in shape[:2]), filters
         case ConvLayer(filters=filters, kernel_size=size, strides=strides):
-            return *(_windows(side, size, strides, f"{key}.kernel_size", "conv") for side in shape[:2]), filters
+            return *_windows(shape[:2], size, strides, f"{key}.kernel_size", "conv"), filters
         case PoolLayer(pool_size=size):
-            return *(_windows(side, size, size, f"{key}.pool_size", layer.name) for side in shape[:2]), shape[2]
+            return *_windows(shape[:2], size, size, f"{key}.pool_size", layer.name), shape[2]
         case PlainLayer(name="global_average_pool"):
             return shape[2:]
         case PlainLayer(name="flatten"):
@@ -161,12 +171,21 @@ def _product(shape: Shape) -> str:
     return "×".join(map(str, shape))
 
 
-def _windows(side: int, size: int, strides: int, key: str, layer: str) -> int:
-    """Return the number of windows along one side of an image."""
-    if size > side:
-        allowed = f"an integer from 1 to {side}" if side > 1 else "1"
-        raise _error(key, f"={size}: {layer} is larger than its input of {side}×{side}", allowed)
-    return (side - size) // strides + 1
+@dataclass
+class _TooLargeError(Exception):
+    """A window is larger than its input."""
+
+    key: str
+    size: int
+    layer: str
+    input: Shape  # height and width
+
+
+def _windows(sides: Shape, size: int, strides: int, key: str, layer: str) -> Shape:
+    """Return the number of windows along each side of an image."""
+    if size > min(sides):
+        raise _TooLargeError(key, size, layer, sides)
+    return tuple((side - size) // strides + 1 for side in sides)
 
 
 def _error(key: str, cause: str, allowed: str) -> ConfigError:

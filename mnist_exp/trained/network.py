@@ -10,11 +10,11 @@ from mnist_exp.models import averaging, preprocessing
 from mnist_exp.models.build import build_model, count_parameters, set_precision
 from mnist_exp.models.weights import load_weights
 from mnist_exp.trained.trained_run import TrainedRun
+from mnist_exp.training.prediction import images_at_once
 
 log = logging.getLogger(__name__)
 
 WEIGHT_BYTES = 4  # float32 in every precision
-SAMPLE = 1000  # number of test images on which a model is compared with the stored probabilities
 
 
 def rebuild(trained: TrainedRun) -> keras.Model:
@@ -25,7 +25,7 @@ def rebuild(trained: TrainedRun) -> keras.Model:
     """
     settings, data = trained.experiment, trained.data
     set_precision(settings.precision)
-    scaling = preprocessing.build(settings.preprocessing, data.train_images[trained.split.train])
+    scaling = preprocessing.build(settings.preprocessing, data.train_images, trained.split.train)
     arguments = settings.model, scaling, data.test_images.shape[1:], len(data.class_names)
     _check_parameters(trained, count_parameters(*arguments))
     model = averaging.over_shifts(build_model(*arguments), settings.evaluation.tta)
@@ -36,7 +36,7 @@ def rebuild(trained: TrainedRun) -> keras.Model:
 
 def check_probabilities(model: keras.Model, images: np.ndarray, stored: np.ndarray, tolerance: float, subject: str) -> None:
     """Raise IntegrityError unless a model gives the stored probabilities, float32 (n, classes), on a sample of images."""
-    sample = slice(None, None, max(len(images) // SAMPLE, 1))
+    sample = slice(None, None, max(len(images) // images_at_once(images.shape[1:]), 1))
     distance = np.abs(np.asarray(model(images[sample], training=False)) - stored[sample]).max()
     log.info("%s: within %.2g of the stored probabilities", subject, distance)
     if not distance <= tolerance:  # also if it is NaN

@@ -7,10 +7,7 @@ import keras
 
 from mnist_exp.config.identity import EXECUTION_SETTINGS
 from mnist_exp.config.schema import Experiment
-from mnist_exp.config.shapes import layer_sizes
 from mnist_exp.datasets.dataset import Dataset, Split
-from mnist_exp.errors import EnvironmentFailure
-from mnist_exp.machine import memory
 from mnist_exp.models import preprocessing
 from mnist_exp.models.build import build_model
 from mnist_exp.training import augmentation, optimizers, schedules
@@ -29,38 +26,11 @@ INPUTS: dict[str, Any] = EXECUTION_SETTINGS | {
 }
 
 
-def check_memory(experiment: Experiment, image_shape: tuple[int, ...], classes: int, batch: int) -> None:
-    """Check the memory for a network before anything of it is allocated: its settings may be those of another machine.
-
-    Args:
-        experiment: its settings.
-        image_shape: height, width and channels.
-        classes: the number of outputs.
-        batch: the number of images whose outputs are in this memory; 0 on a GPU, which copies only weights to it.
-
-    Raises:
-        EnvironmentFailure: the weights with the largest gradient, or the output of a layer, would not fit.
-    """
-    weights, outputs = zip(*layer_sizes(experiment.model, image_shape, classes), strict=True)
-    number = 4 if experiment.precision == "float32" else 2  # bytes of one in an output; weights are float32
-    need, available = max(4 * (sum(weights) + max(weights)), number * batch * max(outputs)), memory.available_bytes()
-    if available is not None and need > available:
-        sizes = f"{need / 1e9:.1f} GB of memory, but {available / 1e9:.1f} GB are available"
-        cause = f"model={experiment.model.name}: needs at least {sizes}"
-        raise EnvironmentFailure(cause, "make its layers or training.batch_size smaller, or use a machine with more memory")
-
-
 def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: Device) -> Trainer:
-    """Build a trainer: a model with fresh weights, optimizer, schedule, and the training images on the current device.
-
-    Raises:
-        EnvironmentFailure: the network does not fit into the memory.
-    """
+    """Build a trainer: a model with fresh weights, optimizer, schedule, and the training images on the current device."""
     images, labels = data.train_images[split.train], data.train_labels[split.train]
     image_shape, training, seed = images.shape[1:], experiment.training, experiment.seed
-    batch = 0 if device.uses_xla else min(training.batch_size, len(images))
-    check_memory(experiment, image_shape, len(data.class_names), batch)
-    scaling = preprocessing.build(experiment.preprocessing, images)
+    scaling = preprocessing.build(experiment.preprocessing, data.train_images, split.train)
     model = build_model(experiment.model, scaling, image_shape, len(data.class_names))
     key = _graph_key(experiment, scaling, image_shape, len(data.class_names), device)
     steps = Steps(

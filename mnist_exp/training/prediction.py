@@ -1,5 +1,6 @@
 """From images to a model's probabilities, in batches that are computed in parallel."""
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +10,13 @@ import tensorflow as tf
 
 from mnist_exp.training.graphs import Graph, shared
 
-PREDICTION_BATCH = 1000  # images times passes in one call
+PREDICTION_BATCH = 1000  # images times passes in one call, of this many pixels or fewer
+PIXELS = 28 * 28
+
+
+def images_at_once(image_shape: tuple[int, ...]) -> int:
+    """Return how many images (height, width, channels) are predicted in one call: fewer if they are larger."""
+    return max(1, PREDICTION_BATCH * PIXELS // max(PIXELS, math.prod(image_shape[:2])))
 
 
 class Predictor:
@@ -26,18 +33,19 @@ class Predictor:
         """
         self._model = model
         self._towers = towers
-        self._batch = max(PREDICTION_BATCH // passes, towers)  # some layers reject a tower without images
+        self._batch = max(images_at_once(model.input.shape[1:]) // passes, towers)
         self._key = key, "prediction", towers, passes
         self._shared = key is not None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels), n ≥ 1."""
-        rest = len(images) % self._batch
-        missing = self._towers - rest if 0 < rest < self._towers else 0
-        padded = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
-        starts = range(0, len(padded), self._batch)
-        batches = (tf.constant(padded[start : start + self._batch]) for start in starts)
+        batches = (self._padded(images[start : start + self._batch]) for start in range(0, len(images), self._batch))
         return np.concatenate([self._graph(self._model.variables, batch) for batch in batches])[: len(images)]
+
+    def _padded(self, images: np.ndarray) -> tf.Tensor:
+        """Return a batch with an image for each tower at least."""
+        missing = max(self._towers - len(images), 0)
+        return tf.constant(np.concatenate([images, np.repeat(images[:1], missing, axis=0)]) if missing else images)
 
     @cached_property
     def _graph(self) -> Graph:

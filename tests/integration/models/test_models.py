@@ -10,13 +10,16 @@ import pytest
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.shapes import layer_sizes
 from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.datasets.facts import Facts
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.models import preprocessing
 from mnist_exp.models.build import build_model
-from mnist_exp.training import device
-from mnist_exp.training.build import check_memory
+from mnist_exp.training import capacity, device
+from mnist_exp.training.capacity import check_memory
+from mnist_exp.training.prediction import images_at_once
 from tests.conftest import ROOT, compose
 
+CPU, GPU = device.Device("/CPU:0", towers=1), device.Device("/GPU:1", towers=1)
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
 PARAMETERS = {
     "mlp": 623_290,
@@ -73,8 +76,45 @@ def test_a_network_that_does_not_fit_into_the_memory_is_not_built(
 ) -> None:
     monkeypatch.setattr("mnist_exp.machine.memory.available_bytes", lambda: 30 * 10**9)
     with pytest.raises(EnvironmentFailure, match=rf"needs at least {gigabytes} GB of memory, but 30\.0 GB are available"):
-        check_memory(compose(*overrides), (28, 28, 1), 10, 500)
-    check_memory(compose(), (28, 28, 1), 10, 500)
+        check_memory(compose(*overrides), CPU)
+    check_memory(compose(), CPU)
+
+
+LARGE = Facts((256, 256, 3), 100, 60_000, "0")  # 11.8 GB
+
+
+@pytest.mark.parametrize(
+    ("target", "gpu", "available", "cause"),
+    [
+        (CPU, None, 30, "need at least 34.9 GB of memory, but 30.0 GB are available"),  # 11.8 + 2 · 10.8 + 1.5
+        (GPU, (80, 0), 20, "need at least 22.6 GB of memory, but 20.0 GB are available"),  # 11.8 + 10.8
+        (GPU, (80, 70), 90, "need at least 10.9 GB of the memory of GPU 1, but 10.0 GB are available"),
+        (GPU, (80, 0), 90, None),
+        (GPU, None, None, None),  # unknown
+    ],
+)
+def test_images_that_do_not_fit_are_reported_before_they_are_loaded(
+    target: device.Device,
+    gpu: tuple[int, int] | None,
+    available: int | None,
+    cause: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    experiment = compose("model=cnn_large", "dataset.validation=5000")
+    monkeypatch.setattr("mnist_exp.machine.memory.available_bytes", lambda: available and available * 10**9)
+    monkeypatch.setattr(capacity, "gpu_memory", lambda index: gpu and index == 1 and tuple(part * 10**9 for part in gpu))
+    monkeypatch.setattr(capacity.datasets, "facts", lambda _: LARGE)
+    if cause is None:
+        check_memory(experiment, target)
+        return
+    with pytest.raises(EnvironmentFailure) as caught:
+        check_memory(experiment, target)
+    assert caught.value.cause == f"dataset=mnist: 55,000 training images of 256×256×3 pixels {cause}"
+    assert "dataset.limit=N" in caught.value.remedy
+
+
+def test_larger_images_are_predicted_in_smaller_batches() -> None:
+    assert [images_at_once(shape) for shape in ((28, 28, 1), (8, 8, 3), (64, 64, 3), (256, 256, 1))] == [1000, 1000, 191, 11]
 
 
 def test_the_tutorials_layers() -> None:

@@ -110,6 +110,39 @@ def test_invalid_lists_of_layers(layers: list[dict[str, Any]], cause: str, remed
     assert remedy in caught.value.problems[0].remedy
 
 
+@pytest.mark.parametrize(
+    ("model", "smallest"),
+    [
+        ("mlp", 1),
+        ("mlp_deep", 1),
+        ("resnet", 1),
+        ("cnn_simple", 6),
+        ("cnn", 10),
+        ("cnn_large", 12),
+        ("cnn_tiny", 24),
+        ("cnn_5x5", 21),
+        ("cnn_deep", 25),
+    ],
+)
+def test_the_smallest_images_of_each_model(model: str, smallest: int) -> None:
+    config = compose(f"model={model}").model
+    for shape in ((smallest, smallest, 1), (smallest, 256, 3), (256, smallest, 3)):
+        check_model(config, shape)
+    if smallest > 1:
+        with pytest.raises(ConfigError) as caught:
+            check_model(config, (smallest - 1, 256, 3))
+        (problem,) = caught.value.problems
+        assert f", to which the layers before it reduce images of {smallest - 1}×256" in problem.cause
+        assert problem.remedy.endswith("or choose a model for smaller images, such as resnet")
+
+
+def test_a_model_that_does_not_fit_small_images_is_explained_in_words() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_model(compose("model=cnn_large").model, (8, 8, 1))
+    cause = "layer conv_2 is larger than its input of 2×2, to which the layers before it reduce images of 8×8"
+    assert caught.value.problems[0].cause == f"model.kernel_sizes.1=3: {cause}"
+
+
 def test_a_dropout_rate_needs_a_dropout_layer() -> None:
     with pytest.raises(ConfigError, match=r"model\.dropout=0\.3: the model has no dropout layer"):
         check_model(network(FLATTEN, LOGITS, dropout=0.3), IMAGE)

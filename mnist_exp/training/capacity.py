@@ -1,0 +1,53 @@
+"""Whether a training fits into the memory, from its settings and facts of its data, before anything is loaded."""
+
+import math
+
+from mnist_exp import datasets
+from mnist_exp.config.checks import validation_images
+from mnist_exp.config.schema import Experiment
+from mnist_exp.config.shapes import layer_sizes
+from mnist_exp.datasets.finding import DescribedSet
+from mnist_exp.errors import EnvironmentFailure
+from mnist_exp.machine import memory
+from mnist_exp.machine.devices import gpu_memory
+from mnist_exp.training.device import Device
+
+REMEDY = "make its layers or training.batch_size smaller, or use a machine with more memory"
+
+
+def check_memory(experiment: Experiment, device: Device) -> None:
+    """Check that the images and the network of an experiment fit: its settings may be those of another machine.
+
+    Raises:
+        EnvironmentFailure: they need more memory than is available.
+    """
+    dataset = experiment.dataset
+    facts = datasets.facts(dataset.source)
+    count, image = (dataset.limit or facts.train_images) - validation_images(dataset), math.prod(facts.image_shape)
+    weights, outputs = zip(*layer_sizes(experiment.model, facts.image_shape, facts.classes), strict=True)
+    trained = 4 * (sum(weights) + max(weights))  # in float32, with the largest gradient
+    number = 4 if experiment.precision == "float32" else 2  # bytes of one in an output
+    output = number * min(experiment.training.batch_size, count) * max(outputs)
+    # A user's own images may be read from a file while they are used, so the memory need not contain all of them.
+    loaded = facts.train_images * image if isinstance(dataset.source, DescribedSet) else 0
+    shape = "×".join(map(str, facts.image_shape))
+    images = f"dataset={dataset.name}: {count:,} training images of {shape} pixels"
+
+    available = memory.available_bytes()
+    if available is not None:
+        network = max(trained, output) if not device.uses_xla else 0
+        _compare(f"model={experiment.model.name}:", network, available, "of memory", REMEDY)
+        # The training images are selected, then copied to the device: on a CPU, into the same memory.
+        _compare(images, network + loaded + count * image * (1 if device.uses_xla else 2), available, "of memory")
+    if device.uses_xla and (found := gpu_memory(int(device.name.rpartition(":")[2]))) is not None:
+        free, place = found[0] - found[1], f"of the memory of GPU {device.name.rpartition(':')[2]}"
+        _compare(f"model={experiment.model.name}:", trained, free, place, REMEDY)
+        _compare(images, trained + count * image, free, place)
+
+
+def _compare(subject: str, need: int, available: int, place: str, remedy: str | None = None) -> None:
+    """Raise EnvironmentFailure unless that many bytes are available."""
+    if need > available:
+        cause = f"{subject} needs at least {need / 1e9:.1f} GB {place}, but {available / 1e9:.1f} GB are available"
+        fewer = "use fewer images with dataset.limit=N, or smaller ones, or a machine with more memory"
+        raise EnvironmentFailure(cause if remedy else cause.replace(" needs ", " need ", 1), remedy or fewer)
