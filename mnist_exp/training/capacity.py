@@ -6,7 +6,7 @@ from mnist_exp import datasets
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.shapes import layer_sizes
-from mnist_exp.datasets.finding import DescribedSet
+from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import memory
 from mnist_exp.machine.devices import gpu_memory
