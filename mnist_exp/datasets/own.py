@@ -1,33 +1,65 @@
-"""A user's own images: a folder, IDX files, an NPZ file or a CSV file."""
+"""A user's own images: a folder, IDX files, an NPZ file or CSV files → a data set."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+import numpy as np
+
+from mnist_exp.datasets import cache, classes, test_images
+from mnist_exp.datasets.content import Content, OwnSet, Reader
+from mnist_exp.datasets.csv_file import CsvFiles
 from mnist_exp.datasets.dataset import Dataset
-from mnist_exp.datasets.facts import Facts
+from mnist_exp.datasets.folder import Folder
+from mnist_exp.datasets.idx import format_shape
+from mnist_exp.datasets.idx_files import IdxFiles
+from mnist_exp.datasets.npz_file import NpzFile
 from mnist_exp.errors import InputError
+from mnist_exp.terminal import messages
 
-
-@dataclass(frozen=True)
-class OwnSet:
-    """Where the data are and how they are read; one for each option of the settings."""
-
-    kind: str  # folder, idx, npz or csv
-    path: str
-
-
-def facts(source: OwnSet) -> Facts:
-    """Return the facts, from the data or from their cache.
-
-    Raises:
-        InputError: the data cannot be used.
-    """
-    raise InputError(f"dataset.path={source.path}: cannot be read as {source.kind}", "choose dataset=mnist")
+READERS: Mapping[str, Callable[[OwnSet], Reader]] = {"folder": Folder, "idx": IdxFiles, "npz": NpzFile, "csv": CsvFiles}
 
 
 def load(source: OwnSet) -> Dataset:
-    """Load the data, or their cache.
+    """Load the data, from the cache if the files have not changed.
 
     Raises:
         InputError: the data cannot be used.
+        IntegrityError: a file is damaged.
     """
-    raise InputError(f"dataset.path={source.path}: cannot be read as {source.kind}", "choose dataset=mnist")
+    reader = READERS[source.kind](source)
+    names = [source.class_names] if source.class_names is not None else []
+    state = cache.state([*reader.files, *names])
+    dataset = cache.load(source, state)
+    if dataset is None:
+        with messages.spinner(f"reading {source.path}, once: the images are cached"):
+            dataset = _dataset(source, reader.read())
+            cache.store(source, state, dataset)
+    return dataset
+
+
+def _dataset(source: OwnSet, content: Content) -> Dataset:
+    """Check classes and sizes, draw test images where there are none, and compare them with the training images."""
+    class_names = classes.named(source, content)
+    train, test = content.train, content.test
+    if test is None:
+        train, test = test_images.draw(source, train, class_names)
+    if train.images.shape[1:] != test.images.shape[1:]:
+        shapes = [format_shape(part.images.shape[1:]) for part in (train, test)]
+        raise InputError(
+            f"{source.path}: the training images are {shapes[0]}, the test images {shapes[1]}",
+            "use the same channels for both, and give them one size: for example dataset.size=32",
+        )
+    dtype = np.uint8 if len(class_names) <= 256 else np.uint16
+    dataset = Dataset(
+        name=source.kind,
+        sha256="",
+        file_sha256={},
+        train_images=train.images,
+        train_labels=train.labels.astype(dtype),
+        test_images=test.images,
+        test_labels=test.labels.astype(dtype),
+        class_names=class_names,
+        mislabelled=None,
+        warnings=(*content.warnings, *test_images.duplicates(train, test)),
+    )
+    return replace(dataset, sha256=cache.content_sha256(dataset))

@@ -1,0 +1,94 @@
+"""What defines a user's own data set, and what a reader returns: images and labels, before they are a `Dataset`."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from mnist_exp.errors import InputError
+
+MAX_SIDE = 256  # pixels of an image that is trained on
+CHECK = "check the file and its permissions"
+
+
+@dataclass(frozen=True)
+class OwnSet:
+    """Where the data are and how they are read: the settings of the options folder, idx, npz and csv."""
+
+    kind: str  # folder, idx, npz or csv
+    path: str
+    size: tuple[int, int] | None = None  # height and width to resize to; None: as they are
+    background: int = 255  # grey value behind transparent pixels, and at the sides of images of another aspect
+    class_names: str | None = None  # a file with a name on each line
+    test_share: float = 0.2  # of all images, where the data have no test images
+    test_seed: int = 0
+    channels: int | None = None  # of a folder; None: 1 if all images are grey, else 3
+    max_unreadable: int = 10  # images of a folder that may be left out
+
+
+@dataclass(eq=False)
+class Part:
+    """The training images or the test images."""
+
+    images: np.ndarray  # uint8 (n, height, width, channels), writable
+    labels: np.ndarray  # int64 (n,)
+    names: Sequence[str] = ()  # of the images, for messages; empty: their numbers are used
+
+
+@dataclass(eq=False)
+class Content:
+    """The images and labels of a data set as its files have them."""
+
+    train: Part
+    test: Part | None  # None: some training images are drawn
+    class_names: tuple[str, ...] | None = None  # None: the files have only numbers
+    warnings: list[str] = field(default_factory=list)
+
+
+class Reader(Protocol):
+    """The files of a data set, found but not read; the constructor of each kind takes an `OwnSet`."""
+
+    files: Sequence[str]  # all that decide the content
+
+    def read(self) -> Content:
+        """Read the files.
+
+        Raises:
+            InputError: the data cannot be used.
+            IntegrityError: a file is damaged.
+        """
+
+
+@contextlib.contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Turn an OSError of this block into an error that names `path`.
+
+    Raises:
+        InputError: instead of the OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}", CHECK) from None
+
+
+def check_exists(path: Path, is_directory: bool, expected: str) -> None:
+    """Raise an error unless a path is a directory, or is anything else.
+
+    Args:
+        path: of the user.
+        is_directory: whether it must be one.
+        expected: what it should be, such as "an NPZ file".
+
+    Raises:
+        InputError: it does not exist, cannot be read, or is of the other kind.
+    """
+    with reading(path):
+        path.stat()
+        found = path.is_dir()
+    if found != is_directory:
+        wrong = "is a directory" if found else "is not a directory"
+        raise InputError(f"{path}: {wrong}", f"set dataset.path to {expected}")

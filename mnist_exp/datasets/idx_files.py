@@ -1,0 +1,108 @@
+"""A user's own IDX files, named as those of MNIST."""
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+
+from mnist_exp.datasets import idx
+from mnist_exp.datasets.content import Content, OwnSet, Part, check_exists, reading
+from mnist_exp.datasets.resizing import gather, rows_per_block
+from mnist_exp.datasets.streams import RESTORE, fill, opened
+from mnist_exp.errors import InputError, IntegrityError
+
+NAME = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx\d-(ubyte|int)(\.gz)?")
+EXPECTED = (
+    "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, "
+    "with .gz or without; without the last two, test images are drawn"
+)
+MAX_IMAGES = 2**28
+
+
+class IdxFiles:
+    """The files in a directory."""
+
+    def __init__(self, source: OwnSet) -> None:
+        """Find the files.
+
+        Raises:
+            InputError: a file is missing, or two have the same content.
+        """
+        self.source = source
+        directory = Path(source.path)
+        check_exists(directory, True, "a directory with the files of MNIST")
+        self.found: dict[str, Path] = {}
+        with reading(directory):
+            matches = [match for path in sorted(directory.iterdir()) if (match := NAME.fullmatch(path.name))]
+        for match in matches:
+            role = f"{'train' if match[1] == 'train' else 'test'} {match[2]}"
+            if role in self.found:
+                both = f"{self.found[role].name} and {match[0]}"
+                raise InputError(f"{directory}: two files of {role}: {both}", "remove one of them")
+            self.found[role] = directory / match[0]
+        needed = ["train images", "train labels"]
+        if any(role.startswith("test") for role in self.found):
+            needed += ["test images", "test labels"]
+        if missing := [role for role in needed if role not in self.found]:
+            raise InputError(f"{directory}: no file of {', '.join(missing)}", f"expected: {EXPECTED}")
+        self.files = [str(path) for path in self.found.values()]
+
+    def read(self) -> Content:
+        """Read the files.
+
+        Raises:
+            InputError: they do not fit together.
+            IntegrityError: a file is damaged.
+        """
+        train = self._part("train")
+        return Content(train, self._part("test") if "test images" in self.found else None)
+
+    def _part(self, role: str) -> Part:
+        labels = _labels(self.found[f"{role} labels"])
+        path = self.found[f"{role} images"]
+        with opened(path) as stream:
+            header = _header(path, stream)
+            if header.dtype != np.uint8 or len(header.shape) not in (3, 4):
+                _refuse(path, header, "images of unsigned bytes, (n, height, width) or (n, height, width, channels)")
+            count, height, width, channels = (*header.shape, 1)[:4]
+            if count != len(labels):
+                raise InputError(f"{path}: has {count:,} images for {len(labels):,} labels", "use files of the same set")
+            shape = height, width, channels
+            return Part(gather(self.source, count, shape, _blocks(path, stream, count, shape)), labels)
+
+
+def _labels(path: Path) -> np.ndarray:
+    with opened(path) as stream:
+        header = _header(path, stream)
+        if len(header.shape) != 1 or not 0 < header.shape[0] <= MAX_IMAGES:
+            _refuse(path, header, "one label for each image, (n,)")
+        return next(_blocks(path, stream, header.shape[0], (), header.dtype)).astype(np.int64)
+
+
+def _header(path: Path, stream: BinaryIO) -> idx.Header:
+    start = stream.read(4)
+    try:
+        return idx.header(start + stream.read(4 * start[3] if len(start) == 4 else 0))
+    except ValueError as error:
+        raise IntegrityError(f"{path}: {error}", RESTORE) from None
+
+
+def _refuse(path: Path, header: idx.Header, allowed: str) -> NoReturn:
+    raise InputError(f"{path}: has {header.dtype.name} values, {idx.format_shape(header.shape)}", f"allowed: {allowed}")
+
+
+def _blocks(
+    path: Path, stream: BinaryIO, count: int, shape: tuple[int, ...], dtype: np.dtype[Any] = np.dtype(np.uint8)
+) -> Iterator[np.ndarray]:
+    """Yield all values, labels in one block; then check that the file ends."""
+    step = rows_per_block(math.prod(shape)) if shape else count
+    for start in range(0, count, step):
+        block = np.empty((min(step, count - start), *shape), dtype)
+        if not fill(stream, block):
+            raise IntegrityError(f"{path}: ends before the {count:,} items that its header states", RESTORE)
+        if start + step >= count and stream.read(1):
+            raise IntegrityError(f"{path}: is longer than the {count:,} items that its header states", RESTORE)
+        yield block

@@ -1,0 +1,131 @@
+"""One image file → an array: PNG, JPEG, BMP, GIF, TIFF or WebP, read by Pillow."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from mnist_exp.datasets.resizing import fit
+from mnist_exp.machine.plain_data import describe, open_regular
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+MAX_PIXELS = 2**26  # of a file, before it is resized: a small file can decode to any size
+MIRRORED_SIDES = range(5, 9)  # values of EXIF's orientation that exchange height and width
+ORIENTATION = 0x112
+
+
+class UnreadableError(Exception):
+    """The reason why a file cannot be used as an image."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the header of an image file says."""
+
+    size: tuple[int, int]  # height, width
+    is_grey: bool
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Pillow's warnings about odd but readable files; in the main thread, around all others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def probe(path: str) -> Picture:
+    """Read the header of a file; the pixels are not decoded.
+
+    Raises:
+        UnreadableError: it cannot be used.
+    """
+    with _opened(path) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise UnreadableError(f"has {height:,}×{width:,} pixels, more than {MAX_PIXELS:,}")
+        if width * height <= 1:
+            raise UnreadableError("has one pixel")
+        if image.mode in ("I", "F"):
+            raise UnreadableError("has 32 bits for each pixel, allowed are 8 and 16")
+        has_exif = image.format != "PNG" or "exif" in image.info  # to look for more, Pillow would decode a PNG
+        turned = has_exif and image.getexif().get(ORIENTATION) in MIRRORED_SIDES
+        return Picture((width, height) if turned else (height, width), _is_grey(image))
+
+
+def decode(path: str, channels: int, size: tuple[int, int], background: int, resize: bool) -> np.ndarray:
+    """Decode the first frame of a file, upright, with its transparent pixels filled.
+
+    Args:
+        path: of the file.
+        channels: 1 for grey, 3 for RGB.
+        size: height and width of the result.
+        background: grey value behind transparent pixels, and at the sides of a resized image.
+        resize: whether the image may have another size.
+
+    Returns:
+        uint8 (height, width, channels).
+
+    Raises:
+        UnreadableError: it cannot be decoded.
+    """
+    with _opened(path) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        image.load()
+        if not resize and image.size != size[::-1]:
+            raise UnreadableError(f"is {image.height}×{image.width}, not {size[0]}×{size[1]} as its header says")
+        flat = _eight_bits(image, background) if image.mode.startswith("I;16") else _opaque(image, background)
+        fitted = fit(flat.convert("L" if channels == 1 else "RGB"), size, background)
+        return np.asarray(fitted).reshape(*size, channels)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[Image.Image]:
+    try:
+        with open_regular(Path(path)) as file, Image.open(file, formats=FORMATS) as image:
+            yield image
+    except UnreadableError:
+        raise
+    except Image.UnidentifiedImageError:
+        empty = Path(path).stat().st_size == 0
+        raise UnreadableError("is empty" if empty else f"is not an image, or its header is damaged ({names()})") from None
+    except MemoryError:
+        raise UnreadableError("takes more memory than there is") from None
+    except Exception as error:  # noqa: BLE001  (Pillow raises any class for a damaged file)
+        raise UnreadableError(f"is damaged or cannot be opened ({describe(error)})") from None
+
+
+def names() -> str:
+    """Return the formats as text."""
+    return "PNG, JPEG, BMP, GIF, TIFF or WebP"
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Return whether a file stores grey values, or a palette of grey values only."""
+    if image.mode in ("P", "PA"):
+        palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        return bool((palette == palette[:, :1]).all())
+    return image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;16")
+
+
+def _eight_bits(image: Image.Image, background: int) -> Image.Image:
+    """Scale 16-bit grey values to 8 bits."""
+    values = np.asarray(image).astype(np.uint32)
+    scaled = ((values * 255 + 32_767) // 65_535).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        scaled[values == transparent] = background
+    return Image.fromarray(scaled)
+
+
+def _opaque(image: Image.Image, background: int) -> Image.Image:
+    """Put an image with transparent pixels on a background."""
+    if not image.has_transparency_data:
+        return image
+    behind = Image.new("RGBA", image.size, (background, background, background, 255))
+    return Image.alpha_composite(behind, image.convert("RGBA")).convert("RGB")

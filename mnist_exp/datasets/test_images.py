@@ -1,0 +1,64 @@
+"""Test images: drawn where the data have none, and compared with the training images."""
+
+import hashlib
+
+import numpy as np
+
+from mnist_exp.datasets.classes import SHOWN
+from mnist_exp.datasets.content import OwnSet, Part
+from mnist_exp.datasets.resizing import take_in_place
+from mnist_exp.errors import InputError
+from mnist_exp.terminal.messages import join_some, pluralize
+
+
+def draw(source: OwnSet, part: Part, class_names: tuple[str, ...]) -> tuple[Part, Part]:
+    """Draw a share of each class as test images; return the training images and the test images.
+
+    Each class keeps at least one image on each side. The order of the images stays. The training images are moved within
+    their array, so that only the test images take more memory.
+
+    Raises:
+        InputError: a class has a single image.
+    """
+    generator = np.random.default_rng(source.test_seed)
+    counts = np.bincount(part.labels, minlength=len(class_names))
+    if (single := np.flatnonzero(counts < 2)).size:
+        raise InputError(
+            f"{source.path}: one image of class {class_names[single[0]]}, and no test images",
+            "add images: each class needs one for training and one for the test",
+        )
+    quotas = np.clip(np.round(counts * source.test_share), 1, counts - 1).astype(int)
+    members = (np.flatnonzero(part.labels == label) for label in range(len(class_names)))
+    chosen = [generator.choice(indices, quota, replace=False) for indices, quota in zip(members, quotas, strict=True)]
+    test = np.sort(np.concatenate(chosen))
+    train = np.setdiff1d(np.arange(len(part.labels)), test, assume_unique=True)
+
+    def names(indices: np.ndarray) -> list[str]:
+        return [part.names[index] for index in indices] if part.names else []
+
+    test_part = Part(part.images[test], part.labels[test], names(test))
+    return Part(take_in_place(part.images, train), part.labels[train], names(train)), test_part
+
+
+def duplicates(train: Part, test: Part) -> list[str]:
+    """Return a warning about test images whose pixels are also those of a training image, if there are any."""
+    first = {}  # training image with these pixels
+    for index, image in enumerate(train.images):
+        first.setdefault(_digest(image), index)
+    pairs = [(index, first.get(_digest(image))) for index, image in enumerate(test.images)]
+    found = [(index, other) for index, other in pairs if other is not None]
+    if not found:
+        return []
+    differing = sum(test.labels[index] != train.labels[other] for index, other in found)
+    label = f", {differing:,} of them with another label" if differing else ""
+    names = [f"{_name(test, 'test', index)} = {_name(train, 'training', other)}" for index, other in found]
+    of_all = pluralize(len(test.labels), "test image")
+    return [f"{len(found):,} of {of_all} have the pixels of a training image{label}: {join_some(names, SHOWN)}"]
+
+
+def _digest(image: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+
+
+def _name(part: Part, which: str, index: int) -> str:
+    return part.names[index] if part.names else f"{which} image {index}"
