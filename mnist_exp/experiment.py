@@ -82,6 +82,8 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
 
     check_memory(experiment, target)
     data, settings = datasets.load(experiment.dataset.source), experiment.dataset
+    for text in data.warnings:
+        messages.warning(text)
     parts = split(data.train_labels, settings.limit, validation_images(settings), settings.split_seed)
     log.info("%d training, %d validation, %d test images", len(parts.train), len(parts.validation), len(data.test_labels))
     validation = data.train_images[parts.validation], data.train_labels[parts.validation]

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from mnist_exp import datasets
@@ -73,6 +73,8 @@ def _resolve(config: DictConfig) -> tuple[Any, list[Problem]]:
 
 
 def _unresolved(key: str, value: Any, error: OmegaConfBaseException) -> Problem:
+    if isinstance(error, MissingMandatoryValue):
+        return Problem(key, f"{key}: is missing", f"write {key}=…; the comment of this setting in the YAML file says what")
     if isinstance(error, InterpolationKeyError):
         return Problem(
             key, f"{key}={value}: a reference to an unknown setting", "refer to a setting, such as ${seed}, or write a value"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 PLAIN_PATH = re.compile(r"[./]*[A-Za-z_][\w./-]*", re.ASCII)  # that Hydra's grammar reads as text
-PATHS = frozenset({"runs_dir", "dataset.root", "dataset.path"})  # settings
-LISTS_OF_PATHS = frozenset({"dataset.root"})  # settings that may also be a list of paths, or null
+PATHS = frozenset({"runs_dir", "dataset.root", "dataset.path", "dataset.class_names"})  # settings
+LISTS_OF_PATHS = frozenset({"dataset.root", "dataset.class_names"})  # settings that may also be a list of paths, or null
 LIST_OR_NULL = re.compile(r"\[.*\]|null", re.DOTALL)
 CONSTANTS = frozenset({"null", "true", "false", "nan", "inf"})
 TYPE_NAMES = {
@@ -111,11 +111,15 @@ def _accepts(schema: dict[str, Any], value: Any) -> bool:
     """Return whether a field accepts a value, as far as its own schema says."""
     if "anyOf" in schema:
         return any(_accepts(option, value) for option in schema["anyOf"])
+    if "enum" in schema:
+        return value in schema["enum"] and not isinstance(value, bool)
     match schema.get("type"), value:
         case "string", str():
             return "pattern" in schema and bool(re.search(schema["pattern"], value))
         case "array", list():
-            return len(value) >= schema.get("minItems", 0) and all(_accepts(schema["items"], item) for item in value)
+            items = schema.get("items") or schema["prefixItems"][0]
+            fits = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+            return fits and all(_accepts(items, item) for item in value)
         case ("null", None) | ("boolean", bool()):
             return True
         case (("integer" | "number"), bool()):

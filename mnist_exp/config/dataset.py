@@ -1,17 +1,21 @@
 """The settings of a data set: described ones, and a user's own."""
 
+import os
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from mnist_exp import datasets
-from mnist_exp.config.settings import Label, Seed, Settings
+from mnist_exp.config.settings import FLOAT32, Label, Seed, Settings
 from mnist_exp.datasets.description import Description, Sha256
 from mnist_exp.datasets.facts import Facts
-from mnist_exp.datasets.own import OwnSet
-from mnist_exp.datasets.sources import DescribedSet
+from mnist_exp.datasets.sources import MAX_SIDE, DescribedSet, OwnSet
 
-DEFAULT_SHARE = 12  # `validation: null` holds out a twelfth of all training images
+DEFAULT_SHARE = 12  # `validation: null` holds out a twelfth of all training images, one for each class at least
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+SIDES = WithJsonSchema(  # Pydantic's own schema of a pair says nothing of its items as such
+    {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": MAX_SIDE}, "minItems": 2, "maxItems": 2}
+)
 DataPath = Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$", description="a path of 1,000 characters at most")]
 
 
@@ -50,10 +54,36 @@ class DescribedDatasetConfig(DatasetSettings):
         return settings
 
 
+def _both_sides(size: Any) -> Any:
+    """Use one number for height and width."""
+    return (size, size) if type(size) is int and 1 <= size <= MAX_SIDE else size
+
+
 class OwnDatasetSettings(DatasetSettings):
     """The settings that all kinds of own data share."""
 
+    kind: str
     path: DataPath
+    size: Annotated[tuple[Side, Side], Field(strict=False), BeforeValidator(_both_sides), SIDES] | None
+    background: Annotated[int, Field(ge=0, le=255)]
+    class_names: DataPath | None
+    test_share: Annotated[float, Field(ge=0.001, le=0.9), FLOAT32]
+    test_seed: Seed
+
+    @property
+    def source(self) -> OwnSet:
+        """The data set for `mnist_exp.datasets`."""
+        return OwnSet(
+            kind=self.kind,
+            path=_absolute(self.path),
+            size=self.size,
+            background=self.background,
+            class_names=None if self.class_names is None else _absolute(self.class_names),
+            test_share=self.test_share,
+            test_seed=self.test_seed,
+            channels=getattr(self, "channels", None),
+            max_unreadable=getattr(self, "max_unreadable", 0),
+        )
 
 
 class FolderDatasetConfig(OwnDatasetSettings):
@@ -61,11 +91,8 @@ class FolderDatasetConfig(OwnDatasetSettings):
 
     kind: Literal["folder"]
     name: Literal["folder"]
-
-    @property
-    def source(self) -> OwnSet:
-        """The data set for `mnist_exp.datasets`."""
-        return OwnSet(self.kind, self.path)
+    channels: Literal[1, 3] | None
+    max_unreadable: Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class IdxDatasetConfig(OwnDatasetSettings):
@@ -74,11 +101,6 @@ class IdxDatasetConfig(OwnDatasetSettings):
     kind: Literal["idx"]
     name: Literal["idx"]
 
-    @property
-    def source(self) -> OwnSet:
-        """The data set for `mnist_exp.datasets`."""
-        return OwnSet(self.kind, self.path)
-
 
 class NpzDatasetConfig(OwnDatasetSettings):
     """An NPZ file with x_train, y_train, x_test and y_test."""
@@ -86,22 +108,12 @@ class NpzDatasetConfig(OwnDatasetSettings):
     kind: Literal["npz"]
     name: Literal["npz"]
 
-    @property
-    def source(self) -> OwnSet:
-        """The data set for `mnist_exp.datasets`."""
-        return OwnSet(self.kind, self.path)
-
 
 class CsvDatasetConfig(OwnDatasetSettings):
     """A CSV file with a label and pixels in each row."""
 
     kind: Literal["csv"]
     name: Literal["csv"]
-
-    @property
-    def source(self) -> OwnSet:
-        """The data set for `mnist_exp.datasets`."""
-        return OwnSet(self.kind, self.path)
 
 
 AnyDataset = DescribedDatasetConfig | FolderDatasetConfig | IdxDatasetConfig | NpzDatasetConfig | CsvDatasetConfig
@@ -115,7 +127,14 @@ def resolved(dataset: AnyDataset, known: Facts) -> AnyDataset:
     """
     changes: dict[str, Any] = {"fingerprint": dataset.fingerprint or known.fingerprint}
     if dataset.validation is None:
-        changes |= {"validation": known.train_images // DEFAULT_SHARE, "validation_of": "all"}
+        changes |= {"validation": max(known.train_images // DEFAULT_SHARE, known.classes), "validation_of": "all"}
     elif dataset.validation == 0 or dataset.limit is None:
         changes["validation_of"] = "all"
+    if isinstance(dataset, OwnDatasetSettings):
+        changes |= {"path": dataset.source.path, "class_names": dataset.source.class_names}
     return dataset.model_copy(update=changes)
+
+
+def _absolute(path: str) -> str:
+    """Return a path that means the same in every working directory; a shell expands no ~ after "="."""
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  (Path's fails without a home)

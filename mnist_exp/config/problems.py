@@ -222,7 +222,7 @@ def _choices(schema: JsonSchema) -> list[str]:
     """Return the allowed names of a field, if it has a list of them."""
     if "discriminator" in schema:
         return list(schema["discriminator"]["mapping"])
-    return [schema["const"]] if "const" in schema else list(schema.get("enum", []))
+    return list(map(format_value, [schema["const"]] if "const" in schema else schema.get("enum", [])))
 
 
 def _describe(schema: JsonSchema, root: JsonSchema) -> str:
@@ -234,8 +234,9 @@ def _describe(schema: JsonSchema, root: JsonSchema) -> str:
     if "properties" in schema:
         return "settings: " + ", ".join(schema["properties"])
     if schema.get("type") == "array":
-        least = schema.get("minItems")
-        return f"a list{f' of at least {least}' if least else ''}, each {_describe(schema['items'], root)}"
+        least, items = schema.get("minItems"), schema.get("items") or schema["prefixItems"][0]
+        number = f" of {least}" if least and least == schema.get("maxItems") else f" of at least {least}" if least else ""
+        return f"a list{number}, each {_describe(items, root)}"
     return TYPES[schema["type"]] + _bounds(schema) if schema.get("type") in TYPES else str(schema.get("description", "text"))
 
 

@@ -3,12 +3,10 @@
 from functools import cache
 from importlib.resources import files
 
-from mnist_exp.datasets import own
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.datasets.description import Description
 from mnist_exp.datasets.facts import Facts
-from mnist_exp.datasets.own import OwnSet
-from mnist_exp.datasets.sources import DescribedSet
+from mnist_exp.datasets.sources import DescribedSet, OwnSet
 from mnist_exp.machine.plain_data import load_yaml
 
 Source = DescribedSet | OwnSet  # what defines a data set, and where its files are
@@ -23,7 +21,11 @@ def facts(source: Source) -> Facts:
     Raises:
         InputError: a user's own data cannot be used.
     """
-    return source.facts if isinstance(source, DescribedSet) else own.facts(source)
+    if isinstance(source, DescribedSet):
+        return source.facts
+    from mnist_exp.datasets import own  # NumPy
+
+    return own.facts(load(source))
 
 
 def load(source: Source | str) -> Dataset:
@@ -41,10 +43,10 @@ def load(source: Source | str) -> Dataset:
 
 @cache
 def _load(source: Source) -> Dataset:
+    from mnist_exp.datasets import described, finding, own  # NumPy
+
     if isinstance(source, OwnSet):
         return own.load(source)
-    from mnist_exp.datasets import described, finding  # NumPy
-
     if source.fetch and finding.missing(source) is not None:
         from mnist_exp.datasets import store  # the network
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp.datasets.content import CHECK, Content, OwnSet, Part
+from mnist_exp.datasets.content import CHECK, Content, Part
+from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.errors import InputError
 from mnist_exp.machine.plain_data import read_bytes
 from mnist_exp.terminal.messages import CONTROL, join_some
@@ -80,7 +81,7 @@ def _check_names(place: str, names: Sequence[str], advice: str) -> None:
             if name and len(name) <= MAX_NAME and control:
                 why = f"the control character U+{ord(control[0]):04X}"
             raise InputError(
-                f"{place}: the name of class {index} has {why}: {ascii(name[:MAX_NAME])}",
+                f"{place}: the name of class {index} has {why}: {name[:MAX_NAME]!a}",
                 f"{advice} 1 to {MAX_NAME} characters on one line",
             )
     if len(set(names)) < len(names):
@@ -98,7 +99,7 @@ def _check_labels(source: OwnSet, which: str, part: Part, names: Sequence[str]) 
         )
     counts = np.bincount(part.labels, minlength=len(names))
     if not counts.all():
-        empty = [names[index] for index in np.flatnonzero(counts == 0)]
+        empty = [name for name, count in zip(names, counts, strict=True) if not count]
         raise InputError(
             f"{source.path}: no {which} images of {join_some([f'class {name}' for name in empty], SHOWN)}",
             "add images of each class, or remove the class; labels count from 0",

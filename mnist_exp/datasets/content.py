@@ -1,6 +1,7 @@
 """What defines a user's own data set, and what a reader returns: images and labels, before they are a `Dataset`."""
 
 import contextlib
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,23 +11,7 @@ import numpy as np
 
 from mnist_exp.errors import InputError
 
-MAX_SIDE = 256  # pixels of an image that is trained on
 CHECK = "check the file and its permissions"
-
-
-@dataclass(frozen=True)
-class OwnSet:
-    """Where the data are and how they are read: the settings of the options folder, idx, npz and csv."""
-
-    kind: str  # folder, idx, npz or csv
-    path: str
-    size: tuple[int, int] | None = None  # height and width to resize to; None: as they are
-    background: int = 255  # grey value behind transparent pixels, and at the sides of images of another aspect
-    class_names: str | None = None  # a file with a name on each line
-    test_share: float = 0.2  # of all images, where the data have no test images
-    test_seed: int = 0
-    channels: int | None = None  # of a folder; None: 1 if all images are grey, else 3
-    max_unreadable: int = 10  # images of a folder that may be left out
 
 
 @dataclass(eq=False)
@@ -51,7 +36,9 @@ class Content:
 class Reader(Protocol):
     """The files of a data set, found but not read; the constructor of each kind takes an `OwnSet`."""
 
-    files: Sequence[str]  # all that decide the content
+    @property
+    def files(self) -> Sequence[str]:
+        """All files that decide the content."""
 
     def read(self) -> Content:
         """Read the files.
@@ -75,20 +62,22 @@ def reading(path: Path | str) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}", CHECK) from None
 
 
-def check_exists(path: Path, is_directory: bool, expected: str) -> None:
-    """Raise an error unless a path is a directory, or is anything else.
+def check_exists(path: Path, is_directory: bool | None, expected: str) -> None:
+    """Raise an error unless a path exists, and is a directory or is not one.
 
     Args:
         path: of the user.
-        is_directory: whether it must be one.
+        is_directory: whether it must be one; None: it may be one.
         expected: what it should be, such as "an NPZ file".
 
     Raises:
         InputError: it does not exist, cannot be read, or is of the other kind.
     """
     with reading(path):
-        path.stat()
-        found = path.is_dir()
-    if found != is_directory:
+        try:
+            found = stat.S_ISDIR(path.stat().st_mode)
+        except FileNotFoundError:
+            raise InputError(f"{path}: does not exist", f"set dataset.path to {expected}") from None
+    if is_directory is not None and found != is_directory:
         wrong = "is a directory" if found else "is not a directory"
         raise InputError(f"{path}: {wrong}", f"set dataset.path to {expected}")

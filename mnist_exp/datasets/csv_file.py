@@ -9,8 +9,9 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 
-from mnist_exp.datasets.content import MAX_SIDE, Content, OwnSet, Part, reading
+from mnist_exp.datasets.content import Content, Part, check_exists
 from mnist_exp.datasets.resizing import Shape, gather
+from mnist_exp.datasets.sources import MAX_SIDE, OwnSet
 from mnist_exp.datasets.streams import opened
 from mnist_exp.errors import InputError
 
@@ -35,12 +36,10 @@ class CsvFiles:
         """
         self.source = source
         path = Path(source.path)
-        with reading(path):
-            path.stat()
-            is_directory = path.is_dir()
+        check_exists(path, None, "a CSV file, or a directory with train.csv and test.csv")
         self.train: Path = path
         self.test: Path | None = None
-        if is_directory:
+        if path.is_dir():
             found = {
                 role: [path / name for name in (f"{role}.csv", f"{role}.csv.gz") if (path / name).exists()]
                 for role in ("train", "test")

@@ -21,7 +21,7 @@ class Mislabelled:
 class Dataset:
     """Images and labels as in the files, and the test labels that are known to be wrong, if a study exists.
 
-    Images are uint8 (n, height, width, channels), labels uint8 (n,), indices into `class_names`.
+    Images are uint8 (n, height, width, channels), labels uint8 or uint16 (n,), indices into `class_names`.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Dataset:
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     mislabelled: Mislabelled | None
+    warnings: tuple[str, ...] = ()  # of a user's own data: what was left out, and what may make results wrong
 
 
 @dataclass(frozen=True, eq=False)

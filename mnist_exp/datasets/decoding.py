@@ -10,9 +10,9 @@ import numpy as np
 
 from mnist_exp.datasets import pictures
 from mnist_exp.datasets.classes import SHOWN
-from mnist_exp.datasets.content import MAX_SIDE, OwnSet
 from mnist_exp.datasets.pictures import Picture, UnreadableError
 from mnist_exp.datasets.resizing import allocate, take_in_place
+from mnist_exp.datasets.sources import MAX_SIDE, OwnSet
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine.cores import usable_cores
 from mnist_exp.terminal.messages import join_some, pluralize
@@ -56,9 +56,7 @@ def read(source: OwnSet, files: Sequence[str]) -> tuple[np.ndarray, np.ndarray, 
     return take_in_place(images, np.array([rows[index] for index in decoded])), np.array(list(decoded)), warnings
 
 
-def _each(
-    work: Callable[[int], Result], indices: Sequence[int]
-) -> tuple[dict[int, Result], dict[int, UnreadableError]]:
+def _each(work: Callable[[int], Result], indices: Sequence[int]) -> tuple[dict[int, Result], dict[int, UnreadableError]]:
     """Return the result for each index, and the reason for each index without a result."""
 
     def batch(start: int) -> list[tuple[int, Result | UnreadableError]]:
@@ -95,7 +93,7 @@ def _describe(source: OwnSet, files: Sequence[str], unreadable: Mapping[int, Unr
 def _check_sizes(source: OwnSet, files: Sequence[str], headers: Mapping[int, Picture]) -> None:
     counts = Counter(header.size for header in headers.values())
     if len(counts) > 1:
-        example = {header.size: files[index] for index, header in reversed(headers.items())}
+        example = {header.size: files[index] for index, header in reversed(list(headers.items()))}
         sizes = [
             f"{pluralize(count, 'image')} of {size[0]}×{size[1]} ({os.path.relpath(example[size], source.path)})"
             for size, count in counts.most_common()

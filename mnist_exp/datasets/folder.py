@@ -8,7 +8,8 @@ import numpy as np
 
 from mnist_exp.datasets import decoding, pictures
 from mnist_exp.datasets.classes import MAX_CLASSES, SHOWN, natural, normalize
-from mnist_exp.datasets.content import Content, OwnSet, Part, check_exists, reading
+from mnist_exp.datasets.content import Content, Part, check_exists, reading
+from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.errors import InputError
 from mnist_exp.terminal.messages import join_some, pluralize
 

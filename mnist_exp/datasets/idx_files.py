@@ -9,8 +9,9 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 from mnist_exp.datasets import idx
-from mnist_exp.datasets.content import Content, OwnSet, Part, check_exists, reading
+from mnist_exp.datasets.content import Content, Part, check_exists, reading
 from mnist_exp.datasets.resizing import gather, rows_per_block
+from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.datasets.streams import RESTORE, fill, opened
 from mnist_exp.errors import InputError, IntegrityError
 
@@ -20,6 +21,7 @@ EXPECTED = (
     "with .gz or without; without the last two, test images are drawn"
 )
 MAX_IMAGES = 2**28
+BYTES = np.dtype(np.uint8)
 
 
 class IdxFiles:
@@ -95,7 +97,7 @@ def _refuse(path: Path, header: idx.Header, allowed: str) -> NoReturn:
 
 
 def _blocks(
-    path: Path, stream: BinaryIO, count: int, shape: tuple[int, ...], dtype: np.dtype[Any] = np.dtype(np.uint8)
+    path: Path, stream: BinaryIO, count: int, shape: tuple[int, ...], dtype: np.dtype[Any] = BYTES
 ) -> Iterator[np.ndarray]:
     """Yield all values, labels in one block; then check that the file ends."""
     step = rows_per_block(math.prod(shape)) if shape else count

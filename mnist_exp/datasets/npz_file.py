@@ -1,26 +1,30 @@
 """A user's own NPZ file with the arrays x_train, y_train, x_test and y_test, as Keras names them; never unpickled."""
 
-import contextlib
 import math
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mnist_exp.datasets.content import CHECK, Content, OwnSet, Part, check_exists
+from mnist_exp.datasets.content import CHECK, Content, Part, check_exists
 from mnist_exp.datasets.idx import format_shape
 from mnist_exp.datasets.resizing import Shape, gather, rows_per_block
+from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.datasets.streams import RESTORE, fill
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine.plain_data import describe, open_regular
 from mnist_exp.terminal.messages import join_some
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError, KeyError, TypeError)
-SAVE = "save it with numpy.savez(FILE, x_train=…, y_train=…, x_test=…, y_test=…); without the last two, test images are drawn"
-PIXELS = "allowed: integers from 0 to 255, or floats that are all from 0 to 1 (multiplied by 255) or all whole, from 0 to 255"
+SAVE = (
+    "save it with numpy.savez(FILE, x_train=…, y_train=…, x_test=…, y_test=…); without the last two, test images are drawn"
+)
+PIXELS = (
+    "allowed: integers from 0 to 255, or floats that are all from 0 to 1 (multiplied by 255) or all whole, from 0 to 255"
+)
 LABELS = "allowed: one integer for each image, from 0 to 999"
 
 
@@ -54,7 +58,9 @@ class NpzFile:
                 with zipfile.ZipFile(file) as archive:
                     return self._content(archive)
             except DAMAGED as error:
-                raise IntegrityError(f"{self.path}: is not an NPZ file, or is damaged ({describe(error)})", RESTORE) from None
+                raise IntegrityError(
+                    f"{self.path}: is not an NPZ file, or is damaged ({describe(error)})", RESTORE
+                ) from None
 
     def _content(self, archive: zipfile.ZipFile) -> Content:
         present = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -70,7 +76,9 @@ class NpzFile:
         x, y = StoredArray(self.path, archive, f"x_{role}"), StoredArray(self.path, archive, f"y_{role}")
         if len(x.shape) not in (3, 4) or x.dtype.kind not in "buif":
             allowed = "allowed: images, (n, height, width) or (n, height, width, channels)"
-            raise InputError(f"{self.path}: x_{role} has {x.dtype} values of the shape {format_shape(x.shape) or '()'}", allowed)
+            raise InputError(
+                f"{self.path}: x_{role} has {x.dtype} values of the shape {format_shape(x.shape) or '()'}", allowed
+            )
         if y.shape not in ((x.shape[0],), (x.shape[0], 1)) or not x.shape[0]:
             has = format_shape(y.shape) or "()"
             raise InputError(f"{self.path}: y_{role} has the shape {has}, but x_{role} has {x.shape[0]:,} images", LABELS)
@@ -149,9 +157,9 @@ class StoredArray:
             if not np.isfinite(block).all():
                 raise InputError(f"{self.path}: {self.name} contains NaN or infinity", PIXELS)
             is_whole = is_whole and (self.dtype.kind != "f" or bool((block == np.floor(block)).all()))
-        if self.dtype.kind == "f" and 0 <= lowest and highest <= 1:
+        if self.dtype.kind == "f" and lowest >= 0 and highest <= 1:
             return 255
-        if not 0 <= lowest or not highest <= 255 or not is_whole:
+        if not lowest >= 0 or not highest <= 255 or not is_whole:
             fractions = "" if is_whole else ", not all of them whole"
             raise InputError(f"{self.path}: {self.name} has values from {lowest:g} to {highest:g}{fractions}", PIXELS)
         return 1

@@ -5,18 +5,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from mnist_exp.datasets import cache, classes, test_images
-from mnist_exp.datasets.content import Content, OwnSet, Reader
+from mnist_exp.datasets import classes, image_cache, parts
+from mnist_exp.datasets.content import Content, Reader
 from mnist_exp.datasets.csv_file import CsvFiles
 from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.datasets.facts import Facts
 from mnist_exp.datasets.folder import Folder
 from mnist_exp.datasets.idx import format_shape
 from mnist_exp.datasets.idx_files import IdxFiles
 from mnist_exp.datasets.npz_file import NpzFile
+from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.errors import InputError
 from mnist_exp.terminal import messages
 
 READERS: Mapping[str, Callable[[OwnSet], Reader]] = {"folder": Folder, "idx": IdxFiles, "npz": NpzFile, "csv": CsvFiles}
+
+
+def facts(dataset: Dataset) -> Facts:
+    """Return the facts of a loaded data set, for checks; its fingerprint is the hash of its content."""
+    height, width, channels = dataset.train_images.shape[1:]
+    return Facts((height, width, channels), len(dataset.class_names), len(dataset.train_labels), dataset.sha256)
 
 
 def load(source: OwnSet) -> Dataset:
@@ -28,12 +36,12 @@ def load(source: OwnSet) -> Dataset:
     """
     reader = READERS[source.kind](source)
     names = [source.class_names] if source.class_names is not None else []
-    state = cache.state([*reader.files, *names])
-    dataset = cache.load(source, state)
+    state = image_cache.state([*reader.files, *names])
+    dataset = image_cache.load(source, state)
     if dataset is None:
         with messages.spinner(f"reading {source.path}, once: the images are cached"):
             dataset = _dataset(source, reader.read())
-            cache.store(source, state, dataset)
+            image_cache.store(source, state, dataset)
     return dataset
 
 
@@ -42,7 +50,7 @@ def _dataset(source: OwnSet, content: Content) -> Dataset:
     class_names = classes.named(source, content)
     train, test = content.train, content.test
     if test is None:
-        train, test = test_images.draw(source, train, class_names)
+        train, test = parts.draw(source, train, class_names)
     if train.images.shape[1:] != test.images.shape[1:]:
         shapes = [format_shape(part.images.shape[1:]) for part in (train, test)]
         raise InputError(
@@ -60,6 +68,6 @@ def _dataset(source: OwnSet, content: Content) -> Dataset:
         test_labels=test.labels.astype(dtype),
         class_names=class_names,
         mislabelled=None,
-        warnings=(*content.warnings, *test_images.duplicates(train, test)),
+        warnings=(*content.warnings, *parts.duplicates(train, test)),
     )
-    return replace(dataset, sha256=cache.content_sha256(dataset))
+    return replace(dataset, sha256=image_cache.content_sha256(dataset))

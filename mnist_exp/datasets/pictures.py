@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnist_exp.datasets.resizing import fit
 from mnist_exp.machine.plain_data import describe, open_regular
@@ -91,7 +91,7 @@ def _opened(path: str) -> Iterator[Image.Image]:
             yield image
     except UnreadableError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         empty = Path(path).stat().st_size == 0
         raise UnreadableError("is empty" if empty else f"is not an image, or its header is damaged ({names()})") from None
     except MemoryError:

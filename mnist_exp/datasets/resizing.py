@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
-from mnist_exp.datasets.content import MAX_SIDE, OwnSet
 from mnist_exp.datasets.idx import format_shape
+from mnist_exp.datasets.sources import MAX_SIDE, OwnSet
 from mnist_exp.errors import InputError
 from mnist_exp.machine import memory
 
@@ -106,4 +106,3 @@ def take_in_place(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
         chosen = indices[start : start + step]
         images[start : start + len(chosen)] = images[chosen]  # never over one that is still to move
     return images[: len(indices)]
-

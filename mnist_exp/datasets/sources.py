@@ -7,6 +7,8 @@ from mnist_exp.datasets import places
 from mnist_exp.datasets.description import Description
 from mnist_exp.datasets.facts import Facts
 
+MAX_SIDE = 256  # pixels of an image that is trained on
+
 
 @dataclass(frozen=True)
 class DescribedSet:
@@ -28,3 +30,18 @@ class DescribedSet:
         """The facts, which are all in the description."""
         described = self.description
         return Facts(described.image_shape, len(described.class_names), described.train.used_count, described.fingerprint)
+
+
+@dataclass(frozen=True)
+class OwnSet:
+    """Where the data are and how they are read: the settings of the options folder, idx, npz and csv."""
+
+    kind: str  # folder, idx, npz or csv
+    path: str
+    size: tuple[int, int] | None  # height and width to resize to; None: as they are
+    background: int  # grey value behind transparent pixels, and at the sides of images of another aspect
+    class_names: str | None  # a file with a name on each line
+    test_share: float  # of all images, where the data have no test images
+    test_seed: int
+    channels: int | None  # of a folder: 1 or 3; None: 1 if all images are grey, else 3
+    max_unreadable: int  # images of a folder that may be left out

@@ -40,7 +40,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 def fill(stream: BinaryIO, array: np.ndarray) -> bool:
     """Read the bytes of a contiguous array; return whether there were enough."""
-    view, filled = memoryview(array).cast("B"), 0
+    view, filled = memoryview(array.data).cast("B"), 0
     while filled < len(view):
         count = stream.readinto(view[filled:])  # type: ignore[attr-defined]
         if not count:

@@ -17,6 +17,7 @@ from mnist_exp.config.composition import Composition
 from mnist_exp.config.identity import config_hash
 from mnist_exp.config.settings import Settings
 from mnist_exp.errors import ConfigError
+from tests import own_data
 from tests.conftest import ROOT, compose
 
 CONF = ROOT / "conf"
@@ -40,9 +41,12 @@ def test_the_groups_of_options() -> None:
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=str)
-def test_all_options_compose_and_validate(path: Path) -> None:
+def test_all_options_compose_and_validate(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     group, option = str(path.parent), path.stem
-    experiment = compose(f"{group}={option}")
+    is_own = group == "dataset" and option in own_data.KINDS
+    needed = [f"dataset.path={own_data.write(option, tmp_path / 'data')}", "training.batch_size=8"] if is_own else []
+    experiment = compose(f"{group}={option}", *needed)
     if group.startswith("hydra/"):
         chosen = Composition(parse_arguments(["-m", f"{group}={option}"])).hydra_settings
         assert getattr(chosen, path.parent.name).name == option

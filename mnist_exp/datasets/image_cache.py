@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_exp.datasets.content import OwnSet
 from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import LISTS, read_json
 from mnist_exp.terminal import messages

@@ -1,12 +1,13 @@
-"""Test images: drawn where the data have none, and compared with the training images."""
+"""Training and test images: drawn where there are no test images, and compared with each other."""
 
 import hashlib
 
 import numpy as np
 
 from mnist_exp.datasets.classes import SHOWN
-from mnist_exp.datasets.content import OwnSet, Part
+from mnist_exp.datasets.content import Part
 from mnist_exp.datasets.resizing import take_in_place
+from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.errors import InputError
 from mnist_exp.terminal.messages import join_some, pluralize
 
@@ -42,7 +43,7 @@ def draw(source: OwnSet, part: Part, class_names: tuple[str, ...]) -> tuple[Part
 
 def duplicates(train: Part, test: Part) -> list[str]:
     """Return a warning about test images whose pixels are also those of a training image, if there are any."""
-    first = {}  # training image with these pixels
+    first: dict[bytes, int] = {}  # training image with these pixels
     for index, image in enumerate(train.images):
         first.setdefault(_digest(image), index)
     pairs = [(index, first.get(_digest(image))) for index, image in enumerate(test.images)]
@@ -57,7 +58,7 @@ def duplicates(train: Part, test: Part) -> list[str]:
 
 
 def _digest(image: np.ndarray) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 
 
 def _name(part: Part, which: str, index: int) -> str:
