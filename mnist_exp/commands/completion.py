@@ -48,6 +48,7 @@ autoload -Uz compinit; (( $+functions[compdef] )) || compinit; compdef _mnist_ex
 complete -c mnist-exp -f -a '(env COMP_LINE=(commandline -cp | string collect) mnist-exp -sc query=fish 2>/dev/null)'""",
 }
 DIRECTORY, FILE = "a directory", "a file"
+DATA_ACTIONS = ("show", "list", "fetch", "verify", "remove")
 Values = str | tuple[str, ...] | None  # of an option: a path, one of a list, or none; () for any text
 CONFIG_DIR: dict[str, Values] = {"--config-dir": DIRECTORY}
 FLAGS: dict[str, Values] = {
@@ -122,8 +123,7 @@ def _candidates(words: Sequence[str], current: str) -> Iterator[str]:
     elif command == "help":
         yield from manual.topics()
     elif command == "data":
-        shown = "show" in words
-        yield from _overrides(words, current, ("dataset", "augmentation", "seed")) if shown else ["show"]
+        yield from _of_data(words, current)
     elif command is not None:
         yield from ("latest", *_runs(Path(_option(words, "--runs-dir") or str(primary_config()["runs_dir"])), current))
         yield from _paths(current, directories=True)
@@ -131,6 +131,22 @@ def _candidates(words: Sequence[str], current: str) -> Iterator[str]:
     else:
         yield from () if words else COMMANDS
         yield from _overrides(words, current)
+
+
+def _of_data(words: Sequence[str], current: str) -> Iterator[str]:
+    """Yield the actions of `data`, and what can follow one."""
+    action = next((word for word in words[1:] if word in DATA_ACTIONS), None)
+    if action is None:
+        yield from DATA_ACTIONS
+    elif action == "show":
+        yield from _overrides(words, current, ("dataset", "augmentation", "seed"))
+    elif action != "list":
+        yield from (name for name, option in _groups(_directories(words))["dataset"].items() if _is_described(option))
+
+
+def _is_described(option: Any) -> bool:
+    content = read_yaml(Path(str(option)))
+    return isinstance(content, dict) and content.get("kind") == "files"
 
 
 def _values(values: Values, current: str) -> Iterator[str]:
@@ -169,9 +185,7 @@ def _overrides(words: Sequence[str], current: str, keys: Sequence[str] = ()) -> 
     sign = re.match(r"[+~]*", current)
     prefix = sign[0] if sign else ""
     key, equals, typed = current.removeprefix(prefix).partition("=")
-    directories = [files("mnist_exp.conf")]
-    directories += [Path(found)] if (found := _option(words, "--config-dir")) else []
-    groups = _groups(directories)
+    groups = _groups(_directories(words))
     if equals and key in groups:
         first = typed.rpartition(",")[0]
         yield from (f"{prefix}{key}={f'{first},' if first else ''}{option}" for option in groups[key])
@@ -187,6 +201,12 @@ def _overrides(words: Sequence[str], current: str, keys: Sequence[str] = ()) -> 
         if not keys or full.split(".")[0] in keys:
             yield f"{prefix}{full}{'.' if list(_children(value)) else '='}"
     yield from (f"{prefix}{group}=" for group in groups if not keys or group in keys)
+
+
+def _directories(words: Sequence[str]) -> list[Any]:
+    """Return the directories of options: the shipped ones, and that of --config-dir."""
+    own = _option(words, "--config-dir")
+    return [files("mnist_exp.conf"), *([] if own is None else [Path(own)])]
 
 
 def _groups(directories: Sequence[Any]) -> dict[str, dict[str, Any]]:

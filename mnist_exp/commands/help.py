@@ -18,7 +18,7 @@ EXAMPLES = """\
 """
 # The order in which a new user reads the manual; each is a file mnist_exp/docs/NAME.md.
 ORDER = (
-    "tutorial", "configuration", "models", "augmentation", "runs", "sweeps", "searches", "clusters", "comparing",
+    "tutorial", "configuration", "datasets", "models", "augmentation", "runs", "sweeps", "searches", "clusters", "comparing",
     "statistics", "ensembles", "trackers", "recipes", "reliability", "speed", "troubleshooting", "glossary", "architecture",
     "decisions",
 )  # fmt: skip

@@ -158,3 +158,14 @@ def test_the_script_of_a_shell(shell: str, tmp_path: Path) -> None:
         )
         assert done.stdout.split("\n")[:-1] == expected, done.stderr
         assert done.stderr == ""
+
+
+def test_the_actions_of_data_and_the_names_of_described_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert completions("mnist-exp data ") == ["fetch", "list", "remove", "show", "verify"]
+    assert "kmnist" in completions("mnist-exp data fetch ")
+    assert completions("mnist-exp data fetch fash") == ["fashion_mnist"]
+    assert completions("mnist-exp dataset=emnist_l") == ["dataset=emnist_letters"]
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "mine.yaml").write_text("kind: files\n")
+    monkeypatch.chdir(tmp_path)
+    assert completions("mnist-exp data --config-dir . fetch mi") == ["mine"]

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mnist_exp import cli, datasets
 from mnist_exp.datasets import download, places, store
 from mnist_exp.errors import EnvironmentFailure, InputError
 from mnist_exp.machine import locks
+from tests.documents import MANUAL, blocks
 from tests.unit.datasets.test_finding import ARCHIVE, assert_right, in_archive
 from tests.unit.datasets.tiny import (
     CONTENTS,
@@ -166,6 +168,32 @@ def test_what_is_on_this_machine_already_is_not_fetched(capsys: pytest.CaptureFi
     assert run(capsys, "data", "verify", "mnist")[0] == 0
     code, out, _ = run(capsys, "data", "verify")
     assert (code, "kmnist: not on this machine" in out) == (0, True)
+
+
+def test_the_example_of_the_manual_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = blocks((MANUAL / "datasets.md").read_text(), "yaml")
+    Path("own/dataset").mkdir(parents=True)
+    Path("own/dataset/shapes.yaml").write_text(example)
+    entries = json.loads(run(capsys, "data", "list", "--format", "json")[1])["sets"]
+    assert (entries["shapes"]["train_images"], entries["shapes"]["test_images"]) == (600, 120)
+    code, _, err = run(capsys, "dataset=shapes")
+    assert (code, "mnist-exp data fetch shapes" in err) == (2, True)
+
+
+def test_the_manual_lists_every_described_set_with_its_size_and_licence() -> None:
+    page = (MANUAL / "datasets.md").read_text()
+    for name, known in datasets.shipped().items():
+        described_set = known.description
+        (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", page, re.MULTILINE)
+        for number in (described_set.train.used_count, described_set.test.used_count):
+            assert f"{number:,}" in row
+        _, classes, size, licence = row.split(" | ")
+        assert int(classes) == len(described_set.class_names)
+        assert licence == described_set.licence
+        offered = described_set.files if described_set.archive is None else (described_set.archive,)
+        sizes = [file.bytes for file in offered]
+        if name != "mnist" and None not in sizes:
+            assert size == f"{sum(number or 0 for number in sizes) / 1e6:.1f} MB"
 
 
 # A shared archive
