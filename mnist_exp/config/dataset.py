@@ -43,7 +43,7 @@ class DescribedDatasetConfig(DatasetSettings):
     def source(self) -> DescribedSet:
         """The data set for `mnist_exp.datasets`."""
         roots = (self.root,) if isinstance(self.root, str) else self.root or ()
-        return DescribedSet(self.name, self.description, roots, self.fetch)
+        return DescribedSet(self.name, self.description, tuple(map(_absolute, roots)), self.fetch)
 
     @model_validator(mode="before")
     @classmethod
@@ -130,7 +130,9 @@ def resolved(dataset: AnyDataset, known: Facts) -> AnyDataset:
         changes |= {"validation": max(known.train_images // DEFAULT_SHARE, known.classes), "validation_of": "all"}
     elif dataset.validation == 0 or dataset.limit is None:
         changes["validation_of"] = "all"
-    if isinstance(dataset, OwnDatasetSettings):
+    if isinstance(dataset, DescribedDatasetConfig):
+        changes |= {"root": dataset.source.roots or None}
+    else:
         changes |= {"path": dataset.source.path, "class_names": dataset.source.class_names}
     return dataset.model_copy(update=changes)
 

@@ -2,12 +2,15 @@
 
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.datasets.description import Description
 from mnist_exp.datasets.facts import Facts
 from mnist_exp.datasets.sources import DescribedSet, OwnSet
 from mnist_exp.machine.plain_data import load_yaml
+
+if TYPE_CHECKING:
+    from mnist_exp.datasets.dataset import Dataset  # NumPy
 
 Source = DescribedSet | OwnSet  # what defines a data set, and where its files are
 OPTIONS = files("mnist_exp.conf").joinpath("dataset")
@@ -28,7 +31,7 @@ def facts(source: Source) -> Facts:
     return own.facts(load(source))
 
 
-def load(source: Source | str) -> Dataset:
+def load(source: Source | str) -> "Dataset":
     """Load and verify a data set, once in a process.
 
     Args:
@@ -42,7 +45,7 @@ def load(source: Source | str) -> Dataset:
 
 
 @cache
-def _load(source: Source) -> Dataset:
+def _load(source: Source) -> "Dataset":
     from mnist_exp.datasets import described, finding, own  # NumPy
 
     if isinstance(source, OwnSet):

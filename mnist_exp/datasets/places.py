@@ -40,7 +40,7 @@ def directories(name: str, description: Description, roots: tuple[str, ...]) -> 
         roots: chosen by the user; if there are any, others are not searched.
     """
     if roots:
-        return [Path(os.path.expanduser(root)) for root in roots]  # noqa: PTH111
+        return [Path(root) for root in roots]
     if (directory := included(name)) is not None:
         return [directory]
     return [fetched(name, description), SYSTEM / (description.directory or name).replace("_", "-")]

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -159,3 +161,22 @@ def test_all_sections_are_strict_and_without_defaults() -> None:
         assert section.model_config == {"extra": "forbid", "frozen": True, "strict": True, "allow_inf_nan": False}, section
         for name, field in section.model_fields.items():
             assert field.is_required(), f"{section.__name__}.{name} has a default outside conf/"
+
+
+def test_the_configuration_is_checked_without_numpy_and_without_the_network() -> None:
+    heavy = ("numpy", "ssl", "rich.progress")
+    code = f"import sys, mnist_exp.config.composition as _; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_place_of_files_means_the_same_in_every_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/you")
+    roots = {"x y": f"{tmp_path}/x y", "~/a": "/home/you/a", "[b,'c, d']": (f"{tmp_path}/b", f"{tmp_path}/c, d")}
+    for typed, expected in roots.items():
+        dataset = compose("dataset=kmnist", f"dataset.root={typed}").dataset
+        assert dataset.root == (expected if isinstance(expected, tuple) else (expected,))  # type: ignore[union-attr]
+    hashes = {config_hash(compose("dataset=kmnist", *more)) for more in ((), ("dataset.root=x",), ("dataset.fetch=true",))}
+    assert len(hashes) == 1
+    assert config_hash(compose("dataset=fashion_mnist")) not in {*hashes, config_hash(compose())}

@@ -14,6 +14,7 @@ import pytest
 
 from mnist_exp import datasets
 from mnist_exp.datasets import finding, members, places
+from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.datasets.described import load
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
@@ -37,7 +38,7 @@ def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MNIST_EXP_DATA", str(tmp_path / "data"))
 
 
-def assert_right(data: datasets.Dataset) -> None:
+def assert_right(data: Dataset) -> None:
     assert np.array_equal(data.train_images[..., 0], ARRAYS[0])
     assert np.array_equal(data.test_labels, ARRAYS[3])
     assert data.sha256 == sha256("".join(map(sha256, CONTENTS)).encode())
