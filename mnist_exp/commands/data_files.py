@@ -15,7 +15,7 @@ from mnist_exp.config.dataset import DescribedDatasetConfig
 from mnist_exp.config.problems import nearest, remedy
 from mnist_exp.datasets import finding, places
 from mnist_exp.datasets.sources import DescribedSet
-from mnist_exp.errors import EXIT_DONE, InputError, IntegrityError, UserError
+from mnist_exp.errors import EXIT_DONE, InputError, IntegrityError, Interrupted, UserError
 from mnist_exp.machine.plain_data import UNREADABLE, describe, read_yaml
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import MISSING, pluralize
@@ -123,17 +123,30 @@ def _place(source: DescribedSet) -> Path | None:
     return None if None in found else next(path.parent for path in found if path is not None)
 
 
+def _is_right(source: DescribedSet) -> bool:
+    """Return whether all files of a data set are on this machine and undamaged."""
+    try:
+        for file in source.description.files:
+            finding.read(source, file)
+    except UserError:
+        return False
+    return True
+
+
 def _fetch(known: Sets, parsed: argparse.Namespace) -> int:
     from mnist_exp.datasets import store  # the network
 
     for name in parsed.names:
         source = known[name]
-        place = _place(source)
-        if place is not None and place != places.fetched(name, source.description):
+        place, directory = _place(source), places.fetched(name, source.description)
+        if place not in (None, directory) and (places.included(name) is not None or _is_right(source)):
             print(messages.sanitize(f"{name}: is on this machine already: {place}"))
             continue
-        stored = store.fetch(source, known.values())
-        directory = places.fetched(name, source.description)
+        try:
+            stored = store.fetch(source, known.values())
+        except (KeyboardInterrupt, Interrupted):
+            messages.note(f"continue: mnist-exp data fetch {name}")
+            raise
         size = sum(path.stat().st_size for path in stored) / 1e6
         done = f"fetched and verified {pluralize(len(stored), 'file')} ({size:,.1f} MB)" if stored else "is complete"
         print(messages.sanitize(f"{name}: {done}: {directory}"))

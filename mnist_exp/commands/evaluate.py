@@ -55,6 +55,8 @@ def main(arguments: list[str]) -> int:
     if not places:
         raise InputError("evaluate: names no run", "for example: mnist-exp evaluate latest split=validation")
     part, settings = _compose(overrides, parsed.config_dir)
+    if settings is not None:
+        datasets.check_available(settings.source)
     rows = _select(places)
     evaluated = _evaluate(rows, part, settings, name := _name(parsed.name, part, settings, rows))
     if not evaluated:

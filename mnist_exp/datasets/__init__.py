@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mnist_exp.datasets.description import Description
 from mnist_exp.datasets.facts import Facts
 from mnist_exp.datasets.sources import DescribedSet, OwnSet
+from mnist_exp.errors import UserError
 from mnist_exp.machine.plain_data import load_yaml
 
 if TYPE_CHECKING:
@@ -46,14 +47,18 @@ def load(source: Source | str) -> "Dataset":
 
 @cache
 def _load(source: Source) -> "Dataset":
-    from mnist_exp.datasets import described, finding, own  # NumPy
+    from mnist_exp.datasets import described, own  # NumPy
 
     if isinstance(source, OwnSet):
         return own.load(source)
-    if source.fetch and finding.missing(source) is not None:
-        from mnist_exp.datasets import store  # the network
+    try:
+        return described.load(source)
+    except UserError:
+        if not source.fetch:
+            raise
+    from mnist_exp.datasets import store  # the network
 
-        store.fetch(source, shipped().values())
+    store.fetch(source, shipped().values())
     return described.load(source)
 
 

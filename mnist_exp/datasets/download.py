@@ -23,6 +23,7 @@ from mnist_exp.machine.plain_data import read_json
 from mnist_exp.terminal import messages
 
 TIMEOUT = 30.0  # seconds without any data
+SLOW_SECONDS, SLOW_BYTES = 60.0, 60_000  # fewer bytes in this time are as bad as none
 ROUNDS = 5  # how often each address is tried
 FIRST_WAIT = 2.0  # seconds after the first round; doubled after each further one
 MAX_WAIT = 120.0  # seconds, of those for which a server asks
@@ -209,6 +210,7 @@ def _receive(response: Any, url: str, part: Path, size: int, limit: int, progres
         with files.writing(part):
             os.truncate(descriptor, size)
             os.lseek(descriptor, size, os.SEEK_SET)
+        start, size_at_start = time.monotonic(), size
         while chunk := response.read1(CHUNK):
             if size + len(chunk) > limit:
                 raise _Wrong(f"sends more than the expected {limit:,} bytes")
@@ -216,6 +218,10 @@ def _receive(response: Any, url: str, part: Path, size: int, limit: int, progres
                 _write_all(descriptor, chunk)
             size += len(chunk)
             progress(size)
+            if time.monotonic() - start > SLOW_SECONDS:
+                if size - size_at_start < SLOW_BYTES:
+                    raise _Later(f"only {size - size_at_start:,} bytes in {SLOW_SECONDS:g} s")
+                start, size_at_start = time.monotonic(), size
     finally:
         os.close(descriptor)
     if total is not None and size < total:

@@ -122,15 +122,13 @@ def _candidates(source: DescribedSet, file: DataFile) -> Iterator[tuple[Path, bo
     in_package = not source.roots and places.included(source.name) is not None
     cached = [] if in_package else _cached(file, source.directories)
     yield from ((path, True) for path in cached)
-    others: list[Path] = []
-    for directory in source.directories:
-        for name in dict.fromkeys((file.path, file.name, file.path.removesuffix(".gz"), file.content_name)):
-            if (directory / name).is_file() and (directory / name) not in cached:
-                yield directory / name, True
-        others += [] if in_package else places.regular_files(directory)
-    for path in others:
-        if path.name not in (file.name, file.content_name) and path not in cached and _begins_like(source, file, path):
-            yield path, False
+    names = dict.fromkeys((file.path, file.name, file.path.removesuffix(".gz"), file.content_name))
+    named = [directory / name for directory in source.directories for name in names]
+    yield from ((path, True) for path in named if path not in cached and path.is_file())
+    for directory in [] if in_package else source.directories:
+        for path in places.regular_files(directory):
+            if path not in cached and path not in named and _begins_like(source, file, path):
+                yield path, path.name in names
 
 
 def _begins_like(source: DescribedSet, file: DataFile, path: Path) -> bool:

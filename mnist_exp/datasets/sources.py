@@ -23,7 +23,8 @@ class DescribedSet:
     def directories(self) -> list[Path]:
         """The directories in which the files are looked for."""
         found = places.directories(self.name, self.description, self.roots)
-        return [*found, places.fetched(self.name, self.description)] if self.fetch and self.roots else found
+        own = places.fetched(self.name, self.description)
+        return [*found, own] if self.fetch and own not in found else found
 
     @property
     def facts(self) -> Facts:

@@ -4,9 +4,7 @@ import errno
 import gzip
 import hashlib
 import os
-import signal
-import subprocess
-import sys
+import re
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -238,21 +236,18 @@ def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
         fetch(tmp_path / "x", server.address)
 
 
-def test_ctrl_c_leaves_a_part_file_that_is_continued(server: Server, tmp_path: Path) -> None:
-    server.script["data.bin"] = [stalls(4000)]
-    code = (
-        "from pathlib import Path; from mnist_exp.datasets.description import OfferedFile\n"
-        "from mnist_exp.datasets.download import download\n"
-        f"offered = OfferedFile(path='data.bin', bytes={len(CONTENT)})\n"
-        "show = lambda size: print(size, flush=True)\n"
-        f"download(offered, ['{server.address}'], Path('x'), 0, lambda _: None, show)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"4000\n"
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) != 0
-    process.stdout.close()
-    assert (tmp_path / "x.part").stat().st_size == 4000
+def test_a_connection_that_hardly_moves_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def drips(handler: Handler) -> None:
+        handler.send(200, CONTENT[:10], {"ETag": '"1"'}, len(CONTENT))
+        for byte in CONTENT[10:30]:
+            handler.server.closing.wait(0.02)
+            handler.wfile.write(bytes([byte]))
+            handler.wfile.flush()
+        handler.server.closing.wait(20)
+
+    monkeypatch.setattr(module, "SLOW_SECONDS", 0.1)
+    monkeypatch.setattr(module, "ROUNDS", 1)
+    server.script["data.bin"] = [drips]
+    assert re.search(r"only \d+ bytes in 0.1 s", refused(EnvironmentFailure, tmp_path / "x", server.address))
     fetch(tmp_path / "x", server.address)
-    assert server.requests[-1][1]["Range"] == "bytes=4000-"
+    assert (tmp_path / "x").read_bytes() == CONTENT

@@ -50,6 +50,7 @@ STORED_AS = {
     "compressed again": {name: gzip.compress(content, 1) for name, content in zip(NAMES, CONTENTS, strict=True)},
     "under other names": dict(zip("abcd", CONTENTS, strict=True)),
     "in directories": {f"some/where/{number}.bin": stored for number, stored in enumerate(STORED.values())},
+    "as other libraries store them": {f"Tiny/raw/{name}": stored for name, stored in STORED.items()},
     "in two gzip members": {
         name: gzip.compress(content[:20]) + gzip.compress(content[20:])
         for name, content in zip(NAMES, CONTENTS, strict=True)

@@ -3,6 +3,10 @@
 import json
 import multiprocessing
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ import pytest
 
 from mnist_exp import cli, datasets
 from mnist_exp.datasets import download, places, store
-from mnist_exp.errors import EnvironmentFailure, InputError
+from mnist_exp.errors import EnvironmentFailure, InputError, IntegrityError
 from mnist_exp.machine import locks
 from tests.documents import MANUAL, blocks
 from tests.unit.datasets.test_finding import ARCHIVE, assert_right, in_archive
@@ -24,6 +28,7 @@ from tests.unit.datasets.tiny import (
     serving,
     sha256,
     source,
+    stalls,
     status,
     write_files,
     write_option,
@@ -196,6 +201,37 @@ def test_the_manual_lists_every_described_set_with_its_size_and_licence() -> Non
             assert size == f"{sum(number or 0 for number in sizes) / 1e6:.1f} MB"
 
 
+def test_ctrl_c_leaves_a_part_file_that_is_continued(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    write_option(Path("own"), described(server.address))
+    server.script[NAMES[0]] = [stalls(100)]
+    command = [sys.executable, "-m", "mnist_exp", "data", "fetch", "tiny", "--config-dir", "own"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        part = Path("data/tiny", f"{NAMES[0]}.part")
+        while not part.exists() or part.stat().st_size < 100:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, "continue: mnist-exp data fetch tiny" in err) == (130, True)
+    assert part.stat().st_size == 100
+    assert run(capsys, "data", "fetch", "tiny")[0] == 0
+    assert server.requests[1][1]["Range"] == "bytes=100-"
+    assert stored_names() == sorted(NAMES)
+
+
+def test_a_damaged_file_of_the_system_can_be_replaced_by_a_fetched_one(
+    server: Server, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "SYSTEM", tmp_path / "system")
+    write_option(Path("own"), described(server.address))
+    write_files(tmp_path / "system" / "tiny")
+    assert "on this machine already" in run(capsys, "data", "fetch", "tiny")[1]
+    write_files(tmp_path / "system" / "tiny", {NAMES[0]: STORED[NAMES[2]]})
+    assert run(capsys, "data", "verify", "tiny")[0] == 3
+    assert run(capsys, "data", "fetch", "tiny")[0] == 0
+    assert run(capsys, "data", "verify", "tiny")[0] == 0
+
+
 # A shared archive
 
 
@@ -264,6 +300,13 @@ def test_the_command_says_how_to_fetch_before_it_makes_a_run(capsys: pytest.Capt
         assert cli.main(arguments) == 2
         assert "fetch it: mnist-exp data fetch kmnist" in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_files_of_another_set_in_the_root_do_not_stop_a_fetch(server: Server, tmp_path: Path) -> None:
+    root = write_files(tmp_path / "root", dict.fromkeys(NAMES, b"another file"))
+    with pytest.raises(IntegrityError, match="or is another file"):
+        datasets.load(source(described(server.address), root))
+    assert_right(datasets.load(source(described(server.address), root, fetch=True)))
 
 
 def test_a_root_that_lacks_the_files_is_completed_by_fetch(server: Server, tmp_path: Path) -> None:
