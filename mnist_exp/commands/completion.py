@@ -67,7 +67,7 @@ OPTIONS: dict[str, dict[str, Values]] = {
     "ensemble": {"--name": ()},
     "evaluate": {"--name": (), "--format": ("table", "json"), **CONFIG_DIR},
     "watch": {"--interval": (), "--once": None, "--forever": None},
-    "resume": {"--retry-failed": None},
+    "resume": {"--retry-failed": None, "--until-decided": None, "--max-seeds": ()},
     "track": CONFIG_DIR,
     "data": {"--count": (), "--output": FILE, **CONFIG_DIR},
     "help": {},

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from mnist_exp.comparison import columns, tables
 from mnist_exp.comparison.ranking import Comparison, compare
-from mnist_exp.comparison.rows import Row, read_rows
+from mnist_exp.comparison.rows import Row
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, UserError
 from mnist_exp.machine import files
 from mnist_exp.run.evaluations import read_scores
@@ -49,7 +49,7 @@ def print_failure(record: Record) -> None:
 def print_sweep(sweep: Sweep) -> int:
     """Print the leaderboard of a sweep, its failures and its remaining jobs, without writing anything."""
     known = plan.read(sweep)
-    rows = _job_rows(sweep, known)
+    rows = leaderboard.job_rows(sweep, known)
     counts = count_outcomes((row.record for row in rows), len(known.jobs))
     _print_jobs(sweep, rows, compare(rows), counts, all_drawn=not files.exists(sweep.study))
     if files.exists(sweep.report):
@@ -72,7 +72,7 @@ def finish_sweep(sweep: Sweep, known: Plan, total: int, peak_memory: int = 0, in
     """
     if not sweep.plan.exists():
         plan.write(sweep, known)
-    rows = _job_rows(sweep, known)
+    rows = leaderboard.job_rows(sweep, known)
     comparison, counts = compare(rows), count_outcomes((row.record for row in rows), total)
     failure = None
     try:
@@ -103,11 +103,6 @@ def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], comparison: Co
         messages.warning(f"report.html was not written: {cause}; the leaderboard is complete")
         return False
     return True
-
-
-def _job_rows(sweep: Sweep, known: Plan) -> list[Row]:
-    jobs = {job.directory for job in known.jobs}
-    return [row for row in read_rows([sweep.directory]) if row.name in jobs]
 
 
 def _print_jobs(

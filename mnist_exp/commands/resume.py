@@ -2,7 +2,7 @@
 
 from mnist_exp import config
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.commands import results, sweep
+from mnist_exp.commands import results, resume_sweep
 from mnist_exp.commands.named_runs import find_directory, run_in
 from mnist_exp.errors import EXIT_FAILED, ConfigError, InputError, IntegrityError, Interrupted
 from mnist_exp.experiment import train_or_resume
@@ -19,7 +19,9 @@ EXAMPLES = """\
   mnist-exp resume runs/2026-11-22T07-40-12_sweep                          the remaining jobs of a sweep
   mnist-exp resume runs/2026-11-22T07-40-12_sweep --retry-failed           and the failed ones
   mnist-exp resume runs/2026-11-22T07-40-12_sweep 'seed=range(10)'         and new ones
+  mnist-exp resume runs/2026-11-22T07-40-12_sweep --until-decided          further seeds of what is undecided
 """
+UNTIL_DECIDED = "for a sweep: train further seeds of the configurations that are undecided against the best"
 
 
 def main(arguments: list[str]) -> int:
@@ -28,11 +30,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("place", metavar="RUN|SWEEP", help="a directory, its name, or latest")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for a sweep: jobs to add, or how to run it")
     parser.add_argument("--retry-failed", action="store_true", help="for a sweep: train failed jobs again")
+    parser.add_argument("--until-decided", action="store_true", help=UNTIL_DECIDED)
+    parser.add_argument(
+        "--max-seeds", metavar="N", help="with --until-decided: the most seeds of a configuration (default: 20)"
+    )
     parsed = parser.parse_intermixed_args(arguments)
     place = find_directory(parsed.place, parsed.runs_dir)
     if plan.is_sweep(place):
-        return sweep.resume(place, parsed.overrides, parsed.retry_failed)
-    if parsed.overrides or parsed.retry_failed:
+        flags = [] if parsed.max_seeds is None else [f"sweep.max_seeds={parsed.max_seeds}"]
+        flags += ["sweep.until_decided=true"] if parsed.until_decided else []
+        return resume_sweep.resume(place, [*flags, *parsed.overrides], parsed.retry_failed)
+    if parsed.overrides or parsed.retry_failed or parsed.until_decided or parsed.max_seeds is not None:
         raise InputError(f"{place}: not a sweep", "a run continues with its own settings: mnist-exp resume RUN")
     return _resume(run_in(place))
 

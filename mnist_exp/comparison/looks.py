@@ -25,6 +25,7 @@ FILE = "looks.json"  # in the directory of a sweep
 FIRST = 3  # seeds, at least, at the first look: two say little about their own spread
 GROWTH = 1.6  # of the number of seeds from look to look, about
 MAX_SEEDS = 1000
+RESTORE = "restore the file; without it, the levels of the tests are unknown"
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 _GRID = np.concatenate([np.arange(-300.0, -12, 24), np.arange(-12.0, -2, 0.5), np.arange(-2.0, 0, 0.05), [-1e-9]])  # log10
@@ -86,15 +87,14 @@ def read(path: Path) -> Looks | None:
     Raises:
         IntegrityError: it is damaged.
     """
-    remedy = "restore the file; without it, the levels of the tests are unknown"
     try:
         return Looks.model_validate_json(read_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValidationError as error:
-        raise IntegrityError(f"{path}: {first_fault(error)}", remedy) from None
+        raise IntegrityError(f"{path}: {first_fault(error)}", RESTORE) from None
     except UNREADABLE as error:
-        raise IntegrityError(f"{path}: {describe(error)}", remedy) from None
+        raise IntegrityError(f"{path}: {describe(error)}", RESTORE) from None
 
 
 def of_sweeps(rows: Iterable[Row]) -> Looks | None:

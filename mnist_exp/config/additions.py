@@ -57,6 +57,8 @@ ADDITIONS: tuple[Addition, ...] = (
     Addition("dataset", "fingerprint", DIGITS, options=("mnist",)),
     Addition("training", "class_weights", "none"),
     Addition("augmentation", "flip", "none", options=("affine", "elastic", "cutout", "mixup")),
+    Addition("sweep", "until_decided", False),
+    Addition("sweep", "max_seeds", 20),
 )
 
 

@@ -162,7 +162,11 @@ def check_sections(sections: Any, invalid: set[str]) -> list[Problem]:
 
 
 def check_search(experiment: Experiment, settings: OptunaSweeperConfig) -> Iterator[Problem]:
-    """Yield the problems of a search by the validation error without images for it, and of pruning by another objective."""
+    """Yield the problems of a search until it is decided, by the validation error without images for it, and of pruning."""
+    if experiment.sweep.until_decided:
+        reason = "a search trains each configuration with one seed"
+        instead = "leave it out; then repeat the best configurations: mnist-exp -m KEY=VALUE,VALUE sweep.until_decided=true"
+        yield not_allowed("sweep.until_decided", True, reason, instead)
     if "validation.error_percent" in settings.objectives and not validation_images(experiment.dataset):
         reason = "there are no validation images to search by"
         yield not_allowed("dataset.validation", experiment.dataset.validation, reason, HOLD_OUT)

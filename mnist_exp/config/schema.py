@@ -180,6 +180,8 @@ class SweepConfig(Settings):
     retries: Annotated[int, Field(ge=0, le=100)]
     job_timeout: Annotated[float, Field(gt=0, le=1e9), FLOAT32] | None
     jobs_per_gpu: Annotated[int, Field(ge=1, le=64)]
+    until_decided: bool
+    max_seeds: Annotated[int, Field(ge=3, le=1000)]
 
 
 Timeout = Annotated[int, Field(ge=1, le=3600)]

@@ -1,9 +1,16 @@
 """The leaderboard of a sweep: its configurations, ranked over their seeds, as JSON, CSV and Markdown."""
 
-from mnist_exp.comparison import columns, export, tables
+from mnist_exp.comparison import columns, export, rows, tables
 from mnist_exp.comparison.ranking import Comparison
+from mnist_exp.comparison.rows import Row
 from mnist_exp.machine import files
-from mnist_exp.sweep.plan import Sweep
+from mnist_exp.sweep.plan import Plan, Sweep
+
+
+def job_rows(sweep: Sweep, known: Plan) -> list[Row]:
+    """Read the runs of a sweep's jobs; other runs in its directory do not count."""
+    jobs = {job.directory for job in known.jobs}
+    return [row for row in rows.read_rows([sweep.directory]) if row.name in jobs]
 
 
 def write(sweep: Sweep, board: Comparison) -> None:

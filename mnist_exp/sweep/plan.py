@@ -2,8 +2,9 @@
 
 import contextlib
 import hashlib
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,6 +24,7 @@ from mnist_exp.run.status import first_fault
 
 MAX_NAME = 100  # characters of a directory
 NUMBER_DIGITS = 3  # at least, so that names still sort when jobs are added
+MAX_SEED = 2**32 - 1
 UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # LibYAML is ten times as fast
 
@@ -46,6 +48,11 @@ class Job(Stored):
     overrides: Strings
     config_hash: str
     seed: int
+
+    @property
+    def configuration(self) -> str:
+        """The name of its configuration: that of its directory, without number and seed."""
+        return self.directory.partition("_")[2].removesuffix(f"_s{self.seed}")
 
     def is_planned_from(self, experiment: Experiment) -> bool:
         """Return whether an experiment is that of this job, which an earlier version may have planned."""
@@ -82,6 +89,7 @@ class Sweep:
     log = FilePath("sweep.log")
     study = FilePath("study.journal")  # of a search
     slurm = FilePath("slurm")  # the output of the jobs' processes
+    looks = FilePath("looks.json")  # the planned looks of a sweep that continues until it is decided
     leaderboard = FilePath("leaderboard.json")  # .csv and .md are next to it
     report = FilePath("report.html")
     tracking = FilePath("tracking.json")  # the sweep's identifiers in trackers
@@ -134,6 +142,40 @@ def extend_jobs(known: Sequence[Job], combinations: Sequence[Combination]) -> tu
     return jobs, experiments
 
 
+def repetitions(jobs: Sequence[Job], configurations: Collection[str], count: int) -> list[Job]:
+    """Return the jobs that configurations lack to have the first seeds of a sweep.
+
+    All configurations get the same seeds, so that they can be compared in pairs: the seeds of the jobs in their order, then
+    integers that no job has.
+
+    Args:
+        jobs: of the sweep.
+        configurations: the `config_hash` of each.
+        count: of seeds.
+    """
+    known = list(dict.fromkeys(job.seed for job in jobs))
+    unused = (seed for seed in itertools.chain(range(max(known) + 1, MAX_SEED + 1), range(MAX_SEED)) if seed not in known)
+    examples = {job.config_hash: job for job in reversed(jobs) if job.config_hash in configurations}
+    present = {(job.config_hash, job.seed) for job in jobs}
+    wanted = [
+        (example, seed) for seed in [*known, *itertools.islice(unused, count)][:count] for example in examples.values()
+    ]
+    lacking = [(example, seed) for example, seed in wanted if (example.config_hash, seed) not in present]
+    return [_repetition(example, seed, number) for number, (example, seed) in enumerate(lacking, len(jobs) + 1)]
+
+
+def _repetition(example: Job, seed: int, number: int) -> Job:
+    """Return the job that trains the configuration of another job with another seed."""
+    overrides = [line for line in example.overrides if line.lstrip("+").partition("=")[0] != "seed"]
+    return Job(
+        number=number,
+        directory=f"{number:0{NUMBER_DIGITS}d}_{example.configuration}_s{seed}"[:MAX_NAME],
+        overrides=(*overrides, f"seed={seed}"),
+        config_hash=example.config_hash,
+        seed=seed,
+    )
+
+
 def directory_name(combination: Combination) -> str:
     """Return the name and the swept values of a combination as part of a file name: cnn_large_learning_rate=0.001_s3."""
     parts = [combination.experiment.name]
@@ -161,6 +203,16 @@ def write(sweep: Sweep, plan: Plan) -> None:
     """Write sweep.yaml."""
     content = plan.model_dump(mode="json")
     files.write(sweep.plan, yaml.dump(content, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120).encode())
+
+
+def add_jobs(sweep: Sweep, known: Plan, jobs: Sequence[Job], typed: Sequence[str] = ()) -> Plan:
+    """Write sweep.yaml with more jobs, and with the overrides that add them if they were typed; return the new plan."""
+    if not jobs:
+        return known
+    extensions = (*known.extensions, *([tuple(typed)] if typed else []))
+    extended = known.model_copy(update={"extensions": extensions, "jobs": (*known.jobs, *jobs)})
+    write(sweep, extended)
+    return extended
 
 
 def read(sweep: Sweep) -> Plan:

@@ -106,7 +106,7 @@ def _no_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(experiment, "train", train)
     monkeypatch.setattr("mnist_exp.commands.ensemble._average", train)
-    monkeypatch.setattr("mnist_exp.commands.sweep._train", train)
+    monkeypatch.setattr("mnist_exp.commands.resume_sweep.train", train)
     before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("the command waits"))
     yield
     signal.alarm(0)

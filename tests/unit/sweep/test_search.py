@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from mnist_exp.commands.results import finish_sweep, print_sweep
-from mnist_exp.commands.sweep import resume
+from mnist_exp.commands.resume_sweep import resume
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig

@@ -122,8 +122,8 @@ def test_server_addresses_are_accepted(uri: str) -> None:
 
 
 def test_the_tracker_does_not_change_the_experiment() -> None:
-    assert sweeps._is_execution_override("tracker=mlflow")
-    assert sweeps._is_execution_override("tracker.timeout=5")
+    assert sweeps.is_execution_override("tracker=mlflow")
+    assert sweeps.is_execution_override("tracker.timeout=5")
     with pytest.raises(ConfigError, match="does not change the experiment"):
         Composition(parse_arguments(["-m", "tracker=none,mlflow"])).combinations()
 
