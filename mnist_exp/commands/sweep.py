@@ -157,7 +157,7 @@ def experiments_of(
     experiments = composition.experiments([(*job.overrides, *execution_overrides) for job in jobs])
     for job, experiment in zip(jobs, experiments, strict=True):
         if not job.is_planned_from(experiment):
-            cause = f"{job.directory}: its overrides now compose to another configuration"
+            cause = f"job {job.number}: its overrides now compose to another experiment"
             remedy = "restore the options in conf/ and --config-dir, or start a new sweep"
             raise InputError(cause, f"{remedy}; with {UNTIL_DECIDED}=true, only the seed may depend on the seed")
     return dict(zip((job.number for job in jobs), experiments, strict=True))

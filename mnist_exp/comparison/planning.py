@@ -23,14 +23,16 @@ class Plan:
 
     @property
     def text(self) -> str:
+        return self.short_text + ("" if self.reason else f" for {POWER:.0%} power, if the difference seen is real")
+
+    @property
+    def short_text(self) -> str:
         if self.group is None or self.reference is None:
             return self.reason
         if self.group == self.reference:
-            seeds = f"{pluralize(self.group, 'more seed')} of each"
-        else:
-            parts = ((self.group, "here"), (self.reference, "of the reference"))
-            seeds = " and ".join(f"{pluralize(n, 'more seed')} {where}" for n, where in parts if n)
-        return f"about {seeds} for {POWER:.0%} power, if the difference seen is real"
+            return f"about {pluralize(self.group, 'more seed')} of each"
+        parts = ((self.group, "here"), (self.reference, "of the reference"))
+        return "about " + " and ".join(f"{pluralize(n, 'more seed')} {where}" for n, where in parts if n)
 
 
 def best_power(difference: Difference, level: float, standard_errors: float = 0.0) -> float:

@@ -155,7 +155,10 @@ def repetitions(jobs: Sequence[Job], configurations: Collection[str], count: int
     """
     known = list(dict.fromkeys(job.seed for job in jobs))
     unused = (seed for seed in itertools.chain(range(max(known) + 1, MAX_SEED + 1), range(MAX_SEED)) if seed not in known)
-    examples = {job.config_hash: job for job in reversed(jobs) if job.config_hash in configurations}
+    examples: dict[str, Job] = {}
+    for job in jobs:
+        if job.config_hash in configurations:
+            examples.setdefault(job.config_hash, job)
     present = {(job.config_hash, job.seed) for job in jobs}
     wanted = [
         (example, seed) for seed in [*known, *itertools.islice(unused, count)][:count] for example in examples.values()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from mnist_exp.comparison import looks
 from mnist_exp.comparison.looks import Looks
 from mnist_exp.comparison.ranking import Comparison, compare
+from mnist_exp.comparison.significance import format_p_value
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
@@ -122,10 +123,13 @@ def _undecided(board: Comparison, names: Sequence[str], is_last: bool, planned: 
     """Yield a line for each undecided configuration, with its test and why it stays undecided."""
     for line, name in zip(board.lines, names, strict=True):
         significance = line.significance
-        if significance is not None and not significance.significant:
-            is_end = is_last and significance.can_be_decided
-            end = f"; no look after {planned.max_seeds} seeds is planned" if is_end else ""
-            yield f"{name}: {significance.text}{end}"
+        if significance is None or significance.significant:
+            continue
+        test, advice = significance.p_corrected, significance.plan
+        parts = [str(significance.result) if test is None else f"p {format_p_value(test)}"]
+        parts += [] if advice is None else [advice.short_text]
+        parts += [f"more than {planned.max_seeds} seeds are not planned"] if is_last and significance.can_be_decided else []
+        yield f"{name}: {'; '.join(parts)}"
 
 
 class UntilDecided(JobSource):

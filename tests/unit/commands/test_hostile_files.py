@@ -48,6 +48,7 @@ FILES = {
         [
             ".lock",
             "leaderboard.json",
+            "looks.json",
             "report.html",
             "slurm",
             "study.journal",

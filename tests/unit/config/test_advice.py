@@ -50,6 +50,8 @@ COMMANDS: list[tuple[list[str], list[str] | None]] = [
     (["hydra/launcher=joblib"], None),
     (["experiment=record"], None),
     (SEARCH, None),
+    ([*SEARCH, "optimizer.learning_rate=choice(1e-3,1e-2)", "sweep.until_decided=true"],
+     ["-m", "optimizer.learning_rate=1e-3,1e-2", "sweep.until_decided=true"]),
     ([*SEARCH, "hydra.sweeper.sampler=grid", "model.dropout=interval(0.1,0.2)"], None),
     (["-m", "experiment=record,cnn_best"], None),
     (["+model._target_=x"], ["model=mlp"]),
