@@ -6,6 +6,7 @@ where it was.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from mnist_exp.comparison import looks
@@ -96,7 +97,7 @@ def take_look(sweep: Sweep, known: Plan, planned: Looks, is_quiet: bool) -> list
     """
     board = compare(leaderboard.job_rows(sweep, known), planned=planned)
     of_directory = {job.directory: job for job in known.jobs}
-    names = [of_directory[group.rows[0].name].configuration for group in board.groups]
+    names = _names([of_directory[group.rows[0].name] for group in board.groups])
     are_open = {of_directory[row.name].config_hash for group in board.open_groups for row in group.rows}
     number, looks_in_all = planned.look(_seeds(known.jobs)), len(planned.sizes)
     # After the last look: only the seeds that others have; a change of the best may have made a configuration undecided.
@@ -106,6 +107,12 @@ def take_look(sweep: Sweep, known: Plan, planned: Looks, is_quiet: bool) -> list
     text += f"; {pluralize(len(jobs), 'job')} to train" if jobs else ""
     _show([text, *(f"  {line}" for line in _undecided(board, names, not jobs, planned))], is_quiet)
     return jobs
+
+
+def _names(jobs: Sequence[Job]) -> list[str]:
+    """Return a name for the configuration of each job; where a name is not unique, the job's directory."""
+    count = Counter(job.configuration for job in jobs)
+    return [job.configuration if count[job.configuration] == 1 else job.directory for job in jobs]
 
 
 def _summary(board: Comparison, names: Sequence[str], configurations: int) -> str:
@@ -125,10 +132,12 @@ def _undecided(board: Comparison, names: Sequence[str], is_last: bool, planned: 
         significance = line.significance
         if significance is None or significance.significant:
             continue
-        test, advice = significance.p_corrected, significance.plan
-        parts = [str(significance.result) if test is None else f"p {format_p_value(test)}"]
-        parts += [] if advice is None else [advice.short_text]
-        parts += [f"more than {planned.max_seeds} seeds are not planned"] if is_last and significance.can_be_decided else []
+        p, advice, is_open = significance.p_corrected, significance.plan, significance.can_be_decided
+        parts = [str(significance.result) if p is None else f"p {format_p_value(p)}"]
+        if advice is not None:
+            parts.append(advice.short_text + (", if the difference seen is real" if advice.reason and is_open else ""))
+        if is_last and is_open and not (advice and advice.reason):
+            parts.append(f"more than {planned.max_seeds} seeds are not planned")
         yield f"{name}: {'; '.join(parts)}"
 
 
