@@ -311,7 +311,7 @@ def test_a_run_has_no_looks(command: Command, capsys: pytest.CaptureFixture[str]
 def test_what_more_seeds_could_decide_says_that_none_are_planned(
     command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command.errors = lambda units, seed: (0, 100) if units == 16 else (60, 100 + 60 * (seed % 2))
+    command.errors = lambda units, seed: (0, 100) if units == 16 else (60, 120 + 60 * (seed % 2))
     assert command.start("sweep.until_decided=true", "sweep.max_seeds=4", units="[16],[24]") == 0
     last = [line for line in capsys.readouterr().err.splitlines() if "mlp_units=24: p" in line][-1]
     assert "about " in last
