@@ -1,5 +1,6 @@
 """The rows, groups and ranking of a comparison."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ from mnist_exp.comparison import fields
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
 from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import Row, differing_settings, read_rows
+from mnist_exp.comparison.significance import Question
 from mnist_exp.comparison.tables import caption
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
+from mnist_exp.run import evaluation
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from tests.unit.run_directories import compare_directory, make_run, set_time
@@ -95,6 +98,38 @@ def test_runs_on_different_images_are_not_ranked(
     assert found_reason.startswith(reason)
     assert left == ["b"]
     assert (order(compare_directory(tmp_path, metric=METRICS[TEST])) == ["b", "a0"]) == together_by_test
+
+
+def evaluate_on(directory: Path, images: int, is_earlier_version: bool) -> None:
+    """Replace the test result of a run by that on fewer images, two of them wrong."""
+    labels = (np.arange(images) % 10).astype(np.uint8)
+    probabilities = np.eye(10, dtype=np.float32)[np.where(np.arange(images) < 2, labels + 1, labels)]
+    content = read_json(Run(directory).summary)
+    content["test"] = evaluation.score(probabilities, labels)
+    content["wrong_images"] = None if is_earlier_version else evaluation.pack_wrong_images(probabilities, labels)
+    files.write_json(Run(directory).summary, content)
+    files.write_arrays(Run(directory).predictions, {"probabilities": probabilities, "labels": labels})
+
+
+@pytest.mark.parametrize("is_earlier_version", [False, True])
+def test_runs_with_another_number_of_test_images_are_not_ranked(tmp_path: Path, is_earlier_version: bool) -> None:
+    for seed in range(2):
+        for model in ("mlp", "cnn_large"):
+            make_run(tmp_path / f"{model}{seed}", 100 + seed, f"model={model}", f"seed={seed}", validation_errors=90)
+    for name, images in (("x0", 4_999), ("x1", 5_000), ("x2", 5_000)):
+        few = make_run(tmp_path / name, 100, f"seed={name[1]}", "model=cnn_simple", validation_errors=9)
+        evaluate_on(few, images, is_earlier_version)
+    rows = read_rows([tmp_path])
+    questions: tuple[Question, ...] = ("new images", "these images")
+    for question, by in itertools.product(questions, (None, ["run"], ["model.name"])):
+        found = compare(rows, by=by, question=question)
+        assert sum(line.group.n for line in found.lines) == 4
+        left = {"evaluated on 4,999 test images": ["x0"], "evaluated on 5,000 test images": ["x1", "x2"]}
+        assert not_ranked(found) == left
+        few_ranked = compare(rows, by=by, question=question, baseline=rows[-1])
+        assert [row.name for line in few_ranked.lines for row in line.group.rows] == ["x1", "x2"]
+        left = {"evaluated on 4,999 test images": ["x0"], "evaluated on 10,000 test images": names(rows[:4])}
+        assert not_ranked(few_ranked) == left
 
 
 @pytest.mark.parametrize("setting", ["dataset.split_seed=8", "dataset.split_seed=null"])
