@@ -11,6 +11,7 @@ from mnist_exp.comparison import verdicts
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
 from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.significance import Significance
+from mnist_exp.comparison.verdicts import Subject
 from mnist_exp.config.conversions import format_value
 from mnist_exp.run.status import Record
 from mnist_exp.terminal import messages
@@ -65,7 +66,7 @@ def line_to_json(comparison: Comparison, line: Line) -> dict[str, Any]:
         **{name: group.statistics(METRICS[key]) for name, key in ERRORS.items()},
         **{name: group.mean(METRICS[key]) for name, key in COSTS.items()},
         "spread": group.spread,
-        "significance": line.significance and _significance(line.significance),
+        "significance": line.significance and _significance(line.significance, verdicts.subject(comparison, line)),
         "runs": [row.name for row in group.rows],
         "seeds": group.seeds,
     }
@@ -87,11 +88,12 @@ def _record_to_json(record: Record) -> dict[str, str | None]:
     return {"status": record.status, "cause": record.cause, "remedy": record.remedy}
 
 
-def _significance(significance: Significance) -> dict[str, Any]:
+def _significance(significance: Significance, about: Subject | None) -> dict[str, Any]:
     difference = None if isinstance(significance.result, str) else significance.result
     plan = significance.plan
     return {
         "metric": significance.metric.key,
+        "question": about,
         "test": difference and difference.test,
         "difference": difference and difference.value,
         "interval": difference and difference.interval,
@@ -119,7 +121,7 @@ def _csv_row(line: dict[str, Any]) -> dict[str, Any]:
     significance = line["significance"] or {}
     row |= {
         f"significance_{key}": significance.get(key)
-        for key in ("test", "difference", "p", "p_corrected", "verdict", "words")
+        for key in ("question", "test", "difference", "p", "p_corrected", "verdict", "words")
     }
     return row | {key: " ".join(str(one) for one in line[key] if one is not None) for key in ("runs", "seeds")}
 

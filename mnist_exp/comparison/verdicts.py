@@ -8,9 +8,11 @@ from typing import Literal
 
 from mnist_exp.comparison.fields import METRICS, TEST
 from mnist_exp.comparison.predictions import PairedErrors
-from mnist_exp.comparison.ranking import Comparison
+from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.significance import Question, Significance
 from mnist_exp.comparison.statistics import Difference, Test
+
+Subject = Question | Literal["two networks"]
 
 TESTS: Mapping[Test, str] = {
     "McNemar": "McNemar's exact test",
@@ -28,8 +30,10 @@ TWO_NETWORKS = "one run each: the test compares two networks, not two configurat
 
 
 def heading(comparison: Comparison) -> str:
-    """Return the heading of the verdicts: the reference and the metric that is tested."""
-    return f"compared with the {comparison.reference_name}, {comparison.shown_metrics[-1].heading}"
+    """Return the heading of the verdicts: the reference, the metric that is tested, and on which images."""
+    about = subject(comparison)
+    on = f" on {about}" if about in {"new images", "these images"} else ""
+    return f"compared with the {comparison.reference_name}, {comparison.shown_metrics[-1].heading}{on}"
 
 
 def results(comparison: Comparison) -> list[str]:
@@ -42,9 +46,9 @@ def compare_networks(errors: PairedErrors) -> Significance:
     return Significance(METRICS[TEST], errors.difference, errors.difference.p)
 
 
-def subject(comparison: Comparison) -> Question | Literal["two networks"] | None:
-    """Return what the shown tests are about: a question, or only two networks each; None if there are no tests."""
-    kinds = _tests(comparison)
+def subject(comparison: Comparison, line: Line | None = None) -> Subject | None:
+    """Return what the tests of all shown lines, or of one line, are about; None if there are no tests."""
+    kinds = _tests(comparison.lines if line is None else [line])
     if comparison.tests is None or not kinds:
         return None
     return "two networks" if kinds == ["McNemar"] else comparison.tests.question
@@ -52,7 +56,7 @@ def subject(comparison: Comparison) -> Question | Literal["two networks"] | None
 
 def notes(comparison: Comparison) -> list[str]:
     """Return the question that the shown tests answer, their names and their correction; nothing if there are no tests."""
-    kinds, tests, about = _tests(comparison), comparison.tests, subject(comparison)
+    kinds, tests, about = _tests(comparison.lines), comparison.tests, subject(comparison)
     if tests is None or about is None:
         return []
     correction = ""
@@ -69,7 +73,7 @@ def notes(comparison: Comparison) -> list[str]:
     ]
 
 
-def _tests(comparison: Comparison) -> Sequence[Test]:
-    """Return the kinds of the shown tests, each once."""
-    found = [line.significance.result for line in comparison.lines if line.significance is not None]
+def _tests(lines: Sequence[Line]) -> Sequence[Test]:
+    """Return the kinds of the tests of some lines, each once."""
+    found = [line.significance.result for line in lines if line.significance is not None]
     return list(dict.fromkeys(result.test for result in found if isinstance(result, Difference)))

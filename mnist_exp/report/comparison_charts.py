@@ -108,7 +108,7 @@ def intervals(configurations: Sequence[Configuration], error: str) -> Chart:
     title = "Mean and interval" if repeated else f"{error.capitalize()}, best first"
     title += f": the best {len(best)}" if len(best) < len(configurations) else ""
     description = f"Mean {error} of {len(best)} configurations, with its interval and each run"
-    note = "Points are means, lines their 95 % intervals by Student's t, ticks single runs." if repeated else ""
+    note = "Points are means, lines their 95 % intervals over seeds by Student's t, ticks single runs." if repeated else ""
     spec = vl.chart(len(best) * (24 if len(best) > 6 else 40), *layers, width=vl.WIDE, padding=vl.MARGIN)
     rows = configuration_rows(configurations)
     return Chart("intervals", title, description, "configurations", rows, spec, note, wide=True, min_width=MIN_WIDTH)

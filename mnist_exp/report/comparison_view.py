@@ -130,9 +130,7 @@ class ComparisonView:
 
 
 def _answer(question: Question, board: Comparison) -> Answer:
-    on = "" if question == "seeds" or verdicts.subject(board) == "two networks" else f" on {question}"
-    heading = verdicts.heading(board) + on
-    return Answer(heading, verdicts.QUESTIONS[question], verdicts.results(board), verdicts.notes(board))
+    return Answer(verdicts.heading(board), verdicts.QUESTIONS[question], verdicts.results(board), verdicts.notes(board))
 
 
 def _configuration(group: Group, record: Mapping[str, Any], metric: Metric, place: int) -> Configuration:
