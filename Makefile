@@ -15,7 +15,7 @@ STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=% $(if $(filter records,$(MAKECMD
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation statistics statistics-looks records speedrun screenshots sweep-demo faults constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation statistics statistics-looks spread-picture records speedrun screenshots sweep-demo faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}' | sort
@@ -77,6 +77,9 @@ records: .venv/.installed-dev ## train the record recipes and print their table;
 
 speedrun: .venv/.installed-dev ## measure the time to 99 % against the tutorial's script
 	@$(BIN)/python -m tests.benchmarks.speedrun $(ARGS)
+
+spread-picture: .venv/.installed-dev ## draw the picture of the topic statistics
+	@$(BIN)/python -m tests.benchmarks.spread_picture
 
 screenshots: .venv/.installed-dev ## take the pictures of the README and the manual from a trained sweep: make screenshots ARGS=runs/...
 	@$(BIN)/python -m tests.benchmarks.screenshots $(ARGS)
