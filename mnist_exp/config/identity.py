@@ -83,12 +83,12 @@ def complete(settings: dict[str, Any]) -> dict[str, Any]:
 def unflatten(settings: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of settings by dotted key as nested sections: the inverse of `flatten`."""
     tree: dict[str, Any] = {}
-    for key, value in copy.deepcopy(settings).items():
+    for key, value in settings.items():
         *sections, name = key.split(".")
         section = tree
         for part in sections:
             section = section.setdefault(part, {})
-        section[name] = value
+        section[name] = copy.deepcopy(value) if isinstance(value, list | dict) else value
     return tree
 
 
