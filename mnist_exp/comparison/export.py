@@ -35,6 +35,7 @@ def to_json(comparison: Comparison, first: Mapping[str, Any] = MappingProxyType(
         "against": reference and {"run": reference.rows[0].name, "is": comparison.reference_name},
         "question": verdicts.subject(comparison),
         "correction": tests and {"name": tests.correction, "comparisons": tests.comparisons},
+        "looks": comparison.looks and {"seeds": list(comparison.looks.sizes), "look": tests and tests.look},
         "not_ranked": [
             {"reason": reason, "runs": [{"run": row.name} | _record_to_json(row.record) for row in rows]}
             for reason, rows in comparison.not_ranked.items()
