@@ -6,14 +6,13 @@ import time
 from functools import partial
 
 from mnist_exp import datasets
-from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.tracker_variables import used_variables
-from mnist_exp.datasets.dataset import split
 from mnist_exp.errors import UserError
 from mnist_exp.machine import backend, files
 from mnist_exp.machine.plain_data import read_bytes
 from mnist_exp.run import environment, evaluation
+from mnist_exp.run.held_out import split_images
 from mnist_exp.run.outcome import config_text, run_locked
 from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Summary, summarize
@@ -84,7 +83,7 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
     data, settings = datasets.load(experiment.dataset.source), experiment.dataset
     for text in data.warnings:
         messages.warning(text)
-    parts = split(data.train_labels, settings.limit, validation_images(settings), settings.split_seed)
+    parts = split_images(data, settings)
     log.info("%d training, %d validation, %d test images", len(parts.train), len(parts.validation), len(data.test_labels))
     validation = data.train_images[parts.validation], data.train_labels[parts.validation]
 

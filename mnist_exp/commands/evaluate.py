@@ -15,14 +15,13 @@ from mnist_exp.comparison import columns, export, tables
 from mnist_exp.comparison.fields import METRICS, TEST
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import Row, read_rows
-from mnist_exp.config.checks import validation_images
 from mnist_exp.config.dataset import AnyDataset
 from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.config.settings import Label
-from mnist_exp.datasets.dataset import split
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, InputError, UserError
 from mnist_exp.machine import backend
 from mnist_exp.run.evaluations import directory
+from mnist_exp.run.held_out import split_images
 from mnist_exp.run.run import Run
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
@@ -142,7 +141,7 @@ def _evaluate(rows: Sequence[Row], part: "Part", settings: AnyDataset | None, na
                     images = select_images(trained.data, trained.split, part, trained.experiment.dataset)
                 elif images is None:
                     data = datasets.load(settings.source)
-                    parts = split(data.train_labels, settings.limit, validation_images(settings), settings.split_seed)
+                    parts = split_images(data, settings)
                     images = select_images(data, parts, part, settings)
                 with target.scope():
                     evaluated.append(evaluate(trained, images, name, target.towers, recorded))

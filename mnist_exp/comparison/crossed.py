@@ -8,12 +8,13 @@ MRMC variance: AUC", Academic Radiology 13:353; for binary data Gallas, Pennello
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import digamma, gammaincinv, ndtr, polygamma
 
-BLOCK = 256  # runs that are unpacked at once
+from mnist_exp.comparison.repetitions import Repetitions, residual_variance, variance_of
+
 LEAST_VARIANCE = 0.5  # added to a variance of whole numbers: two seeds with equal errors can differ by almost one image
 UNSEEN = 2.0  # images with a difference, one in each direction, that are added to those that are observed
 SHARE_OF_PRIOR = 0.5  # of the degrees of freedom of the other groups: their seeds need not vary in the same way
@@ -22,51 +23,6 @@ MAX_DEGREES = 1e6
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _SIXTH = (_NODES + 1) / 2
 PROBABILITIES, WEIGHTS = _SIXTH**6, 3 * _WEIGHTS * _SIXTH**5  # of an integral over 0 to 1, with more nodes near 0
-
-
-class Repetitions:
-    """The wrong test images of several seeds of one configuration.
-
-    Args:
-        packed: for each seed a bit for each image, uint8 (S, ⌈N / 8⌉), S ≥ 2; images that are missing at the end are right.
-        n: number of images N.
-    """
-
-    def __init__(self, packed: np.ndarray, n: int) -> None:
-        self.packed, self.n, self.seeds = packed, n, len(packed)
-        self.errors = np.bitwise_count(packed).sum(1, dtype=np.int64)
-        known = min(n, 8 * packed.shape[1])
-        per_image = np.zeros(known, np.uint32)
-        for start in range(0, self.seeds, BLOCK):
-            per_image += np.unpackbits(packed[start : start + BLOCK], axis=1, count=known).sum(0, dtype=np.uint32)
-        self.per_image = per_image.astype(np.min_scalar_type(self.seeds))
-        """The number of seeds that are wrong on each image, (N,)."""
-
-    @cached_property
-    def variance(self) -> float:
-        """The variance of the errors over seeds."""
-        return _variance(self.errors)
-
-    @cached_property
-    def residual(self) -> float:
-        """The part of the variance over seeds that finite test images make.
-
-        With infinitely many images, only the rest would remain: Jordan 2023, "Calibrated chaos: variance between runs of
-        neural network training is harmless and inevitable", arXiv:2304.01910.
-        """
-        within = float(self.errors.sum()) - float(np.square(self.per_image, dtype=np.float64).sum()) / self.seeds
-        return _residual(within, self.variance, self.seeds, self.n)
-
-
-def _variance(errors: np.ndarray) -> float:
-    """Return the unbiased variance of whole numbers, without rounding errors but the last."""
-    n, total = len(errors), int(errors.sum())
-    return (n * int(errors @ errors) - total * total) / (n * (n - 1))
-
-
-def _residual(within: float, variance: float, seeds: int, n: int) -> float:
-    """Return N times the mean square of the residual, from the sum of squares within images."""
-    return max(within - (seeds - 1) * variance / n, 0.0) / ((seeds - 1) * (n - 1)) * n
 
 
 @dataclass(frozen=True)
@@ -136,6 +92,7 @@ class Spread:
     sizes: tuple[int, ...]  # numbers of seeds
     prior_degrees: float = 0.0
     max_degrees: float = MAX_DEGREES
+    image_groups: int | None = None  # number of groups of images, if images are not drawn one by one
 
     def of_seeds(self, sizes: Sequence[int] | None = None) -> tuple[float, float]:
         """Return the variance of the difference on these images, and its degrees of freedom, for numbers of seeds.
@@ -163,15 +120,19 @@ def pair(a: Repetitions, b: Repetitions, order: Sequence[np.ndarray], common: Pr
         order: the indices of the seeds of each, by which they are paired.
         others: the degrees of freedom of the other groups of the comparison.
     """
-    seeds, n = a.seeds, a.n
-    value, images, squares = _over_images(a, b)
+    seeds, (value, images, squares) = a.seeds, _over_images(a, b)
     first, second = order
-    variance = _variance(a.errors[first] - b.errors[second])
-    discordant = float(np.bitwise_count(a.packed[first] ^ b.packed[second]).sum(dtype=np.int64))
-    residual = _smooth(_residual(discordant - seeds * squares, variance, seeds, n))
+    variance = variance_of(a.errors[first] - b.errors[second])
+    if a.counts is None or b.counts is None:
+        each = float(np.bitwise_count(a.packed[first] ^ b.packed[second]).sum(dtype=np.int64))
+    else:
+        each = float(np.square(a.counts[first] - b.counts[second]).sum())
+    residual = _smooth(residual_variance(each - seeds * squares, variance, seeds, a.units))
     known = common.limited_to(others)
     moderated = known.moderated(_smooth(variance), residual, seeds - 1)
-    return value, Spread(images, residual / seeds, (moderated,), (seeds,), known.degrees, known.degrees + seeds - 1)
+    return value, Spread(
+        images, residual / seeds, (moderated,), (seeds,), known.degrees, known.degrees + seeds - 1, a.image_groups
+    )
 
 
 def independent(a: Repetitions, b: Repetitions, common: Prior, others: float) -> tuple[float, Spread]:
@@ -183,7 +144,12 @@ def independent(a: Repetitions, b: Repetitions, common: Prior, others: float) ->
         moderated.append(known.moderated(_smooth(group.variance), _smooth(group.residual), group.seeds - 1))
         residual += _smooth(group.residual) / group.seeds
     limit = known.degrees + a.seeds + b.seeds - 2
-    return value, Spread(images, residual, tuple(moderated), (a.seeds, b.seeds), known.degrees, limit)
+    return value, Spread(images, residual, tuple(moderated), (a.seeds, b.seeds), known.degrees, limit, a.image_groups)
+
+
+def networks(a: Repetitions, b: Repetitions) -> tuple[float, float]:
+    """Return the difference of the errors of two networks, and its variance over images or groups of images."""
+    return _over_images(a, b)[:2]
 
 
 def _over_images(a: Repetitions, b: Repetitions) -> tuple[float, float, float]:
@@ -192,11 +158,15 @@ def _over_images(a: Repetitions, b: Repetitions) -> tuple[float, float, float]:
     A few images with a difference say little about the variance: two more are added, one in each direction, of the size of
     those that are observed. For two single networks this is the interval of Bonett & Price 2012.
     """
-    differences = a.per_image / a.seeds - b.per_image / b.seeds
+    differences = a.per_unit / a.seeds - b.per_unit / b.seeds
     squared = np.square(differences)
     value, squares = float(differences.sum()), float(squared.sum())
     size = float(squared @ squared) / squares if squares else 1.0
-    return value, (squares - value**2 / a.n) * a.n / (a.n - 1) + UNSEEN * size, squares
+    if a.sizes is None:
+        deviations = squares - value**2 / a.n
+    else:  # a large group has a larger difference
+        deviations = float(np.square(differences - value / a.n * a.sizes).sum())
+    return value, deviations * a.units / (a.units - 1) + UNSEEN * size, squares
 
 
 def p_value(value: float, spread: Spread) -> float:
@@ -214,8 +184,12 @@ def p_value(value: float, spread: Spread) -> float:
 def _tails(values: np.ndarray, spread: Spread) -> np.ndarray:
     """Return the two-sided p-values of differences."""
     seeds, degrees = spread.of_seeds()
-    variance = spread.images + np.maximum(seeds * _plausible(min(degrees, MAX_DEGREES)) - spread.residual, 0)
-    tails: np.ndarray = 2 * ndtr(-values[:, None] / np.sqrt(variance)) @ WEIGHTS
+    of_seeds = np.maximum(seeds * _plausible(min(degrees, MAX_DEGREES)) - spread.residual, 0)
+    variance, weights = spread.images + of_seeds, WEIGHTS
+    if spread.image_groups is not None:  # so few that the variance over them is uncertain too
+        of_images = spread.images * _plausible(spread.image_groups - 1.0)
+        variance, weights = np.add.outer(of_images, of_seeds).ravel(), np.outer(WEIGHTS, WEIGHTS).ravel()
+    tails: np.ndarray = 2 * ndtr(-values[:, None] / np.sqrt(variance)) @ weights
     return tails
 
 

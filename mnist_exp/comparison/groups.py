@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp.comparison.crossed import Repetitions
 from mnist_exp.comparison.fields import METRICS, RUN, TEST, VALIDATION, Metric, field_value
-from mnist_exp.comparison.predictions import read_predictions
+from mnist_exp.comparison.predictions import read_image_groups, read_predictions
+from mnist_exp.comparison.repetitions import Repetitions
 from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.comparison.statistics import mean_interval
 from mnist_exp.config.conversions import format_value
@@ -45,10 +45,24 @@ class Group:
 
     @cached_property
     def repetitions(self) -> Repetitions:
-        """The wrong test images of several runs; ValueError if they are unknown."""
-        if isinstance(self.wrong_images, str):
-            raise ValueError(self.wrong_images)
-        return Repetitions(self.wrong_images, self.summaries[0].test.n)
+        """The wrong test images of the runs; ValueError if they are unknown."""
+        if isinstance(self.wrong_images, str) or isinstance(self.image_groups, str):
+            raise ValueError(self.unknown)
+        return Repetitions(self.wrong_images, self.summaries[0].test.n, self.image_groups)
+
+    @cached_property
+    def image_groups(self) -> np.ndarray | str | None:
+        """The group of each test image, such as its writer, int (N,); None without groups; or why they are unknown."""
+        stated = self.summaries[0].image_groups
+        try:
+            return None if stated is None else read_image_groups(Run(self.rows[0].record.directory), stated.sha256)
+        except UserError as error:
+            return error.cause
+
+    @property
+    def unknown(self) -> str | None:
+        """Why the wrong images, or their groups, are unknown; None if they are known."""
+        return next((one for one in (self.wrong_images, self.image_groups) if isinstance(one, str)), None)
 
     @property
     def spread(self) -> dict[str, float] | None:
@@ -56,7 +70,7 @@ class Group:
 
         `images` is the part that finite test images make, `seeds` would remain with infinitely many; their squares add up.
         """
-        if self.n == 1 or isinstance(self.wrong_images, str):
+        if self.n == 1 or self.unknown:
             return None
         variance, residual, scale = self.repetitions.variance, self.repetitions.residual, 100 / self.repetitions.n
         parts = {"std": variance, "images": min(residual, variance), "seeds": max(variance - residual, 0.0)}

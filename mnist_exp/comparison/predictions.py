@@ -9,6 +9,7 @@ import numpy as np
 from mnist_exp.comparison.statistics import Difference, mcnemar
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine.arrays import read_arrays
+from mnist_exp.machine.files import array_sha256
 from mnist_exp.machine.plain_data import describe, read_bytes
 from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Score
@@ -76,6 +77,16 @@ def read_probabilities(run: Run, score: Score | None = None) -> tuple[np.ndarray
         InputError: the run has no predictions.
         IntegrityError: the file is damaged.
     """
+    arrays = _read_arrays(run)
+    try:
+        probabilities, labels = arrays["probabilities"], arrays["labels"]
+        _check(probabilities, labels, score)
+    except (KeyError, ValueError) as error:
+        raise IntegrityError(f"{run.predictions}: is damaged: {describe(error)}", "train the run again") from None
+    return probabilities, labels
+
+
+def _read_arrays(run: Run) -> dict[str, np.ndarray]:
     try:
         content = read_bytes(run.predictions, MAX_FILE_BYTES)
     except FileNotFoundError:
@@ -83,12 +94,22 @@ def read_probabilities(run: Run, score: Score | None = None) -> tuple[np.ndarray
     except OSError as error:
         raise IntegrityError(f"{run.predictions}: cannot be read: {error.strerror}", "check its permissions") from None
     try:
-        arrays = read_arrays(io.BytesIO(content), MAX_BYTES)
-        probabilities, labels = arrays["probabilities"], arrays["labels"]
-        _check(probabilities, labels, score)
-        return probabilities, labels
+        return read_arrays(io.BytesIO(content), MAX_BYTES)
     except Exception as error:  # noqa: BLE001  (zipfile, zlib and NumPy raise many kinds of errors for a damaged archive)
         raise IntegrityError(f"{run.predictions}: is damaged: {describe(error)}", "train the run again") from None
+
+
+def read_image_groups(run: Run, sha256: str) -> np.ndarray:
+    """Read the group of each test image from predictions.npz, int64 (n,), numbered from 0 without a gap.
+
+    Raises:
+        InputError: the run has no predictions.
+        IntegrityError: the file is damaged, or its groups do not have this SHA-256.
+    """
+    stored = _read_arrays(run).get("image_groups")
+    if stored is None or stored.ndim != 1 or stored.dtype != np.int32 or array_sha256(stored) != sha256:
+        raise IntegrityError(f"{run.predictions}: has no groups of images as in summary.json", "train the run again")
+    return np.unique(stored, return_inverse=True)[1]
 
 
 def _check(probabilities: np.ndarray, labels: np.ndarray, score: Score | None) -> None:

@@ -18,6 +18,7 @@ from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric
 from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.looks import Looks
 from mnist_exp.comparison.planning import Plan, best_power, plan
+from mnist_exp.comparison.repetitions import Repetitions
 from mnist_exp.comparison.statistics import LEVEL, Difference
 
 ONE_SEED = "not tested: only one seed"
@@ -162,7 +163,7 @@ def compare_with(
 
 def _prior(groups: Sequence[Group]) -> tuple[Prior, float]:
     """Return what all groups show about the variance over seeds, and its degrees of freedom."""
-    known = [group.repetitions for group in groups if group.n > 1 and not isinstance(group.wrong_images, str)]
+    known = [group.repetitions for group in groups if group.n > 1 and not group.unknown]
     return crossed.prior(known), float(sum(repetitions.seeds - 1 for repetitions in known))
 
 
@@ -175,15 +176,22 @@ def _test(
     order = _pairs(group, reference)
     if tested.key != TEST:
         return _test_values(group, reference, tested, order)
-    wrong, other = group.wrong_images, reference.wrong_images
-    if isinstance(wrong, str) or isinstance(other, str):
+    if unknown := group.unknown or reference.unknown:
         if question == "these images" and group.n > 1:
             return _test_values(group, reference, tested, order)
-        return f"not tested: {wrong if isinstance(wrong, str) else other}"
+        return f"not tested: {unknown}"
     if group.n == 1:
-        only_group, only_reference = (int(np.bitwise_count(bits).sum()) for bits in (wrong & ~other, other & ~wrong))
-        return statistics.mcnemar(only_group, only_reference, group.summaries[0].test.n)
+        return _test_networks(group.repetitions, reference.repetitions)
     return _test_errors(group, reference, question, common, degrees, order)
+
+
+def _test_networks(one: Repetitions, other: Repetitions) -> Difference:
+    if one.image_groups is not None:
+        errors, variance = crossed.networks(one, other)
+        return statistics.mcnemar_groups(errors, variance, one.n, one.image_groups)
+    a, b = one.packed, other.packed
+    only_one, only_other = (int(np.bitwise_count(bits).sum()) for bits in (a & ~b, b & ~a))
+    return statistics.mcnemar(only_one, only_other, one.n)
 
 
 def _test_errors(

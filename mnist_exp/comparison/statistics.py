@@ -19,7 +19,7 @@ from mnist_exp.comparison.crossed import Spread
 LEVEL = 0.05  # of significance
 SMALLEST_SPREAD = 1e-9  # a smaller one is a rounding error of equal values
 
-Test = Literal["McNemar", "seeds and images, paired", "seeds and images", "paired t", "Welch"]
+Test = Literal["McNemar", "McNemar, groups", "seeds and images, paired", "seeds and images", "paired t", "Welch"]
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,25 @@ def mcnemar(only_a: int, only_b: int, n: int) -> Difference:
         return difference_interval(only_a, only_b, n, level)
 
     return Difference("McNemar", 100 * (only_a - only_b) / n, mcnemar_exact(only_a, only_b), bounds)
+
+
+def mcnemar_groups(errors: float, variance: float, n: int, groups: int) -> Difference:
+    """Compare two networks on n images in groups, such as the images of one writer, of which each is one observation.
+
+    Durkalski, Palesch, Lipsitz & Rust 2003, "Analysis of clustered matched-pair data", Statistics in Medicine 22:2417, with
+    Student's t distribution.
+
+    Args:
+        errors: of A minus those of B, a number of images.
+        variance: of `errors` over the groups.
+    """
+
+    def bounds(level: float) -> tuple[float, float]:
+        half = float(stdtrit(groups - 1, 1 - level / 2)) * math.sqrt(variance)
+        return max(100 * (errors - half) / n, -100.0), min(100 * (errors + half) / n, 100.0)
+
+    p = 2 * float(stdtr(groups - 1, -abs(errors) / math.sqrt(variance)))
+    return Difference("McNemar, groups", 100 * errors / n, _positive(p), bounds)
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:

@@ -16,6 +16,7 @@ Subject = Question | Literal["two networks"]
 
 TESTS: Mapping[Test, str] = {
     "McNemar": "McNemar's exact test",
+    "McNemar, groups": "McNemar's test for groups of images",
     "seeds and images, paired": "variance over seeds (paired) and images",
     "seeds and images": "variance over seeds and images",
     "paired t": "paired t-test",
@@ -26,6 +27,7 @@ QUESTIONS: Mapping[Question, str] = {
     "these images": "would other seeds give the same order on these images?",
     "seeds": "would other seeds give the same order?",
 }
+OF_NETWORKS: frozenset[Test] = frozenset({"McNemar", "McNemar, groups"})
 TWO_NETWORKS = "one run each: the test compares two networks, not two configurations"
 
 
@@ -51,7 +53,7 @@ def subject(comparison: Comparison, line: Line | None = None) -> Subject | None:
     kinds = _tests(comparison.lines if line is None else [line])
     if comparison.tests is None or not kinds:
         return None
-    return "two networks" if kinds == ["McNemar"] else comparison.tests.question
+    return "two networks" if set(kinds) <= OF_NETWORKS else comparison.tests.question
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -69,7 +71,7 @@ def notes(comparison: Comparison) -> list[str]:
     return [
         *([] if about == "two networks" else [f"the question: {QUESTIONS[about]}"]),
         f"p: {' and '.join(TESTS[kind] for kind in kinds)}{correction}",
-        *([TWO_NETWORKS] if "McNemar" in kinds else []),
+        *([TWO_NETWORKS] if OF_NETWORKS & set(kinds) else []),
     ]
 
 

@@ -21,8 +21,15 @@ class Addition:
     section: str  # its dotted key; "" for a section or group of its own, LAYERS for a layer in any list of layers
     key: str
     as_before: Any  # as JSON has it; for a section all its settings, for a group the name and settings of an option
+    where_null: tuple[str, Any] | None = None  # another key of the section, and the value as before where that is null
     options: tuple[str, ...] = ()  # the `name` of each option, or kind of layer, that has the setting; (): all
     generation: int | None = None  # of settings before this rule, which `config_hash` includes: their order in time
+
+    def value_in(self, section: Section) -> Any:
+        """Return the value as before in a section."""
+        if self.where_null is not None and section.get(self.where_null[0], 0) is None:
+            return self.where_null[1]
+        return self.as_before
 
     @cached_property
     def flat_key(self) -> str:
@@ -59,6 +66,7 @@ ADDITIONS: tuple[Addition, ...] = (
     Addition("augmentation", "flip", "none", options=("affine", "elastic", "cutout", "mixup")),
     Addition("sweep", "until_decided", False),
     Addition("sweep", "max_seeds", 20),
+    Addition("dataset", "split", "drawn", where_null=("split_seed", "last")),
 )
 
 
@@ -66,7 +74,7 @@ def complete(tree: Section) -> Section:
     """Add the missing settings to nested sections, unchecked, in place; return them."""
     for addition in ADDITIONS:
         for section in _sections_with(addition, tree):
-            section.setdefault(addition.key, copy.deepcopy(addition.as_before))
+            section.setdefault(addition.key, copy.deepcopy(addition.value_in(section)))
     return tree
 
 
@@ -80,7 +88,7 @@ def without_additions(tree: Section, generation: int | None = None) -> Section:
     for addition in reversed(ADDITIONS):  # the settings of an added section before the section itself
         if addition.generation is None or (generation is not None and addition.generation >= generation):
             for section in _sections_with(addition, tree):
-                if addition.key in section and section[addition.key] == addition.as_before:
+                if addition.key in section and section[addition.key] == addition.value_in(section):
                     del section[addition.key]
     return tree
 

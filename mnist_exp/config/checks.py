@@ -53,6 +53,15 @@ def check_numbers(dataset: AnyDataset) -> Iterator[Problem]:
         yield not_allowed("dataset.fingerprint", dataset.fingerprint, f"the data have {facts.fingerprint}", instead)
 
 
+def check_groups(dataset: AnyDataset) -> Iterator[Problem]:
+    """Yield the problem of a split by groups that the data set does not have, or without a seed to draw them."""
+    if dataset.split == "groups" and not datasets.facts(dataset.source).has_groups:
+        reason = f"{dataset.name} does not say which images belong together"
+        yield not_allowed("dataset.split", "groups", reason, remedy("drawn, last"))
+    elif dataset.split == "groups" and dataset.split_seed is None:
+        yield not_allowed("dataset.split_seed", None, "the groups are drawn", remedy("an integer from 0 to 4294967295"))
+
+
 def check_layers(dataset: AnyDataset, model: AnyModel) -> Iterator[Problem]:
     """Yield the problems of an image that cannot pass through all layers."""
     try:
@@ -139,6 +148,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
     (("model", "threads"), check_towers),
     (("model", "training"), check_batch_norm),
     (("dataset",), check_numbers),
+    (("dataset",), check_groups),
     (("dataset", "training"), check_sizes),
     (("dataset", "training"), check_selection),
     (("schedule", "training"), check_warmup),

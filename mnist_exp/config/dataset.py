@@ -26,8 +26,19 @@ class DatasetSettings(Settings):
     limit: int | None  # its bounds, and those of `validation`, depend on the data; see `checks.check_numbers`
     validation: int | None
     validation_of: Literal["used", "all"]
-    split_seed: Seed | None
+    split: Literal["drawn", "last", "groups"]
+    split_seed: Seed | None  # None for `last`
     fingerprint: Sha256 | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_without_a_seed(cls, settings: Any) -> Any:
+        """Write the last images as earlier versions did, without a seed, and understand how these wrote it."""
+        if isinstance(settings, dict) and settings.get("split") == "last":
+            return settings | {"split_seed": None}
+        if isinstance(settings, dict) and settings.get("split") == "drawn" and settings.get("split_seed", 0) is None:
+            return settings | {"split": "last"}
+        return settings
 
 
 class DescribedDatasetConfig(DatasetSettings):

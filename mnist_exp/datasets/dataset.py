@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mnist_exp.errors import InputError
+
 Choose = Callable[[np.ndarray, int], np.ndarray]  # indices and count → that many of the indices
 
 
@@ -34,6 +36,8 @@ class Dataset:
     class_names: tuple[str, ...]
     mislabelled: Mislabelled | None
     warnings: tuple[str, ...] = ()  # of a user's own data: what was left out, and what may make results wrong
+    train_groups: np.ndarray | None = None  # int32 (n,): images with the same number have the same source, such as a writer
+    test_groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +53,9 @@ class Split:
         return hashlib.sha256(np.ascontiguousarray(self.validation).tobytes()).hexdigest()
 
 
-def split(labels: np.ndarray, limit: int | None, validation: int, seed: int | None) -> Split:
+def split(
+    labels: np.ndarray, limit: int | None, validation: int, seed: int | None, groups: np.ndarray | None = None
+) -> Split:
     """Return a stratified subset of `limit` images, of which a stratified subset of `validation` images is held out.
 
     The same arguments give the same split on every machine.
@@ -61,12 +67,34 @@ def split(labels: np.ndarray, limit: int | None, validation: int, seed: int | No
         seed: of the draw; None takes the first images of each class, and the last of those as validation images. Where
             images next to each other have the same source, fewer of them then share a source with training images. In
             MNIST that is not a split by writer: of 5,000 images 36 % are by writers who are also trained on.
+        groups: of the images, int (n,), to hold out whole groups: as many as come nearest to `validation` images, drawn
+            without regard to the classes. None holds out images.
+
+    Raises:
+        InputError: the groups cannot be divided, or no training image of a class is left.
     """
     indices = np.arange(len(labels))
     if limit is not None:
         indices = _stratified(indices, labels, limit, _draw([seed, 0]) if seed is not None else _first)
-    held_out = _stratified(indices, labels, validation, _draw([seed, 1]) if seed is not None else _last)
+    if groups is not None and seed is not None and validation:
+        held_out = _whole_groups(indices, labels, groups, validation, seed)
+    else:
+        held_out = _stratified(indices, labels, validation, _draw([seed, 1]) if seed is not None else _last)
     return Split(train=np.setdiff1d(indices, held_out, assume_unique=True), validation=held_out)
+
+
+def _whole_groups(indices: np.ndarray, labels: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+    names, sizes = np.unique(groups[indices], return_counts=True)
+    order = np.random.default_rng([seed, 1]).permutation(len(names))
+    held_out = np.cumsum(sizes[order])[:-1]  # images, by the number of groups
+    if not len(held_out):
+        raise InputError("dataset.split=groups: all images are of one group", "write dataset.split=drawn")
+    chosen = names[order[: int(np.abs(held_out - count).argmin()) + 1]]
+    is_held_out = np.isin(groups[indices], chosen)
+    if missing := sorted(set(np.unique(labels[indices])) - set(np.unique(labels[indices][~is_held_out]))):
+        cause = f"dataset.split=groups: no training image of class {missing[0]} is left"
+        raise InputError(cause, "choose another dataset.split_seed, or a smaller dataset.validation")
+    return indices[is_held_out]
 
 
 def _first(indices: np.ndarray, count: int) -> np.ndarray:

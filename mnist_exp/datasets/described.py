@@ -44,6 +44,8 @@ def load(source: DescribedSet) -> Dataset:
         test_labels=_labels(source, described.test, test_labels),
         class_names=described.class_names,
         mislabelled=STUDIES.get(test_images.sha256),
+        train_groups=_groups(described, described.train, train_labels),
+        test_groups=_groups(described, described.test, test_labels),
     )
 
 
@@ -61,6 +63,13 @@ def _images(described: Description, part: Part, found: Content) -> np.ndarray:
     stored = (width, height) if described.transposed else (height, width)
     images = _parse(found).reshape(part.count, *stored, channels)[part.used]
     return images.swapaxes(1, 2) if described.transposed else images
+
+
+def _groups(described: Description, part: Part, found: Content) -> np.ndarray | None:
+    """Return the groups of the images used, int32 (n,); None if the labels have no column for them."""
+    if described.group_column is None:
+        return None
+    return np.ascontiguousarray(_parse(found)[part.used, described.group_column], np.int32)
 
 
 def _labels(source: DescribedSet, part: Part, found: Content) -> np.ndarray:

@@ -104,6 +104,7 @@ class Description(Fact):
     label_column: (
         Annotated[int, Field(ge=0, le=63)] | None
     )  # of labels with several numbers for each image; null: one number
+    group_column: Annotated[int, Field(ge=0, le=63)] | None = None  # of labels: the group of the image, such as its writer
     class_names: Annotated[tuple[ClassName, ...], Field(strict=False, min_length=2, max_length=1000)]
     train: Part
     test: Part
@@ -124,6 +125,8 @@ class Description(Fact):
 
     def _defining(self) -> Iterator[Any]:
         yield [self.image_shape, self.transposed, self.labels_from, self.label_column, self.class_names]
+        if self.group_column is not None:
+            yield {"group_column": self.group_column}
         yield [[part.used.start, part.used.stop] for part in (self.train, self.test)]
         for file in self.files:
             yield file.content_sha256 or file.sha256 or file.md5 or [self.archive and self.archive.sha256, file.path]

@@ -11,3 +11,4 @@ class Facts:
     classes: int
     train_images: int
     fingerprint: str  # SHA-256 of what defines the data
+    has_groups: bool = False  # whether it is known which images have the same source

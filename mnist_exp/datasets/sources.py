@@ -30,7 +30,13 @@ class DescribedSet:
     def facts(self) -> Facts:
         """The facts, which are all in the description."""
         described = self.description
-        return Facts(described.image_shape, len(described.class_names), described.train.used_count, described.fingerprint)
+        return Facts(
+            described.image_shape,
+            len(described.class_names),
+            described.train.used_count,
+            described.fingerprint,
+            has_groups=described.group_column is not None,
+        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ Z_95 = 1.959963984540054  # the standard normal's 97.5 % quantile
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 
 
-def wilson_interval(errors: int, n: int) -> tuple[float, float]:
+def wilson_interval(errors: float, n: float) -> tuple[float, float]:
     """Return the 95 % confidence interval of an error rate, in percent.
 
     Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22:209.
@@ -29,6 +29,29 @@ def wilson_interval(errors: int, n: int) -> tuple[float, float]:
     low = 0.0 if errors == 0 else center - half
     high = 1.0 if errors == n else center + half
     return 100 * low, 100 * high
+
+
+def grouped_error(wrong: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    """Return n, the number of groups of images; ci95, the interval in percent with groups as units; and design_effect.
+
+    The images of one group, such as a writer, are more alike than others, so n images say as much as n / `design_effect`
+    independent ones: Wilson's interval with this number, smaller still for few groups (Korn & Graubard 1998, "Confidence
+    intervals for proportions with small expected number of positive counts estimated from survey data", Survey Methodology
+    24:193).
+
+    Args:
+        wrong: whether each image is classified wrongly, bool (n,).
+        groups: the group of each image, int (n,); two groups at least.
+    """
+    from scipy.special import stdtrit  # only data sets with groups need it
+
+    units, group_of = np.unique(groups, return_inverse=True)
+    n, rate, count = len(wrong), float(wrong.mean()), len(units)
+    sums = np.bincount(group_of, wrong - rate)
+    variance, independent = float(np.square(sums).sum()) * count / (count - 1) / n**2, rate * (1 - rate) / n
+    effect = max(variance / independent, 1.0) if independent else 1.0
+    size = n / effect * (Z_95 / float(stdtrit(count - 1, 0.975))) ** 2
+    return {"n": count, "design_effect": effect, "ci95": list(wilson_interval(rate * size, size))}
 
 
 def error_rate(errors: int, n: int) -> dict[str, Any]:
@@ -146,7 +169,10 @@ def write_predictions(run: Run, data: Dataset, probabilities: np.ndarray) -> dic
     Raises:
         EnvironmentFailure: a file cannot be written.
     """
-    files.write_arrays(run.predictions, {"probabilities": probabilities, "labels": data.test_labels})
+    arrays = {"probabilities": probabilities, "labels": data.test_labels}
+    if data.test_groups is not None:
+        arrays["image_groups"] = data.test_groups
+    files.write_arrays(run.predictions, arrays)
     errors = error_report(probabilities, data.test_labels, data.class_names, data.mislabelled)
     files.write_json(run.errors, errors)
     return errors

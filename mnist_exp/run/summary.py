@@ -13,7 +13,7 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.machine.files import array_sha256
 from mnist_exp.machine.plain_data import is_in_range
-from mnist_exp.run.evaluation import pack_wrong_images, score
+from mnist_exp.run.evaluation import grouped_error, pack_wrong_images, score
 from mnist_exp.run.history import Epoch, best_epoch
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
@@ -49,6 +49,15 @@ class DatasetSummary(Part):
     test: Count
 
 
+class ImageGroups(Part):
+    """The groups of the test images, such as their writers, and the interval of the test error with groups as units."""
+
+    n: Annotated[int, Field(ge=2)]
+    sha256: str  # of the group of each image
+    design_effect: Amount
+    ci95: Annotated[tuple[Percent, Percent], Field(strict=False)]
+
+
 class ModelSummary(Part):
     """The network."""
 
@@ -79,6 +88,7 @@ class Summary(Part):
     model: ModelSummary
     test: Score
     wrong_images: str | None  # of the test images, a bit for each: see `wrong_bits`; None for runs of earlier versions
+    image_groups: ImageGroups | None = None  # of the test images; None without groups
     validation: Score | None
     epochs: Annotated[Count, Field(ge=1)]
     best_epoch: Count | None
@@ -163,6 +173,14 @@ def dataset_summary(data: Dataset, split: Split) -> DatasetSummary:
     )
 
 
+def summarize_groups(data: Dataset, probabilities: np.ndarray) -> ImageGroups | None:
+    """Return the section `image_groups`, from the probabilities of the test images, float32 (n, classes)."""
+    if data.test_groups is None:
+        return None
+    wrong = probabilities.argmax(axis=1) != data.test_labels
+    return ImageGroups(**grouped_error(wrong, data.test_groups), sha256=array_sha256(data.test_groups))
+
+
 def summarize(
     experiment: Experiment,
     data: Dataset,
@@ -198,6 +216,7 @@ def summarize(
         model=ModelSummary(name=experiment.model.name, parameters=parameters),
         test=Score(**score(probabilities, data.test_labels)),
         wrong_images=pack_wrong_images(probabilities, data.test_labels),
+        image_groups=summarize_groups(data, probabilities),
         validation=None if validation_probabilities is None else Score(**score(validation_probabilities, validation_labels)),
         epochs=len(history),
         best_epoch=best_epoch(history),

@@ -4,10 +4,9 @@ from functools import cache
 from typing import Any
 
 from mnist_exp import config, datasets
-from mnist_exp.config.checks import validation_images
 from mnist_exp.config.dataset import AnyDataset
 from mnist_exp.config.identity import config_hash, recorded_settings
-from mnist_exp.datasets.dataset import split
+from mnist_exp.run.held_out import split_images
 from mnist_exp.run.summary import Summary, dataset_summary
 
 
@@ -30,5 +29,5 @@ def upgrade(content: dict[str, Any], tree: dict[str, Any]) -> Summary:
 @cache
 def _dataset(settings: AnyDataset) -> dict[str, Any]:
     data = datasets.load(settings.source)
-    parts = split(data.train_labels, settings.limit, validation_images(settings), settings.split_seed)
+    parts = split_images(data, settings)
     return dataset_summary(data, parts).model_dump()

@@ -8,11 +8,11 @@ import numpy as np
 from mnist_exp import config, datasets
 from mnist_exp.comparison.predictions import read_probabilities
 from mnist_exp.comparison.rows import Row
-from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import Experiment
-from mnist_exp.datasets.dataset import Dataset, Split, split
+from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
 from mnist_exp.run.directory import read_config
+from mnist_exp.run.held_out import split_images
 from mnist_exp.run.run import Run
 
 # How far a probability may be from the stored one. Another machine rounds differently: a GPU may keep 10 bits of a product
@@ -51,7 +51,7 @@ def read(row: Row) -> TrainedRun:
     run = Run(row.record.directory)
     experiment = _read_experiment(run)
     data, images = _load_data(row, experiment), experiment.dataset
-    parts = split(data.train_labels, images.limit, validation_images(images), images.split_seed)
+    parts = split_images(data, images)
     if parts.sha256 != row.summary.dataset.split_sha256:
         cause = f"{run.config}: its settings give other validation images than those in summary.json"
         raise IntegrityError(cause, "train the run again")

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from scipy.special import betainc
 
-from mnist_exp.comparison.crossed import Repetitions
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric
 from mnist_exp.comparison.groups import Group
+from mnist_exp.comparison.repetitions import Repetitions
 from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.comparison.significance import Question, Tests, compare_with
 
@@ -134,6 +134,10 @@ class SimulatedGroup(Group):
     @cached_property
     def wrong_images(self) -> np.ndarray | str:
         return self.packed
+
+    @cached_property
+    def image_groups(self) -> np.ndarray | str | None:
+        return None
 
     @cached_property
     def repetitions(self) -> Repetitions:

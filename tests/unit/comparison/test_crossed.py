@@ -5,7 +5,8 @@ import pytest
 import scipy.stats
 
 from mnist_exp.comparison import crossed
-from mnist_exp.comparison.crossed import LEAST_VARIANCE, UNSEEN, Prior, Repetitions, Spread, half_width, p_value, prior
+from mnist_exp.comparison.crossed import LEAST_VARIANCE, UNSEEN, Prior, Spread, half_width, p_value, prior
+from mnist_exp.comparison.repetitions import Repetitions
 from mnist_exp.comparison.statistics import over_seeds
 
 NO_PRIOR = Prior(1.0, 0.0)

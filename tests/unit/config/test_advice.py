@@ -112,6 +112,8 @@ COMMANDS: list[tuple[list[str], list[str] | None]] = [
     (["dataset.limit=5"], ["dataset.limit=20", "training.batch_size=4"]),
     (["dataset.validation=-1"], ["dataset.validation=0"]),
     ([f"dataset.fingerprint={'0' * 64}"], ["dataset.fingerprint=null"]),
+    (["dataset.split=groups"], ["dataset.split=last"]),
+    (["dataset=qmnist", "dataset.split=groups", "dataset.split_seed=null"], ["dataset=qmnist", "dataset.split=groups"]),
     (["dataset.limit=100"], ["dataset.limit=100", "training.batch_size=90"]),
     (["dataset.validation=0", "training.select=best"], None),
     (["schedule.warmup_epochs=10"], ["schedule.warmup_epochs=9"]),

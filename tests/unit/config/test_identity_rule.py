@@ -47,7 +47,7 @@ NEW = (
     Addition("model.layers", "momentum", 0.95, options=("batch_norm",)),
     Addition("", "preprocessing", {"name": "unit"}),
 )
-ADDED_TO_DATASET = ("validation_of", "kind", "root", "fetch", "fingerprint", "description")
+ADDED_TO_DATASET = ("validation_of", "split", "kind", "root", "fetch", "fingerprint", "description")
 
 
 @pytest.fixture(autouse=True)
