@@ -173,3 +173,45 @@ def test_the_example_of_the_manual() -> None:
     assert np.sqrt([spread.images, spread.of_seeds()[0]]) == pytest.approx([2.89, 1.12], abs=0.01)
     assert p_value(value, spread) == pytest.approx(0.156, abs=0.001)
     assert over_seeds("paired t", value, spread).p == pytest.approx(0.117, abs=0.001)  # type: ignore[union-attr]
+
+
+def grouped(wrong: np.ndarray, groups: np.ndarray) -> Repetitions:
+    """Of a matrix of seeds × images in groups."""
+    return Repetitions(np.packbits(wrong, axis=1), wrong.shape[1], groups)
+
+
+def test_groups_of_one_image_are_the_images() -> None:
+    generator = np.random.default_rng(5)
+    a, b = (random_errors(generator, 3, 203, luck=0.5) for _ in range(2))
+    order, each = (np.arange(3), np.arange(3)), generator.permutation(203)
+    value, spread = crossed.pair(repetitions(a), repetitions(b), order, NO_PRIOR, 0)
+    same, by_group = crossed.pair(grouped(a, each), grouped(b, each), order, NO_PRIOR, 0)
+    assert same == pytest.approx(value)
+    assert by_group.images == pytest.approx(spread.images)
+    assert by_group.residual == pytest.approx(spread.residual)
+    assert p_value(value, by_group) == pytest.approx(p_value(value, spread), rel=0.1)  # 203 groups are nearly normal
+
+
+def test_groups_are_drawn_as_in_a_bootstrap_of_groups() -> None:
+    generator = np.random.default_rng(6)
+    groups = np.repeat(np.arange(60), generator.integers(2, 30, 60))
+    difficulty = generator.beta(0.3, 1.2, (2, 60))[:, groups]  # of a writer, for each configuration
+    a, b = (generator.random((30, len(groups))) < one for one in difficulty)
+    value, spread = crossed.independent(grouped(a, groups), grouped(b, groups), NO_PRIOR, 0)
+    each = np.bincount(groups, a.mean(0) - b.mean(0))
+    drawn = []
+    for _ in range(4000):
+        chosen = generator.integers(60, size=60)
+        images = np.bincount(groups)[chosen].sum()
+        drawn.append(each[chosen].sum() * len(groups) / images)
+    assert spread.images == pytest.approx(np.var(drawn), rel=0.2)
+    _, by_image = crossed.independent(repetitions(a), repetitions(b), NO_PRIOR, 0)
+    assert spread.images > 3 * by_image.images
+    assert p_value(value, spread) > p_value(value, by_image)
+
+
+def test_the_variance_over_few_groups_is_uncertain() -> None:
+    many, few = (Spread(9.0, 0.0, (1e-9,), (1000,), 1e6, image_groups=n) for n in (100_000, 5))
+    assert p_value(6.0, many) == pytest.approx(2 * scipy.stats.norm.sf(2), rel=1e-2)
+    assert p_value(6.0, few) == pytest.approx(2 * scipy.stats.t.sf(2, 4), rel=1e-2)
+    assert p_value(half_width(0.05, few), few) == pytest.approx(0.05, rel=0.02)

@@ -172,6 +172,7 @@ ALLOWED = {
         ("best_epoch", -1),
         ("members", None),
         ("compile_seconds", None),
+        ("image_groups", None),
         ("wrong_images", None),
         *((key, "x") for key in ("name", "config_hash", "sha256", "labels_sha256", "split_sha256")),
         *((key, -1) for key in ("loss", "train_seconds", "wall_seconds", "images_per_second")),
