@@ -71,7 +71,7 @@ def test_two_networks_are_compared_by_groups(tmp_path: Path) -> None:
     variance = ((each - 50 / 200) ** 2).sum() * 200 / 199 + statistics.crossed.UNSEEN * (each**4).sum() / (each**2).sum()
     assert found.p == pytest.approx(2 * scipy.stats.t.sf(50 / np.sqrt(variance), 199))
     assert found.interval[0] < 0.5 < found.interval[1]
-    assert export.to_json(board)["configurations"][1]["significance"]["test"] == "McNemar, groups"
+    assert list(export.to_json(board)["configurations"])[1]["significance"]["test"] == "McNemar, groups"
 
 
 def test_without_the_groups_there_is_no_test_on_new_images(tmp_path: Path) -> None:
