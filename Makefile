@@ -15,7 +15,7 @@ STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=% $(if $(filter records,$(MAKECMD
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation statistics statistics-looks spread-picture records speedrun screenshots sweep-demo faults constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation benchmark-loading statistics statistics-looks spread-picture records speedrun screenshots sweep-demo faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}' | sort
@@ -61,6 +61,9 @@ benchmark-searches: .venv/.installed-dev ## check whether a search finds more th
 
 benchmark-comparison: .venv/.installed-dev ## measure compare over 100, 1,000 and 10,000 runs
 	@$(BIN)/python -m tests.benchmarks.comparison $(ARGS)
+
+benchmark-loading: .venv/.installed-dev ## measure a folder of 10,000 images: first start, cache, memory (ten minutes)
+	@$(BIN)/python -m tests.benchmarks.loading $(ARGS)
 
 statistics: .venv/.installed-dev ## simulate false alarms, coverage and power of compare (minutes; all cells in hours: make statistics ARGS="--full --results FILE")
 	@$(BIN)/python -m tests.benchmarks.statistics $(ARGS)

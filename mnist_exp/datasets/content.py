@@ -51,7 +51,7 @@ class Reader(Protocol):
 
 @contextlib.contextmanager
 def reading(path: Path | str) -> Iterator[None]:
-    """Turn an OSError of this block into an error that names `path`.
+    """Turn an OSError of this block into an error that names its file, or `path`.
 
     Raises:
         InputError: instead of the OSError.
@@ -59,7 +59,7 @@ def reading(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}", CHECK) from None
+        raise InputError(f"{error.filename or path}: cannot be read: {error.strerror or error}", CHECK) from None
 
 
 def check_exists(path: Path, is_directory: bool | None, expected: str) -> None:

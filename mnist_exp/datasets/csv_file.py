@@ -14,6 +14,7 @@ from mnist_exp.datasets.resizing import Shape, gather
 from mnist_exp.datasets.sources import MAX_SIDE, OwnSet
 from mnist_exp.datasets.streams import opened
 from mnist_exp.errors import InputError
+from mnist_exp.terminal.messages import pluralize
 
 LINES = 500  # read at a time
 MAX_LINE = MAX_SIDE * MAX_SIDE * 3 * 6  # characters
@@ -131,7 +132,7 @@ def _report(path: Path, lines: list[tuple[int, str]], columns: int) -> NoReturn:
         values = text.split(",")
         if len(values) != columns:
             hint = ", separated by other characters" if len(values) == 1 else ""
-            cause = f"has {len(values):,} values{hint}, but the first line has {columns:,}"
+            cause = f"has {pluralize(len(values), 'value')}{hint}, but the first line has {columns:,}"
             raise InputError(f"{path}, line {number}: {cause}", EXPECTED)
         for column, value in enumerate(values):
             digits = value.strip(' "')

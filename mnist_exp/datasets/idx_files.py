@@ -20,7 +20,6 @@ EXPECTED = (
     "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, "
     "with .gz or without; without the last two, test images are drawn"
 )
-MAX_IMAGES = 2**28
 BYTES = np.dtype(np.uint8)
 
 
@@ -63,25 +62,22 @@ class IdxFiles:
         return Content(train, self._part("test") if "test images" in self.found else None)
 
     def _part(self, role: str) -> Part:
-        labels = _labels(self.found[f"{role} labels"])
-        path = self.found[f"{role} images"]
-        with opened(path) as stream:
-            header = _header(path, stream)
-            if header.dtype != np.uint8 or len(header.shape) not in (3, 4):
+        """Read images and labels; their headers are compared before anything takes memory."""
+        path, label_path = self.found[f"{role} images"], self.found[f"{role} labels"]
+        with opened(path) as stream, opened(label_path) as label_stream:
+            header, label_header = _header(path, stream), _header(label_path, label_stream)
+            if header.dtype != BYTES or len(header.shape) not in (3, 4):
                 _refuse(path, header, "images of unsigned bytes, (n, height, width) or (n, height, width, channels)")
+            if len(label_header.shape) != 1:
+                _refuse(label_path, label_header, "one label for each image, (n,)")
             count, height, width, channels = (*header.shape, 1)[:4]
-            if count != len(labels):
-                raise InputError(f"{path}: has {count:,} images for {len(labels):,} labels", "use files of the same set")
+            if not count or label_header.shape != (count,):
+                cause = f"{path}: has {count:,} images for {label_header.shape[0]:,} labels"
+                raise InputError(cause, "use files of the same set")
             shape = height, width, channels
-            return Part(gather(self.source, count, shape, _blocks(path, stream, count, shape)), labels)
-
-
-def _labels(path: Path) -> np.ndarray:
-    with opened(path) as stream:
-        header = _header(path, stream)
-        if len(header.shape) != 1 or not 0 < header.shape[0] <= MAX_IMAGES:
-            _refuse(path, header, "one label for each image, (n,)")
-        return next(_blocks(path, stream, header.shape[0], (), header.dtype)).astype(np.int64)
+            images = gather(self.source, count, shape, _blocks(path, stream, count, shape))
+            (labels,) = _blocks(label_path, label_stream, count, (), label_header.dtype)
+            return Part(images, labels.astype(np.int64))
 
 
 def _header(path: Path, stream: BinaryIO) -> idx.Header:

@@ -138,7 +138,7 @@ class StoredArray:
         """
         factor = self._factor()
         for block in self.blocks():
-            values = block if factor == 1 else np.round(block * block.dtype.type(factor))
+            values = block if factor == 1 else np.round(block * factor)
             yield values.astype(np.uint8).reshape(-1, *shape)
 
     def _factor(self) -> int:

@@ -53,7 +53,8 @@ def probe(path: str) -> Picture:
             raise UnreadableError("has one pixel")
         if image.mode in ("I", "F"):
             raise UnreadableError("has 32 bits for each pixel, allowed are 8 and 16")
-        has_exif = image.format != "PNG" or "exif" in image.info  # to look for more, Pillow would decode a PNG
+        # Pillow turns TIFF itself, and would decode a PNG to look for more.
+        has_exif = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
         turned = has_exif and image.getexif().get(ORIENTATION) in MIRRORED_SIDES
         return Picture((width, height) if turned else (height, width), _is_grey(image))
 
