@@ -23,7 +23,7 @@ from mnist_exp.run.status import Record
 from mnist_exp.run.summary import Summary
 from mnist_exp.sweep import report, study
 from mnist_exp.sweep.plan import Job, Plan, Sweep
-from tests import boards
+from tests import boards, synthetic
 from tests.unit.run_directories import write_predictions
 
 GRID = {"model.units": ["[64]", "[256,128]"], "model.dropout": [0.1, 0.3], "optimizer.learning_rate": [1e-3, 1e-2]}
@@ -49,12 +49,12 @@ ENVIRONMENT = {
 
 def probabilities(data: Dataset, wrong: int) -> np.ndarray:
     """Return predictions of the test images, that many of them wrong, with every confidence from 0.1 to 1."""
-    generator, labels = np.random.default_rng(0), data.test_labels
+    generator, labels, classes = np.random.default_rng(0), data.test_labels, len(data.class_names)
     predicted = labels.astype(int)
     images = generator.choice(len(labels), wrong, replace=False)
-    predicted[images] = (predicted[images] + generator.integers(1, 10, wrong)) % 10
+    predicted[images] = (predicted[images] + generator.integers(1, classes, wrong)) % classes
     confidence = 1 - 0.6 * generator.uniform(0, 1, len(labels)) ** 8
-    table = np.repeat((1 - confidence)[:, None] / 9, 10, axis=1)
+    table = np.repeat((1 - confidence)[:, None] / (classes - 1), classes, axis=1)
     table[np.arange(len(labels)), predicted] = confidence
     return table.astype(np.float32)
 
@@ -69,7 +69,7 @@ def run(directory: Path, data: Dataset, epochs: int = 12, select: str = "last", 
         Epoch(epoch, 0.00123, 2.3 / epoch, 89.8 / epoch, *held_out[epoch - 1], 123.4, 1_246_215.0)
         for epoch in range(1, epochs + 1)
     ]
-    predicted = probabilities(data, 163)
+    predicted = probabilities(data, min(163, len(data.test_labels) // 3))
     score = evaluation.score(predicted, data.test_labels)
     changes = {
         "validation": score if validation else None,
@@ -84,6 +84,20 @@ def run(directory: Path, data: Dataset, epochs: int = 12, select: str = "last", 
     }
     rates = np.linspace(1e-3, 1e-5, 40 * epochs, dtype=np.float32)
     return _write(directory, data, predicted, changes, history, rates, select)
+
+
+NAMES = ("T-shirt/top", "Ankle boot", "l", "<b>&amp;</b>\n\N{RIGHT-TO-LEFT OVERRIDE}x", "ぬいぐるみ", "a long name " * 8)
+
+
+def photos(classes: int, shape: tuple[int, int, int] = (40, 64, 3)) -> Dataset:
+    """Return colour images that are not square, whose classes have names of every length, some hostile."""
+    names = [f"{NAMES[number % len(NAMES)]}{number or ''}" for number in range(classes)]
+    return synthetic.dataset(shape, classes, train=0, test=max(400, 8 * classes), names=tuple(names))
+
+
+def of_classes(directory: Path, classes: int) -> Path:
+    """Write the page of a run on photos of that many classes."""
+    return run(directory, photos(classes), epochs=2)
 
 
 def ensemble(directory: Path, data: Dataset) -> Path:

@@ -14,15 +14,15 @@ from mnist_exp.machine.plain_data import describe, read_bytes
 from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Score
 
-MAX_FILE_BYTES = 2**24
-MAX_BYTES = 2**26  # of the arrays
+MAX_BYTES = 2**29  # of the file, and of its arrays: 100,000 images of the most classes
+MAX_CLASSES = 1000
 
 
 class Predictions(NamedTuple):
     """The predictions of a network for n test images."""
 
-    classes: np.ndarray  # uint8 (n,), the predicted class, which is the most probable one
-    labels: np.ndarray  # uint8 (n,)
+    classes: np.ndarray  # uint16 (n,), the predicted class, which is the most probable one
+    labels: np.ndarray  # uint8 or uint16 (n,)
     confidence: np.ndarray  # float32 (n,), the probability of the predicted class
 
 
@@ -61,7 +61,7 @@ def pair_errors(a: Predictions, b: Predictions) -> PairedErrors:
 def read_predictions(run: Run, score: Score | None = None) -> Predictions:
     """Read the predictions of a run for the test images, as `read_probabilities` does."""
     probabilities, labels = read_probabilities(run, score)
-    return Predictions(probabilities.argmax(axis=1).astype(np.uint8), labels, probabilities.max(axis=1))
+    return Predictions(probabilities.argmax(axis=1).astype(np.uint16), labels, probabilities.max(axis=1))
 
 
 def read_probabilities(run: Run, score: Score | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +71,7 @@ def read_probabilities(run: Run, score: Score | None = None) -> tuple[np.ndarray
         score: in summary.json, with which the predictions must agree; None: this is not checked.
 
     Returns:
-        The probabilities, float32 (n, classes), and the labels, uint8 (n,).
+        The probabilities, float32 (n, classes), and the labels, uint8 or uint16 (n,).
 
     Raises:
         InputError: the run has no predictions.
@@ -88,7 +88,7 @@ def read_probabilities(run: Run, score: Score | None = None) -> tuple[np.ndarray
 
 def _read_arrays(run: Run) -> dict[str, np.ndarray]:
     try:
-        content = read_bytes(run.predictions, MAX_FILE_BYTES)
+        content = read_bytes(run.predictions, MAX_BYTES)
     except FileNotFoundError:
         raise InputError(f"{run.directory}: has no predictions.npz", "only a completed run has one") from None
     except OSError as error:
@@ -113,11 +113,11 @@ def read_image_groups(run: Run, sha256: str) -> np.ndarray:
 
 
 def _check(probabilities: np.ndarray, labels: np.ndarray, score: Score | None) -> None:
-    """Raise ValueError unless these are probabilities, float32 (n, classes), and labels, uint8 (n,), with this score."""
-    if probabilities.dtype != np.float32 or probabilities.ndim != 2 or not 2 <= probabilities.shape[1] <= 256:
+    """Raise ValueError unless these are probabilities, float32 (n, classes), and labels, integers (n,), with this score."""
+    if probabilities.dtype != np.float32 or probabilities.ndim != 2 or not 2 <= probabilities.shape[1] <= MAX_CLASSES:
         raise ValueError(f"probabilities are {probabilities.dtype} of shape {probabilities.shape}")
     n, classes = probabilities.shape
-    if labels.dtype != np.uint8 or labels.shape != (n,) or not n:
+    if labels.dtype not in (np.uint8, np.uint16) or labels.shape != (n,) or not n:
         raise ValueError(f"labels of {n:,} images are {labels.dtype} of shape {labels.shape}")
     if not ((probabilities >= 0) & (probabilities <= 1)).all():  # also fails for NaN
         raise ValueError("a probability is not between 0 and 1")

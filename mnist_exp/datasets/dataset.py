@@ -38,6 +38,11 @@ class Dataset:
     warnings: tuple[str, ...] = ()  # of a user's own data: what was left out, and what may make results wrong
     train_groups: np.ndarray | None = None  # int32 (n,): images with the same number have the same source, such as a writer
     test_groups: np.ndarray | None = None
+    ink: bool = False  # whether grey images are ink on paper, from 0 for paper to 255 for ink, and are shown dark on light
+
+    def displayed(self, images: np.ndarray) -> np.ndarray:
+        """Return images of the set as a picture shows them: those with one channel are ink on paper, others have three."""
+        return images if self.ink or images.shape[-1] == 3 else np.repeat(images, 3, axis=-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,7 @@ def load(source: DescribedSet) -> Dataset:
         mislabelled=STUDIES.get(test_images.sha256),
         train_groups=_groups(described, described.train, train_labels),
         test_groups=_groups(described, described.test, test_labels),
+        ink=described.ink,
     )
 
 

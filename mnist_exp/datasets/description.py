@@ -100,6 +100,7 @@ class Description(Fact):
     archive: OfferedFile | None = None  # a ZIP file that contains all files
     image_shape: Annotated[tuple[Side, Side, Annotated[int, Field(ge=1, le=3)]], Field(strict=False)]
     transposed: bool  # whether images are stored column by column
+    ink: bool = True  # whether grey images are ink on paper, and are shown dark on light
     labels_from: Annotated[int, Field(ge=0, le=1000)]  # the label of the first class
     label_column: (
         Annotated[int, Field(ge=0, le=63)] | None

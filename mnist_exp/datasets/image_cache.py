@@ -75,6 +75,7 @@ def load(source: OwnSet, current: str) -> Dataset | None:
             class_names=tuple(facts["class_names"]),
             mislabelled=None,
             warnings=tuple(facts["warnings"]),
+            ink=False,
             **arrays,
         )
         return dataset if content_sha256(dataset) == dataset.sha256 else None

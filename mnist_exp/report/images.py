@@ -1,13 +1,17 @@
 """Images of a data set as PNG, dark on light: a sprite sheet, or a grid of enlarged images with titles."""
 
 import io
+import unicodedata
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 ENLARGED = 84  # pixels of an image's longer side in a grid, at least
+THUMBNAIL = 64  # pixels of an image's longer side on a page, at most
+MAX_TITLE = 240  # pixels
 FONT_SIZE = 14
 TITLE, GAP = 18, 10  # pixels: the height of a title, the space between images
 
@@ -28,12 +32,38 @@ def sprite_sheet(images: np.ndarray, columns: int) -> bytes:
     return _png(_picture(lines.reshape(rows * height, columns * width, channels)))
 
 
+def thumbnails(images: np.ndarray) -> np.ndarray:
+    """Return images that are larger than a page shows them in a smaller size; others unchanged.
+
+    Args:
+        images: uint8 (n, height, width, channels), n ≥ 1.
+    """
+    height, width, channels = images.shape[1:]
+    factor = THUMBNAIL / max(height, width)
+    if factor >= 1:
+        return images
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    pictures = [Image.fromarray(image[..., 0] if channels == 1 else image) for image in images]
+    small = [np.asarray(picture.resize(size, Image.Resampling.BOX)) for picture in pictures]
+    return np.stack(small).reshape(len(images), size[1], size[0], channels)
+
+
+def plain_names(names: Sequence[str]) -> list[str]:
+    """Return names of classes for titles in ASCII: é becomes e, and a name without Latin letters its number."""
+    plain = []
+    for number, name in enumerate(names):
+        parts = (character for character in unicodedata.normalize("NFKD", name) if not unicodedata.combining(character))
+        text = "".join(character if " " <= character <= "~" else "?" for character in parts)
+        plain.append(text if text.strip("? ") or not name.strip() else f"class {number}")
+    return plain
+
+
 def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> bytes:
     """Return images in rows, enlarged by whole pixels, each under its title.
 
     Args:
         images: uint8 (n, height, width, channels), n ≥ 1, 1 or 3 channels.
-        titles: n of them, in ASCII: Pillow's own font, which needs no file, has no other characters.
+        titles: n of them, in ASCII: Pillow's own font, which needs no file, has no other characters. Long ones are cut off.
         columns: images in a row, at most.
     """
     height, width = images.shape[1:3]
@@ -42,6 +72,7 @@ def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> 
     font = ImageFont.load_default(FONT_SIZE)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
+    titles = [_shortened(title, font, max(MAX_TITLE, size[0])) for title in titles]
     across = max(size[0], *(round(font.getlength(title)) for title in titles)) + GAP
     down = TITLE + size[1] + GAP
     pictures = [_picture(image) for image in images]
@@ -54,6 +85,15 @@ def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> 
         pen.text((middle, top), title, fill="black", font=font, anchor="ma")
         grid.paste(picture.resize(size, Image.Resampling.NEAREST), (middle - size[0] // 2, top + TITLE))
     return _png(grid)
+
+
+def _shortened(title: str, font: Any, width: int) -> str:
+    """Return a title of at most that many pixels."""
+    if font.getlength(title) <= width:
+        return title
+    while title and font.getlength(f"{title}…") > width:
+        title = title[:-1]
+    return f"{title}…"
 
 
 def _picture(image: np.ndarray) -> Image.Image:

@@ -10,10 +10,12 @@ import mnist_exp
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.machine import files
 from mnist_exp.report import images, page, run_charts, sample_images
+from mnist_exp.report.confusions import TABLE_CLASSES, heat_map, most_frequent, shorten
 from mnist_exp.run.history import Epoch
 from mnist_exp.run.run import Run
 from mnist_exp.run.summary import Summary
 
+TITLE_CHARACTERS = 14  # of a class in the figure of the worst mistakes
 MAX_ROWS = 100  # of the table of epochs; history.csv contains all
 LABELS = {
     "argv": "command",
@@ -75,18 +77,24 @@ def write(
     mistakes, names = errors["worst_mistakes"], data.class_names
     worst = [mistake["index"] for mistake in mistakes]
     if mistakes:
-        titles = [f"{names[one['label']]} as {names[one['predicted']]}  {max(one['probabilities']):.1%}" for one in mistakes]
-        files.write(run.figures / "worst_mistakes.png", images.image_grid(data.test_images[worst], titles))
+        short = [shorten(name, TITLE_CHARACTERS) for name in images.plain_names(names)]
+        titles = [f"{short[one['label']]} as {short[one['predicted']]}  {one['confidence']:.1%}" for one in mistakes]
+        files.write(run.figures / "worst_mistakes.png", images.image_grid(data.displayed(data.test_images[worst]), titles))
+    is_table = len(names) <= TABLE_CLASSES
+    listed = [] if is_table else most_frequent(errors["confusions"], probabilities, data.test_labels)
+    required = worst + [one["index"] for one in listed]
     text = page.render(
         "run.html.j2",
-        scripts=[page.script("confusion.js"), page.script("table.js")],
+        scripts=[*([page.script("confusion.js")] if is_table else []), page.script("table.js")],
         run=run.directory.name,
         summary=summary,
         select=select,
         model_epoch=summary.best_epoch if select == "best" and summary.best_epoch else len(history),
         errors=errors,
-        shades=shades(errors["confusion_matrix"]),
-        digits=sample_images.template_values(data, probabilities, worst),
+        shades=shades(errors["confusion_matrix"]) if is_table else None,
+        heat_map=None if is_table else heat_map(errors["confusions"], names),
+        confusions=listed,
+        samples=sample_images.template_values(data, probabilities, required, only_required=not is_table),
         history=history,
         rows=table_rows(history, summary.best_epoch),
         class_names=names,

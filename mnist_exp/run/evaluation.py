@@ -15,6 +15,9 @@ from mnist_exp.run.run import Run
 
 Z_95 = 1.959963984540054  # the standard normal's 97.5 % quantile
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
+MAX_MISTAKES = 50  # the most confident ones that are listed
+MANY_CLASSES = 100  # with more, errors.json has no list with a number for each class, or for each pair of classes
+MAX_CONFUSIONS = 500  # pairs of classes that are listed
 
 
 def wilson_interval(errors: float, n: float) -> tuple[float, float]:
@@ -79,6 +82,18 @@ def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarra
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
+def confusions(matrix: np.ndarray) -> list[dict[str, int]]:
+    """Return the pairs of a true and a predicted class that are confused, the most frequent first.
+
+    Args:
+        matrix: from `confusion_matrix`.
+    """
+    wrong = matrix - np.diag(matrix.diagonal())
+    order = np.argsort(-wrong, axis=None, kind="stable")[: min(np.count_nonzero(wrong), MAX_CONFUSIONS)]
+    pairs = zip(*(places.tolist() for places in np.unravel_index(order, wrong.shape)), strict=True)
+    return [{"label": label, "predicted": predicted, "n": int(wrong[label, predicted])} for label, predicted in pairs]
+
+
 def calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Return the expected calibration error over 15 bins of equal width, and the bins.
 
@@ -104,18 +119,22 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]
 def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, mislabelled: Mislabelled | None) -> list[dict[str, Any]]:
     """Return the wrong predictions with the highest confidence, at most 50, the most confident first.
 
-    The key `mislabelled` contains the votes of people who rejected the label, the most votes first; otherwise None.
+    With many classes, `probabilities` of all classes is None. The key `mislabelled` contains the votes of people who
+    rejected the label, the most votes first; otherwise None.
     """
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     worst = []
-    for index in map(int, wrong[np.argsort(-confidence[wrong], kind="stable")][:50]):
+    for index in map(int, wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]):
         votes = None if mislabelled is None else mislabelled.votes.get(index)
+        rounded = [round(probability, 6) for probability in probabilities[index].tolist()]
         mistake = {
             "index": index,
             "label": int(labels[index]),
             "predicted": int(predicted[index]),
-            "probabilities": [round(float(probability), 6) for probability in probabilities[index]],
+            "confidence": rounded[predicted[index]],
+            "label_probability": rounded[labels[index]],
+            "probabilities": rounded if len(rounded) <= MANY_CLASSES else None,
             "mislabelled": None if votes is None else [{"label": label, "votes": n} for label, n in votes.items()],
         }
         worst.append(mistake)
@@ -142,7 +161,9 @@ def error_report(
         "overall": {key: overall[key] for key in ("n", "errors", "error_percent", "ci95")},
         "negative_log_likelihood": overall["loss"],
         "per_class": per_class,
-        "confusion_matrix": matrix.tolist(),
+        "class_names": list(class_names),
+        "confusion_matrix": matrix.tolist() if len(matrix) <= MANY_CLASSES else None,
+        "confusions": confusions(matrix),
         "calibration": calibration(probabilities, labels),
         "mislabelled": rejected,
         "worst_mistakes": worst_mistakes(probabilities, labels, mislabelled),

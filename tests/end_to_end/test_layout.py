@@ -22,6 +22,8 @@ WIDTHS = (360, 768, 1280, 1920)
 PAGES: Mapping[str, Callable[[Path, Dataset], Path]] = {
     "run": sample_pages.run,
     "one_epoch": lambda directory, data: sample_pages.run(directory, data, epochs=1, validation=False),
+    "long_names": lambda directory, _: sample_pages.of_classes(directory, 10),
+    "many_classes": lambda directory, _: sample_pages.of_classes(directory, 47),
     "ensemble": sample_pages.ensemble,
     "comparison": lambda directory, _: sample_pages.comparison(directory),
     "sweep": lambda directory, _: sample_pages.sweep(directory),

@@ -86,7 +86,7 @@ def test_the_page(browser: Browser, trained: Path, errors: dict[str, Any], width
 
 def indices(digits: Locator) -> list[int]:
     """Of the test images that a list shows."""
-    labels = [digit.get_attribute("aria-label") or "" for digit in digits.locator(".digit").all()]
+    labels = [digit.get_attribute("aria-label") or "" for digit in digits.locator(".sample").all()]
     return [int(label.removeprefix("test image ")) for label in labels]
 
 
@@ -122,7 +122,7 @@ def test_a_cell_that_is_pointed_at_shows_its_digits(
         cell(page, label, predicted).hover()
         assert_cell_images(page, label, predicted, predictions)
     for list_ in (page.locator("#cell-images ul"), page.locator("#worst")):
-        for index, digit in zip(indices(list_), list_.locator(".digit").all(), strict=True):
+        for index, digit in zip(indices(list_), list_.locator(".sample").all(), strict=True):
             drawn = np.array(digit.evaluate(PIXELS)).reshape(28, 28)
             assert np.array_equal(255 - drawn, digits.test_images[index, :, :, 0])
     assert complaints == []
@@ -247,7 +247,7 @@ def test_the_page_in_print(browser: Browser, trained: Path) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     visible = {place: page.locator(place).is_visible() for place in ("#cell-images", ".pills", ".confusion", "#worst")}
     assert visible == {"#cell-images": False, ".pills": False, ".confusion": True, "#worst": True}
-    assert page.evaluate("getComputedStyle(document.querySelector('.digit')).printColorAdjust") == "exact"
+    assert page.evaluate("getComputedStyle(document.querySelector('.sample')).printColorAdjust") == "exact"
     assert page.pdf(format="A4").startswith(b"%PDF")
     assert complaints == []
 
@@ -260,7 +260,7 @@ def test_every_text_on_a_card_is_readable(browser: Browser, trained: Path, schem
         "svg text": 20,
         ".confusion td, .confusion th": 120,
         "#matrix-note": 1,
-        ".digits figcaption": 50,
+        ".samples figcaption": 50,
         ".pills button": 4,
     }
     card = assert_readable(page, scheme, selectors)

@@ -5,18 +5,18 @@
   const panel = document.getElementById('cell-images')
   const status = panel.querySelector('[role=status]')
   const list = panel.querySelector('ul')
-  const blank = document.getElementById('digit').content.firstElementChild
-  const { columns, most, images, raters } = JSON.parse(document.getElementById('digits').textContent)
-  const names = [...matrix.tHead.rows[0].cells].slice(1).map(cell => cell.textContent)
+  const blank = document.getElementById('sample').content.firstElementChild
+  const { columns, most, images, raters } = JSON.parse(document.getElementById('samples').textContent)
+  const names = [...matrix.tHead.rows[0].cells].slice(1).map(cell => cell.querySelector('[title]')?.title ?? cell.textContent)
   const buttons = new Map() // by row and column; only cells with images have one
   let shown, focusable, pinned
 
   const item = (place, [index, , , percent]) => {
     const element = blank.cloneNode(true)
-    const digit = element.querySelector('.digit')
-    digit.ariaLabel = digit.title = `test image ${index}`
-    digit.style.setProperty('--row', Math.floor(place / columns))
-    digit.style.setProperty('--column', place % columns)
+    const sample = element.querySelector('.sample')
+    sample.ariaLabel = sample.title = `test image ${index}`
+    sample.style.setProperty('--row', Math.floor(place / columns))
+    sample.style.setProperty('--column', place % columns)
     const caption = element.querySelector('figcaption')
     caption.append(`${percent.toFixed(1)} %`)
     if (index in raters) {

@@ -30,7 +30,7 @@ def test_predictions_of_a_run_are_read(tmp_path: Path, scores: tuple[np.ndarray,
     run = Run(tmp_path)
     files.write_arrays(run.predictions, {"probabilities": probabilities, "labels": labels})
     classes, found, confidence = read_predictions(run)
-    assert (classes.dtype, confidence.dtype) == (np.uint8, np.float32)
+    assert (classes.dtype, confidence.dtype) == (np.uint16, np.float32)
     assert np.array_equal(classes, probabilities.argmax(axis=1))
     assert np.array_equal(found, labels)
     assert np.array_equal(confidence, probabilities[np.arange(400), classes])
@@ -57,7 +57,7 @@ LABELS = np.zeros(4, np.uint8)
         (archive(probabilities=GOOD.astype(float), labels=LABELS), "probabilities are float64 of shape"),
         (archive(probabilities=GOOD[0], labels=LABELS), r"probabilities are float32 of shape \(10,\)"),
         (archive(probabilities=GOOD[:, :1], labels=LABELS), r"probabilities are float32 of shape \(4, 1\)"),
-        (archive(probabilities=np.ones((4, 257), np.float32), labels=LABELS), r"of shape \(4, 257\)"),
+        (archive(probabilities=np.ones((4, 1001), np.float32), labels=LABELS), r"of shape \(4, 1001\)"),
         (archive(probabilities=GOOD[:0], labels=LABELS[:0]), "labels of 0 images"),
         (archive(probabilities=GOOD, labels=LABELS[:3]), r"labels of 4 images are uint8 of shape \(3,\)"),
         (archive(probabilities=GOOD, labels=LABELS.astype(int)), "labels of 4 images are int64"),

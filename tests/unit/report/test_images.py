@@ -56,3 +56,19 @@ def test_long_titles_do_not_run_into_each_other() -> None:
     inked = (found < 255).any(axis=0)
     gaps = np.diff(np.flatnonzero(inked))
     assert (gaps >= images.GAP).sum() == 2  # one between each two titles; those between words are narrower
+
+
+def test_large_images_become_thumbnails_and_small_ones_stay() -> None:
+    assert images.thumbnails(noise(2, 256, 128, 3)).shape == (2, 64, 32, 3)
+    assert images.thumbnails(noise(2, 100, 200)).shape == (2, 32, 64, 1)
+    assert images.thumbnails(noise(2, 1, 256)).shape == (2, 1, 64, 1)
+    small = noise(2, 64, 64)
+    assert images.thumbnails(small) is small
+    red = np.zeros((1, 256, 256, 3), np.uint8) + np.array([200, 10, 0], np.uint8)
+    assert (images.thumbnails(red) == [200, 10, 0]).all()
+
+
+def test_titles_are_in_ascii_and_cut_off() -> None:
+    assert images.plain_names(["café", "ぬ", "x\nぬ\u202e", "T-shirt/top"]) == ["cafe", "class 1", "x???", "T-shirt/top"]
+    found = opened(images.image_grid(noise(2), ["a long title " * 50, "short"]))
+    assert found.shape[1] <= 10 + 2 * (images.MAX_TITLE + 10)

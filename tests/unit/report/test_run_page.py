@@ -24,6 +24,7 @@ from tests import sample_pages
 
 HOSTILE = "<script>alert(1)</script>"
 NAMES = (HOSTILE, *"123456789")
+SHOWN = (f"{HOSTILE[:23]}…", *NAMES[1:])  # in a caption
 
 
 def images(count: int) -> np.ndarray:
@@ -34,7 +35,7 @@ def images(count: int) -> np.ndarray:
 def data_set(labels: np.ndarray, names: tuple[str, ...], mislabelled: Mislabelled | None) -> Dataset:
     """A data set with test images only."""
     test = images(len(labels))
-    return Dataset("any", "ab" * 32, {}, test[:0], labels[:0], test, labels, names, mislabelled)
+    return Dataset("any", "ab" * 32, {}, test[:0], labels[:0], test, labels, names, mislabelled, ink=True)
 
 
 def written(
@@ -164,10 +165,11 @@ def test_the_confusion_matrix_is_a_table(page: str, errors: dict[str, Any]) -> N
     (table,) = re.findall(r'<table class="confusion.*?</table>', page, re.DOTALL)
     assert 'aria-describedby="matrix-note"' in table
     assert 'id="matrix-note"' in page
-    assert [html.unescape(name) for name in re.findall(r'<th scope="col">([^<]+)', table)] == list(NAMES)
-    rows = re.findall(r'<th scope="row">([^<]+)(.*?)</tr>', table)
-    assert [html.unescape(name) for name, _ in rows] == list(NAMES)
-    cells = [[int(count) for count in re.findall(r"<td[^>]*>(\d+)", row)] for _, row in rows]
+    names = re.findall(r'<th scope="col">(?:<span title="([^"]+)">)?([^<]+)', table)
+    assert [html.unescape(title or name) for title, name in names] == list(NAMES)
+    rows = re.findall(r'<th scope="row">(?:<span title="([^"]+)">)?([^<]+)(.*?)</tr>', table)
+    assert [html.unescape(title or name) for title, name, _ in rows] == list(NAMES)
+    cells = [[int(count) for count in re.findall(r"<td[^>]*>(\d+)", row)] for *_, row in rows]
     assert cells == errors["confusion_matrix"]
 
 
@@ -188,21 +190,23 @@ def part(whole: np.ndarray, row: int, column: int) -> np.ndarray:
 
 
 def test_every_mistake_has_its_image_and_caption(page: str, errors: dict[str, Any]) -> None:
+    name = r'(?:<span title="[^"]*">)?(.*?)(?:</span>)?'
     figure = (
         r'aria-label="test image (\d+)" style="--row: (\d+); --column: (\d+)"></span>'
-        r"<figcaption><b>(.*?) → (.*?)</b> ([\d.]+) %"
+        rf"<figcaption><b>{name} → {name}</b> ([\d.]+) %"
     )
     found = re.findall(figure, page)
     assert [int(index) for index, *_ in found] == [mistake["index"] for mistake in errors["worst_mistakes"]]
     for (index, row, column, true, predicted, confidence), mistake in zip(found, errors["worst_mistakes"], strict=True):
         assert np.array_equal(part(sheet(page), int(row), int(column)), images(400)[int(index), :, :, 0])
-        assert (html.unescape(true), html.unescape(predicted)) == (NAMES[mistake["label"]], NAMES[mistake["predicted"]])
+        shown = [html.unescape(name) for name in (true, predicted)]
+        assert shown == [SHOWN[mistake["label"]], SHOWN[mistake["predicted"]]]
         assert float(confidence) == pytest.approx(100 * max(mistake["probabilities"]), abs=0.0501)
 
 
 def test_the_data_of_the_script_are_right(page: str, scores: tuple[np.ndarray, np.ndarray]) -> None:
     probabilities, labels = scores
-    (text,) = re.findall(r'<script type="application/json" id="digits">(.*?)</script>', page)
+    (text,) = re.findall(r'<script type="application/json" id="samples">(.*?)</script>', page)
     content = json.loads(text)
     assert len(content["images"]) > 100
     for place, (index, label, predicted, percent) in enumerate(content["images"]):
@@ -220,7 +224,7 @@ def test_mislabelled_images_are_marked_with_the_answer_of_the_raters(
     assert {one, other} <= set(wrong)
     marked = re.findall(r'<li class="mislabelled">.*?test image (\d+)".*?<small>raters: (.*?)</small>', page)
     assert {int(index): html.unescape(said) for index, said in marked} == {one: f"{HOSTILE} or 9", other: "neither"}
-    (text,) = re.findall(r'<script type="application/json" id="digits">(.*?)</script>', page)
+    (text,) = re.findall(r'<script type="application/json" id="samples">(.*?)</script>', page)
     answers = json.loads(text)["raters"]
     assert answers == {str(one): f"{HOSTILE} or 9", str(other): "neither", str(right): "7"}
     table = re.findall(r'<tr><th scope="row" data-value="(\d+)".*?class="left">(\d say.*?)</tr>', page)
