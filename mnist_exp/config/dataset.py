@@ -41,20 +41,24 @@ class DatasetSettings(Settings):
         return settings
 
 
+def _as_list(root: Any) -> Any:
+    """Accept one path as a list of one."""
+    return (root,) if isinstance(root, str) else root
+
+
 class DescribedDatasetConfig(DatasetSettings):
     """A data set whose YAML file describes it; more of them need no code."""
 
     kind: Literal["files"]
     name: Label
-    root: DataPath | Annotated[tuple[DataPath, ...], Field(strict=False, min_length=1, max_length=64)] | None
+    root: Annotated[tuple[DataPath, ...], Field(strict=False, min_length=1, max_length=64), BeforeValidator(_as_list)] | None
     fetch: bool
     description: Description
 
     @property
     def source(self) -> DescribedSet:
         """The data set for `mnist_exp.datasets`."""
-        roots = (self.root,) if isinstance(self.root, str) else self.root or ()
-        return DescribedSet(self.name, self.description, tuple(map(_absolute, roots)), self.fetch)
+        return DescribedSet(self.name, self.description, tuple(map(_absolute, self.root or ())), self.fetch)
 
     @model_validator(mode="before")
     @classmethod

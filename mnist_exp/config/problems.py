@@ -182,6 +182,8 @@ def _problem(detail: ErrorDetails, root: JsonSchema) -> Problem:
             has_kinds = tag == "name" and "did you mean" not in allowed
             is_kind = f"; the name in a YAML file is the kind of {kind}, not a label" if has_kinds else ""
             return Problem(key, f"{key}.{tag}={_start(format_value(chosen))}: unknown {kind}", allowed + is_kind)
+        case "value_error":  # of the description of a data set, whose values are too long to repeat
+            return Problem(key, f"{key}: {detail['ctx']['error']}", "correct the YAML file: see mnist-exp help datasets")
         case "float32":
             cause = f"{key}={given!r}: {detail['ctx']['reason']}"
             return Problem(key, cause, f"{remedy(_describe(schema, root))}; {detail['ctx']['hint']}")

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 # No part of a path begins with a dot, so none leads out of a directory.
 RelativePath = Annotated[
@@ -32,6 +32,14 @@ Address = Annotated[
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,1000}$", description="text on one line")]
 ClassName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,100}$", description="text on one line")]
 Side = Annotated[int, Field(ge=1, le=256)]
+Channels = Annotated[int, Field(ge=1, le=3)]
+
+
+def integers(count: int, least: int) -> WithJsonSchema:
+    """Return the schema of a list of integers; Pydantic's own schema of a tuple does not describe its items as such."""
+    return WithJsonSchema(
+        {"type": "array", "items": {"type": "integer", "minimum": least}, "minItems": count, "maxItems": count}
+    )
 
 
 class Fact(BaseModel):
@@ -69,7 +77,9 @@ class Part(Fact):
     """The training or the test images."""
 
     count: Annotated[int, Field(ge=2, le=2**28)]  # images in the file
-    use: Annotated[tuple[int, int], Field(strict=False)] | None = None  # the first image used, and the one after the last
+    use: Annotated[tuple[int, int], Field(strict=False), integers(2, 0)] | None = (
+        None  # first image, and the one after the last
+    )
     images: DataFile
     labels: DataFile
 
@@ -98,7 +108,7 @@ class Description(Fact):
     addresses: Annotated[tuple[Address, ...], Field(strict=False, max_length=16)]  # of the files, tried in order
     directory: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,59}$")] | None = None  # of sets that share files
     archive: OfferedFile | None = None  # a ZIP file that contains all files
-    image_shape: Annotated[tuple[Side, Side, Annotated[int, Field(ge=1, le=3)]], Field(strict=False)]
+    image_shape: Annotated[tuple[Side, Side, Channels], Field(strict=False), integers(3, 1)]  # height, width, channels
     transposed: bool  # whether images are stored column by column
     ink: bool = True  # whether grey images are ink on paper, and are shown dark on light
     labels_from: Annotated[int, Field(ge=0, le=1000)]  # the label of the first class

@@ -6,14 +6,18 @@ import inspect
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from mnist_exp import config, errors
 from mnist_exp.config import problems
 from mnist_exp.errors import InputError, Problem
 from mnist_exp.machine import devices
 from tests import advice
+from tests.conftest import ROOT
+from tests.unit.datasets.tiny import described
 
 PROBLEMS = {"Problem", "not_allowed", "InputError"}  # what the program calls to make a problem with advice
 Files = Mapping[str, str | None]  # in the directory of a user: content in Latin-1, or None for a file that is removed
@@ -30,6 +34,12 @@ def deep(levels: int) -> str:
     for _ in range(levels):
         layers = f"[{{name: residual, layers: {layers}}}]"
     return f"defaults: [cnn]\nlayers: [{layers[1:-1]}, {{name: flatten}}, {{name: logits}}]\ndropout: 0\n"
+
+
+def own_set(description: dict[str, Any]) -> str:
+    """The option of a described data set."""
+    option = yaml.safe_load((ROOT / "conf" / "dataset" / "mnist.yaml").read_text())
+    return yaml.safe_dump(option | {"name": "mine", "description": description})
 
 
 # Arguments; what follows the advice: other arguments (none: as `tests.advice` reads the advice), or other files.
@@ -111,6 +121,8 @@ COMMANDS: list[tuple[list[str], list[str] | None]] = [
     (["dataset.validation=5"], ["dataset.validation=10"]),
     (["dataset.limit=5"], ["dataset.limit=20", "training.batch_size=4"]),
     (["dataset.validation=-1"], ["dataset.validation=0"]),
+    (["dataset=npz"], ["dataset=mnist"]),
+    (["dataset=npz", "dataset.path=nowhere.npz"], ["dataset=mnist"]),
     ([f"dataset.fingerprint={'0' * 64}"], ["dataset.fingerprint=null"]),
     (["dataset.split=groups"], ["dataset.split=last"]),
     (["dataset=qmnist", "dataset.split=groups", "dataset.split_seed=null"], ["dataset=qmnist", "dataset.split=groups"]),
@@ -147,6 +159,11 @@ DIRECTORIES: list[tuple[list[str], Files, list[str] | Files | None]] = [
     ([*OWN, "model=mine"], {"model/mine.yaml": "units: [8]\n"}, {"model/mine.yaml": "defaults: [cnn]\nname: cnn\n"}),
     ([*OWN, "model=mine"], {"model/mine.yaml": "defaults: [mlp]\nname: my_net\n"}, {"model/mine.yaml": "defaults: [mlp]\n"}),
     ([*OWN, "model=mine"], {"model/mine.yaml": "defaults: [mlp]\n3: 4\n"}, {"model/mine.yaml": "defaults: [mlp]\n"}),
+    (
+        [*OWN, "dataset=mine", "training.batch_size=8"],
+        {"dataset/mine.yaml": own_set(described(train=described()["train"] | {"images": {"path": "x.gz"}}))},
+        {"dataset/mine.yaml": own_set(described())},
+    ),
     (OWN, {"model/mlp.yaml": "name: mlp\n"}, {"model/mlp.yaml": None, "model/mine.yaml": "name: mlp\n"}),
     (OWN, {"model/mine.yml": "name: mlp\n"}, {"model/mine.yml": None, "model/mine.yaml": "name: mlp\n"}),
     ([*OWN, "model=mine"], {"model/mine.yaml": "defaults: [mlp] # \xff\n"}, {"model/mine.yaml": "defaults: [mlp]\n"}),

@@ -166,11 +166,13 @@ def test_names_and_files_of_a_users_directory_are_checked(capsys: pytest.Capture
     assert cli.main(["data", "list", "--config-dir", "nowhere"]) == 2
 
 
-def test_what_is_on_this_machine_already_is_not_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_on_this_machine_already_is_not_fetched(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "SYSTEM", Path("system"))
     Path("own").mkdir()
     code, out, _ = run(capsys, "data", "fetch", "mnist")
     assert (code, str(places.PACKAGE / "mnist") in out, Path("data").exists()) == (0, True, False)
-    assert run(capsys, "data", "verify", "mnist")[0] == 0
     code, out, _ = run(capsys, "data", "verify")
     assert (code, "kmnist: not on this machine" in out) == (0, True)
 
