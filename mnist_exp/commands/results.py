@@ -143,6 +143,11 @@ def _summary_table(directory: Path, summary: Summary) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     table.add_row("test error", messages.cell(_format_score(summary.test), style="bold green"))
+    if (groups := summary.image_groups) is not None:
+        low, high = groups.ci95
+        table.add_row(
+            "by group", f"95 %: {low:.2f} – {high:.2f}, for new groups such as the {groups.n:,} tested"
+        )
     if summary.validation is not None:
         table.add_row("validation error", _format_score(summary.validation))
     for name, score in read_scores(Run(directory)).items():

@@ -21,7 +21,7 @@ from mnist_exp.run import evaluation
 from mnist_exp.run.evaluations import RESULT, directory
 from mnist_exp.run.run import Run, refuse_special_files
 from mnist_exp.run.status import Record
-from mnist_exp.run.summary import Score, Summary, dataset_summary
+from mnist_exp.run.summary import Score, Summary, dataset_summary, summarize_groups
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import join_some
 from mnist_exp.trained.network import rebuild
@@ -67,7 +67,11 @@ def select_images(data: Dataset, split: Split, part: Part, settings: AnyDataset)
     if not len(indices):
         raise InputError(f"split={part}: {data.name} has no {part} images", "allowed: split=test, or dataset.validation=N")
     selected = replace(
-        data, test_images=data.train_images[indices], test_labels=data.train_labels[indices], mislabelled=None
+        data,
+        test_images=data.train_images[indices],
+        test_labels=data.train_labels[indices],
+        mislabelled=None,
+        test_groups=None if data.train_groups is None else data.train_groups[indices],
     )
     return Images(selected, split, part, settings)
 
@@ -105,6 +109,7 @@ def evaluate(trained: TrainedRun, images: Images, name: str, towers: int, enviro
             "dataset": dataset_summary(data, images.split),
             "test": Score(**evaluation.score(probabilities, data.test_labels)),
             "wrong_images": evaluation.pack_wrong_images(probabilities, data.test_labels),
+            "image_groups": summarize_groups(data, probabilities),
             "validation": None,
         }
     )
@@ -155,6 +160,7 @@ def _content(trained: TrainedRun, summary: Summary, images: Images, name: str, t
         "settings": images.settings.model_dump(mode="json"),
         "result": summary.test.model_dump(),
         "wrong_images": summary.wrong_images,
+        "image_groups": summary.image_groups and summary.image_groups.model_dump(),
         "own_test": own.test.model_dump(),
         "version": __version__,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mnist_exp.commands import results
 from mnist_exp.comparison.predictions import read_probabilities
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.datasets.dataset import Dataset, split
@@ -139,3 +140,20 @@ def test_a_link_in_place_of_the_directory_is_refused(trained: TrainedRun, digits
     with pytest.raises(IntegrityError, match="evaluations"):
         evaluate(trained, images_of(trained, few(digits)), "x", towers=1, environment={})
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_groups_of_the_images_are_units(trained: TrainedRun, digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    writers = (np.arange(60_000) // 40).astype(np.int32)
+    data = replace(few(digits), train_groups=writers, test_groups=writers[:200])
+    row = evaluate(trained, images_of(trained, data), "writers", towers=1, environment={})
+    groups = row.summary.image_groups
+    assert groups is not None
+    assert groups.n == 5
+    assert groups.ci95[1] > row.summary.test.ci95[1]
+    assert "for new groups such as the 5" in Run(directory(trained.run, "writers")).report.read_text()
+    assert read_json(directory(trained.run, "writers") / "evaluation.json")["image_groups"]["n"] == 5
+    results.print_summary(trained.run.directory, row.summary)
+    assert f"{groups.ci95[0]:.2f} – {groups.ci95[1]:.2f}, for new groups such as the 5 tested" in capsys.readouterr().out
+    held_out = images_of(trained, data, "validation").data
+    assert held_out.test_groups is not None
+    assert np.array_equal(held_out.test_groups, writers[trained.split.validation])
