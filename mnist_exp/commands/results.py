@@ -145,9 +145,7 @@ def _summary_table(directory: Path, summary: Summary) -> Table:
     table.add_row("test error", messages.cell(_format_score(summary.test), style="bold green"))
     if (groups := summary.image_groups) is not None:
         low, high = groups.ci95
-        table.add_row(
-            "by group", f"95 %: {low:.2f} – {high:.2f}, for new groups such as the {groups.n:,} tested"
-        )
+        table.add_row("by group", f"95 %: {low:.2f} – {high:.2f}, for new groups such as the {groups.n:,} tested")
     if summary.validation is not None:
         table.add_row("validation error", _format_score(summary.validation))
     for name, score in read_scores(Run(directory)).items():
