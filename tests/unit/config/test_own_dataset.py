@@ -1,0 +1,109 @@
+"""The settings of own data: paths, sizes, and which of them define a run."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_exp import config
+from mnist_exp.config.command_line import parse_arguments
+from mnist_exp.config.composition import Composition
+from mnist_exp.config.identity import config_hash
+from mnist_exp.config.schema import Experiment
+from mnist_exp.errors import ConfigError
+from tests.own_data import small, write
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def compose(*overrides: str) -> Experiment:
+    arguments = ["dataset=npz", "training.batch_size=8", *overrides]
+    return Composition(parse_arguments(arguments)).combinations()[0].experiment
+
+
+def test_paths_are_absolute_and_may_have_any_character(directory: Path) -> None:
+    path = write("npz", directory / "a")
+    for name in ("my set, (1)=2.npz", "~x.npz", "ünï.npz"):
+        path = path.rename(path.with_name(name))
+        assert compose(f"dataset.path=a/{name}").dataset.source.path == str(path)
+    assert compose(f"dataset.path=~/a/{path.name}").dataset.source.path == str(path)
+    assert compose(f"dataset.path={path}", "dataset.class_names=null").dataset.source.class_names is None
+    (directory / "names").write_text("a\nb\nc\n")
+    stored = compose(f"dataset.path={path}", "dataset.class_names=names").model_dump(mode="json")
+    os.chdir("/")
+    assert config.validate(stored).model_dump(mode="json") == stored  # as when it is resumed elsewhere
+
+
+def test_one_number_is_height_and_width(directory: Path) -> None:
+    path = write("npz", directory / "a")
+    one = compose(f"dataset.path={path}", "dataset.size=9")
+    assert one == compose(f"dataset.path={path}", "dataset.size=[9,9]")
+    assert one.dataset.source.size == (9, 9)
+
+
+def test_the_hash_depends_on_the_content_and_not_on_its_place(directory: Path) -> None:
+    arrays = small()
+    path = write("npz", directory / "a", arrays)
+    first = compose(f"dataset.path={path}")
+    assert config_hash(compose(f"dataset.path={write('npz', directory / 'b', arrays)}")) == config_hash(first)
+    (directory / "names").write_text("0\n1\n2\n")
+    assert config_hash(compose(f"dataset.path={path}", "dataset.class_names=names")) == config_hash(first)
+    assert config_hash(compose(f"dataset.path={path}", "dataset.size=9")) != config_hash(first)
+    arrays[0][0, 0, 0] ^= 1
+    changed = write("npz", directory / "c", arrays)
+    assert config_hash(compose(f"dataset.path={changed}")) != config_hash(first)
+
+
+def test_a_run_whose_data_changed_is_not_resumed(directory: Path) -> None:
+    path = write("npz", directory / "a")
+    stored = compose(f"dataset.path={path}").model_dump(mode="json")
+    train, labels, test, test_labels = small()
+    np.savez(path, x_train=255 - train, y_train=labels, x_test=test, y_test=test_labels)
+    from mnist_exp import datasets
+
+    datasets._load.cache_clear()  # another process would read it again
+    datasets.facts.cache_clear()
+    with pytest.raises(ConfigError, match=r"dataset.fingerprint=[0-9a-f]{64}: the data have [0-9a-f]{64}"):
+        config.validate(stored)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("dataset.size=0", "dataset.size=0: not allowed\n  allowed: a list of 2, each an integer from 1 to 256 or null"),
+        ("dataset.size=[8,8,3]", "dataset.size=[8,8,3]: not allowed\n  allowed: a list of 2, each an integer from 1 to 256"),
+        ("dataset.test_share=2", "allowed: a number from 0.001 to 0.9"),
+        ("dataset.channels=1", "it belongs to dataset=folder"),
+        ("dataset.path=nothing", "nothing: does not exist\n  set dataset.path to an NPZ file"),
+        ("dataset.path=3", "does not exist"),
+    ],
+)
+def test_wrong_settings_are_reported(directory: Path, override: str, message: str) -> None:
+    path = write("npz", directory / "a")
+    with pytest.raises(ConfigError) as caught:
+        compose(f"dataset.path={path}", override)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("channels", [0, 2])
+def test_channels_are_one_or_three(directory: Path, channels: int) -> None:
+    path = write("folder", directory / "a")
+    with pytest.raises(ConfigError, match=r"allowed: 1, 3 or null$"):
+        compose("dataset=folder", f"dataset.path={path}", f"dataset.channels={channels}")
+
+
+def test_a_missing_path_is_reported() -> None:
+    with pytest.raises(ConfigError, match=r"^dataset.path: is missing\n  write dataset.path=…"):
+        compose()
+
+
+def test_without_a_number_each_class_is_held_out(directory: Path) -> None:
+    path = write("npz", directory / "a", small(12))
+    assert compose(f"dataset.path={path}").dataset.validation == 3
