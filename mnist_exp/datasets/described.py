@@ -9,6 +9,7 @@ from mnist_exp.datasets import finding, idx, places
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.datasets.description import DataFile, Description, Part
 from mnist_exp.datasets.finding import Content
+from mnist_exp.datasets.idx import Buffer
 from mnist_exp.datasets.mislabelled import STUDIES
 from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.errors import InputError
@@ -24,12 +25,12 @@ def load(source: DescribedSet) -> Dataset:
     described = source.description
 
     def read(file: DataFile) -> Content:
-        return finding.read(source, file)
+        return finding.read(source, file, from_copy=True)
 
     with ThreadPoolExecutor(4) as threads:  # zlib and hashlib release the interpreter's lock
         train_images, train_labels, test_images, test_labels = contents = list(threads.map(read, described.files))
     if source.roots or places.included(source.name) is None:
-        finding.remember(contents)
+        finding.remember(source, contents)
     for file, found in zip(described.files, contents, strict=True):
         if not finding.has_expected_header(described, file, found.content):
             cause = f"{found.path}: is not described right: it contains {_describe(found.content)}"
@@ -50,7 +51,7 @@ def load(source: DescribedSet) -> Dataset:
     )
 
 
-def _describe(content: bytes) -> str:
+def _describe(content: Buffer) -> str:
     try:
         found = idx.header(content)
     except ValueError as error:

@@ -6,12 +6,13 @@ It may be deleted at any time; if it is wrong, the file that it names is refused
 
 import contextlib
 import hashlib
+import mmap
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mnist_exp.datasets import idx, members, places
+from mnist_exp.datasets import copies, idx, members, places
 from mnist_exp.datasets.description import DataFile, Description
 from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.errors import InputError, IntegrityError, UserError
@@ -27,13 +28,18 @@ PEEK = 65_536  # bytes of a compressed file that contain its IDX header
 class Content(NamedTuple):
     """The verified content of a file."""
 
-    content: bytes  # uncompressed
+    content: bytes | mmap.mmap  # uncompressed
     sha256: str  # of the uncompressed content
     path: Path  # of the file, or of the archive that contains it
 
 
-def read(source: DescribedSet, file: DataFile) -> Content:
+def read(source: DescribedSet, file: DataFile, from_copy: bool = False) -> Content:
     """Return the content of a file.
+
+    Args:
+        source: the data set.
+        file: one of its files.
+        from_copy: whether an uncompressed copy in the cache may be read instead of a file that is there.
 
     Raises:
         InputError: the file is not on this machine.
@@ -42,6 +48,10 @@ def read(source: DescribedSet, file: DataFile) -> Content:
     faults: list[str] = []
     hashes = {} if source.description.archive is None else members.recorded(source.description.archive, source.directories)
     expected = file if file.path not in hashes else file.model_copy(update={"sha256": hashes[file.path]})
+    key = expected.content_sha256 or expected.sha256 or expected.md5
+    is_large = size_limit(source.description, file) >= copies.LEAST
+    if from_copy and key and is_large and (path := locate(source, file)) and (copy := copies.find(key)):
+        return Content(*copy, path)
     for path, is_named in _candidates(source, expected):
         try:
             return verified(source.description, expected, path)
@@ -56,8 +66,13 @@ def read(source: DescribedSet, file: DataFile) -> Content:
     raise _error(source, file, faults)
 
 
-def remember(contents: Iterable[Content]) -> None:
-    """Add files to the cache; where that cannot be written, files are looked for by name and content each time."""
+def remember(source: DescribedSet, contents: Iterable[Content]) -> None:
+    """Add all files of a data set to the cache; where that cannot be written, they are looked for again each time."""
+    contents = list(contents)
+    hashes = {} if source.description.archive is None else members.recorded(source.description.archive, source.directories)
+    for file, found in zip(source.description.files, contents, strict=True):
+        if key := file.content_sha256 or hashes.get(file.path) or file.sha256 or file.md5:
+            copies.store(key, found.content, found.sha256)
     cache = files.user_cache() / CACHE
     known = read_json(cache)
     entries = {os.path.abspath(found.path): _entry(found.path, found.sha256) for found in contents}  # noqa: PTH100
@@ -99,7 +114,7 @@ def _compressed_limit(described: Description, file: DataFile) -> int:
     return size_limit(described, file) * 101 // 100 + 1024
 
 
-def has_expected_header(described: Description, file: DataFile, content: bytes) -> bool:
+def has_expected_header(described: Description, file: DataFile, content: bytes | mmap.mmap) -> bool:
     """Return whether uncompressed content begins like a file."""
     try:
         found = idx.header(content)

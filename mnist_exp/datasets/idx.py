@@ -4,6 +4,7 @@ Source: http://yann.lecun.com/exdb/mnist/, "FILE FORMATS FOR THE MNIST DATABASE"
 """
 
 import math
+import mmap
 import struct
 import zlib
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+Buffer = bytes | mmap.mmap
 GZIP_WINDOW = 31  # zlib's number for a gzip header and the largest window
 GZIP = b"\x1f\x8b"  # the first bytes of a compressed file
 TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
@@ -65,7 +67,7 @@ def decompress(content: bytes, limit: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def header(content: bytes) -> Header:
+def header(content: Buffer) -> Header:
     """Return the header at the start of uncompressed content.
 
     Raises:
@@ -81,7 +83,7 @@ def header(content: bytes) -> Header:
     return Header(TYPES[code], struct.unpack_from(f">{dimensions}I", content, 4))
 
 
-def parse(content: bytes) -> np.ndarray:
+def parse(content: Buffer) -> np.ndarray:
     """Return the array in uncompressed content, without a copy: read-only, uint8 or big-endian int32.
 
     Raises:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mnist_exp import datasets
-from mnist_exp.datasets import finding, members, places
+from mnist_exp.datasets import copies, finding, idx, members, places
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.datasets.described import load
 from mnist_exp.errors import InputError, IntegrityError
@@ -36,6 +36,10 @@ from tests.unit.datasets.tiny import (
 def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("MNIST_EXP_DATA", str(tmp_path / "data"))
+
+
+def gzip_or_raw(content: bytes, limit: int) -> bytes:
+    return (gzip.decompress(content) if content[:2] == idx.GZIP else content)[: limit + 1]
 
 
 def assert_right(data: Dataset) -> None:
@@ -166,6 +170,38 @@ def test_without_a_published_hash_of_the_content_the_offered_file_is_recognised(
     assert_right(load(source(description, write_files(tmp_path / "a", dict(zip("abcd", STORED.values(), strict=True))))))
     with pytest.raises(InputError, match="not on this machine"):
         load(source(description, write_files(tmp_path / "b", dict(zip("abcd", CONTENTS, strict=True)))))
+
+
+@pytest.mark.parametrize("in_place", [STORED, {"all.zip": b""}], ids=["files", "archive"])
+def test_a_large_file_is_read_from_an_uncompressed_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_place: dict[str, bytes]
+) -> None:
+    monkeypatch.setattr(copies, "LEAST", 700)  # bytes: only the training images are larger
+    root = write_files(tmp_path / "root", in_place if in_place == STORED else {"all.zip": ARCHIVE})
+    wanted = source(described() if in_place == STORED else in_archive(), root)
+    assert_right(load(wanted))
+    (copy,) = (files.user_cache() / "datasets").iterdir()
+    with monkeypatch.context() as patched:
+        decompressed: list[int] = []
+
+        def decompress(content: bytes, limit: int) -> bytes:
+            decompressed.append(limit)
+            return gzip_or_raw(content, limit)
+
+        patched.setattr(idx, "decompress", decompress)
+        data = load(wanted)
+        assert_right(data)
+        assert max(decompressed) < 700  # not the training images
+    assert not data.train_images.flags.writeable
+    content = bytearray(copy.read_bytes())
+    content[-1] ^= 1
+    copy.write_bytes(content)
+    assert_right(load(wanted))  # a damaged copy is replaced
+    assert sha256(copy.read_bytes()) == copy.stem.partition("-")[2]
+    for path in root.iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="not on this machine"):  # a copy alone is no data set
+        load(wanted)
 
 
 # What a description says
