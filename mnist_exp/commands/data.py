@@ -12,6 +12,8 @@ from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import data_files
 from mnist_exp.config.schema import Experiment, RandomAugmentationConfig
 from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.datasets.idx import format_shape
+from mnist_exp.datasets.statistics import channel_statistics
 from mnist_exp.errors import EXIT_DONE, InputError
 from mnist_exp.machine import backend, files
 from mnist_exp.terminal import characters, messages
@@ -23,10 +25,16 @@ EXAMPLES = """\
   mnist-exp data remove kmnist
   mnist-exp data show
   mnist-exp data show dataset=mnist --count 4 --output digits.png
+  mnist-exp data show dataset=folder dataset.path=photos augmentation=flip
   mnist-exp data show augmentation=affine
   mnist-exp data show augmentation=affine augmentation.rotation=30 augmentation.elastic_alpha=20 seed=8
 """
 SETTINGS = ("dataset", "augmentation", "seed")  # that determine the images
+SPLIT = ("dataset.limit", "dataset.validation", "dataset.validation_of", "dataset.split", "dataset.split_seed")  # do not
+ANY_DATA = ("training.batch_size=1", "dataset.validation=0")  # nothing is trained: the data may be too few for that
+BATCH = 200  # of a training by default
+MAX_CLASSES = 60  # in the table
+UNBALANCED = 1.5  # times as many images in the largest class as in the smallest
 MAX_IMAGES = 200
 IMAGES, AUGMENTED = 20, 8  # drawn unless --count says otherwise
 STEPS = 9  # of a training, next to each image
@@ -38,7 +46,9 @@ def main(arguments: list[str]) -> int:
         return data_files.main(arguments)
     parser = command_line.parser("data", EXAMPLES)
     parser.add_argument("action", choices=("show", *data_files.ACTIONS))
-    parser.add_argument("settings", nargs="*", metavar="dataset=NAME|augmentation=NAME|augmentation.KEY=VALUE|seed=N")
+    parser.add_argument(
+        "settings", nargs="*", metavar="dataset=NAME|dataset.KEY=VALUE|augmentation=NAME|augmentation.KEY=VALUE|seed=N"
+    )
     count_help = f"images to draw (default: {IMAGES}, or {AUGMENTED} with an augmentation)"
     parser.add_argument("--count", type=int, metavar="N", help=count_help)
     parser.add_argument(
@@ -48,20 +58,22 @@ def main(arguments: list[str]) -> int:
         "--config-dir",
         type=command_line.path,
         metavar="DIR",
-        help="a directory with options of your own: augmentation/NAME.yaml",
+        help="a directory with options of your own: dataset/NAME.yaml, augmentation/NAME.yaml",
     )
     parsed = parser.parse_intermixed_args(arguments)
     experiment = _compose(parsed.settings, parsed.config_dir) if parsed.settings else None
     data = datasets.load(experiment.dataset.source if experiment else datasets.DEFAULT)
     augmentation = experiment.augmentation.name if experiment else "none"
     name, count = (data.name, IMAGES) if augmentation == "none" else (f"{data.name}_{augmentation}", AUGMENTED)
-    count = count if parsed.count is None else parsed.count
+    count = min(count, len(data.train_labels)) if parsed.count is None else parsed.count
     path = Path(parsed.runs_dir) / f"{name}.png"
     if parsed.output is not None:
         path = command_line.output_file(parsed.output, [".png"])
     if not 1 <= count <= MAX_IMAGES:
         raise InputError(f"--count {count}: not allowed", f"allowed: an integer from 1 to {MAX_IMAGES}")
 
+    for text in data.warnings:
+        messages.warning(text)
     images, titles, caption = _images(data, count, experiment)
     from mnist_exp.report.images import image_grid
 
@@ -73,8 +85,9 @@ def main(arguments: list[str]) -> int:
     console = messages.output()
     for table in _tables(data):
         console.print(table)
+    console.print(_balance(data), markup=False, highlight=False)
     if console.is_terminal:
-        columns = max(2, console.width // (images.shape[3] + 1))  # that fit in a line
+        columns = max(2, characters.images_per_row(images.shape[3], console.width))
         shown = _flat(images[:, :columns]), _flat(titles[:, :columns]).tolist()
         console.print(characters.draw_images(*shown, console.width))
     console.print(f"{caption}: {path}", markup=False, highlight=False)
@@ -92,24 +105,35 @@ def _compose(settings: Sequence[str], config_dir: str | None) -> Experiment:
     from mnist_exp.config.composition import Composition
 
     flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
-    experiment = Composition(parse_arguments([*flags, *settings]), can_sweep=False).combinations()[0].experiment
-    for override in settings:
-        key = override.lstrip("+~").partition("=")[0]
-        if key not in SETTINGS and not key.startswith("augmentation."):
+    keys = [override.lstrip("+~").partition("=")[0] for override in settings]
+    more = [override for override in ANY_DATA if override.partition("=")[0] not in keys]
+    experiment = Composition(parse_arguments([*flags, *settings, *more]), can_sweep=False).combinations()[0].experiment
+    for override, key in zip(settings, keys, strict=True):
+        if key in SPLIT or (key not in SETTINGS and not key.startswith(("augmentation.", "dataset."))):
             cause = f"{override}: has no effect on the images"
-            raise InputError(cause, f"allowed: {', '.join(SETTINGS)} and augmentation.KEY")
+            raise InputError(cause, f"allowed: {', '.join(SETTINGS)}, keys of the data set and augmentation.KEY")
     return experiment
 
 
 def _images(data: Dataset, count: int, experiment: Experiment | None) -> tuple[np.ndarray, np.ndarray, str]:
     """Return the first training images; for an augmentation, next to each its augmented versions in the first steps.
 
+    Where the images are in the order of their classes, as in a folder for each class: the first ones of each class in turn.
+
     Returns:
         uint8 (count, columns, height, width, channels); the title of each image, (count, columns); a caption.
     """
+    count = min(count, len(data.train_labels))
+    size = min(max(count, BATCH if experiment else 0), len(data.train_labels))
+    first = np.arange(size)
     caption = f"the first {count} training images"
-    batch = data.train_images[: max(count, experiment.training.batch_size if experiment else 0)]
-    names = [data.class_names[label] for label in data.train_labels[: len(batch)]]
+    if (data.train_labels[:-1] <= data.train_labels[1:]).all():
+        first = _in_turn(data.train_labels)[:size]
+        caption += " of the classes in turn"
+    from mnist_exp.report.images import plain_names
+
+    batch, plain = data.train_images[first], plain_names(data.class_names)
+    names = [plain[label] for label in data.train_labels[first]]
     columns, titles = [batch], [names]
     if experiment is not None and isinstance(experiment.augmentation, RandomAugmentationConfig):
         caption += f", each with its augmented versions in steps 0 to {STEPS - 1} of a training with seed {experiment.seed}"
@@ -129,7 +153,16 @@ def _images(data: Dataset, count: int, experiment: Experiment | None) -> tuple[n
                     title = [_shares(*one) for one in zip(draws.shares.numpy(), names, others, strict=True)]
                 columns.append(images.numpy())
                 titles.append(title)
-    return np.stack(columns, axis=1)[:count], np.array(titles).T[:count], caption
+    shown = np.stack(columns, axis=1)[:count]
+    return data.displayed(shown), np.array(titles).T[:count], caption
+
+
+def _in_turn(labels: np.ndarray) -> np.ndarray:
+    """Return the indices of images, the first of each class, then the second of each, and so on."""
+    order = np.argsort(labels, kind="stable")
+    firsts = np.searchsorted(labels[order], labels[order])
+    ranks = np.arange(len(labels)) - firsts  # of each image within its class
+    return order[np.argsort(ranks, kind="stable")]
 
 
 def _shares(share: float, name: str, other: str) -> str:
@@ -145,22 +178,40 @@ def _flat(rows: np.ndarray) -> np.ndarray:
 def _tables(data: Dataset) -> Iterator[Table]:
     """Yield tables of the images, the classes and the files."""
     parts = {"train": (data.train_images, data.train_labels), "test": (data.test_images, data.test_labels)}
-    facts = []
-    classes: list[Iterable[str]] = [data.class_names]  # columns
+    facts, counts = [], []
     for part, (images, labels) in parts.items():
-        shape = "×".join(map(str, images.shape[1:]))
-        facts.append((part, f"{len(images):,}", shape, str(images.dtype), f"{images.mean():.3f}", f"{images.std():.3f}"))
-        counts = np.bincount(labels, minlength=len(data.class_names))
-        classes += [[f"{count:,}" for count in counts], [f"{100 * count / len(labels):.2f}" for count in counts]]
+        means, deviations = zip(*channel_statistics(images, np.arange(len(images))), strict=True)
+        numbers = (", ".join(f"{number:.3f}" for number in column) for column in (means, deviations))
+        facts.append((part, f"{len(images):,}", format_shape(images.shape[1:]), str(images.dtype), *numbers))
+        counts.append(np.bincount(labels, minlength=len(data.class_names)))
     yield _table(data.name, ("part", "images", "shape", "dtype", "mean", "std"), facts)
-    yield _table("images of each class", ("class", "train", "%", "test", "%"), zip(*classes, strict=True))
-    yield _table("SHA-256 of the uncompressed files", ("file", "SHA-256"), data.file_sha256.items())
+    classes, title = list(range(len(data.class_names))), "images of each class"
+    if len(classes) > MAX_CLASSES:
+        order, half = np.argsort(-counts[0], kind="stable").tolist(), MAX_CLASSES // 2
+        classes, title = order[:half] + order[-half:], f"{title}: those with the most and those with the fewest"
+    rows = []
+    for number in classes:
+        cells = [(f"{count[number]:,}", f"{100 * count[number] / max(1, count.sum()):.2f}") for count in counts]
+        rows.append((data.class_names[number], *cells[0], *cells[1]))
+    yield _table(title, ("class", "train", "%", "test", "%"), rows)
+    if data.file_sha256:
+        yield _table("SHA-256 of the uncompressed files", ("file", "SHA-256"), data.file_sha256.items())
+
+
+def _balance(data: Dataset) -> str:
+    """Return how different the sizes of the classes are."""
+    counts = np.bincount(data.train_labels, minlength=len(data.class_names))
+    least, most = (f"{counts[number]:,} ({data.class_names[number]})" for number in (counts.argmin(), counts.argmax()))
+    text = f"{len(counts):,} classes; the smallest has {least} training images, the largest {most}"
+    if counts.min() and counts.max() >= UNBALANCED * counts.min():
+        text += "; training.class_weights=balanced counts them equally"
+    return messages.sanitize(text)
 
 
 def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=messages.cell(title), title_justify="left")
     for index, heading in enumerate(headings):
         table.add_column(heading, justify="right" if index and heading != "SHA-256" else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(messages.cell, row))
     return table

@@ -1,6 +1,7 @@
 """`mnist-exp diff A B`: the differences between two runs."""
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -43,39 +44,41 @@ def main(arguments: list[str]) -> int:
     draws = parsed.output != NO_IMAGES
     chosen = command_line.output_file(parsed.output, [".png"]) if draws and parsed.output is not None else None
     found = difference.compare_runs(*(find_run(name, parsed.runs_dir) for name in (parsed.a, parsed.b)))
-    images, titles, text = _images(found)
+    images, classes, names, text = _images(found)
     path = None
-    if titles and draws:
-        from mnist_exp.report.images import image_grid
+    if classes and draws:
+        from mnist_exp.report.images import image_grid, plain_names
 
         a, b = (side.run.directory for side in found.sides)
         path = chosen or a / f"diff_{b.resolve().name[:NAME_CHARACTERS]}.png"
         write = files.write_output if chosen else files.write  # a file in a run may be a link that leads elsewhere
-        write(path, image_grid(images[:MAX_IMAGES], titles[:MAX_IMAGES]))
-        text += f", {len(titles[:MAX_IMAGES])} of them, highest confidence first, in {path}"
+        titles = _titles(classes[:MAX_IMAGES], plain_names(names))
+        write(path, image_grid(images[:MAX_IMAGES], titles))
+        text += f", {len(titles)} of them, highest confidence first, in {path}"
     if parsed.format == "json":
         print(json.dumps(difference.to_json(found, path), indent=2, allow_nan=False))
     else:
         console = messages.output()
         difference_tables.print_difference(found, console)
         if text:
-            console.print(messages.cell(text + ("; label: prediction of A | prediction of B" if titles else "")))
+            console.print(messages.cell(text + ("; label: prediction of A | prediction of B" if classes else "")))
         if console.is_terminal:
-            count = ROWS * max(1, console.width // (images.shape[2] + 1))
-            console.print(characters.draw_images(images[:count], titles[:count], console.width), end="")
+            count = ROWS * characters.images_per_row(images.shape[2], console.width)
+            console.print(characters.draw_images(images[:count], _titles(classes[:count], names), console.width), end="")
     for fault in (*found.a.faults, *found.b.faults):
         if isinstance(fault, IntegrityError):
             raise fault
     return EXIT_DONE
 
 
-def _images(found: RunDifference) -> tuple[np.ndarray, list[str], str]:
+def _images(found: RunDifference) -> tuple[np.ndarray, list[list[int]], Sequence[str], str]:
     """Return the test images with different predictions, if they can be shown.
 
     Returns:
-        uint8 (n, height, width, channels); the label and both predictions of each; how many they are, or why there are none.
+        uint8 (n, height, width, channels); the label and both predictions of each; the names of the classes; how many images
+        they are, or why there are none.
     """
-    none = np.empty((0, 1, 1, 1), np.uint8), list[str]()
+    none = np.empty((0, 1, 1, 1), np.uint8), list[list[int]](), ()
     a, b = found.a.predictions, found.b.predictions
     if isinstance(found.errors, str) or a is None or b is None:
         return *none, ""  # the printed differences say why
@@ -86,9 +89,14 @@ def _images(found: RunDifference) -> tuple[np.ndarray, list[str], str]:
     if data is None or not np.array_equal(data.test_labels, a.labels):
         name = found.a.settings.get("dataset.name", found.b.settings.get("dataset.name"))
         return *none, f"the images cannot be shown: they are not in the installed version of the data set {name}"
-    names = [[data.class_names[classes[index]] for classes in (a.labels, a.classes, b.classes)] for index in indices]
-    titles = [f"{label}: {of_a} | {of_b}" for label, of_a, of_b in names]
-    return data.test_images[indices], titles, f"{pluralize(len(titles), 'image')} with different predictions"
+    classes = np.stack([column[indices].astype(int) for column in (a.labels, a.classes, b.classes)], axis=1).tolist()
+    text = f"{pluralize(len(classes), 'image')} with different predictions"
+    return data.displayed(data.test_images[indices]), classes, data.class_names, text
+
+
+def _titles(classes: Sequence[Sequence[int]], names: Sequence[str]) -> list[str]:
+    """Return the label and both predictions of each image as text."""
+    return [f"{names[label]}: {names[of_a]} | {names[of_b]}" for label, of_a, of_b in classes]
 
 
 def _load_data(side: Side) -> Dataset | None:

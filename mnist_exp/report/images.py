@@ -49,13 +49,15 @@ def thumbnails(images: np.ndarray) -> np.ndarray:
 
 
 def plain_names(names: Sequence[str]) -> list[str]:
-    """Return names of classes for titles in ASCII: é becomes e, and a name without Latin letters its number."""
-    plain = []
-    for number, name in enumerate(names):
-        parts = (character for character in unicodedata.normalize("NFKD", name) if not unicodedata.combining(character))
-        text = "".join(character if " " <= character <= "~" else "?" for character in parts)
-        plain.append(text if text.strip("? ") or not name.strip() else f"class {number}")
-    return plain
+    """Return names of classes for titles in ASCII: a name without Latin letters becomes its number."""
+    plain = [_ascii(name) for name in names]
+    return [name if name.strip("? ") else f"class {number}" for number, name in enumerate(plain)]
+
+
+def _ascii(text: str) -> str:
+    """Return text in ASCII: é becomes e, what has no such equivalent a question mark."""
+    parts = (character for character in unicodedata.normalize("NFKD", text) if not unicodedata.combining(character))
+    return "".join(character if " " <= character <= "~" else "?" for character in parts)
 
 
 def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> bytes:
@@ -63,7 +65,8 @@ def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> 
 
     Args:
         images: uint8 (n, height, width, channels), n ≥ 1, 1 or 3 channels.
-        titles: n of them, in ASCII: Pillow's own font, which needs no file, has no other characters. Long ones are cut off.
+        titles: n of them, drawn in ASCII: Pillow's own font, which needs no file, has no other characters. Long ones are cut
+            off.
         columns: images in a row, at most.
     """
     height, width = images.shape[1:3]
@@ -72,7 +75,7 @@ def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> 
     font = ImageFont.load_default(FONT_SIZE)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    titles = [_shortened(title, font, max(MAX_TITLE, size[0])) for title in titles]
+    titles = [_shortened(_ascii(title), font, max(MAX_TITLE, size[0])) for title in titles]
     across = max(size[0], *(round(font.getlength(title)) for title in titles)) + GAP
     down = TITLE + size[1] + GAP
     pictures = [_picture(image) for image in images]

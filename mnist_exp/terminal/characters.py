@@ -13,15 +13,41 @@ BRAILLE = 0x2800  # the character without dots; each of its eight dots, in four 
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 
+MAX_WIDTH = 32  # characters of an image: larger ones are reduced
+
+
+def images_per_row(image_width: int, width: int) -> int:
+    """Return how many images of that many pixels fit in a line of a terminal."""
+    return max(1, width // (_drawn_width(image_width) + 1))
+
+
+def _drawn_width(image_width: int) -> int:
+    return -(-image_width // -(-image_width // MAX_WIDTH))
+
+
+def _reduced(images: np.ndarray) -> np.ndarray:
+    """Return images of at most MAX_WIDTH columns, each pixel the mean of a square, the last ones of a part of it."""
+    factor = -(-images.shape[2] // MAX_WIDTH)
+    if factor == 1:
+        return images
+    count, height, width, channels = images.shape
+    rows, columns = -(-height // factor), -(-width // factor)
+    padding = ((0, 0), (0, rows * factor - height), (0, columns * factor - width), (0, 0))
+    squares = np.pad(images, padding, mode="edge").reshape(count, rows, factor, columns, factor, channels)
+    return np.asarray(squares.mean(axis=(2, 4)).round(), np.uint8)
+
+
 def draw_images(images: np.ndarray, titles: Sequence[str], width: int) -> Text:
     """Return images under their titles: a character shows the upper pixel as foreground and the lower one as background.
 
     Args:
         images: uint8 (n, height, width, channels); 1 channel is grey, from 0 for paper to
             255 for ink, 3 channels are red, green and blue.
+            Images of more than 32 columns are reduced.
         titles: n of them, cut off at the width of an image.
         width: of the terminal, in characters.
     """
+    images = _reduced(images)
     pixels = np.broadcast_to(255 - images if images.shape[-1] == 1 else images, (*images.shape[:3], 3))
     across = images.shape[2] + 1
     per_row = max(1, width // across)
@@ -30,10 +56,12 @@ def draw_images(images: np.ndarray, titles: Sequence[str], width: int) -> Text:
         row = pixels[start : start + per_row]
         named = (messages.sanitize(title)[: across - 1].ljust(across) for title in titles[start : start + per_row])
         text.append("".join(named) + "\n")
-        for upper in range(0, images.shape[1] - 1, 2):
+        for upper in range(0, images.shape[1], 2):
             for image in row:
-                for top, bottom in zip(image[upper], image[upper + 1], strict=True):
-                    text.append("▀", Style(color=_color(top), bgcolor=_color(bottom)))
+                is_last = upper + 1 == images.shape[1]  # without a lower pixel
+                lower = [None] * len(image[upper]) if is_last else [_color(pixel) for pixel in image[upper + 1]]
+                for top, bottom in zip(image[upper], lower, strict=True):
+                    text.append("▀", Style(color=_color(top), bgcolor=bottom))
                 text.append(" ")
             text.append("\n")
     return text

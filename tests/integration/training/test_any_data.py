@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mnist_exp.datasets import statistics
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.models import preprocessing
 from mnist_exp.training import gradients
@@ -29,9 +30,9 @@ def test_standardize_uses_the_statistics_of_each_channel() -> None:
 
 @pytest.mark.parametrize("count", [2, 300, 7001])
 def test_the_statistics_are_numpys(count: int, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preprocessing, "CHUNK", 10**6)
+    monkeypatch.setattr(statistics, "CHUNK", 10**6)
     images = digits.train_images[:count]
-    ((mean, deviation),) = preprocessing.channel_statistics(digits.train_images, np.arange(count))
+    ((mean, deviation),) = statistics.channel_statistics(digits.train_images, np.arange(count))
     assert mean == images.mean()
     assert deviation == pytest.approx(images.std(), rel=1e-13)
     for ours, numpys in ((1 / deviation, 1 / images.std()), (mean / deviation, images.mean() / images.std())):

@@ -70,5 +70,5 @@ def test_large_images_become_thumbnails_and_small_ones_stay() -> None:
 
 def test_titles_are_in_ascii_and_cut_off() -> None:
     assert images.plain_names(["café", "ぬ", "x\nぬ\u202e", "T-shirt/top"]) == ["cafe", "class 1", "x???", "T-shirt/top"]
-    found = opened(images.image_grid(noise(2), ["a long title " * 50, "short"]))
+    found = opened(images.image_grid(noise(2), ["a long title\n" * 50, "short ぬ"]))
     assert found.shape[1] <= 10 + 2 * (images.MAX_TITLE + 10)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_exp.datasets.dataset import Dataset
-from mnist_exp.terminal.characters import BRAILLE, draw_curve, draw_images
+from mnist_exp.terminal.characters import BRAILLE, draw_curve, draw_images, images_per_row
 
 
 def test_a_character_shows_two_pixels(digits: Dataset) -> None:
@@ -26,6 +26,18 @@ def test_images_keep_their_colours_and_long_titles_are_cut_off() -> None:
     text = draw_images(red, ["\x1b[31m7: 2 | 1"], width=80)
     assert text.plain == "�[31 \n▀▀▀▀ \n"
     assert {span.style.color.triplet for span in text.spans} == {(200, 0, 0)}  # type: ignore[union-attr]
+
+
+def test_large_images_are_reduced_and_an_odd_row_is_drawn() -> None:
+    images = np.zeros((2, 65, 100, 3), np.uint8)  # 4 pixels become one: 17 rows of 25
+    images[:, 64:] = 80
+    text = draw_images(images, ["a", "b"], width=60)
+    lines = text.plain.splitlines()
+    assert len(lines) == 1 + 9
+    assert [line.count("▀") for line in lines[1:]] == [2 * 25] * 9
+    last = [span.style for span in text.spans][-1]
+    assert (last.color.triplet, last.bgcolor) == ((80, 80, 80), None)  # type: ignore[union-attr]
+    assert [images_per_row(width, 60) for width in (28, 32, 33, 100, 256, 8)] == [2, 1, 3, 2, 1, 6]
 
 
 def dots(rows: list[str]) -> np.ndarray:
