@@ -7,12 +7,10 @@ from 1,000 to 10,000 runs no more than ten times the time beyond that of the sma
 import argparse
 import base64
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +61,17 @@ def make_runs(place: Path, count: int, seeds: int) -> None:
     Run(place / "2026-11-22T07-35-03_mlp_00001").summary.unlink()
 
 
+# By a small process: the peak memory of a process includes that of its parent when it was started.
+MEASURE = """
+import os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - start
+print(os.waitstatus_to_exitcode(status), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3)
+"""
+
+
 class Cost(NamedTuple):
     """What one cold process took."""
 
@@ -73,14 +82,12 @@ class Cost(NamedTuple):
 
 def measure(place: Path, form: str) -> Cost:
     """Compare the runs in a directory in a cold process."""
-    start = time.perf_counter()
     command = [sys.executable, "-m", "mnist_exp", "compare", str(place), "--format", form]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"compare exited with {process.returncode}")
-    return Cost(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3)
+    done = subprocess.run([sys.executable, "-c", MEASURE, *command], stdout=subprocess.PIPE, text=True, check=True)
+    code, *cost = map(float, done.stdout.split())
+    if code:
+        raise RuntimeError(f"compare exited with {code:.0f}")
+    return Cost(*cost)
 
 
 def main() -> int:

@@ -145,13 +145,15 @@ def test_formulas_in_csv_are_text(tmp_path: Path) -> None:
     assert {row["optimizer.learning_rate"] for row in rows} == {"'=cmd()", "'@x", "'-1+1", "-0.5"}
 
 
-def test_json_and_csv(tmp_path: Path) -> None:
+def test_json_and_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, errors in (("a", 100), ("b", 180)):
         make_run(tmp_path / name, errors, f"model={'mlp' if name == 'b' else 'cnn_large'}")
         write_predictions(tmp_path / name, range(errors))
     (tmp_path / "x").mkdir()
     write_status(Run(tmp_path / "x"), "diverged", 4, "the loss is nan", "fix it")
     text = "".join(export.to_json(compare_directory(tmp_path), {"first": "é"}))
+    monkeypatch.setattr(export, "BATCH", 1)
+    assert "".join(export.to_json(compare_directory(tmp_path), {"first": "é"})) == text
     content = json.loads(text)
     assert text == f"{json.dumps(content, indent=2)}\n"
     assert next(iter(content)) == "first"
