@@ -17,6 +17,8 @@ from mnist_exp.comparison import difference
 from mnist_exp.comparison.difference import RunDifference
 from mnist_exp.comparison.difference_tables import describe_errors
 from mnist_exp.comparison.predictions import PairedErrors
+from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.rows import read_rows
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
@@ -25,7 +27,7 @@ from mnist_exp.run.history import Epoch
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from mnist_exp.terminal import messages
-from tests.unit.run_directories import make_run
+from tests.unit.run_directories import make_run, set_wrong_images
 
 Pair = tuple[Run, Run]
 GIT = {"commit": "0123456789abcdef" * 2 + "01234567", "dirty": False}
@@ -39,6 +41,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def make_trained_run(name: str, labels: np.ndarray, wrong: dict[int, int], *overrides: str, **recorded: Any) -> Run:
     """Create a completed run with these wrong predictions, by index of the image."""
     run = Run(make_run(Path("runs") / name, len(wrong), *overrides))
+    set_wrong_images(run.directory, wrong)
     classes = labels.copy()
     classes[list(wrong)] = list(wrong.values())
     probabilities = np.full((len(labels), 10), 0.01, np.float32)
@@ -97,6 +100,22 @@ def test_a_significant_difference_is_reported(digits: Dataset) -> None:
         r"A compared with B, test error %: better by 0\.20 \(0\.\d\d – 0\.\d\d\), p < 0\.0001; error of A minus",
         describe_errors(errors),
     )
+
+
+@pytest.mark.parametrize("wrong", [range(3), range(7), range(40)])
+def test_the_verdict_is_that_of_compare(digits: Dataset, wrong: range) -> None:
+    labels = digits.test_labels
+    pair = (
+        make_trained_run("a", labels, {n: (labels[n] + 1) % 10 for n in range(100, 103)}, "seed=1"),
+        make_trained_run("b", labels, {n: (labels[n] + 1) % 10 for n in wrong}, "seed=2"),
+    )
+    a, b = read_rows([run.directory for run in pair])
+    lines = {line.group.rows[0].name: line for line in compare([a, b], by=["run"], baseline=b).lines}
+    verdict = lines["a"].significance
+    assert verdict is not None
+    errors = difference.to_json(compare_pair(pair), None)["images"]
+    assert (errors["words"], errors["verdict"], errors["question"]) == (verdict.text, verdict.verdict, "two networks")
+    assert verdict.verdict == ("better" if len(wrong) == 40 else "undecided")
 
 
 @pytest.mark.usefixtures("pair")
