@@ -81,8 +81,7 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
 
     check_memory(experiment, target)
     data, settings = datasets.load(experiment.dataset.source), experiment.dataset
-    for text in data.warnings:
-        messages.warning(text)
+    messages.warn_all(data.warnings)
     parts = split_images(data, settings)
     log.info("%d training, %d validation, %d test images", len(parts.train), len(parts.validation), len(data.test_labels))
     validation = data.train_images[parts.validation], data.train_labels[parts.validation]

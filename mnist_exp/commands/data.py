@@ -63,6 +63,7 @@ def main(arguments: list[str]) -> int:
     parsed = parser.parse_intermixed_args(arguments)
     experiment = _compose(parsed.settings, parsed.config_dir) if parsed.settings else None
     data = datasets.load(experiment.dataset.source if experiment else datasets.DEFAULT)
+    messages.warn_all(data.warnings)
     augmentation = experiment.augmentation.name if experiment else "none"
     name, count = (data.name, IMAGES) if augmentation == "none" else (f"{data.name}_{augmentation}", AUGMENTED)
     count = min(count, len(data.train_labels)) if parsed.count is None else parsed.count

@@ -141,6 +141,7 @@ def _evaluate(rows: Sequence[Row], part: "Part", settings: AnyDataset | None, na
                     images = select_images(trained.data, trained.split, part, trained.experiment.dataset)
                 elif images is None:
                     data = datasets.load(settings.source)
+                    messages.warn_all(data.warnings)
                     parts = split_images(data, settings)
                     images = select_images(data, parts, part, settings)
                 with target.scope():

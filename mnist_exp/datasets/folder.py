@@ -1,7 +1,6 @@
 """A folder for each class, in train/ and test/ or in one tree, with an image in each file."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +49,11 @@ class Folder:
         if others:
             names = join_some([relative(path, self.root) for path in others], SHOWN)
             self.warnings.append(f"{pluralize(len(others), 'file')} without a name of {pictures.names()}, not used: {names}")
-        self.files: Sequence[str] = [path for paths in [*train, *test] for path in paths]
+        self.images = [path for paths in [*train, *test] for path in paths]
         self.labels = np.repeat(np.arange(len(train + test)) % max(1, len(train)), [len(paths) for paths in [*train, *test]])
         self.train_count = sum(map(len, train))
         self.has_test = test_classes is not None
+        self.files = [*self.images, *classes.values(), *(test_classes or {}).values()]
 
     def read(self) -> Content:
         """Read all images.
@@ -62,8 +62,8 @@ class Folder:
             InputError: their sizes differ, or they cannot be used.
             IntegrityError: more of them cannot be read than the settings allow.
         """
-        images, kept, warnings = decoding.read(self.source, self.files)
-        names = [relative(self.files[index], self.root) for index in kept]
+        images, kept, warnings = decoding.read(self.source, self.images)
+        names = [relative(self.images[index], self.root) for index in kept]
         labels, count = self.labels[kept], int((kept < self.train_count).sum())
         test = Part(images[count:], labels[count:], names[count:]) if self.has_test else None
         train = Part(images[:count], labels[:count], names[:count])
@@ -93,7 +93,13 @@ class Folder:
             raise InputError(f"{directory}: contains no folders", LAYOUT)
         if len(folders) > MAX_CLASSES:
             raise InputError(f"{directory}: has {len(folders):,} classes", f"allowed: 2 to {MAX_CLASSES:,} classes")
-        return {normalize(name): path for name, path in folders.items()}
+        classes = {normalize(name): path for name, path in folders.items()}
+        if len(classes) < len(folders):  # an é may be one character or two
+            same = next(name for name in folders if name not in classes)
+            raise InputError(
+                f"{directory}: two folders have the name {normalize(same)}", "move their images into one folder"
+            )
+        return classes
 
     def _images(self, directory: str, others: list[str], above: tuple[tuple[int, int], ...] = ()) -> list[str]:
         """Return the image files in a folder and the folders in it; other files are added to `others`."""

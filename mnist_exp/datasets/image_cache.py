@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -25,7 +26,7 @@ FACTS = "facts.json"
 
 
 def state(paths: Iterable[str]) -> str:
-    """Return a hash of the paths, sizes and times of files, which changes when one of them changes.
+    """Return a hash of the paths, sizes and times of files, and of the paths of directories.
 
     Raises:
         InputError: a file cannot be read.
@@ -35,6 +36,8 @@ def state(paths: Iterable[str]) -> str:
         try:
             found = os.stat(path)  # noqa: PTH116  (of thousands of files)
             about = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+            if stat.S_ISDIR(found.st_mode):  # its files are listed, and what is not used may change
+                about = (0, 0, 0, 0)
         except OSError as error:  # such as of a broken link, which the reader lists
             about = (error.errno or 0, 0, 0, 0)
         digest.update(repr((path, about)).encode(errors="surrogateescape"))

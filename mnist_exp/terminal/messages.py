@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -71,6 +71,12 @@ def warning(text: str) -> None:
     """Print a warning, and log it."""
     log.warning("%s", text)
     note(f"warning: {text}")
+
+
+def warn_all(texts: Iterable[str]) -> None:
+    """Print and log several warnings."""
+    for text in texts:
+        warning(text)
 
 
 def note(text: str) -> None:

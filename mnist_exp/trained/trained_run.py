@@ -76,7 +76,10 @@ def _read_experiment(run: Run) -> Experiment:
     try:
         return config.validate(read_config(run))
     except ConfigError as error:
-        cause = f"{run.config}: {error.problems[0].cause}"
-        raise InputError(cause, "use the version of mnist-exp that trained it") from None
+        problem = error.problems[0]
+        remedy = "use the version of mnist-exp that trained it"
+        if problem.key in ("dataset.path", "dataset.fingerprint"):  # of a user's own images
+            remedy = "the run is checked with the images that it was trained on: put them back, unchanged"
+        raise InputError(f"{run.config}: {problem.cause}", remedy) from None
     except ValueError as error:
         raise IntegrityError(str(error), "train the run again") from None

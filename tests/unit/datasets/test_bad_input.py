@@ -159,6 +159,12 @@ def a_name_that_is_written_backwards(path: Path) -> None:
         (path / part / "0").rename(path / part / "\u202egnp")
 
 
+@case("folder", InputError, "train: two folders have the name é", "move their images into one folder")
+def a_name_in_two_spellings(path: Path) -> None:
+    (path / "train" / "0").rename(path / "train" / "é")
+    (path / "train" / "1").rename(path / "train" / "e\u0301")
+
+
 @case("folder", InputError, "control character U+DCFF", "rename the folder")
 def a_name_that_is_no_text(path: Path) -> None:
     for part in ("train", "test"):

@@ -13,6 +13,7 @@ from PIL import Image
 from mnist_exp.datasets import decoding, image_cache, own
 from mnist_exp.datasets.classes import natural
 from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.errors import InputError
 from tests import own_data
 from tests.own_data import settings, small, write
 
@@ -142,6 +143,19 @@ def test_a_changed_picture_is_noticed_and_replaces_the_entry(tmp_path: Path, cac
     assert len(list(cache.iterdir())) == 1
     (tmp_path / "x" / "train" / "0" / "1.png").unlink()
     assert len(own.load(source).train_labels) == 23
+
+
+def test_a_new_folder_without_images_is_noticed(tmp_path: Path) -> None:
+    source = settings("folder", write("folder", tmp_path / "x"))
+    own.load(source)
+    (tmp_path / "x" / "train" / "0" / ".DS_Store").write_text("x")  # changes the time of the folder, and nothing else
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own.READERS["folder"], "read", None)
+        own.load(source)
+    for part in ("train", "test"):
+        (tmp_path / "x" / part / "new").mkdir()
+    with pytest.raises(InputError, match="no training images of class new"):
+        own.load(source)
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "facts", "remove", "array"])
