@@ -118,9 +118,12 @@ def _entry(source: DescribedSet) -> dict[str, Any]:
 
 
 def _place(source: DescribedSet) -> Path | None:
-    """Return the directory of the files, None unless all of them are there; they are not read."""
+    """Return the directory in which the files were found, None unless all of them are there; they are not read."""
     found = [finding.locate(source, file) for file in source.description.files]
-    return None if None in found else next(path.parent for path in found if path is not None)
+    first = found[0]
+    if first is None or None in found:
+        return None
+    return next(directory for directory in source.directories if directory in first.parents)
 
 
 def _is_right(source: DescribedSet) -> bool:
@@ -166,9 +169,9 @@ def _verify(known: Sets, parsed: argparse.Namespace) -> int:
         for file in source.description.files:
             try:
                 path = finding.read(source, file).path
-                print(messages.sanitize(f"{name}: {file.content_name}: verified: {path}"))
+                print(messages.sanitize(f"{name}: {file.content_path}: verified: {path}"))
             except UserError as error:
-                print(messages.sanitize(f"{name}: {file.content_name}: not verified: {error.cause}"))
+                print(messages.sanitize(f"{name}: {file.content_path}: not verified: {error.cause}"))
                 errors.append(error)
     if errors:
         raise max(errors, key=lambda error: isinstance(error, IntegrityError))

@@ -38,7 +38,7 @@ def load(source: DescribedSet) -> Dataset:
     return Dataset(
         name=source.name,
         sha256=hashlib.sha256("".join(found.sha256 for found in contents).encode()).hexdigest(),
-        file_sha256={file.content_name: found.sha256 for file, found in zip(described.files, contents, strict=True)},
+        file_sha256={file.content_path: found.sha256 for file, found in zip(described.files, contents, strict=True)},
         train_images=_images(described, described.train, train_images),
         train_labels=_labels(source, described.train, train_labels),
         test_images=_images(described, described.test, test_images),

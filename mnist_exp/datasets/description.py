@@ -68,9 +68,9 @@ class DataFile(OfferedFile):
     content_sha256: Sha256 | None = None  # of the uncompressed content, where it is published
 
     @property
-    def content_name(self) -> str:
-        """The name of the uncompressed file."""
-        return self.name.removesuffix(".gz")
+    def content_path(self) -> str:
+        """The path of the uncompressed file."""
+        return self.path.removesuffix(".gz")
 
 
 class Part(Fact):
@@ -144,6 +144,8 @@ class Description(Fact):
 
     @model_validator(mode="after")
     def _check_hashes(self) -> "Description":
+        if len({file.content_path for file in self.files}) < len(self.files):
+            raise ValueError("two files have the same path")
         for file in self.files if self.archive is None else (self.archive,):
             if not (file.sha256 or file.md5 or getattr(file, "content_sha256", None)):
                 raise ValueError(

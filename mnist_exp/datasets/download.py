@@ -202,7 +202,8 @@ def _receive(response: Any, url: str, part: Path, size: int, limit: int, progres
     if total is not None and total > limit:
         raise _Wrong(f"offers {total:,} bytes, expected {limit:,} at most")
     with files.writing(part):
-        _check_space(part.parent, (total or limit) - size)
+        if total is not None:
+            _check_space(part.parent, total - size)
         validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
         files.write_json(_state_path(part), {"url": url, "validator": None if str(validator)[:2] == "W/" else validator})
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)

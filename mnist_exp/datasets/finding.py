@@ -137,7 +137,7 @@ def _candidates(source: DescribedSet, file: DataFile) -> Iterator[tuple[Path, bo
     in_package = not source.roots and places.included(source.name) is not None
     cached = [] if in_package else _cached(file, source.directories)
     yield from ((path, True) for path in cached)
-    names = dict.fromkeys((file.path, file.name, file.path.removesuffix(".gz"), file.content_name))
+    names = dict.fromkeys((file.path, file.content_path, file.name, file.name.removesuffix(".gz")))
     named = [directory / name for directory in source.directories for name in names]
     yield from ((path, True) for path in named if path not in cached and path.is_file())
     for directory in [] if in_package else source.directories:

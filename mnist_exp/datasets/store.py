@@ -45,7 +45,7 @@ def fetch(source: DescribedSet, others: Iterable[DescribedSet] = ()) -> list[Pat
         if source.description.archive is None:
             for file in absent:
                 _download(source.description, file, directory, functools.partial(_check, source.description, file))
-            return [directory / file.name for file in absent]
+            return [directory / file.path for file in absent]
         return _from_archive(source, others, directory) if absent else []
 
 
@@ -60,7 +60,7 @@ def remove(source: DescribedSet) -> list[Path]:
         EnvironmentFailure: a file cannot be removed.
     """
     directory, described = places.fetched(source.name, source.description), source.description
-    names = [file.name for file in described.files] + ([described.archive.name] if described.archive else [])
+    names = [file.path for file in described.files] + ([described.archive.path] if described.archive else [])
     paths = [directory / f"{name}{suffix}" for name in names for suffix in ("", places.PART, f"{places.PART}.json")]
     paths = [path for path in paths if path.is_file()]
     if not paths:
@@ -68,6 +68,9 @@ def remove(source: DescribedSet) -> list[Path]:
     with _locked(directory), files.writing(directory):
         for path in paths:
             path.unlink(missing_ok=True)
+            for parent in path.relative_to(directory).parents[:-1]:
+                with contextlib.suppress(OSError):  # it is not empty
+                    (directory / parent).rmdir()
         if {path.name for path in directory.iterdir()} <= {LOCK, members.RECORD}:
             for name in (members.RECORD, LOCK):
                 (directory / name).unlink(missing_ok=True)
@@ -94,7 +97,7 @@ def _is_stored(source: DescribedSet, file: DataFile, directory: Path) -> bool:
         found = finding.read(replace(source, roots=(str(directory),), fetch=False), file)
     except UserError:
         return False
-    return found.path.name == file.name  # not the archive
+    return found.path == directory / file.path
 
 
 def _from_archive(source: DescribedSet, others: Iterable[DescribedSet], directory: Path) -> list[Path]:
@@ -105,9 +108,9 @@ def _from_archive(source: DescribedSet, others: Iterable[DescribedSet], director
     sharing = {source.name: source} | {
         other.name: other
         for other in others
-        if other.description.archive == archive and other.description.directory == source.description.directory
+        if other.description.archive == archive and places.fetched(other.name, other.description) == directory
     }
-    path = directory / archive.name
+    path = directory / archive.path
     try:
         members.check(path, archive)
     except (OSError, ValueError):
@@ -121,8 +124,11 @@ def _from_archive(source: DescribedSet, others: Iterable[DescribedSet], director
                 idx.decompress(content, finding.size_limit(described, file))
             except ValueError as error:
                 raise IntegrityError(f"{path}: {error}", "correct the description of the data set") from None
-            files.write(directory / file.name, content)
-            stored.append(directory / file.name)
+            target = directory / file.path
+            with files.writing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+            files.write(target, content)
+            stored.append(target)
             hashes[file.path] = hashlib.sha256(content).hexdigest()
     members.record(archive, hashes, directory)
     path.unlink()
@@ -139,7 +145,9 @@ def _download(described: Description, offered: OfferedFile, directory: Path, che
     """Download a file, with a progress bar in a terminal, and with a line elsewhere."""
     limit = finding.stored_limit(described, offered) if isinstance(offered, DataFile) else offered.bytes or 0
     console = Console(stderr=True)
-    target = directory / offered.name
+    target = directory / offered.path
+    with files.writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
     if not console.is_terminal:
         size = f" ({offered.bytes / 1e6:,.1f} MB)" if offered.bytes else ""
         messages.note(f"downloading {offered.name}{size} to {directory}")

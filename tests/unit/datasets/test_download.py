@@ -17,6 +17,7 @@ from mnist_exp.datasets import members
 from mnist_exp.datasets.description import OfferedFile
 from mnist_exp.datasets.download import download
 from mnist_exp.errors import EnvironmentFailure, IntegrityError, UserError
+from tests.faults.disks import small_disk
 from tests.unit.datasets.tiny import Handler, Server, breaks_off, serving, sha256, stalls, status
 
 CONTENT = bytes(range(256)) * 40
@@ -234,6 +235,27 @@ def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     with pytest.raises(EnvironmentFailure, match="are needed, 0 MB are free"):
         fetch(tmp_path / "x", server.address)
+
+
+def test_a_disk_that_fills_keeps_the_part_file(server: Server, tmp_path: Path) -> None:
+    """A real small disk, and a file whose size the server does not say."""
+
+    def chunked(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for _ in range(300):
+            handler.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+        handler.wfile.write(b"0\r\n\r\n")
+
+    server.script["data.bin"] = [chunked]
+    offered = OfferedFile(path="data.bin", sha256="0" * 64)
+    with small_disk(tmp_path / "disk") as disk:
+        if disk is None:
+            pytest.skip("this user may not mount a disk")
+        with pytest.raises(EnvironmentFailure, match="No space left on device"):
+            download(offered, [server.address], disk / "x", 100_000_000, lambda _: None, lambda _: None)
+        assert [path.name for path in sorted(disk.iterdir())] == ["x.part", "x.part.json"]
 
 
 def test_a_connection_that_hardly_moves_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

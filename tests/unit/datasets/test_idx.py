@@ -54,7 +54,7 @@ def test_the_embedded_digits_are_the_published_ones(digits) -> None:
 
 
 DIGITS = datasets.shipped()["mnist"]
-HASHES = {file.content_name: str(file.content_sha256) for file in DIGITS.description.files}
+HASHES = {file.content_path: str(file.content_sha256) for file in DIGITS.description.files}
 
 
 @pytest.fixture

@@ -126,6 +126,27 @@ def test_a_wrong_file_is_never_stored(server: Server, capsys: pytest.CaptureFixt
     assert stored_names() == [NAMES[0]]
 
 
+def test_files_with_the_same_name_in_different_directories(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    description = described(server.address)
+    server.files = {"images.gz": STORED[NAMES[2]]}
+    server.script["images.gz"] = [lambda handler: handler.send(200, STORED[NAMES[0]])]
+    server.files |= {"labels.gz": STORED[NAMES[3]]}
+    server.script["labels.gz"] = [lambda handler: handler.send(200, STORED[NAMES[1]])]
+    for part in ("train", "test"):
+        for kind in ("images", "labels"):
+            description[part][kind]["path"] = f"{part}/{kind}.gz"
+    write_option(Path("own"), description)
+    assert run(capsys, "data", "fetch", "tiny")[0] == 0
+    assert [path for path, _ in server.requests] == [
+        f"/{part}/{kind}.gz" for part in ("train", "test") for kind in ("images", "labels")
+    ]
+    data = datasets.load(source(description))
+    assert_right(data)
+    assert list(data.file_sha256) == ["train/images", "train/labels", "test/images", "test/labels"]
+    assert run(capsys, "data", "remove", "tiny")[0] == 0
+    assert not Path("data/tiny").exists()
+
+
 def test_the_hash_of_the_content_is_checked_too(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     description = described(server.address)
     description["train"]["labels"]["content_sha256"] = "0" * 64
@@ -159,6 +180,10 @@ def test_names_and_files_of_a_users_directory_are_checked(capsys: pytest.Capture
     assert (code, "tiny.yaml: " in err, "addresses" in err) == (2, True, True)
     write_option(Path("own"), described() | {"train": described()["train"] | {"images": {"path": "../x"}}})
     assert "train.images.path" in run(capsys, "data", "list")[2]
+    same = described()
+    same["test"]["images"]["path"] = NAMES[0]
+    write_option(Path("own"), same)
+    assert "two files have the same path" in run(capsys, "data", "list")[2]
     no_hash = described()
     no_hash["train"]["images"] = {"path": "x.gz"}
     write_option(Path("own"), no_hash)
@@ -243,12 +268,12 @@ def test_an_archive_is_fetched_once_for_all_its_data_sets(server: Server, capsys
     other = Path("own/dataset/tiny.yaml").read_text().replace("name: tiny", "name: other").replace("- c\n", "- d\n")
     Path("own/dataset/other.yaml").write_text(other)
     assert run(capsys, "data", "fetch", "tiny")[0] == 0
-    assert stored_names("shared") == sorted([*NAMES, "members.json"])
+    assert stored_names("shared") == ["gzip", "members.json"]
     assert "other: is complete" in run(capsys, "data", "fetch", "other")[1]
     assert len(server.requests) == 1
     assert_right(datasets.load(source(option)))
     assert run(capsys, "data", "verify", "other")[0] == 0
-    Path("data/shared", NAMES[0]).write_bytes(STORED[NAMES[2]])
+    Path("data/shared/gzip", NAMES[0]).write_bytes(STORED[NAMES[2]])
     assert run(capsys, "data", "verify", "tiny")[0] == 3
     assert run(capsys, "data", "fetch", "tiny")[0] == 0
     code, _, err = run(capsys, "data", "remove", "tiny")
