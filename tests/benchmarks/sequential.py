@@ -64,13 +64,15 @@ def until_decided(
     """
     seeds = [planned.sizes[0]] * len(wrong)
     alarm = False
-    for next_size in (*planned.sizes[1:], None):
+    while True:
         tests, reference = compare(cell, wrong, validation, seeds, question, planned)
         alarm |= _has_wrong_verdict(cell, tests, reference)
         undecided = [index for index, one in enumerate(tests.results) if one is not None and one.can_be_decided]
-        if not undecided or next_size is None:
+        next_size = planned.sizes[min(planned.look(max(seeds)), len(planned.sizes) - 1)]
+        lacking = [index for index in (reference, *undecided) if undecided and seeds[index] < next_size]
+        if not lacking:
             break
-        for index in (reference, *undecided):
+        for index in lacking:
             seeds[index] = next_size
     return alarm, seeds, tests
 
