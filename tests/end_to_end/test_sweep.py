@@ -168,6 +168,27 @@ def test_resume_continues_a_killed_sweep(
         assert result_of(sweep / job["directory"]) == result_of(uninterrupted_sweep / job["directory"])
 
 
+def test_a_killed_sweep_continues_until_it_is_decided(command: Command, forks: Forks, tmp_path: Path) -> None:
+    arguments = (*TINY, "model.units=[16],[24]", "training.epochs=1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    until_decided = ("sweep.until_decided=true", "sweep.max_seeds=5")
+    process = forks.start(
+        "-m", *arguments, *until_decided, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    until(lambda: len(list(tmp_path.glob("runs/*/*/summary.json"))) > 6)  # after the first look
+    process.kill()
+    process.wait()
+    sweep = sweep_of(tmp_path)
+    finished = {path: path.stat().st_mtime_ns for path in sweep.glob("*/summary.json")}
+    done = command("resume", str(sweep))
+    assert done.returncode == 0, done.stderr
+    assert "look 2 of 2, 5 seeds: " in done.stderr
+    assert "10 of 10 jobs completed" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished  # not trained again
+    plan = yaml.safe_load((sweep / "sweep.yaml").read_text())
+    assert [job["seed"] for job in plan["jobs"]] == [7, 7, 8, 8, 9, 9, 10, 10, 11, 11]
+    assert workers(tmp_path) == []
+
+
 def test_a_sweep_has_one_driver(command: Command, forks: Forks, tmp_path: Path) -> None:
     process = forks.start(
         "-m", *TINY, "seed=1,2", "training.epochs=100000", "progress=quiet",
