@@ -27,7 +27,7 @@ from mnist_exp.terminal.messages import pluralize
 log = logging.getLogger(__name__)
 
 UNTIL_DECIDED, MAX_SEEDS = "sweep.until_decided", "sweep.max_seeds"
-MAX_LINES = 10  # configurations that are listed at a look
+MAX_LINES = 11  # that are printed at a look, for the best and for the undecided configurations
 
 Compose = Callable[[Collection[Job]], dict[int, Experiment]]  # → experiments by the number of the job
 
@@ -103,9 +103,9 @@ def take_look(sweep: Sweep, known: Plan, planned: Looks, is_quiet: bool) -> list
     # After the last look: only the seeds that others have; a change of the best may have made a configuration undecided.
     jobs = plan.repetitions(known.jobs, are_open, planned.sizes[min(number, looks_in_all - 1)])
     text = f"look {number} of {looks_in_all}, {planned.sizes[number - 1]} seeds: "
-    text += _summary(board, names, len(_configurations(known.jobs)))
+    text += _summary(board, len(_configurations(known.jobs)))
     text += f"; {pluralize(len(jobs), 'job')} to train" if jobs else ""
-    _show([text, *(f"  {line}" for line in _undecided(board, names, not jobs, planned))], is_quiet)
+    _show([text, *_lines(board, names, not jobs, planned)], is_quiet)
     return jobs
 
 
@@ -115,19 +115,20 @@ def _names(jobs: Sequence[Job]) -> list[str]:
     return [job.configuration if count[job.configuration] == 1 else job.directory for job in jobs]
 
 
-def _summary(board: Comparison, names: Sequence[str], configurations: int) -> str:
-    """Return how many configurations are undecided against the best."""
-    if not names:
+def _summary(board: Comparison, configurations: int) -> str:
+    """Return how many configurations of a sweep are undecided against the best."""
+    if board.reference is None:
         return "no configuration has a result"
-    undecided = sum(line.significance is not None and not line.significance.significant for line in board.lines)
-    count = f"{undecided:,}" if undecided else "decided: none"
-    text = f"{count} of {pluralize(len(names), 'configuration')} undecided against the best, {names[0]}"
-    without = configurations - len(names)
+    text = "decided: all others differ significantly from the best"
+    if undecided := sum(line.significance is not None and not line.significance.significant for line in board.lines):
+        text = f"{undecided:,} of {pluralize(len(board.groups), 'configuration')} undecided"
+    without = configurations - len(board.groups)
     return text + (f"; {without:,} not ranked" if without else "")
 
 
-def _undecided(board: Comparison, names: Sequence[str], is_last: bool, planned: Looks) -> Iterator[str]:
-    """Yield a line for each undecided configuration, with its test and why it stays undecided."""
+def _lines(board: Comparison, names: Sequence[str], is_last: bool, planned: Looks) -> Iterator[str]:
+    """Yield a line for the best and one for each undecided configuration, with its test and why it stays undecided."""
+    yield from (f"best: {name}" for name in names[:1])
     for line, name in zip(board.lines, names, strict=True):
         significance = line.significance
         if significance is None or significance.significant:
@@ -183,12 +184,14 @@ class UntilDecided(JobSource):
 
 
 def _show(lines: Sequence[str], is_quiet: bool) -> None:
-    """Log lines and, unless the display is quiet, print the first of them."""
+    """Log the summary of a look and its lines; unless the display is quiet, print the first of them."""
     for line in lines:
-        log.info("%s", line.strip())
-    more = len(lines) - 1 - MAX_LINES
-    for line in [] if is_quiet else [*lines[: MAX_LINES + 1], *([f"  and {more:,} more"] if more > 0 else [])]:
-        messages.note(line)
+        log.info("%s", line)
+    if not is_quiet:
+        summary, *shown = lines
+        more = [f"and {len(shown) - MAX_LINES:,} more"] if len(shown) > MAX_LINES else []
+        for line in [summary, *(f"  {line}" for line in [*shown[:MAX_LINES], *more])]:
+            messages.note(line)
 
 
 def _configurations(jobs: Sequence[Job]) -> set[str]:
