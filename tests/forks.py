@@ -29,9 +29,9 @@ from mnist_exp.sweep import supervisor
 
 # In addition to TensorFlow: what the commands import.
 IMPORTED = (
-    "hydra.core.plugins", "jinja2", "PIL.Image", "mnist_exp.cli", "mnist_exp.commands.train", "mnist_exp.commands.sweep",
-    "mnist_exp.config.composition", "mnist_exp.experiment", "mnist_exp.report.run_page", "mnist_exp.training.build",
-    "mnist_exp.training.epochs",
+    "hydra.core.plugins", "jinja2", "PIL.Image", "mnist_exp.cli", "mnist_exp.commands.train",
+    "mnist_exp.commands.resume_sweep", "mnist_exp.config.composition", "mnist_exp.experiment",
+    "mnist_exp.report.run_page", "mnist_exp.training.build", "mnist_exp.training.epochs",
 )  # fmt: skip
 PROGRAM, WORKER = "mnist_exp", "mnist_exp.sweep.worker"
 WORKER_NAME = "mnist_exp work"  # the system has room for 15 characters

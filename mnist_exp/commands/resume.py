@@ -31,9 +31,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for a sweep: jobs to add, or how to run it")
     parser.add_argument("--retry-failed", action="store_true", help="for a sweep: train failed jobs again")
     parser.add_argument("--until-decided", action="store_true", help=UNTIL_DECIDED)
-    parser.add_argument(
-        "--max-seeds", metavar="N", help="with --until-decided: the most seeds of a configuration (default: 20)"
-    )
+    default = command_line.primary_config()["sweep"]["max_seeds"]
+    most = f"with --until-decided: the most seeds of a configuration (default: {default})"
+    parser.add_argument("--max-seeds", metavar="N", help=most)
     parsed = parser.parse_intermixed_args(arguments)
     place = find_directory(parsed.place, parsed.runs_dir)
     if plan.is_sweep(place):

@@ -46,6 +46,8 @@ def _runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("mnist-exp compare --format m", ["markdown"]),
         ("mnist-exp compare --format=j", ["--format=json"]),
         ("mnist-exp resume c_sweep see", ["seed="]),
+        ("mnist-exp resume c_sweep --un", ["--until-decided"]),
+        ("mnist-exp -m sweep.m", ["sweep.max_seeds="]),
         ("mnist-exp track runs/a tracker=w", ["tracker=wandb"]),
         ("mnist-exp data show augmentation=af", ["augmentation=affine"]),
         ("mnist-exp help gl", ["glossary"]),
