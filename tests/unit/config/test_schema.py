@@ -12,7 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from mnist_exp import config
+from mnist_exp import config, datasets
 from mnist_exp.commands.overview import description
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
@@ -180,3 +180,18 @@ def test_a_place_of_files_means_the_same_in_every_directory(tmp_path: Path, monk
     hashes = {config_hash(compose("dataset=kmnist", *more)) for more in ((), ("dataset.root=x",), ("dataset.fetch=true",))}
     assert len(hashes) == 1
     assert config_hash(compose("dataset=fashion_mnist")) not in {*hashes, config_hash(compose())}
+
+
+def test_the_fingerprints_of_the_described_sets_never_change() -> None:
+    """They are part of the `config_hash` of runs."""
+    fingerprints = {name: known.description.fingerprint[:16] for name, known in datasets.shipped().items()}
+    assert fingerprints == {
+        "mnist": "c9d513186716a584",
+        "emnist_balanced": "65baa5b4c21a334d",
+        "emnist_digits": "55284c99052fdcda",
+        "emnist_letters": "f00c8ee7383051d0",
+        "fashion_mnist": "c6a4a2dab2f5ed28",
+        "kmnist": "7d16a5a9a0207989",
+        "qmnist": "a11b335ebc2f29c3",
+        "qmnist_test50k": "0cbc08032c46368d",
+    }
