@@ -54,7 +54,7 @@ class Result:
     @property
     def coverage(self) -> float:
         """The lowest share of intervals that contain the true difference."""
-        return min(self.covering[key] / n for key, n in self.intervals.items())
+        return min(self.covering[key] / n for key, n in self.intervals.items() if n)
 
 
 def simulate(cell: Cell, tables: int, draw: Draw, number: int = 0) -> Result:

@@ -42,6 +42,7 @@ def test_false_alarms_and_coverage(cell: Cell) -> None:
 def test_a_difference_is_found() -> None:
     result = simulate(Cell(2, 5, 0.01, 10_000, effect=1.0), 10, beta_binomial)
     assert result.found["new images, best"] == result.found["these images, baseline"] == 10
+    assert result.coverage >= 0.8  # of new images: the difference on these very images is another one
     assert not sum(result.alarms.values())
 
 
