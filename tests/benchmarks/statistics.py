@@ -136,7 +136,9 @@ def exceeding(results: dict[Cell, Result]) -> Iterator[str]:
 def power_rows(results: dict[Cell, Result]) -> Iterator[str]:
     """The table of power on new images: with the best, with a baseline, and of a normal test that knows the variance."""
     effects = sorted({cell.effect for cell in results})
-    yield "| configurations | seeds | error % | images | " + " | ".join(f"{effect:g} points" for effect in effects) + " |"
+    yield (
+        "| configurations | seeds | error % | images | " + " | ".join(f"difference {effect:g}" for effect in effects) + " |"
+    )
     yield "| --- | --- | --- | --- |" + " --- |" * len(effects)
     lines: dict[tuple[int, int, float, int], list[str]] = {}
     for cell, result in results.items():
