@@ -16,7 +16,7 @@ def over_shifts(model: keras.Model, max_shift: int) -> keras.Model:
     """Average a model's probabilities over all shifts of the image (test-time augmentation).
 
     Krizhevsky et al. 2012, "ImageNet Classification with Deep Convolutional Neural Networks", §4.1, average over crops and
-    reflections; a reflected digit is not a digit. Pixels from outside the image are 0.
+    reflections, which change the meaning of digits and letters. Pixels from outside the image are 0.
 
     Args:
         model: from uint8 images (n, height, width, channels) to float32 probabilities (n, classes); its weights are shared.

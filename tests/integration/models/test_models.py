@@ -17,6 +17,7 @@ from mnist_exp.models.build import build_model
 from mnist_exp.training import capacity, device
 from mnist_exp.training.capacity import check_memory
 from mnist_exp.training.prediction import images_at_once
+from tests import synthetic
 from tests.conftest import ROOT, compose
 
 CPU, GPU = device.Device("/CPU:0", towers=1), device.Device("/GPU:1", towers=1)
@@ -51,6 +52,16 @@ def test_every_model_builds_and_predicts(name: str, precision: str, digits: Data
         assert probabilities.dtype == np.float32
         assert probabilities.shape == (len(images), 10)
         assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_takes_colour_images_that_are_not_square_and_any_number_of_classes(name: str) -> None:
+    data = synthetic.dataset((32, 28, 3), 100, train=20, test=2)
+    scaling = preprocessing.build(compose("preprocessing=standardize").preprocessing, data.train_images)
+    model = build_model(compose(f"model={name}").model, scaling, (32, 28, 3), 100)
+    probabilities = np.asarray(model(data.test_images))
+    assert probabilities.shape == (2, 100)
+    assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)
