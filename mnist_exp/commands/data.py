@@ -63,7 +63,6 @@ def main(arguments: list[str]) -> int:
     parsed = parser.parse_intermixed_args(arguments)
     experiment = _compose(parsed.settings, parsed.config_dir) if parsed.settings else None
     data = datasets.load(experiment.dataset.source if experiment else datasets.DEFAULT)
-    messages.warn_all(data.warnings)
     augmentation = experiment.augmentation.name if experiment else "none"
     name, count = (data.name, IMAGES) if augmentation == "none" else (f"{data.name}_{augmentation}", AUGMENTED)
     count = min(count, len(data.train_labels)) if parsed.count is None else parsed.count
@@ -73,8 +72,7 @@ def main(arguments: list[str]) -> int:
     if not 1 <= count <= MAX_IMAGES:
         raise InputError(f"--count {count}: not allowed", f"allowed: an integer from 1 to {MAX_IMAGES}")
 
-    for text in data.warnings:
-        messages.warning(text)
+    messages.warn_all(data.warnings)
     images, titles, caption = _images(data, count, experiment)
     from mnist_exp.report.images import image_grid
 

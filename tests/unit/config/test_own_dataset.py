@@ -11,7 +11,7 @@ from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.identity import config_hash
 from mnist_exp.config.schema import Experiment
-from mnist_exp.errors import ConfigError
+from mnist_exp.errors import ConfigError, IntegrityError
 from tests.own_data import small, write
 
 
@@ -102,6 +102,12 @@ def test_channels_are_one_or_three(directory: Path, channels: int) -> None:
 def test_a_missing_path_is_reported() -> None:
     with pytest.raises(ConfigError, match=r"^dataset.path: is missing\n  write dataset.path=…"):
         compose()
+
+
+def test_a_damaged_file_is_no_problem_of_the_settings(directory: Path) -> None:
+    (directory / "a.npz").write_text("no archive")
+    with pytest.raises(IntegrityError, match=r"a\.npz: is not an NPZ file, or is damaged"):  # exit code 3
+        compose("dataset.path=a.npz")
 
 
 def test_without_a_number_each_class_is_held_out(directory: Path) -> None:
