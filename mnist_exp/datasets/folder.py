@@ -14,6 +14,7 @@ from mnist_exp.terminal.messages import join_some, pluralize
 
 TRAIN, TEST = "train", "test"
 IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})  # files of systems; names that begin with a dot too
+MAX_DEPTH = 50  # folders within the folder of a class
 LAYOUT = "allowed: a folder for each class, or train/ and test/ with a folder for each class"
 
 
@@ -96,9 +97,7 @@ class Folder:
         classes = {normalize(name): path for name, path in folders.items()}
         if len(classes) < len(folders):  # an é may be one character or two
             same = next(name for name in folders if name not in classes)
-            raise InputError(
-                f"{directory}: two folders have the name {normalize(same)}", "move their images into one folder"
-            )
+            raise InputError(f"{directory}: two folders have the name {normalize(same)}", "move their images into one")
         return classes
 
     def _images(self, directory: str, others: list[str], above: tuple[tuple[int, int], ...] = ()) -> list[str]:
@@ -108,6 +107,8 @@ class Folder:
         this = status.st_dev, status.st_ino
         if this in above:
             raise InputError(f"{directory}: is a link to a folder that contains it", "remove the link")
+        if len(above) >= MAX_DEPTH:
+            raise InputError(f"{directory}: is in {MAX_DEPTH} folders within a class", "move its images to the class")
         folders, files = self._entries(directory, images_allowed=True)
         found = [path for path in files if path.lower().endswith(pictures.SUFFIXES)]
         others += [path for path in files if not path.lower().endswith(pictures.SUFFIXES)]

@@ -57,6 +57,8 @@ def _dataset(source: OwnSet, content: Content) -> Dataset:
             f"{source.path}: the training images are {shapes[0]}, the test images {shapes[1]}",
             "use the same channels for both, and give them one size: for example dataset.size=32",
         )
+    for part in (train, test):
+        part.images.setflags(write=False)
     dtype = np.uint8 if len(class_names) <= 256 else np.uint16
     dataset = Dataset(
         name=source.kind,

@@ -15,6 +15,7 @@ from mnist_exp.machine.plain_data import describe, open_regular
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 2**26  # of a file, before it is resized: a small file can decode to any size
+DRAFT = 2  # the sides of a JPEG image that is only partly decoded, at least, in sides of the result
 MIRRORED_SIDES = range(5, 9)  # values of EXIF's orientation that exchange height and width
 ORIENTATION = 0x112
 
@@ -76,6 +77,8 @@ def decode(path: str, channels: int, size: tuple[int, int], background: int, res
         UnreadableError: it cannot be decoded.
     """
     with _opened(path) as image:
+        if resize:  # the decoder of JPEG computes means of pixels, faster than it decodes them; at least 2×2 are left
+            image.draft(None, (DRAFT * max(size), DRAFT * max(size)))
         ImageOps.exif_transpose(image, in_place=True)
         image.load()
         if not resize and image.size != size[::-1]:

@@ -83,6 +83,11 @@ def a_link_to_its_own_folder(path: Path) -> None:
     (path / "train" / "0" / "again").symlink_to(path / "train" / "0")
 
 
+@case("folder", InputError, "is in 50 folders within a class", "move its images to the class")
+def folders_that_are_too_deep(path: Path) -> None:
+    path.joinpath("train", "0", *"x" * 51).mkdir(parents=True)
+
+
 @case("folder", InputError, "symbolic links", "check the file and its permissions")
 def links_to_each_other(path: Path) -> None:
     (path / "train" / "0" / "a").symlink_to(path / "train" / "0" / "b")
@@ -159,7 +164,7 @@ def a_name_that_is_written_backwards(path: Path) -> None:
         (path / part / "0").rename(path / part / "\u202egnp")
 
 
-@case("folder", InputError, "train: two folders have the name é", "move their images into one folder")
+@case("folder", InputError, "train: two folders have the name é", "move their images into one")
 def a_name_in_two_spellings(path: Path) -> None:
     (path / "train" / "0").rename(path / "train" / "é")
     (path / "train" / "1").rename(path / "train" / "e\u0301")

@@ -37,6 +37,7 @@ def test_all_formats_give_the_same_data_and_the_same_hash(tmp_path: Path, channe
     assert np.array_equal(sets[0].train_images, arrays[0])
     assert np.array_equal(sets[0].test_labels, arrays[3])
     assert sets[0].train_images.dtype == sets[0].train_labels.dtype == np.uint8
+    assert not any(each.train_images.flags.writeable or each.test_images.flags.writeable for each in sets)
     assert sets[0].class_names == ("0", "1", "2")
     facts = own.facts(sets[0])
     assert (facts.image_shape, facts.classes, facts.train_images) == ((6, 6, channels), 3, 24)

@@ -122,6 +122,21 @@ def test_images_are_reduced_by_area_enlarged_by_lanczos_and_padded() -> None:
     ]
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_photograph_is_reduced_as_by_area(tmp_path: Path, orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, exif = np.random.default_rng(0), Image.Exif()
+    exif[pictures.ORIENTATION] = orientation
+    blocks = Image.fromarray(generator.integers(0, 256, (15, 20, 3), np.uint8)).resize((800, 600), Image.Resampling.BICUBIC)
+    blocks.save(tmp_path / "x.jpg", quality=95, exif=exif)
+    loaded = []
+    fit = resizing.fit
+    monkeypatch.setattr(pictures, "fit", lambda image, *more: loaded.append(image.size) or fit(image, *more))
+    reduced = pictures.decode(str(tmp_path / "x.jpg"), 3, (30, 40), 0, resize=True)
+    assert max(loaded.pop()) == 200  # a quarter of the sides is decoded
+    expected = np.asarray(fit(blocks if orientation == 1 else blocks.transpose(Image.Transpose.ROTATE_270), (30, 40), 0))
+    assert np.abs(reduced.astype(int) - expected).mean() < 3
+
+
 def test_images_of_three_sizes_get_one(tmp_path: Path) -> None:
     for part in ("train", "test"):
         for label, name in enumerate(("cat", "dog")):
