@@ -112,9 +112,7 @@ class Description(Fact):
     transposed: bool  # whether images are stored column by column
     ink: bool = True  # whether grey images are ink on paper, and are shown dark on light
     labels_from: Annotated[int, Field(ge=0, le=1000)]  # the label of the first class
-    label_column: (
-        Annotated[int, Field(ge=0, le=63)] | None
-    )  # of labels with several numbers for each image; null: one number
+    label_column: Annotated[int, Field(ge=0, le=63)] | None  # of labels that are rows of numbers; null: they are numbers
     group_column: Annotated[int, Field(ge=0, le=63)] | None = None  # of labels: the group of the image, such as its writer
     class_names: Annotated[tuple[ClassName, ...], Field(strict=False, min_length=2, max_length=1000)]
     train: Part
@@ -143,9 +141,11 @@ class Description(Fact):
             yield file.content_sha256 or file.sha256 or file.md5 or [self.archive and self.archive.sha256, file.path]
 
     @model_validator(mode="after")
-    def _check_hashes(self) -> "Description":
+    def _check_files(self) -> "Description":
         if len({file.content_path for file in self.files}) < len(self.files):
             raise ValueError("two files have the same path")
+        if self.group_column is not None and self.label_column is None:
+            raise ValueError("group_column needs label_column: the labels must be rows of numbers")
         for file in self.files if self.archive is None else (self.archive,):
             if not (file.sha256 or file.md5 or getattr(file, "content_sha256", None)):
                 raise ValueError(

@@ -129,7 +129,8 @@ def has_expected_header(described: Description, file: DataFile, content: bytes |
     if described.label_column is None:
         return found.shape == (part.count,)
     columns = found.shape[1] if len(found.shape) == 2 else 0
-    return found.shape[0] == part.count and described.label_column < columns <= MAX_LABEL_COLUMNS
+    last = max(described.label_column, described.group_column or 0)
+    return found.shape[0] == part.count and last < columns <= MAX_LABEL_COLUMNS
 
 
 def _candidates(source: DescribedSet, file: DataFile) -> Iterator[tuple[Path, bool]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from mnist_exp import datasets
 from mnist_exp.datasets import copies, finding, idx, members, places
@@ -240,6 +241,10 @@ def test_the_class_is_a_column_of_integers(tmp_path: Path) -> None:
     assert np.array_equal(data.train_labels, ARRAYS[1])
     assert data.train_labels.dtype == np.uint8
     assert not data.train_labels.flags.writeable
+    with pytest.raises(InputError, match="it contains 36×2 values of type int32"):
+        load(source(description | {"group_column": 2}, tmp_path / "root"))
+    with pytest.raises(ValidationError, match="group_column needs label_column"):
+        source(described(group_column=0))
 
 
 @pytest.mark.parametrize(
@@ -249,6 +254,7 @@ def test_the_class_is_a_column_of_integers(tmp_path: Path) -> None:
         ({"class_names": ["a", "b"]}, "labels from 0 to 2, but the description has 2 from 0"),
         ({"image_shape": [4, 5, 1]}, "it contains 36×5×4 values of type uint8"),
         ({"label_column": 1}, "it contains 36 values of type uint8"),
+        ({"label_column": 0, "group_column": 9}, "it contains 36 values of type uint8"),
     ],
 )
 def test_a_description_that_does_not_fit_its_files(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
