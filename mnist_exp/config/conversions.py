@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 PLAIN_PATH = re.compile(r"[./]*[A-Za-z_][\w./-]*", re.ASCII)  # that Hydra's grammar reads as text
-PATHS = frozenset({"runs_dir", "dataset.root", "dataset.path", "dataset.class_names"})  # settings
-LISTS_OF_PATHS = frozenset({"dataset.root", "dataset.class_names"})  # settings that may also be a list of paths, or null
+# Settings that are paths; some may also be a list of paths, or null.
+LISTS_OF_PATHS = frozenset({"dataset.root", "dataset.class_names", "dataset.groups"})
+PATHS = frozenset({"runs_dir", "dataset.path", *LISTS_OF_PATHS})
 LIST_OR_NULL = re.compile(r"\[.*\]|null", re.DOTALL)
 CONSTANTS = frozenset({"null", "true", "false", "nan", "inf"})
 TYPE_NAMES = {

@@ -69,6 +69,10 @@ class DescribedDatasetConfig(DatasetSettings):
         return settings
 
 
+def _absolute_if_csv(rule: str) -> str:
+    return _absolute(rule) if rule.lower().endswith(".csv") else rule
+
+
 def _both_sides(size: Any) -> Any:
     """Use one number for height and width."""
     return (size, size) if type(size) is int and 1 <= size <= MAX_SIDE else size
@@ -98,6 +102,7 @@ class OwnDatasetSettings(DatasetSettings):
             test_seed=self.test_seed,
             channels=getattr(self, "channels", None),
             max_unreadable=getattr(self, "max_unreadable", 0),
+            groups=None if (rule := getattr(self, "groups", None)) is None else _absolute_if_csv(rule),
         )
 
 
@@ -108,6 +113,7 @@ class FolderDatasetConfig(OwnDatasetSettings):
     name: Literal["folder"]
     channels: Literal[1, 3] | None
     max_unreadable: Annotated[int, Field(ge=0, le=1_000_000)]
+    groups: DataPath | None  # a pattern with GROUP, or a CSV file
 
 
 class IdxDatasetConfig(OwnDatasetSettings):

@@ -22,7 +22,7 @@ EXECUTION_SETTINGS: dict[str, Any] = {
     "sweep": True,
     "tracker": True,
     "training": {"checkpoint_every"},
-    "dataset": {"root", "fetch", "path", "class_names", "max_unreadable", "description"},
+    "dataset": {"root", "fetch", "path", "class_names", "max_unreadable", "description", "groups"},
 }
 ELEMENT = re.compile(r"\.\d+(\.|$)")  # of a list, in a dotted key
 

@@ -21,6 +21,7 @@ class Part:
     images: np.ndarray  # uint8 (n, height, width, channels), writable
     labels: np.ndarray  # int64 (n,)
     names: Sequence[str] = ()  # of the images, for messages; empty: their numbers are used
+    groups: np.ndarray | None = None  # int32 (n,), the group of each image
 
 
 @dataclass(eq=False)

@@ -82,23 +82,32 @@ def split(
     if limit is not None:
         indices = _stratified(indices, labels, limit, _draw([seed, 0]) if seed is not None else _first)
     if groups is not None and seed is not None and validation:
-        held_out = _whole_groups(indices, labels, groups, validation, seed)
+        held_out = whole_groups(indices, labels, groups, validation, seed)
     else:
         held_out = _stratified(indices, labels, validation, _draw([seed, 1]) if seed is not None else _last)
     return Split(train=np.setdiff1d(indices, held_out, assume_unique=True), validation=held_out)
 
 
-def _whole_groups(indices: np.ndarray, labels: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+def whole_groups(indices: np.ndarray, labels: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Draw whole groups of images, as many as come nearest to `count` images.
+
+    Args:
+        indices: of the images to draw from.
+        labels, groups: of all images, int (n,).
+
+    Raises:
+        InputError: there is only one group, or no image of a class is left.
+    """
     names, sizes = np.unique(groups[indices], return_counts=True)
     order = np.random.default_rng([seed, 1]).permutation(len(names))
     held_out = np.cumsum(sizes[order])[:-1]  # images, by the number of groups
     if not len(held_out):
-        raise InputError("dataset.split=groups: all images are of one group", "write dataset.split=drawn")
+        raise InputError("the images are all of one group, which cannot be divided", "write dataset.split=drawn")
     chosen = names[order[: int(np.abs(held_out - count).argmin()) + 1]]
     is_held_out = np.isin(groups[indices], chosen)
     if missing := sorted(set(np.unique(labels[indices])) - set(np.unique(labels[indices][~is_held_out]))):
-        cause = f"dataset.split=groups: no training image of class {missing[0]} is left"
-        raise InputError(cause, "choose another dataset.split_seed, or a smaller dataset.validation")
+        cause = f"whole groups are drawn, and no training image of class {missing[0]} is left"
+        raise InputError(cause, "choose another dataset.split_seed or dataset.test_seed, or draw fewer images")
     return indices[is_held_out]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_exp.datasets import decoding, pictures
+from mnist_exp.datasets import decoding, image_groups, pictures
 from mnist_exp.datasets.classes import MAX_CLASSES, SHOWN, natural, normalize
 from mnist_exp.datasets.content import Content, Part, check_exists, reading
 from mnist_exp.datasets.sources import OwnSet
@@ -66,8 +66,14 @@ class Folder:
         images, kept, warnings = decoding.read(self.source, self.images)
         names = [relative(self.images[index], self.root) for index in kept]
         labels, count = self.labels[kept], int((kept < self.train_count).sum())
-        test = Part(images[count:], labels[count:], names[count:]) if self.has_test else None
-        train = Part(images[:count], labels[:count], names[:count])
+        rule = self.source.groups
+        groups = None if rule is None else image_groups.numbers(rule, [name.replace(os.sep, "/") for name in names])
+
+        def part(chosen: slice) -> Part:
+            return Part(images[chosen], labels[chosen], names[chosen], None if groups is None else groups[chosen])
+
+        test = part(slice(count, None)) if self.has_test else None
+        train = part(slice(count))
         return Content(train, test, self.class_names, [*self.warnings, *warnings])
 
     def _entries(self, directory: str, images_allowed: bool) -> tuple[dict[str, str], list[str]]:

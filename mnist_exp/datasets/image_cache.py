@@ -22,6 +22,7 @@ from mnist_exp.terminal import messages
 
 VERSION = 1  # of the files, and of how images are read: a new one ignores older entries
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+GROUPS = ("train_groups", "test_groups")  # only of images in groups
 FACTS = "facts.json"
 
 
@@ -45,7 +46,7 @@ def state(paths: Iterable[str]) -> str:
 
 
 def content_sha256(dataset: Dataset) -> str:
-    """Return the hash of what is trained and tested on: shape, class names, pixels and labels, each in order.
+    """Return the hash of what is trained and tested on: shape, class names, pixels, labels and groups, each in order.
 
     Where the data come from, and in which format, does not count.
     """
@@ -55,6 +56,8 @@ def content_sha256(dataset: Dataset) -> str:
     for part, labels in ((images, dataset.train_labels), (dataset.test_images, dataset.test_labels)):
         digest.update(np.ascontiguousarray(part).data)
         digest.update(labels.astype("<u2").tobytes())
+    for groups in (dataset.train_groups, dataset.test_groups):
+        digest.update(b"" if groups is None else groups.astype("<i4").tobytes())
     return digest.hexdigest()
 
 
@@ -70,7 +73,8 @@ def load(source: OwnSet, current: str) -> Dataset | None:
     if facts.get("state") != current:
         return None
     try:
-        arrays = {name: np.asarray(np.load(entry / f"{name}.npy", "r", allow_pickle=False)) for name in ARRAYS}
+        names = (*ARRAYS, *GROUPS) if source.groups is not None else ARRAYS
+        arrays = {name: np.asarray(np.load(entry / f"{name}.npy", "r", allow_pickle=False)) for name in names}
         dataset = Dataset(
             name=source.kind,
             sha256=facts["sha256"],
@@ -90,7 +94,7 @@ def store(source: OwnSet, current: str, dataset: Dataset) -> None:
     """Write an entry instead of that of the same settings; without a place for it, warn."""
     try:
         with _replacing(_entry(source)) as directory:
-            for name in ARRAYS:
+            for name in (*ARRAYS, *GROUPS) if source.groups is not None else ARRAYS:
                 np.save(directory / f"{name}.npy", getattr(dataset, name), allow_pickle=False)
             facts = {"state": current, "sha256": dataset.sha256, "class_names": dataset.class_names}
             (directory / FACTS).write_text(json.dumps(facts | {"warnings": dataset.warnings}))

@@ -24,7 +24,13 @@ READERS: Mapping[str, Callable[[OwnSet], Reader]] = {"folder": Folder, "idx": Id
 def facts(dataset: Dataset) -> Facts:
     """Return the facts of a loaded data set, for checks; its fingerprint is the hash of its content."""
     height, width, channels = dataset.train_images.shape[1:]
-    return Facts((height, width, channels), len(dataset.class_names), len(dataset.train_labels), dataset.sha256)
+    return Facts(
+        (height, width, channels),
+        len(dataset.class_names),
+        len(dataset.train_labels),
+        dataset.sha256,
+        dataset.train_groups is not None,
+    )
 
 
 def load(source: OwnSet) -> Dataset:
@@ -35,7 +41,7 @@ def load(source: OwnSet) -> Dataset:
         IntegrityError: a file is damaged.
     """
     reader = READERS[source.kind](source)
-    names = [source.class_names] if source.class_names is not None else []
+    names = [name for name in (source.class_names, source.groups_file) if name is not None]
     state = image_cache.state([*reader.files, *names])
     dataset = image_cache.load(source, state)
     if dataset is None:
@@ -70,6 +76,8 @@ def _dataset(source: OwnSet, content: Content) -> Dataset:
         test_labels=test.labels.astype(dtype),
         class_names=class_names,
         mislabelled=None,
-        warnings=(*content.warnings, *parts.duplicates(train, test)),
+        warnings=(*content.warnings, *parts.duplicates(train, test), *parts.divided_groups(train, test)),
+        train_groups=train.groups,
+        test_groups=test.groups,
     )
     return replace(dataset, sha256=image_cache.content_sha256(dataset))

@@ -6,6 +6,7 @@ import numpy as np
 
 from mnist_exp.datasets.classes import SHOWN
 from mnist_exp.datasets.content import Part
+from mnist_exp.datasets.dataset import whole_groups
 from mnist_exp.datasets.resizing import take_in_place
 from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.errors import InputError
@@ -15,12 +16,32 @@ from mnist_exp.terminal.messages import join_some, pluralize
 def draw(source: OwnSet, part: Part, class_names: tuple[str, ...]) -> tuple[Part, Part]:
     """Draw a share of each class as test images; return the training images and the test images.
 
-    Each class keeps at least one image on each side. The order of the images stays. The training images are moved within
-    their array, so that only the test images take more memory.
+    Of images in groups, whole groups are drawn, without regard to the classes. Otherwise, each class keeps at least one
+    image on each side. The order of the images stays. The training images are moved within their array, so that only the
+    test images take more memory.
 
     Raises:
-        InputError: a class has a single image.
+        InputError: a class has a single image, or the groups cannot be divided.
     """
+    count = len(part.labels)
+    if part.groups is None:
+        test = _stratified(source, part, class_names)
+    else:
+        test = whole_groups(np.arange(count), part.labels, part.groups, round(count * source.test_share), source.test_seed)
+    train = np.setdiff1d(np.arange(count), test, assume_unique=True)
+
+    def names(indices: np.ndarray) -> list[str]:
+        return [part.names[index] for index in indices] if part.names else []
+
+    def groups(indices: np.ndarray) -> np.ndarray | None:
+        return None if part.groups is None else part.groups[indices]
+
+    test_part = Part(part.images[test], part.labels[test], names(test), groups(test))
+    return Part(take_in_place(part.images, train), part.labels[train], names(train), groups(train)), test_part
+
+
+def _stratified(source: OwnSet, part: Part, class_names: tuple[str, ...]) -> np.ndarray:
+    """Draw a share of each class, at least one image, and leave at least one."""
     generator = np.random.default_rng(source.test_seed)
     counts = np.bincount(part.labels, minlength=len(class_names))
     if (single := np.flatnonzero(counts < 2)).size:
@@ -31,14 +52,16 @@ def draw(source: OwnSet, part: Part, class_names: tuple[str, ...]) -> tuple[Part
     quotas = np.clip(np.round(counts * source.test_share), 1, counts - 1).astype(int)
     members = (np.flatnonzero(part.labels == label) for label in range(len(class_names)))
     chosen = [generator.choice(indices, quota, replace=False) for indices, quota in zip(members, quotas, strict=True)]
-    test = np.sort(np.concatenate(chosen))
-    train = np.setdiff1d(np.arange(len(part.labels)), test, assume_unique=True)
+    return np.sort(np.concatenate(chosen))
 
-    def names(indices: np.ndarray) -> list[str]:
-        return [part.names[index] for index in indices] if part.names else []
 
-    test_part = Part(part.images[test], part.labels[test], names(test))
-    return Part(take_in_place(part.images, train), part.labels[train], names(train)), test_part
+def divided_groups(train: Part, test: Part) -> list[str]:
+    """Return a warning about groups that have training images and test images, if there are any."""
+    if train.groups is None or test.groups is None:
+        return []
+    both, all_groups = np.intersect1d(train.groups, test.groups), np.union1d(train.groups, test.groups)
+    text = f"{len(both):,} of {pluralize(len(all_groups), 'group')} have training images and test images"
+    return [f"{text}: the test error says little about new groups"] if len(both) else []
 
 
 def duplicates(train: Part, test: Part) -> list[str]:

@@ -52,3 +52,9 @@ class OwnSet:
     test_seed: int
     channels: int | None  # of a folder: 1 or 3; None: 1 if all images are grey, else 3
     max_unreadable: int  # images of a folder that may be left out
+    groups: str | None = None  # of a folder: a pattern of names, or a CSV file, that says which images belong together
+
+    @property
+    def groups_file(self) -> str | None:
+        """The CSV file with the groups, if `groups` is not a pattern."""
+        return self.groups if self.groups is not None and self.groups.lower().endswith(".csv") else None
