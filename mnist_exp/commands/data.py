@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.table import Table
@@ -40,6 +41,13 @@ IMAGES, AUGMENTED = 20, 8  # drawn unless --count says otherwise
 STEPS = 9  # of a training, next to each image
 
 
+class Title(NamedTuple):
+    """The title of an image, with places for the names of classes, which a picture and a terminal write differently."""
+
+    text: str
+    labels: tuple[int, ...] = ()
+
+
 def main(arguments: list[str]) -> int:
     """Run an action of `data_files`, or print a data set's numbers and draw its first training images."""
     if arguments and arguments[0] in data_files.ACTIONS:
@@ -74,20 +82,22 @@ def main(arguments: list[str]) -> int:
 
     messages.warn_all(data.warnings)
     images, titles, caption = _images(data, count, experiment)
-    from mnist_exp.report.images import image_grid
+    from mnist_exp.report.images import image_grid, plain_names
 
     columns = round(count**0.5) if augmentation == "none" and count <= 16 else 10
     if parsed.output is None:
         with files.writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_output(path, image_grid(_flat(images), _flat(titles).tolist(), columns))
+    every = [title for row in titles for title in row]
+    files.write_output(path, image_grid(_flat(images), _named(every, plain_names(data.class_names)), columns))
     console = messages.output()
     for table in _tables(data):
         console.print(table)
     console.print(_balance(data), markup=False, highlight=False)
     if console.is_terminal:
         columns = max(2, characters.images_per_row(images.shape[3], console.width))
-        shown = _flat(images[:, :columns]), _flat(titles[:, :columns]).tolist()
+        titled = _named([title for row in titles for title in row[:columns]], data.class_names)
+        shown = _flat(images[:, :columns]), titled
         console.print(characters.draw_images(*shown, console.width))
     console.print(f"{caption}: {path}", markup=False, highlight=False)
     return EXIT_DONE
@@ -114,13 +124,14 @@ def _compose(settings: Sequence[str], config_dir: str | None) -> Experiment:
     return experiment
 
 
-def _images(data: Dataset, count: int, experiment: Experiment | None) -> tuple[np.ndarray, np.ndarray, str]:
+def _images(data: Dataset, count: int, experiment: Experiment | None) -> tuple[np.ndarray, list[list[Title]], str]:
     """Return the first training images; for an augmentation, next to each its augmented versions in the first steps.
 
     Where the images are in the order of their classes, as in a folder for each class: the first ones of each class in turn.
 
     Returns:
-        uint8 (count, columns, height, width, channels); the title of each image, (count, columns); a caption.
+        uint8 (count, columns, height, width, channels); the title of each image, count rows with a title for each column; a
+        caption.
     """
     count = min(count, len(data.train_labels))
     size = min(max(count, BATCH if experiment else 0), len(data.train_labels))
@@ -129,11 +140,8 @@ def _images(data: Dataset, count: int, experiment: Experiment | None) -> tuple[n
     if (data.train_labels[:-1] <= data.train_labels[1:]).all():
         first = _in_turn(data.train_labels)[:size]
         caption += " of the classes in turn"
-    from mnist_exp.report.images import plain_names
-
-    batch, plain = data.train_images[first], plain_names(data.class_names)
-    names = [plain[label] for label in data.train_labels[first]]
-    columns, titles = [batch], [names]
+    batch, labels = data.train_images[first], data.train_labels[first].tolist()
+    columns, titles = [batch[:count]], [[Title("{}", (label,)) for label in labels]]
     if experiment is not None and isinstance(experiment.augmentation, RandomAugmentationConfig):
         caption += f", each with its augmented versions in steps 0 to {STEPS - 1} of a training with seed {experiment.seed}"
         caption += ", mixed with the next image (a training shuffles)" if experiment.augmentation.mixup else ""
@@ -145,15 +153,15 @@ def _images(data: Dataset, count: int, experiment: Experiment | None) -> tuple[n
             changes = augmentation.Augmentation(experiment.augmentation, batch.shape[1:], experiment.seed)
             for step in range(STEPS):
                 draws = changes.draw(tf.constant(step, tf.int64), len(batch))
-                images, title = changes.transform(tf.constant(batch), draws), [f"step {step}"] * len(batch)
+                images, title = changes.transform(tf.constant(batch), draws), [Title(f"step {step}")] * len(batch)
                 if draws.shares is not None:
                     images = transforms.mix(images, draws.shares)
-                    others = [*names[1:], names[0]]  # as in `transforms.next_in_batch`
-                    title = [_shares(*one) for one in zip(draws.shares.numpy(), names, others, strict=True)]
-                columns.append(images.numpy())
+                    others = [*labels[1:], labels[0]]  # as in `transforms.next_in_batch`
+                    title = [_shares(*one) for one in zip(draws.shares.numpy(), labels, others, strict=True)]
+                columns.append(images.numpy()[:count])
                 titles.append(title)
-    shown = np.stack(columns, axis=1)[:count]
-    return data.displayed(shown), np.array(titles).T[:count], caption
+    rows = [list(row) for row in zip(*titles, strict=True)]
+    return data.displayed(np.stack(columns, axis=1)), rows[:count], caption
 
 
 def _in_turn(labels: np.ndarray) -> np.ndarray:
@@ -164,9 +172,18 @@ def _in_turn(labels: np.ndarray) -> np.ndarray:
     return order[np.argsort(ranks, kind="stable")]
 
 
-def _shares(share: float, name: str, other: str) -> str:
+def _shares(share: float, label: int, other: int) -> Title:
     percent = round(100 * share)
-    return f"{percent} % {name}" + (f", {100 - percent} % {other}" if percent < 100 else "")
+    return (
+        Title(f"{percent} % {{}}", (label,))
+        if percent == 100
+        else Title(f"{percent} % {{}}, {100 - percent} % {{}}", (label, other))
+    )
+
+
+def _named(titles: Iterable[Title], names: Sequence[str]) -> list[str]:
+    """Return titles with the names of their classes."""
+    return [title.text.format(*(names[label] for label in title.labels)) for title in titles]
 
 
 def _flat(rows: np.ndarray) -> np.ndarray:

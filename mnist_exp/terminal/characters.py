@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from rich.cells import set_cell_size
 from rich.color import Color
 from rich.style import Style
 from rich.text import Text
@@ -54,7 +55,7 @@ def draw_images(images: np.ndarray, titles: Sequence[str], width: int) -> Text:
     text = Text()
     for start in range(0, len(images), per_row):
         row = pixels[start : start + per_row]
-        named = (messages.sanitize(title)[: across - 1].ljust(across) for title in titles[start : start + per_row])
+        named = (f"{set_cell_size(messages.sanitize(one), across - 1)} " for one in titles[start : start + per_row])
         text.append("".join(named) + "\n")
         for upper in range(0, images.shape[1], 2):
             for image in row:
