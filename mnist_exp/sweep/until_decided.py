@@ -105,7 +105,7 @@ def take_look(sweep: Sweep, known: Plan, planned: Looks, is_quiet: bool) -> list
     text = f"look {number} of {looks_in_all}, {planned.sizes[number - 1]} seeds: "
     text += _summary(board, len(_configurations(known.jobs)))
     text += f"; {pluralize(len(jobs), 'job')} to train" if jobs else ""
-    _show([text, *_lines(board, names, not jobs, planned)], is_quiet)
+    _show([text, *_lines(board, names, not jobs)], is_quiet)
     return jobs
 
 
@@ -126,7 +126,7 @@ def _summary(board: Comparison, configurations: int) -> str:
     return text + (f"; {without:,} not ranked" if without else "")
 
 
-def _lines(board: Comparison, names: Sequence[str], is_last: bool, planned: Looks) -> Iterator[str]:
+def _lines(board: Comparison, names: Sequence[str], is_last: bool) -> Iterator[str]:
     """Yield a line for the best and one for each undecided configuration, with its test and why it stays undecided."""
     yield from (f"best: {name}" for name in names[:1])
     for line, name in zip(board.lines, names, strict=True):
@@ -138,7 +138,7 @@ def _lines(board: Comparison, names: Sequence[str], is_last: bool, planned: Look
         if advice is not None:
             parts.append(advice.short_text + (", if the difference seen is real" if advice.reason and is_open else ""))
         if is_last and is_open and not (advice and advice.reason):
-            parts.append(f"more than {planned.max_seeds} seeds are not planned")
+            parts.append("no more are planned")
         yield f"{name}: {'; '.join(parts)}"
 
 
@@ -171,6 +171,8 @@ class UntilDecided(JobSource):
     def take(self) -> tuple[Job, Experiment] | None:
         """Return the next job; if all are finished, look at the results first."""
         if not self._unfinished:
+            if not files.exists(self._sweep.looks):  # it was removed; every later comparison needs it
+                write(self._sweep, self._planned)
             jobs = take_look(self._sweep, self.plan, self._planned, self._is_quiet)
             experiments = self._compose(jobs)
             self.plan = plan.add_jobs(self._sweep, self.plan, jobs)

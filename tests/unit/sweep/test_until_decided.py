@@ -9,11 +9,13 @@ import yaml
 
 from mnist_exp import cli
 from mnist_exp.commands import results
+from mnist_exp.config import composition
 from mnist_exp.machine import files
 from mnist_exp.run.directory import read_config
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
 from mnist_exp.sweep import launchers, until_decided
+from tests import advice
 from tests.unit.run_directories import complete_run, set_wrong_images
 from tests.unit.sweep.test_driver import FakeLauncher
 
@@ -78,6 +80,7 @@ def constant(errors: dict[int, tuple[int, int]]) -> Errors:
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(results, "_write_report", lambda *_: False)
+    monkeypatch.setattr(composition, "Composer", lambda *_: advice.shared_composer())  # composing takes most of the time
     return Command(monkeypatch)
 
 
@@ -257,6 +260,17 @@ def test_the_plan_of_a_sweep_does_not_change(command: Command, capsys: pytest.Ca
     assert "looks.json: is missing" in capsys.readouterr().err
 
 
+def test_looks_that_were_removed_meanwhile_are_written_again(command: Command) -> None:
+    def errors(units: int, _: int) -> tuple[int, int]:
+        (sweep() / "looks.json").unlink(missing_ok=True)
+        return {16: BEST, 32: FAR}[units]
+
+    command.errors = errors
+    assert command.start(*UNTIL, units="[16],[32]") == 0
+    assert json.loads((sweep() / "looks.json").read_text())["sizes"] == [3, 5, 8]
+    assert json.loads((sweep() / "leaderboard.json").read_text())["looks"]["look"] == 1
+
+
 def test_until_decided_false_trains_only_what_is_planned(command: Command) -> None:
     with pytest.raises(Killed):
         command.start(*UNTIL, kill_at=4)
@@ -306,7 +320,7 @@ def test_what_more_seeds_could_decide_says_that_none_are_planned(
     assert command.start("sweep.until_decided=true", "sweep.max_seeds=4", units="[16],[24]") == 0
     last = [line for line in capsys.readouterr().err.splitlines() if "mlp_units=24: p" in line][-1]
     assert "about " in last
-    assert last.endswith(" more seeds of each; more than 4 seeds are not planned")
+    assert last.endswith(" more seeds of each; no more are planned")
 
 
 def test_a_look_prints_a_limited_number_of_lines(capsys: pytest.CaptureFixture[str]) -> None:
