@@ -64,15 +64,26 @@ def test_transparent_pixels_show_the_background(tmp_path: Path) -> None:
     assert read(tmp_path / "palette.gif", 3)[0, 0].tolist() == [200, 200, 200]
 
 
-def test_a_transparent_value_of_16_bits_shows_the_background(tmp_path: Path) -> None:
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def png(kind: int, values: list[int], extra: bytes = b"") -> bytes:
+    """A PNG file of one row of 16 bits for each value, which Pillow cannot write in colour."""
 
-    header = struct.pack(">IIBBBBB", 2, 1, 16, 0, 0, 0, 0)
-    rows = zlib.compress(b"\0" + struct.pack(">HH", 1000, 65_535))
-    content = chunk(b"IHDR", header) + chunk(b"tRNS", struct.pack(">H", 1000)) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
-    assert read(tmp_path / "x.png", 1, (1, 2)).tolist() == [[200, 255]]
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    width = len(values) // {0: 1, 2: 3, 4: 2}[kind]
+    header, rows = struct.pack(">IIBBBBB", width, 1, 16, kind, 0, 0, 0), struct.pack(f">x{len(values)}H", *values)
+    chunks = [(b"IHDR", header), *([(b"tRNS", extra)] if extra else []), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+def test_transparency_and_colours_of_16_bits(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(png(0, [1000, 65_535], struct.pack(">H", 1000)))  # the value 1000 is transparent
+    assert read(path, 1, (1, 2)).tolist() == [[200, 255]]
+    path.write_bytes(png(2, [257 * value for value in (0, 7, 255, 100, 200, 30)]))
+    assert read(path, 3, (1, 2)).tolist() == [[[0, 7, 255], [100, 200, 30]]]
+    path.write_bytes(png(4, [257 * value for value in (50, 255, 50, 0)]))
+    assert read(path, 1, (1, 2)).tolist() == [[50, 200]]
 
 
 def test_a_palette_is_grey_if_all_of_its_values_are(tmp_path: Path) -> None:
