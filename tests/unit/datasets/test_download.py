@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import os
 import re
+import socket
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -153,8 +154,19 @@ def test_a_server_that_never_answers(server: Server, tmp_path: Path, monkeypatch
 def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROUNDS", 2)
     assert "Connection refused" in refused(EnvironmentFailure, tmp_path / "x", "http://127.0.0.1:1/")
-    assert "http://nowhere.invalid/data.bin: " in refused(EnvironmentFailure, tmp_path / "x", "http://nowhere.invalid/")
     assert "no address" in refused(EnvironmentFailure, tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "fault", [OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH)), socket.gaierror(-2, "Name or service not known")]
+)
+def test_no_route_and_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: OSError) -> None:
+    def connect(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("socket.create_connection", connect)
+    cause = refused(EnvironmentFailure, tmp_path / "x", "http://data.invalid/", "https://data.invalid/")
+    assert cause.count(str(fault.strerror)) == 2
 
 
 def test_a_wrong_file_is_refused_with_both_hashes(server: Server, tmp_path: Path) -> None:
