@@ -53,4 +53,5 @@ def _swept(known: Plan, study: SearchResult | None) -> dict[str, str]:
         for line in job.overrides:
             key, _, value = line.lstrip("+~").partition("=")
             values.setdefault(key, {})[value] = None
+    values["seed"] = dict.fromkeys(str(job.seed) for job in known.jobs)  # the first may be the default, without an override
     return {key: join_some(list(tried), MAX_VALUES) for key, tried in values.items() if len(tried) > 1}

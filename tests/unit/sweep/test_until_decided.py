@@ -14,7 +14,8 @@ from mnist_exp.machine import files
 from mnist_exp.run.directory import read_config
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
-from mnist_exp.sweep import launchers, until_decided
+from mnist_exp.sweep import launchers, plan, report, until_decided
+from mnist_exp.sweep.plan import Sweep
 from tests import advice
 from tests.unit.run_directories import complete_run, set_wrong_images
 from tests.unit.sweep.test_driver import FakeLauncher
@@ -321,6 +322,12 @@ def test_what_more_seeds_could_decide_says_that_none_are_planned(
     last = [line for line in capsys.readouterr().err.splitlines() if "mlp_units=24: p" in line][-1]
     assert "about " in last
     assert last.endswith(" more seeds of each; no more are planned")
+
+
+def test_the_report_lists_every_seed(command: Command) -> None:
+    assert command.run("-m", "model.units=[16],[32]", *UNTIL) == 0
+    swept = report._swept(plan.read(Sweep(sweep())), None)
+    assert swept == {"model.units": "[16], [32]", "seed": "7, 8, 9"}
 
 
 def test_a_look_prints_a_limited_number_of_lines(capsys: pytest.CaptureFixture[str]) -> None:
