@@ -217,6 +217,8 @@ def _tables(data: Dataset) -> Iterator[Table]:
 def _balance(data: Dataset) -> str:
     """Return how different the sizes of the classes are."""
     counts = np.bincount(data.train_labels, minlength=len(data.class_names))
+    if counts.min() == counts.max():
+        return f"{len(counts):,} classes; each has {counts[0]:,} training images"
     least, most = (f"{counts[number]:,} ({data.class_names[number]})" for number in (counts.argmin(), counts.argmax()))
     text = f"{len(counts):,} classes; the smallest has {least} training images, the largest {most}"
     if counts.min() and counts.max() >= UNBALANCED * counts.min():

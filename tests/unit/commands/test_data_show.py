@@ -58,6 +58,7 @@ def test_names_are_escaped_and_many_classes_are_a_short_table(
     out = capsys.readouterr().out
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in out
     assert "<b>&amp;</b>�" in out
+    assert f"{classes} classes; each has 3 training images" in out
     assert sum((line.count(" │ ") == 4 and "2.13" in line) or "1.00" in line for line in out.splitlines()) == rows
 
 
