@@ -44,11 +44,12 @@ def train(experiment: Experiment, run: Run) -> Summary:
         The content of summary.json, which `run_locked` writes.
 
     Raises:
-        InputError: the checkpoints belong to another experiment.
+        InputError: files of the data set are not on this machine, or the checkpoints belong to another experiment.
         IntegrityError: the data set or every checkpoint is damaged.
         DivergenceError: the loss is no longer finite.
         EnvironmentFailure: the device does not exist, or a file cannot be written.
     """
+    datasets.check_available(experiment.dataset.source)  # before TensorFlow, which takes seconds to start
     config = read_bytes(run.config).decode() if run.config.exists() else config_text(experiment)
     try:
         with backend.tensorflow(run.log, experiment.progress == "quiet", experiment.device):

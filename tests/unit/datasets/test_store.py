@@ -17,6 +17,8 @@ from mnist_exp import cli, datasets
 from mnist_exp.datasets import download, places, store
 from mnist_exp.errors import EnvironmentFailure, InputError, IntegrityError
 from mnist_exp.machine import locks
+from mnist_exp.run.run import Run
+from mnist_exp.run.status import write_status
 from tests.documents import MANUAL, blocks
 from tests.unit.datasets.test_finding import ARCHIVE, assert_right, in_archive
 from tests.unit.datasets.tiny import (
@@ -33,6 +35,7 @@ from tests.unit.datasets.tiny import (
     write_files,
     write_option,
 )
+from tests.unit.run_directories import make_run
 
 
 @pytest.fixture(autouse=True)
@@ -340,3 +343,11 @@ def test_a_root_that_lacks_the_files_is_completed_by_fetch(server: Server, tmp_p
     root = write_files(tmp_path / "root", {NAMES[0]: STORED[NAMES[0]]})
     assert_right(datasets.load(source(described(server.address), root, fetch=True)))
     assert [path.name for path in root.iterdir()] == [NAMES[0]]
+
+
+def test_a_run_whose_files_are_gone_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_directory = make_run(tmp_path / "runs" / "a", 100, "dataset=kmnist")
+    (run_directory / "summary.json").unlink()
+    write_status(Run(run_directory), "interrupted")
+    assert cli.main(["resume", "runs/a"]) == 2
+    assert "fetch it: mnist-exp data fetch kmnist" in capsys.readouterr().err
