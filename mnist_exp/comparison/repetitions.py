@@ -21,18 +21,12 @@ class Repetitions:
     def __init__(self, packed: np.ndarray, n: int, image_groups: np.ndarray | None = None) -> None:
         self.packed, self.n, self.seeds = packed, n, len(packed)
         self.errors = np.bitwise_count(packed).sum(1, dtype=np.int64)
-        known = min(n, 8 * packed.shape[1])
         self.counts: np.ndarray | None = None
         """The errors of each seed in each group of images, int64 (S, U); None without groups."""
         self.sizes: np.ndarray | None = None
         """The number of images of each group, int64 (U,)."""
         if image_groups is None:
             self.units = n
-            per_unit = np.zeros(known, np.uint32)
-            for start in range(0, self.seeds, BLOCK):
-                per_unit += np.unpackbits(packed[start : start + BLOCK], axis=1, count=known).sum(0, dtype=np.uint32)
-            self.per_unit = per_unit.astype(np.min_scalar_type(self.seeds))
-            """The number of errors of all seeds on each image or group, (U,)."""
             self.squares = float(self.errors.sum())
             """The sum of the squares of the errors of each seed on each image or group."""
         else:
@@ -40,8 +34,18 @@ class Repetitions:
             self.units = len(self.sizes)
             wrong = (np.unpackbits(bits, count=n).astype(bool) for bits in packed)
             self.counts = np.stack([np.bincount(image_groups[bits], minlength=self.units) for bits in wrong])
-            self.per_unit = self.counts.sum(0)
             self.squares = float(np.square(self.counts).sum())
+
+    @cached_property
+    def per_unit(self) -> np.ndarray:
+        """The number of errors of all seeds on each image or group, (U,); two single networks are compared without it."""
+        if self.counts is not None:
+            return self.counts.sum(0)  # type: ignore[no-any-return]
+        known = min(self.n, 8 * self.packed.shape[1])
+        per_unit = np.zeros(known, np.uint32)
+        for start in range(0, self.seeds, BLOCK):
+            per_unit += np.unpackbits(self.packed[start : start + BLOCK], axis=1, count=known).sum(0, dtype=np.uint32)
+        return per_unit.astype(np.min_scalar_type(self.seeds))
 
     @property
     def image_groups(self) -> int | None:

@@ -5,6 +5,7 @@ import difflib
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
@@ -96,7 +97,7 @@ def flatten(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
     """Return the values in nested mappings by dotted key."""
     leaves: dict[str, Any] = {}
     for name, value in tree.items():
-        key = f"{prefix}{name}"
+        key = sys.intern(f"{prefix}{name}")  # one text for thousands of runs
         leaves |= flatten(value, f"{key}.") if isinstance(value, dict) else {key: value}
     return leaves
 
