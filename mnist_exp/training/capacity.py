@@ -12,6 +12,9 @@ from mnist_exp.machine import memory
 from mnist_exp.machine.devices import gpu_memory
 from mnist_exp.training.device import Device
 
+# Copies of the training images in memory at the same time: the selected ones and TensorFlow's own; on a CPU also an aligned
+# one, with which it then computes. Measured on a CPU: 295 MB of images take 899 MB, then 309 MB.
+GPU_COPIES, CPU_COPIES = 2, 3
 REMEDY = "make its layers or training.batch_size smaller, or use a machine with more memory"
 
 
@@ -37,8 +40,8 @@ def check_memory(experiment: Experiment, device: Device) -> None:
     if available is not None:
         network = max(trained, output) if not device.uses_xla else 0
         _compare(f"model={experiment.model.name}:", network, available, "of memory", REMEDY)
-        # The training images are selected, then copied to the device: on a CPU, into the same memory.
-        _compare(images, network + loaded + count * image * (1 if device.uses_xla else 2), available, "of memory")
+        copies = GPU_COPIES if device.uses_xla else CPU_COPIES
+        _compare(images, network + loaded + copies * count * image, available, "of memory")
     if device.uses_xla and (found := gpu_memory(int(device.name.rpartition(":")[2]))) is not None:
         free, place = found[0] - found[1], f"of the memory of GPU {device.name.rpartition(':')[2]}"
         _compare(f"model={experiment.model.name}:", trained, free, place, REMEDY)

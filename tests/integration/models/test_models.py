@@ -97,8 +97,8 @@ LARGE = Facts((256, 256, 3), 100, 60_000, "0")  # 11.8 GB
 @pytest.mark.parametrize(
     ("target", "gpu", "available", "cause"),
     [
-        (CPU, None, 30, "need at least 34.9 GB of memory, but 30.0 GB are available"),  # 11.8 + 2 · 10.8 + 1.5
-        (GPU, (80, 0), 20, "need at least 22.6 GB of memory, but 20.0 GB are available"),  # 11.8 + 10.8
+        (CPU, None, 30, "need at least 45.8 GB of memory, but 30.0 GB are available"),  # 11.8 + 3 · 10.8 + 1.5
+        (GPU, (80, 0), 20, "need at least 33.4 GB of memory, but 20.0 GB are available"),  # 11.8 + 2 · 10.8
         (GPU, (80, 70), 90, "need at least 10.9 GB of the memory of GPU 1, but 10.0 GB are available"),
         (GPU, (80, 0), 90, None),
         (GPU, None, None, None),  # unknown
