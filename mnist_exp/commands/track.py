@@ -7,7 +7,7 @@ from pathlib import Path
 from mnist_exp import tracking
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands.named_runs import find_directory
-from mnist_exp.config.schema import AnyTracker
+from mnist_exp.config.trackers import AnyTracker
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputError, UserError
 from mnist_exp.run.directory import find_runs
 from mnist_exp.run.run import Run

@@ -11,14 +11,13 @@ from mnist_exp.config.networks import AnyModel, has_batch_norm
 from mnist_exp.config.problems import nearest, not_allowed, remedy
 from mnist_exp.config.schema import (
     AnyAugmentation,
-    AnyTracker,
     Experiment,
-    MlflowTrackerConfig,
     NoAugmentationConfig,
     ScheduleSettings,
     ThreadsConfig,
     TrainingConfig,
 )
+from mnist_exp.config.trackers import AnyTracker, MlflowTrackerConfig
 from mnist_exp.errors import ConfigError, Problem
 from mnist_exp.machine import devices
 

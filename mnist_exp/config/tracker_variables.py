@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 
-from mnist_exp.config.schema import AnyTracker
+from mnist_exp.config.trackers import AnyTracker
 from mnist_exp.errors import Problem
 
 VARIABLES = {

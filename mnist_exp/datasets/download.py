@@ -1,9 +1,7 @@
 """Download a file over HTTP: into a part file, which a later download continues; its name appears when it is verified."""
 
 import contextlib
-import email.utils
 import http.client
-import math
 import os
 import shutil
 import time
@@ -13,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib import error as urllib_error
 from urllib import request as urllib_request
-from urllib.parse import urlsplit
 
 from mnist_exp.datasets.description import OfferedFile
+from mnist_exp.datasets.http import LATER, TryLater, UnusableAddress, WrongFile, opener, retry_after
 from mnist_exp.datasets.places import PART
 from mnist_exp.errors import EnvironmentFailure, IntegrityError
 from mnist_exp.machine import files
@@ -28,39 +26,8 @@ ROUNDS = 5  # how often each address is tried
 FIRST_WAIT = 2.0  # seconds after the first round; doubled after each further one
 MAX_WAIT = 120.0  # seconds, of those for which a server asks
 CHUNK = 65_536
-LATER = frozenset(
-    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-)  # client errors that pass
-SCHEMES = ("http", "https")
 
 Progress = Callable[[int], None]  # bytes so far
-
-
-class _Unusable(Exception):  # noqa: N818  (never leaves this module)
-    """An address that does not have the file; trying again does not help."""
-
-
-class _Wrong(_Unusable):
-    """An address that has another file."""
-
-
-class _Later(Exception):  # noqa: N818
-    """An address that may work later, perhaps after some seconds."""
-
-    def __init__(self, reason: str, seconds: float = 0.0) -> None:
-        super().__init__(reason)
-        self.seconds = seconds
-
-
-class _Redirects(urllib_request.HTTPRedirectHandler):
-    """Follows redirects to HTTP and HTTPS only; urllib itself would follow those to FTP."""
-
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        """Return the request to the new address, or refuse it."""
-        if (scheme := urlsplit(newurl).scheme) not in SCHEMES:
-            fp.close()
-            raise _Unusable(f"redirects to {scheme}:, which is not allowed")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def download(
@@ -93,10 +60,10 @@ def download(
         for url in list(remaining):
             try:
                 _download_verified(url, offered, part, limit, check, progress)
-            except _Unusable as error:
+            except UnusableAddress as error:
                 faults[url] = error
                 remaining.remove(url)
-            except _Later as error:
+            except TryLater as error:
                 faults[url] = error
                 wait = max(wait, min(error.seconds, MAX_WAIT))
             else:
@@ -113,7 +80,7 @@ def download(
 def _failure(offered: OfferedFile, faults: dict[str, Exception]) -> Exception:
     reasons = "; ".join(f"{url}: {error}" for url, error in faults.items()) or "its description has no address"
     cause = f"{offered.name}: cannot be downloaded: {reasons}"
-    if any(isinstance(error, _Wrong) for error in faults.values()):
+    if any(isinstance(error, WrongFile) for error in faults.values()):
         return IntegrityError(
             cause, "nothing was stored: the file was changed, on its server or on the way; try again later"
         )
@@ -141,18 +108,18 @@ def _download_verified(
         except ValueError as error:
             _discard(part)
             if not was_continued:
-                raise _Wrong(str(error)) from None
+                raise WrongFile(str(error)) from None
         else:
             return
-    raise _Wrong("sends different files")
+    raise WrongFile("sends different files")
 
 
 def _continue(url: str, offered: OfferedFile, part: Path, limit: int, progress: Progress) -> None:
     """Download what a part file lacks.
 
     Raises:
-        _Unusable: the address does not have the file.
-        _Later: the transfer failed.
+        UnusableAddress: the address does not have the file.
+        TryLater: the transfer failed.
         EnvironmentFailure: the file cannot be written.
     """
     limit = offered.bytes or limit
@@ -169,24 +136,24 @@ def _continue(url: str, offered: OfferedFile, part: Path, limit: int, progress: 
         if known.get("url") == url and isinstance(known.get("validator"), str):
             headers["If-Range"] = known["validator"]  # a file that has changed is sent whole; otherwise the hash decides
     try:
-        with _opener().open(urllib_request.Request(url, headers=headers), timeout=TIMEOUT) as response:  # noqa: S310
+        with opener().open(urllib_request.Request(url, headers=headers), timeout=TIMEOUT) as response:  # noqa: S310
             _receive(response, url, part, size, limit, progress)
     except urllib_error.HTTPError as error:
         error.close()
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             _discard(part)
-            raise _Later("the server has a shorter file than the part file") from None
+            raise TryLater("the server has a shorter file than the part file") from None
         reason = f"{error.code} {error.reason}"
         if error.code in LATER or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise _Later(reason, _retry_after(error.headers)) from None
-        raise _Unusable(reason) from None
+            raise TryLater(reason, retry_after(error.headers)) from None
+        raise UnusableAddress(reason) from None
     except urllib_error.URLError as error:
         reason = error.reason.strerror or str(error.reason) if isinstance(error.reason, OSError) else str(error.reason)
-        raise _Later(_stalled() if isinstance(error.reason, TimeoutError) else reason) from None
+        raise TryLater(_stalled() if isinstance(error.reason, TimeoutError) else reason) from None
     except TimeoutError:
-        raise _Later(_stalled()) from None
+        raise TryLater(_stalled()) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _Later(str(getattr(error, "strerror", None) or error or type(error).__name__)) from None
+        raise TryLater(str(getattr(error, "strerror", None) or error or type(error).__name__)) from None
 
 
 def _receive(response: Any, url: str, part: Path, size: int, limit: int, progress: Progress) -> None:
@@ -194,13 +161,13 @@ def _receive(response: Any, url: str, part: Path, size: int, limit: int, progres
     if response.status == HTTPStatus.PARTIAL_CONTENT:
         if not str(response.headers.get("Content-Range", "")).startswith(f"bytes {size}-"):
             _discard(part)
-            raise _Later("the server sent another part than the missing one")
+            raise TryLater("the server sent another part than the missing one")
     else:
         size = 0
     length = response.headers.get("Content-Length", "")
     total = size + int(length) if length.isdecimal() else None
     if total is not None and total > limit:
-        raise _Wrong(f"offers {total:,} bytes, expected {limit:,} at most")
+        raise WrongFile(f"offers {total:,} bytes, expected {limit:,} at most")
     with files.writing(part):
         if total is not None:
             _check_space(part.parent, total - size)
@@ -214,19 +181,19 @@ def _receive(response: Any, url: str, part: Path, size: int, limit: int, progres
         start, size_at_start = time.monotonic(), size
         while chunk := response.read1(CHUNK):
             if size + len(chunk) > limit:
-                raise _Wrong(f"sends more than the expected {limit:,} bytes")
+                raise WrongFile(f"sends more than the expected {limit:,} bytes")
             with files.writing(part):
                 _write_all(descriptor, chunk)
             size += len(chunk)
             progress(size)
             if time.monotonic() - start > SLOW_SECONDS:
                 if size - size_at_start < SLOW_BYTES:
-                    raise _Later(f"only {size - size_at_start:,} bytes in {SLOW_SECONDS:g} s")
+                    raise TryLater(f"only {size - size_at_start:,} bytes in {SLOW_SECONDS:g} s")
                 start, size_at_start = time.monotonic(), size
     finally:
         os.close(descriptor)
     if total is not None and size < total:
-        raise _Later(f"the connection ended after {size:,} of {total:,} bytes")
+        raise TryLater(f"the connection ended after {size:,} of {total:,} bytes")
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
@@ -252,32 +219,5 @@ def _state_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _opener() -> urllib_request.OpenerDirector:
-    """Return an opener for HTTP and HTTPS, with the proxies of the environment; urllib's own also opens files and FTP."""
-    opener = urllib_request.OpenerDirector()
-    for handler in (
-        urllib_request.ProxyHandler(),
-        urllib_request.UnknownHandler(),
-        urllib_request.HTTPHandler(),
-        urllib_request.HTTPSHandler(),
-        urllib_request.HTTPDefaultErrorHandler(),
-        _Redirects(),
-        urllib_request.HTTPErrorProcessor(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
 def _stalled() -> str:
     return f"no data for {TIMEOUT:g} s"
-
-
-def _retry_after(headers: Any) -> float:
-    """Return for how many seconds a server asks to wait, as a number or until a date."""
-    text = str(headers.get("Retry-After", "") if headers is not None else "").strip()
-    if text.isdecimal():
-        return float(text)
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-        seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        return seconds if math.isfinite(seconds) else 0.0
-    return 0.0

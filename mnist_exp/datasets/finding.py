@@ -10,18 +10,15 @@ import mmap
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mnist_exp.datasets import copies, idx, members, places
+from mnist_exp.datasets import copies, idx, known_files, members, places
 from mnist_exp.datasets.description import DataFile, Description
 from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.errors import InputError, IntegrityError, UserError
-from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import open_regular, read_json
+from mnist_exp.machine.plain_data import open_regular
 
 MAX_LABEL_COLUMNS = 64
-CACHE = "dataset_files.json"  # path → size, time of change, inode, SHA-256 of the uncompressed content
-MAX_CACHED = 1000
 PEEK = 65_536  # bytes of a compressed file that contain its IDX header
 
 
@@ -73,15 +70,7 @@ def remember(source: DescribedSet, contents: Iterable[Content]) -> None:
     for file, found in zip(source.description.files, contents, strict=True):
         if key := file.content_sha256 or hashes.get(file.path) or file.sha256 or file.md5:
             copies.store(key, found.content, found.sha256)
-    cache = files.user_cache() / CACHE
-    known = read_json(cache)
-    entries = {os.path.abspath(found.path): _entry(found.path, found.sha256) for found in contents}  # noqa: PTH100
-    if all(known.get(path) == entry for path, entry in entries.items()):
-        return
-    others = [(path, entry) for path, entry in known.items() if path not in entries]
-    with contextlib.suppress(UserError, OSError):
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        files.write_json(cache, dict(others[-MAX_CACHED:]) | entries)
+    known_files.store((found.path, found.sha256) for found in contents)
 
 
 def locate(source: DescribedSet, file: DataFile) -> Path | None:
@@ -136,7 +125,7 @@ def has_expected_header(described: Description, file: DataFile, content: bytes |
 def _candidates(source: DescribedSet, file: DataFile) -> Iterator[tuple[Path, bool]]:
     """Yield files that may be the wanted one, and whether they were it before or have its name."""
     in_package = not source.roots and places.included(source.name) is not None
-    cached = [] if in_package else _cached(file, source.directories)
+    cached = [] if in_package else known_files.cached(file.content_sha256, source.directories)
     yield from ((path, True) for path in cached)
     names = dict.fromkeys((file.path, file.content_path, file.name, file.name.removesuffix(".gz")))
     named = [directory / name for directory in source.directories for name in names]
@@ -233,24 +222,3 @@ def _error(source: DescribedSet, file: DataFile, faults: Iterable[str]) -> UserE
     cause = f"dataset={source.name}: {file.name} is not on this machine (searched: {where})"
     fetch = f"fetch it: mnist-exp data fetch {source.name}; or add dataset.fetch=true"
     return InputError(cause, f"{fetch}; or name a directory that contains the files: dataset.root=DIR")
-
-
-def _cached(file: DataFile, directories: Iterable[Path]) -> list[Path]:
-    """Return the files in directories that had the wanted content when they were last read, and have not changed since."""
-    if file.content_sha256 is None:
-        return []
-    entries = read_json(files.user_cache() / CACHE)
-    found = [
-        Path(path) for path, entry in entries.items() if isinstance(entry, list) and entry[-1:] == [file.content_sha256]
-    ]
-    roots = [os.path.abspath(directory) + os.sep for directory in directories]  # noqa: PTH100  (a link is not followed)
-    inside = [path for path in found if any(str(path).startswith(root) for root in roots)]
-    return [path for path in inside if entries[str(path)] == _entry(path, file.content_sha256)]
-
-
-def _entry(path: Path, sha256: str) -> list[Any] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns, status.st_ino, sha256]

@@ -113,8 +113,7 @@ def is_sweep(directory: Path) -> bool:
 def extend_jobs(known: Sequence[Job], combinations: Sequence[Combination]) -> tuple[list[Job], dict[int, Experiment]]:
     """Add combinations to the jobs of a sweep.
 
-    A combination with the configuration and seed of a known job is that job; others get the next numbers. Equal combinations
-    share a job.
+    A combination with the configuration and seed of a job is that job; others get the next numbers.
 
     Returns:
         All jobs, and the experiments of the combinations by job number.

@@ -6,7 +6,7 @@ No tracker's library is imported in a process that trains.
 
 import importlib.util
 
-from mnist_exp.config.schema import AnyTracker, MlflowTrackerConfig, NoTrackerConfig, TensorboardTrackerConfig
+from mnist_exp.config.trackers import AnyTracker, MlflowTrackerConfig, NoTrackerConfig, TensorboardTrackerConfig
 from mnist_exp.errors import InputError
 from mnist_exp.tracking.tracker import Tracker
 

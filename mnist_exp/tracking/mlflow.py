@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnist_exp.config.conversions import format_value
-from mnist_exp.config.schema import MlflowTrackerConfig
+from mnist_exp.config.trackers import MlflowTrackerConfig
 from mnist_exp.terminal import messages
 from mnist_exp.tracking.snapshot import RunSnapshot
 from mnist_exp.tracking.tracker import TrackedRun, Tracker

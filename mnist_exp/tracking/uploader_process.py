@@ -18,7 +18,7 @@ from typing import IO
 import yaml
 
 from mnist_exp.config.conversions import format_value, quote
-from mnist_exp.config.schema import AnyTracker, NoTrackerConfig, RealTracker
+from mnist_exp.config.trackers import AnyTracker, NoTrackerConfig, RealTracker
 from mnist_exp.errors import UserError
 from mnist_exp.machine.files import provide_temporary_directory
 from mnist_exp.machine.logs import log_to_file

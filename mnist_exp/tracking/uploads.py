@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from mnist_exp import tracking
-from mnist_exp.config.schema import AnyTracker, TrackerConfig
+from mnist_exp.config.trackers import AnyTracker, TrackerConfig
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputError, UserError
 from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import read_json

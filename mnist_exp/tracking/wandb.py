@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mnist_exp.config.schema import WandbTrackerConfig
+from mnist_exp.config.trackers import WandbTrackerConfig
 from mnist_exp.run.run import Run
 from mnist_exp.tracking.snapshot import RunSnapshot
 from mnist_exp.tracking.tracker import TrackedRun, Tracker

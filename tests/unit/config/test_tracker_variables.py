@@ -4,8 +4,8 @@ import pytest
 
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
-from mnist_exp.config.schema import AnyTracker
 from mnist_exp.config.tracker_variables import used_variables
+from mnist_exp.config.trackers import AnyTracker
 from mnist_exp.errors import ConfigError
 
 

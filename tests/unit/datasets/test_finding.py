@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from mnist_exp import datasets
-from mnist_exp.datasets import copies, finding, idx, members, places
+from mnist_exp.datasets import copies, idx, known_files, members, places
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.datasets.described import load
 from mnist_exp.errors import InputError, IntegrityError
@@ -100,7 +100,7 @@ def test_the_package_of_debian_is_found_by_itself() -> None:
     assert np.bincount(data.train_labels).tolist() == [6000] * 10
     assert data.train_images.mean() == pytest.approx(72.940, abs=1e-3)  # as published: 0.2860 × 255
     assert data.class_names[9] == "Ankle boot"
-    entries = json.loads((files.user_cache() / finding.CACHE).read_text())
+    entries = json.loads((files.user_cache() / known_files.CACHE).read_text())
     assert {str(Path(path).parent) for path in entries} == {"/usr/share/datasets/fashion-mnist"}
 
 
@@ -146,7 +146,7 @@ def test_a_file_that_changes_after_it_was_cached_is_never_used(tmp_path: Path) -
 def test_the_cache_may_be_damaged_or_removed(tmp_path: Path, cache: str | None) -> None:
     root = write_files(tmp_path / "root", STORED_AS["under other names"])
     load(source(described(), root))
-    path = files.user_cache() / finding.CACHE
+    path = files.user_cache() / known_files.CACHE
     if cache is None:
         path.unlink()
     else:

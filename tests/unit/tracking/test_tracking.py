@@ -20,7 +20,7 @@ from mnist_exp import cli, tracking
 from mnist_exp.commands import sweep as sweeps
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
-from mnist_exp.config.schema import MlflowTrackerConfig
+from mnist_exp.config.trackers import MlflowTrackerConfig
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.logs import log_to_file
