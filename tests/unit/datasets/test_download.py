@@ -128,7 +128,7 @@ def test_errors_that_may_pass_are_retried(server: Server, tmp_path: Path) -> Non
     assert len(server.requests) == 5
 
 
-@pytest.mark.parametrize("wait", ["1", formatdate(time.time() + 100_000)])
+@pytest.mark.parametrize("wait", ["1", formatdate(time.time() + 100_000)], ids=["seconds", "date"])
 def test_a_server_may_ask_to_wait(server: Server, tmp_path: Path, wait: str, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(module.time, "sleep", waits.append)
