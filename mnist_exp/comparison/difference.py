@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp.comparison.predictions import PairedErrors, Predictions, pair_errors, read_predictions
+from mnist_exp.comparison.predictions import PairedErrors, Predictions, pair_errors, read_image_groups, read_predictions
 from mnist_exp.comparison.rows import NOT_SETTINGS, flatten_untrusted, read_settings
 from mnist_exp.comparison.verdicts import compare_networks
 from mnist_exp.config.conversions import format_value
@@ -126,7 +126,13 @@ def _pair_errors(a: Side, b: Side) -> PairedErrors | str:
     hashes = {side.record.summary.dataset.sha256 for side in (a, b) if side.record.summary is not None}
     if len(hashes) > 1 or not np.array_equal(a.predictions.labels, b.predictions.labels):
         return "the runs were evaluated on different test images"
-    return pair_errors(a.predictions, b.predictions)
+    stated = [None if side.record.summary is None else side.record.summary.image_groups for side in (a, b)]
+    if stated[0] is None or stated[1] is None or stated[0].sha256 != stated[1].sha256:
+        return pair_errors(a.predictions, b.predictions)
+    try:
+        return pair_errors(a.predictions, b.predictions, read_image_groups(a.run, stated[0], len(a.predictions.labels)))
+    except UserError as error:
+        return error.cause
 
 
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

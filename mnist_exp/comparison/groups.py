@@ -15,7 +15,6 @@ from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.comparison.statistics import mean_interval
 from mnist_exp.config.conversions import format_value
 from mnist_exp.errors import UserError
-from mnist_exp.run.run import Run
 from mnist_exp.run.status import UNFINISHED
 from mnist_exp.run.summary import Summary
 from mnist_exp.terminal.messages import join_some
@@ -55,7 +54,7 @@ class Group:
         """The group of each test image, such as its writer, int (N,); None without groups; or why they are unknown."""
         stated = self.summaries[0].image_groups
         try:
-            return None if stated is None else read_image_groups(Run(self.rows[0].record.directory), stated.sha256)
+            return None if stated is None else read_image_groups(self.rows[0].tested, stated, self.summaries[0].test.n)
         except UserError as error:
             return error.cause
 
@@ -172,7 +171,7 @@ def _wrong_bits(row: Row) -> np.ndarray:
     """Return the wrong test images of a run, of an earlier version from its predictions; UserError without them."""
     if (bits := row.summary.wrong_bits) is not None:
         return bits
-    predictions = read_predictions(Run(row.record.directory), row.summary.test)
+    predictions = read_predictions(row.tested, row.summary.test)
     return np.packbits(predictions.classes != predictions.labels)
 
 
@@ -194,9 +193,9 @@ def _latest(rows: Sequence[Row]) -> list[Row]:
 
 def _evaluated_images(summary: Summary, metric: Metric | None) -> tuple[str | int, ...]:
     """Return what must match to rank two runs together: hashes of the data and, to rank by validation, of the split."""
-    data = summary.dataset
+    data, groups = summary.dataset, "" if summary.image_groups is None else summary.image_groups.sha256
     split = (data.split_sha256,) if metric is None or metric.images == "validation" else ()
-    return (data.sha256, data.labels_sha256, summary.test.n, *split)
+    return (data.sha256, data.labels_sha256, summary.test.n, groups, *split)
 
 
 def _difference(summary: Summary, selected: Summary) -> str:
@@ -208,6 +207,8 @@ def _difference(summary: Summary, selected: Summary) -> str:
         return "different labels of the test images"
     if summary.test.n != selected.test.n:
         return f"evaluated on {summary.test.n:,} test images"
+    if len({one.image_groups and one.image_groups.sha256 for one in (summary, selected)}) > 1:
+        return "different groups of the test images"
     if not data.validation or not other.validation:
         return f"{'with' if data.validation else 'no'} validation images; {RANK_BY_TEST}"
     settings, others = summary.settings, selected.settings

@@ -25,6 +25,7 @@ FILE = "looks.json"  # in the directory of a sweep
 FIRST = 3  # seeds, at least, at the first look: two say little about their own spread
 GROWTH = 1.6  # of the number of seeds from look to look, about
 MAX_SEEDS = 1000
+MAX_LOOKS = 20  # in a file; their levels take time, and `plan` plans 13 at most
 RESTORE = "restore the file; without it, the levels of the tests are unknown"
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
@@ -38,7 +39,9 @@ class Looks(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     layout: Annotated[Literal[1], Field(alias="schema")] = 1
-    sizes: Annotated[tuple[Annotated[int, Field(ge=2, le=MAX_SEEDS)], ...], Field(min_length=1, strict=False)]
+    sizes: Annotated[
+        tuple[Annotated[int, Field(ge=2, le=MAX_SEEDS)], ...], Field(min_length=1, max_length=MAX_LOOKS, strict=False)
+    ]
 
     @model_validator(mode="after")
     def _is_ascending(self) -> "Looks":
@@ -104,7 +107,9 @@ def of_sweeps(rows: Iterable[Row]) -> Looks | None:
         IntegrityError: a file with the planned looks is damaged.
     """
     found = [read(directory / FILE) for directory in {row.record.directory.parent for row in rows}]
-    return max((looks for looks in found if looks is not None), key=lambda looks: len(looks.sizes), default=None)
+    return max(
+        (looks for looks in found if looks is not None), key=lambda looks: (len(looks.sizes), looks.sizes), default=None
+    )
 
 
 @cache

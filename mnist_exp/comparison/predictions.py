@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mnist_exp.comparison.statistics import Difference, mcnemar
+from mnist_exp.comparison.repetitions import Repetitions
+from mnist_exp.comparison.statistics import Difference, two_networks
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine.arrays import read_arrays
 from mnist_exp.machine.files import array_sha256
 from mnist_exp.machine.plain_data import describe, read_bytes
 from mnist_exp.run.run import Run
-from mnist_exp.run.summary import Score
+from mnist_exp.run.summary import ImageGroups, Score
 
 MAX_BYTES = 2**29  # of the file, and of its arrays: 100,000 images of the most classes
 MAX_CLASSES = 1000
@@ -40,8 +41,12 @@ class PairedErrors:
     difference: Difference  # the error of A minus the error of B, in percentage points
 
 
-def pair_errors(a: Predictions, b: Predictions) -> PairedErrors:
-    """Count the errors of two networks on images with the same labels."""
+def pair_errors(a: Predictions, b: Predictions, image_groups: np.ndarray | None = None) -> PairedErrors:
+    """Count the errors of two networks on images with the same labels, and test their difference.
+
+    Args:
+        image_groups: the group of each image, from `read_image_groups`; None: each image is one.
+    """
     wrong_a, wrong_b, differ = a.classes != a.labels, b.classes != b.labels, a.classes != b.classes
     disagreements = np.flatnonzero(differ)
     confidence = a.confidence[disagreements] + b.confidence[disagreements]
@@ -54,7 +59,7 @@ def pair_errors(a: Predictions, b: Predictions) -> PairedErrors:
         both_wrong=int(np.sum(wrong_a & wrong_b)),
         same_prediction=int(np.sum(wrong_a & ~differ)),
         disagreements=disagreements[np.argsort(-confidence, kind="stable")],
-        difference=mcnemar(only_a, only_b, n),
+        difference=two_networks(*(Repetitions(np.packbits(wrong)[None], n, image_groups) for wrong in (wrong_a, wrong_b))),
     )
 
 
@@ -99,17 +104,23 @@ def _read_arrays(run: Run) -> dict[str, np.ndarray]:
         raise IntegrityError(f"{run.predictions}: is damaged: {describe(error)}", "train the run again") from None
 
 
-def read_image_groups(run: Run, sha256: str) -> np.ndarray:
+def read_image_groups(run: Run, stated: ImageGroups, n: int) -> np.ndarray:
     """Read the group of each test image from predictions.npz, int64 (n,), numbered from 0 without a gap.
+
+    Args:
+        stated: the groups in summary.json, with which the file must agree.
+        n: number of test images.
 
     Raises:
         InputError: the run has no predictions.
-        IntegrityError: the file is damaged, or its groups do not have this SHA-256.
+        IntegrityError: the file is damaged, or has other groups.
     """
     stored = _read_arrays(run).get("image_groups")
-    if stored is None or stored.ndim != 1 or stored.dtype != np.int32 or array_sha256(stored) != sha256:
-        raise IntegrityError(f"{run.predictions}: has no groups of images as in summary.json", "train the run again")
-    return np.unique(stored, return_inverse=True)[1]
+    if stored is not None and stored.shape == (n,) and stored.dtype == np.int32 and array_sha256(stored) == stated.sha256:
+        names, groups = np.unique(stored, return_inverse=True)
+        if len(names) == stated.n:
+            return groups
+    raise IntegrityError(f"{run.predictions}: has no groups of images as in summary.json", "train the run again")
 
 
 def _check(probabilities: np.ndarray, labels: np.ndarray, score: Score | None) -> None:

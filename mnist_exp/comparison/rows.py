@@ -26,6 +26,7 @@ class Row:
 
     name: str
     record: Record
+    evaluation: Run | None = None  # its files, if the summary is of an evaluation on other images
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -41,6 +42,11 @@ class Row:
         if self.record.summary is None:
             raise ValueError(f"{self.name} has no result")
         return self.record.summary
+
+    @property
+    def tested(self) -> Run:
+        """The files with the predictions for the images of the summary."""
+        return self.evaluation or Run(self.record.directory)
 
     @cached_property
     def time(self) -> float:

@@ -18,7 +18,6 @@ from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric
 from mnist_exp.comparison.groups import Group
 from mnist_exp.comparison.looks import Looks
 from mnist_exp.comparison.planning import Plan, best_power, plan
-from mnist_exp.comparison.repetitions import Repetitions
 from mnist_exp.comparison.statistics import LEVEL, Difference
 
 ONE_SEED = "not tested: only one seed"
@@ -181,17 +180,8 @@ def _test(
             return _test_values(group, reference, tested, order)
         return f"not tested: {unknown}"
     if group.n == 1:
-        return _test_networks(group.repetitions, reference.repetitions)
+        return statistics.two_networks(group.repetitions, reference.repetitions)
     return _test_errors(group, reference, question, common, degrees, order)
-
-
-def _test_networks(one: Repetitions, other: Repetitions) -> Difference:
-    if one.image_groups is not None:
-        errors, variance = crossed.networks(one, other)
-        return statistics.mcnemar_groups(errors, variance, one.n, one.image_groups)
-    a, b = one.packed, other.packed
-    only_one, only_other = (int(np.bitwise_count(bits).sum()) for bits in (a & ~b, b & ~a))
-    return statistics.mcnemar(only_one, only_other, one.n)
 
 
 def _test_errors(

@@ -15,6 +15,7 @@ from scipy.special import bdtr, ndtr, ndtri, stdtr, stdtrit
 
 from mnist_exp.comparison import crossed
 from mnist_exp.comparison.crossed import Spread
+from mnist_exp.comparison.repetitions import Repetitions
 
 LEVEL = 0.05  # of significance
 SMALLEST_SPREAD = 1e-9  # a smaller one is a rounding error of equal values
@@ -114,6 +115,14 @@ def over_seeds_and_images(test: Test, errors: float, spread: Spread, n: int) -> 
         return max(100 * (errors - half) / n, -100.0), min(100 * (errors + half) / n, 100.0)
 
     return Difference(test, 100 * errors / n, _positive(crossed.p_value(errors, spread)), bounds, LEVEL, spread, 100 / n)
+
+
+def two_networks(a: Repetitions, b: Repetitions) -> Difference:
+    """Compare the errors of two single networks A and B on the same images, or groups of images."""
+    if a.image_groups is not None:
+        return mcnemar_groups(*crossed.networks(a, b), a.n, a.image_groups)
+    only_a, only_b = (int(np.bitwise_count(bits).sum()) for bits in (a.packed & ~b.packed, b.packed & ~a.packed))
+    return mcnemar(only_a, only_b, a.n)
 
 
 def mcnemar(only_a: int, only_b: int, n: int) -> Difference:

@@ -46,6 +46,8 @@ def named(source: OwnSet, content: Content) -> tuple[str, ...]:
                 "write one name on each line, in the order of the folders: " + join_some(content.class_names, SHOWN),
             )
     else:
+        if content.class_names is None:
+            _check_count(source, found + 1)  # before that many names take memory
         names = content.class_names or tuple(map(str, range(found + 1)))
     _check_count(source, len(names))
     if content.class_names is None or source.class_names is not None:

@@ -121,7 +121,12 @@ def _parse(path: Path, lines: list[tuple[int, str]], columns: int) -> np.ndarray
     except (ValueError, OverflowError):
         _report(path, lines, columns)
     pixels = values[:, 1:]
-    if values.shape[1] != columns or values[:, 0].min() < 0 or pixels.min() < 0 or pixels.max() > 255:
+    if (
+        values.shape[1] != columns
+        or not 0 <= values[:, 0].min() <= values[:, 0].max() <= MAX_LABEL
+        or pixels.min() < 0
+        or pixels.max() > 255
+    ):
         _report(path, lines, columns)
     return values
 

@@ -15,7 +15,7 @@ from mnist_exp.machine.plain_data import LISTS, read_bytes
 from mnist_exp.terminal.messages import join_some, pluralize
 
 GROUP = "GROUP"  # stands for the name of the group in a pattern
-MAX_STARS = 8  # of a pattern: more could take very long
+MAX_STARS = 3  # of a pattern: with more, a name of many equal characters takes minutes
 
 
 def numbers(rule: str, names: Sequence[str]) -> np.ndarray:

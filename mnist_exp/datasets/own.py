@@ -76,7 +76,7 @@ def _dataset(source: OwnSet, content: Content) -> Dataset:
         test_labels=test.labels.astype(dtype),
         class_names=class_names,
         mislabelled=None,
-        warnings=(*content.warnings, *parts.duplicates(train, test), *parts.divided_groups(train, test)),
+        warnings=(*content.warnings, *parts.duplicates(train, test), *parts.doubtful_groups(train, test)),
         train_groups=train.groups,
         test_groups=test.groups,
     )

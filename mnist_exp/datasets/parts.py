@@ -12,6 +12,8 @@ from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.errors import InputError
 from mnist_exp.terminal.messages import join_some, pluralize
 
+ONE_GROUP = "all test images are of one group: intervals and tests do not say anything about new groups"
+
 
 def draw(source: OwnSet, part: Part, class_names: tuple[str, ...]) -> tuple[Part, Part]:
     """Draw a share of each class as test images; return the training images and the test images.
@@ -55,13 +57,14 @@ def _stratified(source: OwnSet, part: Part, class_names: tuple[str, ...]) -> np.
     return np.sort(np.concatenate(chosen))
 
 
-def divided_groups(train: Part, test: Part) -> list[str]:
-    """Return a warning about groups that have training images and test images, if there are any."""
+def doubtful_groups(train: Part, test: Part) -> list[str]:
+    """Return warnings about groups that have training images and test images, and about a single group of test images."""
     if train.groups is None or test.groups is None:
         return []
     both, all_groups = np.intersect1d(train.groups, test.groups), np.union1d(train.groups, test.groups)
     text = f"{len(both):,} of {pluralize(len(all_groups), 'group')} have training images and test images"
-    return [f"{text}: the test error says little about new groups"] if len(both) else []
+    warnings = [f"{text}: the test error says little about new groups"] if len(both) else []
+    return [*warnings, ONE_GROUP] if len(np.unique(test.groups)) == 1 else warnings
 
 
 def duplicates(train: Part, test: Part) -> list[str]:

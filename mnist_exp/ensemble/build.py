@@ -20,7 +20,7 @@ from mnist_exp.report import run_page
 from mnist_exp.run import environment, evaluation
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import Record
-from mnist_exp.run.summary import ModelSummary, Score, Summary, dataset_summary
+from mnist_exp.run.summary import ModelSummary, Score, Summary, dataset_summary, summarize_groups
 from mnist_exp.terminal import messages
 from mnist_exp.trained.network import check_probabilities, rebuild
 from mnist_exp.training import device
@@ -71,6 +71,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
         model=ModelSummary(name=MODEL, parameters=model.count_params()),
         test=Score(**evaluation.score(probabilities, data.test_labels)),
         wrong_images=evaluation.pack_wrong_images(probabilities, data.test_labels),
+        image_groups=summarize_groups(data, probabilities),
         validation=None if validation_score is None else Score(**validation_score),
         epochs=sum(summary.epochs for summary in summaries),
         best_epoch=None,

@@ -174,8 +174,11 @@ def dataset_summary(data: Dataset, split: Split) -> DatasetSummary:
 
 
 def summarize_groups(data: Dataset, probabilities: np.ndarray) -> ImageGroups | None:
-    """Return the section `image_groups`, from the probabilities of the test images, float32 (n, classes)."""
-    if data.test_groups is None:
+    """Return the section `image_groups`, from the probabilities of the test images, float32 (n, classes).
+
+    None without groups; and for a single group, which says nothing about others.
+    """
+    if data.test_groups is None or np.ptp(data.test_groups) == 0:
         return None
     wrong = probabilities.argmax(axis=1) != data.test_labels
     return ImageGroups(**grouped_error(wrong, data.test_groups), sha256=array_sha256(data.test_groups))

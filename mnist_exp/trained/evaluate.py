@@ -13,6 +13,7 @@ from mnist_exp import __version__
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.dataset import AnyDataset
 from mnist_exp.datasets.dataset import Dataset, Split
+from mnist_exp.datasets.parts import ONE_GROUP
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
 from mnist_exp.models import averaging
@@ -113,6 +114,10 @@ def evaluate(trained: TrainedRun, images: Images, name: str, towers: int, enviro
             "validation": None,
         }
     )
+    if (
+        data.test_groups is not None and summary.image_groups is None and images.part != "test"
+    ):  # the data warn of the latter
+        messages.warning(f"{images.text}: {ONE_GROUP}")
     errors = evaluation.write_predictions(result, data, probabilities)
     config = yaml.safe_dump({"split": images.part, "dataset": images.settings.model_dump(mode="json")}, sort_keys=False)
     run_page.write(
@@ -120,7 +125,7 @@ def evaluate(trained: TrainedRun, images: Images, name: str, towers: int, enviro
         evaluated=images.text,
     )  # fmt: skip
     files.write_json(result.directory / RESULT, _content(trained, summary, images, name, trained_on))
-    return Row(trained.row.name, Record(trained.run.directory, "completed", None, None, summary))
+    return Row(trained.row.name, Record(trained.run.directory, "completed", None, None, summary), result)
 
 
 def in_classes_of(trained: TrainedRun, data: Dataset) -> Dataset:

@@ -1,5 +1,7 @@
 """An ensemble of networks with random weights: all its files against NumPy, and members with a foreign model."""
 
+import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,10 +71,11 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> P
     return place
 
 
-def built(place: Path, *chosen: Path) -> tuple[Run, Summary]:
+def built(place: Path, *chosen: Path, test_groups: np.ndarray | None = None) -> tuple[Run, Summary]:
     run = Run(place)
     place.mkdir()
     ensemble = members.read_ensemble("three", chosen)
+    ensemble = replace(ensemble, data=replace(ensemble.data, test_groups=test_groups))
     run.ensemble.write_text(ensemble.to_yaml(place))
     return run, build.build_ensemble(ensemble, run, "cpu", THREADS)
 
@@ -122,6 +125,23 @@ def test_the_same_members_in_another_order_are_the_same_ensemble(trained_once: P
     _, third = built(tmp_path / "third", trained_once / "a", trained_once / "b")
     assert one.config_hash == other.config_hash != third.config_hash
     assert one.test == other.test
+
+
+def test_groups_of_the_images_are_units(trained_once: Path, tmp_path: Path) -> None:
+    place = tmp_path / "members"
+    groups = np.arange(10_000, dtype=np.int32) // 40
+    for name in "ac":
+        shutil.copytree(trained_once / name, place / name)
+        run = Run(place / name)
+        with np.load(run.predictions) as stored:
+            files.write_arrays(run.predictions, {**stored, "image_groups": groups})
+            wrong = stored["probabilities"].argmax(axis=1) != stored["labels"]
+        section = evaluation.grouped_error(wrong, groups) | {"sha256": files.array_sha256(groups)}
+        files.write_json(run.summary, read_json(run.summary) | {"image_groups": section})
+    run, summary = built(tmp_path / "mean", place, test_groups=groups)
+    assert summary.image_groups is not None
+    assert summary.image_groups.n == 250
+    assert "McNemar&#39;s test for groups of images" in run.report.read_text()
 
 
 def test_members_with_different_splits_have_no_validation_error(trained_once: Path, tmp_path: Path, digits: Dataset) -> None:

@@ -79,7 +79,8 @@ def test_the_file_is_written_and_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     ["", "[]", '{"schema": 2, "sizes": [3]}', '{"schema": 1, "sizes": []}', '{"schema": 1, "sizes": [5, 3]}',
-     '{"schema": 1, "sizes": [3, 3]}', '{"schema": 1, "sizes": [1]}', '{"schema": 1, "sizes": [3, 1e9]}', '{"sizes": "35"}'],
+     '{"schema": 1, "sizes": [3, 3]}', '{"schema": 1, "sizes": [1]}', '{"schema": 1, "sizes": [3, 1e9]}', '{"sizes": "35"}',
+     f'{{"schema": 1, "sizes": {[*range(2, 40)]}}}'],
 )  # fmt: skip
 def test_a_damaged_file_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / looks.FILE).write_text(content)

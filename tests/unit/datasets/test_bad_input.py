@@ -516,6 +516,16 @@ def text_for_a_label(path: Path) -> None:
     replace_line(path, 4, lambda line: "cat," + line.partition(",")[2])
 
 
+@case("csv", InputError, "train.csv, line 4: the label is '1000'", "a label from 0 to 999")
+def a_label_beyond_all_classes(path: Path) -> None:
+    replace_line(path, 4, lambda line: "1000," + line.partition(",")[2])
+
+
+@case("npz", InputError, "has 1,073,741,825 classes", "allowed: 2 to 1,000 classes")
+def labels_of_more_classes_than_fit_into_memory(path: Path) -> None:
+    save(path, y_train=np.where(np.arange(len(LABELS)), LABELS, 2**30))
+
+
 @case("csv", InputError, "train.csv, line 9: has 1 value, separated by other characters", "separated by commas")
 def a_line_with_semicolons(path: Path) -> None:
     replace_line(path, 9, lambda line: line.replace(",", ";"))
