@@ -32,9 +32,15 @@ class Prior:
     ratio: float  # of variance to residual, at least 1
     degrees: float  # of freedom, as if this ratio had been measured with so many
 
-    def limited_to(self, degrees: float) -> "Prior":
-        """Return what these groups say of another group, if they have that many degrees of freedom."""
-        return Prior(self.ratio, min(self.degrees, SHARE_OF_PRIOR * degrees))
+    def limited_to(self, degrees: float, errors: float) -> "Prior":
+        """Return what these groups say of another group, if they have that many degrees of freedom.
+
+        Args:
+            errors: the number of errors from which its residual is computed. A count is as certain as a variance with twice
+                as many degrees of freedom, and the relative variances of ratio and residual add up.
+        """
+        limit = min(self.degrees, SHARE_OF_PRIOR * degrees)
+        return Prior(self.ratio, 2 * errors * limit / (2 * errors + limit) if limit else 0.0)
 
     def moderated(self, variance: float, residual: float, degrees: int) -> float:
         """Return the mean of a group's own variance over seeds and of the expected one, by their degrees of freedom."""
@@ -128,7 +134,7 @@ def pair(a: Repetitions, b: Repetitions, order: Sequence[np.ndarray], common: Pr
     else:
         each = float(np.square(a.counts[first] - b.counts[second]).sum())
     residual = _smooth(residual_variance(each - seeds * squares, variance, seeds, a.units))
-    known = common.limited_to(others)
+    known = common.limited_to(others, each)
     moderated = known.moderated(_smooth(variance), residual, seeds - 1)
     return value, Spread(
         images, residual / seeds, (moderated,), (seeds,), known.degrees, known.degrees + seeds - 1, a.image_groups
@@ -138,7 +144,7 @@ def pair(a: Repetitions, b: Repetitions, order: Sequence[np.ndarray], common: Pr
 def independent(a: Repetitions, b: Repetitions, common: Prior, others: float) -> tuple[float, Spread]:
     """As `pair`, for other seeds: the images are the same, the seeds are not."""
     value, images, _ = _over_images(a, b)
-    known = common.limited_to(others)
+    known = common.limited_to(others, min(a.squares, b.squares))
     moderated, residual = [], 0.0
     for group in (a, b):
         moderated.append(known.moderated(_smooth(group.variance), _smooth(group.residual), group.seeds - 1))

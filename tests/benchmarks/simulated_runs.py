@@ -90,14 +90,21 @@ def _difficulties(error: float, hardest: float) -> tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Resampled:
-    """Draw seeds and images of real runs, with replacement."""
+    """Draw seeds and images of real runs.
+
+    Images are drawn with replacement. So are seeds, but not within one configuration, if there are at least twice as many
+    runs: two seeds never give the same network.
+    """
 
     wrong: np.ndarray  # bool (runs, images)
     validation: np.ndarray  # numbers of validation errors, (runs,)
 
     def __call__(self, cell: Cell, _question: Question, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         images = generator.integers(self.wrong.shape[1], size=cell.images)
-        runs = generator.integers(len(self.wrong), size=(cell.configurations, cell.seeds))
+        if 2 * cell.seeds <= len(self.wrong):
+            runs = generator.random((cell.configurations, len(self.wrong))).argsort(1)[:, : cell.seeds]
+        else:
+            runs = generator.integers(len(self.wrong), size=(cell.configurations, cell.seeds))
         columns = self.wrong[:, images]
         return columns[:, columns.any(0)][runs], self.validation[runs]
 
