@@ -71,8 +71,8 @@ def duplicates(train: Part, test: Part) -> list[str]:
     """Return a warning about test images whose pixels are also those of a training image, if there are any."""
     first: dict[bytes, int] = {}  # training image with these pixels
     for index, image in enumerate(train.images):
-        first.setdefault(_digest(image), index)
-    pairs = [(index, first.get(_digest(image))) for index, image in enumerate(test.images)]
+        first.setdefault(digest(image), index)
+    pairs = [(index, first.get(digest(image))) for index, image in enumerate(test.images)]
     found = [(index, other) for index, other in pairs if other is not None]
     if not found:
         return []
@@ -83,7 +83,8 @@ def duplicates(train: Part, test: Part) -> list[str]:
     return [f"{len(found):,} of {of_all} have the pixels of a training image{label}: {join_some(names, SHOWN)}"]
 
 
-def _digest(image: np.ndarray) -> bytes:
+def digest(image: np.ndarray) -> bytes:
+    """Return a hash of the pixels of an image."""
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 
 

@@ -13,11 +13,10 @@ MAX_FILES, MAX_DEPTH = 1000, 3  # of a directory that is searched for files unde
 
 
 def data_directory() -> Path:
-    """Return the user's directory of fetched data sets; it may not exist yet."""
-    if chosen := os.environ.get("MNIST_EXP_DATA"):
-        return Path(os.path.expanduser(chosen))  # noqa: PTH111  (Path's fails without a home)
-    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111
-    return Path(data) / "mnist-exp"
+    """Return the user's directory of fetched data sets, an absolute path; it may not exist yet."""
+    chosen = os.environ.get("MNIST_EXP_DATA")
+    path = chosen or os.path.join(os.environ.get("XDG_DATA_HOME") or "~/.local/share", "mnist-exp")  # noqa: PTH118
+    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111  (Path's fails without a home)
 
 
 def fetched(name: str, description: Description) -> Path:

@@ -13,7 +13,7 @@ from mnist_exp import __version__
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.dataset import AnyDataset
 from mnist_exp.datasets.dataset import Dataset, Split
-from mnist_exp.datasets.parts import ONE_GROUP
+from mnist_exp.datasets.parts import ONE_GROUP, digest
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
 from mnist_exp.models import averaging
@@ -50,8 +50,11 @@ class Images:
         return f"{len(self.data.test_labels):,} {part} images of {self.data.name}"
 
     def trained_on(self, trained: TrainedRun) -> int:
-        """Return on how many of these images a run was trained."""
-        if self.part == "test" or trained.data.sha256 != self.data.sha256:
+        """Return on how many of these images a run was trained; those of another data set are compared by their pixels."""
+        if trained.data.sha256 != self.data.sha256:
+            known = {digest(trained.data.train_images[index]) for index in trained.split.train}
+            return sum(digest(image) in known for image in self.data.test_images)
+        if self.part == "test":
             return 0
         return len(np.intersect1d(trained.split.train, getattr(self.split, self.part), assume_unique=True))
 

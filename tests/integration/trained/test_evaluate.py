@@ -92,6 +92,12 @@ def test_images_of_the_training_are_counted(
     assert read_json(directory(trained.run, "mixed") / "evaluation.json")["trained_on"] == overlap > 0
 
 
+def test_images_of_another_data_set_are_compared_by_their_pixels(trained: TrainedRun, digits: Dataset) -> None:
+    chosen = np.concatenate([trained.split.train[:7], trained.split.validation[:5]])
+    data = replace(digits, sha256="other", test_images=digits.train_images[chosen], test_labels=digits.train_labels[chosen])
+    assert images_of(trained, data).trained_on(trained) == 7
+
+
 def test_classes_are_matched_by_name(trained: TrainedRun, digits: Dataset) -> None:
     reordered = replace(few(digits), class_names=tuple("9876543210"))
     assert np.array_equal(in_classes_of(trained, reordered).test_labels, 9 - reordered.test_labels)

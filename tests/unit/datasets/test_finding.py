@@ -92,6 +92,8 @@ def test_the_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", "/home/you")
     assert places.data_directory() == Path("/home/you/.local/share/mnist-exp")
+    monkeypatch.setenv("MNIST_EXP_DATA", "some/../data")  # found files have absolute paths
+    assert places.data_directory() == Path.cwd() / "data"
 
 
 @pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="needs Debian's dataset-fashion-mnist")
