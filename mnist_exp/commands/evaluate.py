@@ -44,7 +44,8 @@ def main(arguments: list[str]) -> int:
     """Evaluate runs on images, write the results into their directories, and print a comparison."""
     parser = command_line.parser("evaluate", EXAMPLES)
     words = "RUN|SWEEP|GLOB|dataset=...|split=..."
-    parser.add_argument("words", nargs="+", metavar=words, help="runs or directories of runs; the images, by default test")
+    images = "runs or directories of runs; and the images: a data set, a split (default: test), or both"
+    parser.add_argument("words", nargs="+", metavar=words, help=images)
     parser.add_argument("--name", metavar="NAME", help="of the evaluation (default: the data set and the split)")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("--config-dir", type=command_line.path, metavar="DIR", help="a directory with your own options")
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> int:
     evaluated = _evaluate(rows, part, settings, name := _name(parsed.name, part, settings, rows))
     if not evaluated:
         return EXIT_FAILED
-    board = compare(evaluated, replace(METRICS[TEST], heading=f"{name} error %"))
+    board = compare(evaluated, replace(METRICS[TEST], heading=f"{name} error %", of_test_images=part == "test"))
     if parsed.format == "json":
         print(*export.to_json(board, {"evaluation": name}), sep="", end="")
     else:

@@ -24,6 +24,7 @@ class Metric:
     format_spec: str
     maximum: float = math.inf
     lower_is_better: bool = True
+    of_test_images: bool = True  # of a test error: False if it is that of other images, in an evaluation
 
     @property
     def images(self) -> str | None:

@@ -79,7 +79,7 @@ def caption(comparison: Comparison, with_significance: bool) -> list[str]:
     order = "lowest" if comparison.metric.lower_is_better else "highest"
     mean = "mean " if comparison.has_repetitions else ""
     notes = [f"ranked by {order} {mean}{comparison.metric.heading}"]
-    if comparison.metric.key == TEST:
+    if comparison.metric.key == TEST and comparison.metric.of_test_images:
         notes[0] += ": choosing a model from this ranking is selecting on the test data"
     if comparison.has_repetitions:
         distinct = all(len(set(line.group.seeds)) == line.group.n for line in comparison.lines)

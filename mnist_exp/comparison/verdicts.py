@@ -70,7 +70,7 @@ def notes(comparison: Comparison) -> list[str]:
         correction += f", and for look {tests.look} of {len(sizes)} planned ones ({', '.join(map(str, sizes))} seeds)"
     return [
         *([] if about == "two networks" else [f"the question: {QUESTIONS[about]}"]),
-        f"p: {' and '.join(TESTS[kind] for kind in kinds)}{correction}",
+        f"p: {', or '.join(TESTS[kind] for kind in kinds)}{correction}",
         *([TWO_NETWORKS] if OF_NETWORKS & set(kinds) else []),
     ]
 

@@ -74,7 +74,8 @@ def _resolve(config: DictConfig) -> tuple[Any, list[Problem]]:
 
 def _unresolved(key: str, value: Any, error: OmegaConfBaseException) -> Problem:
     if isinstance(error, MissingMandatoryValue):
-        return Problem(key, f"{key}: is missing", f"write {key}=…; the comment of this setting in the YAML file says what")
+        where = "mnist-exp help datasets" if key.startswith("dataset.") else "the comment of this setting in the YAML file"
+        return Problem(key, f"{key}: is missing", f"write {key}=…; {where} says what")
     if isinstance(error, InterpolationKeyError):
         return Problem(
             key, f"{key}={value}: a reference to an unknown setting", "refer to a setting, such as ${seed}, or write a value"

@@ -5,7 +5,7 @@ from typing import Any
 
 from mnist_exp import datasets
 from mnist_exp.config import shapes
-from mnist_exp.config.dataset import AnyDataset
+from mnist_exp.config.dataset import AnyDataset, FolderDatasetConfig
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.config.networks import AnyModel, has_batch_norm
 from mnist_exp.config.problems import nearest, not_allowed, remedy
@@ -56,7 +56,8 @@ def check_groups(dataset: AnyDataset) -> Iterator[Problem]:
     """Yield the problem of a split by groups that the data set does not have, or without a seed to draw them."""
     if dataset.split == "groups" and not datasets.facts(dataset.source).has_groups:
         reason = f"{dataset.name} does not say which images belong together"
-        yield not_allowed("dataset.split", "groups", reason, remedy("drawn, last"))
+        instead = "; or set dataset.groups" if isinstance(dataset, FolderDatasetConfig) else ""
+        yield not_allowed("dataset.split", "groups", reason, remedy("drawn, last") + instead)
     elif dataset.split == "groups" and dataset.split_seed is None:
         yield not_allowed("dataset.split_seed", None, "the groups are drawn", remedy("an integer from 0 to 4294967295"))
 

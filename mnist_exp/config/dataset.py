@@ -14,7 +14,13 @@ from mnist_exp.datasets.sources import MAX_SIDE, DescribedSet, OwnSet
 DEFAULT_SHARE = 12  # `validation: null` holds out a twelfth of all training images, one for each class at least
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 SIDES = WithJsonSchema(  # Pydantic's own schema of a pair says nothing of its items as such
-    {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": MAX_SIDE}, "minItems": 2, "maxItems": 2}
+    {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 1, "maximum": MAX_SIDE},
+        "minItems": 2,
+        "maxItems": 2,
+        "description": f"an integer from 1 to {MAX_SIDE} for both sides, [height,width]",
+    }
 )
 DataPath = Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$", description="a path of 1,000 characters at most")]
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_exp.config.conversions import format_value
 from mnist_exp.config.problems import is_list_setting, nearest, nearest_key, not_allowed, other_options, remedy
-from mnist_exp.config.user_directory import shipped_groups
+from mnist_exp.config.user_directory import groups_with_option, shipped_groups
 from mnist_exp.errors import Problem
 
 FUNCTION = re.compile(r"\w+\(")
@@ -23,7 +23,9 @@ def not_an_override(line: str) -> Problem:
     example = f"'{key}=\"{value}\"'" if key and value and '"' not in value else "'key=\"a, b\"'"
     instead = f"write key=value; quote special characters: {example}"
     elements = re.split(r"[\s,]+", value.strip("()[]{}, "))
-    if is_list_setting(key) and all(elements):
+    if line.isidentifier() and (groups := groups_with_option(line)):
+        instead = "write " + " or ".join(f"{group}={line}" for group in groups)
+    elif is_list_setting(key) and all(elements):
         instead = "write " + shlex.quote(f"{key}=[{','.join(elements)}]")
     elif value.endswith(","):
         instead = f"write {key}={value.rstrip(',')}"

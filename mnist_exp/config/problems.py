@@ -235,7 +235,7 @@ def _describe(schema: JsonSchema, root: JsonSchema) -> str:
         return ", ".join(names)
     if "properties" in schema:
         return "settings: " + ", ".join(schema["properties"])
-    if schema.get("type") == "array":
+    if schema.get("type") == "array" and "description" not in schema:
         least, items = schema.get("minItems"), schema.get("items") or schema["prefixItems"][0]
         number = f" of {least}" if least and least == schema.get("maxItems") else f" of at least {least}" if least else ""
         return f"a list{number}, each {_describe(items, root)}"

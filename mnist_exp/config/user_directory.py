@@ -90,6 +90,11 @@ def shipped_groups() -> tuple[str, ...]:
     return tuple(sorted(f"{name}/{below}".rstrip("/") for name, groups in inside.items() for below in groups or [""]))
 
 
+def groups_with_option(name: str) -> list[str]:
+    """Return the groups in `conf/` that have an option of this name."""
+    return [group for group in shipped_groups() if files(CONFIG_MODULE).joinpath(group, f"{name}.yaml").is_file()]
+
+
 def directory_problems(directory: Path, has_primary: bool) -> list[Problem]:
     """Return the problems of a directory of options.
 

@@ -104,5 +104,7 @@ def _check_labels(source: OwnSet, which: str, part: Part, names: Sequence[str]) 
         empty = [name for name, count in zip(names, counts, strict=True) if not count]
         raise InputError(
             f"{source.path}: no {which} images of {join_some([f'class {name}' for name in empty], SHOWN)}",
-            "add images of each class, or remove the class; labels count from 0",
+            "add images of each class that can be read, or remove its folder"
+            if source.kind == "folder"
+            else "add images of each class, or remove the class; labels count from 0",
         )

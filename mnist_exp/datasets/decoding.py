@@ -101,7 +101,7 @@ def _check_sizes(source: OwnSet, files: Sequence[str], headers: Mapping[int, Pic
         height, width = (min(side, MAX_SIDE) for side in counts.most_common(1)[0][0])
         raise InputError(
             f"{source.path}: the images have {len(counts)} sizes: {join_some(sizes, SHOWN)}",
-            f"give them one size: for example dataset.size=[{height},{width}]",
+            f"give them one size (height, width): for example dataset.size=[{height},{width}]",
         )
 
 

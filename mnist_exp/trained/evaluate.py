@@ -145,7 +145,7 @@ def in_classes_of(trained: TrainedRun, data: Dataset) -> Dataset:
     known = {name: index for index, name in enumerate(trained.data.class_names)}
     if unknown := [name for name in data.class_names if name not in known]:
         cause = f"{trained.run.directory}: does not know the classes {join_some(unknown, MAX_NAMED)} of {data.name}"
-        raise InputError(cause, f"its classes: {join_some(trained.data.class_names, MAX_NAMED)}")
+        raise InputError(cause, f"choose images of its classes: {join_some(trained.data.class_names, MAX_NAMED)}")
     indices = np.array([known[name] for name in data.class_names], trained.data.test_labels.dtype)
     if data.class_names == trained.data.class_names:
         return data

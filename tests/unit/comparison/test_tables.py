@@ -4,13 +4,16 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from mnist_exp.comparison import columns, export, tables
+from mnist_exp.comparison.fields import METRICS, TEST
 from mnist_exp.comparison.ranking import Comparison, compare
+from mnist_exp.comparison.rows import read_rows
 from mnist_exp.errors import InputError
 from mnist_exp.run.run import Run
 from mnist_exp.run.status import write_status
@@ -45,6 +48,12 @@ def test_caption_and_runs_that_are_not_ranked(two: Path) -> None:
 def test_caption_warns_about_ranking_by_test_error(tmp_path: Path) -> None:
     make_run(tmp_path / "a", 180)
     assert "choosing a model from this ranking is selecting on the test data" in print_to_text(compare_directory(tmp_path))
+
+
+def test_an_evaluation_on_validation_images_is_no_selection_on_the_test_data(tmp_path: Path) -> None:
+    rows = read_rows([make_run(tmp_path / "a", 180)])
+    board = compare(rows, replace(METRICS[TEST], heading="mnist_validation error %", of_test_images=False))
+    assert tables.caption(board, with_significance=False) == ["ranked by lowest mnist_validation error %"]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 160, 1000])

@@ -292,6 +292,8 @@ def test_a_sweep_needs_its_flag() -> None:
 def test_malformed_overrides() -> None:
     assert "not a valid override" in problems("=")[0]
     assert "not a valid override" in problems('name="a')[0]
+    assert problems("fashion_mnist") == ["fashion_mnist: not a valid override | write dataset=fashion_mnist"]
+    assert problems("none")[0].endswith("| write augmentation=none or tracker=none")
 
 
 def test_interpolations_are_resolved_or_refused() -> None:

@@ -77,8 +77,11 @@ def test_a_run_whose_data_changed_is_not_resumed(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("dataset.size=0", "dataset.size=0: not allowed\n  allowed: a list of 2, each an integer from 1 to 256 or null"),
-        ("dataset.size=[8,8,3]", "dataset.size=[8,8,3]: not allowed\n  allowed: a list of 2, each an integer from 1 to 256"),
+        (
+            "dataset.size=0",
+            "allowed: an integer from 1 to 256 for both sides, [height,width] or null",
+        ),
+        ("dataset.size=[8,8,3]", "dataset.size=[8,8,3]: not allowed\n  allowed: an integer from 1 to 256 for"),
         ("dataset.test_share=2", "allowed: a number from 0.001 to 0.9"),
         ("dataset.channels=1", "it belongs to dataset=folder"),
         ("dataset.path=nothing", "nothing: does not exist\n  set dataset.path to an NPZ file"),
@@ -99,8 +102,14 @@ def test_channels_are_one_or_three(directory: Path, channels: int) -> None:
         compose("dataset=folder", f"dataset.path={path}", f"dataset.channels={channels}")
 
 
+def test_a_split_by_groups_needs_the_groups_of_a_folder(directory: Path) -> None:
+    path = write("folder", directory / "a")
+    with pytest.raises(ConfigError, match=r"allowed: drawn, last; or set dataset.groups\b"):
+        compose("dataset=folder", f"dataset.path={path}", "dataset.split=groups")
+
+
 def test_a_missing_path_is_reported() -> None:
-    with pytest.raises(ConfigError, match=r"^dataset.path: is missing\n  write dataset.path=…"):
+    with pytest.raises(ConfigError, match=r"^dataset.path: is missing\n  write dataset.path=…; mnist-exp help datasets"):
         compose()
 
 
