@@ -30,7 +30,7 @@ class Prior:
     """How much more the errors of seeds vary than finite images explain, in all groups of a comparison."""
 
     ratio: float  # of variance to residual, at least 1
-    degrees: float  # of freedom, as if this ratio had been measured with so many
+    degrees: float  # of freedom, as if this ratio had been measured with that many
 
     def limited_to(self, degrees: float, errors: float) -> "Prior":
         """Return what these groups say of another group, if they have that many degrees of freedom.

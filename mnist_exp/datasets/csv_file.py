@@ -77,7 +77,7 @@ class CsvFiles:
         return Part(images, np.concatenate(labels))
 
     def _shape(self, path: Path, pixels: int) -> Shape:
-        """Return the shape of images of so many values: that of the settings, or a square."""
+        """Return the shape of images of that many values: that of the settings, or a square."""
         for channels in (1, 3):
             if self.source.size is not None and math.prod(self.source.size) * channels == pixels:
                 return (*self.source.size, channels)

@@ -102,7 +102,10 @@ def whole_groups(indices: np.ndarray, labels: np.ndarray, groups: np.ndarray, co
     order = np.random.default_rng([seed, 1]).permutation(len(names))
     held_out = np.cumsum(sizes[order])[:-1]  # images, by the number of groups
     if not len(held_out):
-        raise InputError("the images are all of one group, which cannot be divided", "write dataset.split=drawn")
+        remedy = (
+            "use smaller groups; or divide them: dataset.split=drawn for validation, dataset.groups=null for test images"
+        )
+        raise InputError("the images are all of one group, which cannot be divided", remedy)
     chosen = names[order[: int(np.abs(held_out - count).argmin()) + 1]]
     is_held_out = np.isin(groups[indices], chosen)
     if missing := sorted(set(np.unique(labels[indices])) - set(np.unique(labels[indices][~is_held_out]))):

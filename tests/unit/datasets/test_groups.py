@@ -43,8 +43,9 @@ def test_a_subset_and_no_validation_images() -> None:
 
 def test_groups_that_cannot_be_divided_are_reported() -> None:
     labels = np.repeat(np.arange(3, dtype=np.uint8), 10)
-    with pytest.raises(InputError, match="all of one group"):
+    with pytest.raises(InputError, match="all of one group") as raised:
         split(labels, None, 5, 0, np.zeros(30, np.int32))
+    assert "dataset.groups=null for test images" in raised.value.remedy
     with pytest.raises(InputError, match="no training image of class"):
         split(labels, None, 10, 0, labels.astype(np.int32))  # a class is a group
 
