@@ -1,6 +1,7 @@
 """A user's own data sets as arrays, in the user's cache directory: memory-mapped, verified, safe to delete."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -122,6 +123,10 @@ def _replacing(entry: Path) -> Iterator[Path]:
     try:
         yield directory
         shutil.rmtree(entry, ignore_errors=True)
-        directory.rename(entry)
+        try:
+            directory.rename(entry)
+        except OSError as error:  # another process may have stored an entry meanwhile
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -191,6 +191,18 @@ def test_without_a_place_for_the_cache_the_data_are_still_used(tmp_path: Path, c
     assert "are not cached" in capsys.readouterr().err
 
 
+def test_an_entry_that_another_process_stores_meanwhile_is_kept(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = settings("npz", write("npz", tmp_path / "x"))
+    data, remove = own.load(source), shutil.rmtree
+    (entry,) = cache.iterdir()
+    monkeypatch.setattr(image_cache.shutil, "rmtree", lambda path, **_: path == entry or remove(path))
+    image_cache.store(source, "state", data)
+    assert list(cache.iterdir()) == [entry]
+    assert capsys.readouterr().err == ""
+
+
 def test_what_cannot_be_read_is_left_out_and_listed(tmp_path: Path) -> None:
     path = write("folder", tmp_path / "x")
     (path / "train" / "1" / "8.png").write_bytes(b"")
