@@ -96,11 +96,13 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"mnist-exp {__version__}")
         return EXIT_DONE
     if first and not first.startswith("-") and not SETTING.search(first):
-        close = difflib.get_close_matches(first, COMMANDS, n=1)
-        suggestion = f"did you mean {close[0]}? " if close else ""
+        from mnist_exp.commands import overview
+
+        close = overview.settings_with_option(first) or difflib.get_close_matches(first, COMMANDS, n=1)
+        suggestion = f"did you mean {' or '.join(close)}? " if close else ""
         raise InputError(
             f"{first}: not a sub-command and not a setting (key=value)",
-            f"{suggestion}sub-commands: {', '.join(COMMANDS)}; see mnist-exp --help",
+            f"{suggestion}sub-commands: {', '.join(COMMANDS)}; without one, mnist-exp trains; see mnist-exp --help",
         )
     from mnist_exp.commands import train
 

@@ -85,3 +85,10 @@ def _top_level(primary: Traversable) -> list[str]:
     lines = primary.read_text(encoding="utf-8").splitlines()
     keys = [line.partition(":")[0] for line in lines if line[:1].isalpha()]
     return [key for key in keys if key not in {"defaults", "hydra"}]
+
+
+def settings_with_option(name: str) -> list[str]:
+    """Return the settings that choose an option of this name, such as dataset=kmnist."""
+    from mnist_exp.config.user_directory import groups_with_option  # imports Hydra, which --help does not need
+
+    return [f"{group}={name}" for group in groups_with_option(name)]

@@ -23,7 +23,7 @@ def not_an_override(line: str) -> Problem:
     example = f"'{key}=\"{value}\"'" if key and value and '"' not in value else "'key=\"a, b\"'"
     instead = f"write key=value; quote special characters: {example}"
     elements = re.split(r"[\s,]+", value.strip("()[]{}, "))
-    if line.isidentifier() and (groups := groups_with_option(line)):
+    if groups := groups_with_option(line):
         instead = "write " + " or ".join(f"{group}={line}" for group in groups)
     elif is_list_setting(key) and all(elements):
         instead = "write " + shlex.quote(f"{key}=[{','.join(elements)}]")

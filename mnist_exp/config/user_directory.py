@@ -91,7 +91,9 @@ def shipped_groups() -> tuple[str, ...]:
 
 
 def groups_with_option(name: str) -> list[str]:
-    """Return the groups in `conf/` that have an option of this name."""
+    """Return the groups in `conf/` that have an option of this name; none for a text that is no name, such as a path."""
+    if not name.isidentifier():
+        return []
     return [group for group in shipped_groups() if files(CONFIG_MODULE).joinpath(group, f"{name}.yaml").is_file()]
 
 

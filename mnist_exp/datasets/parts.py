@@ -12,7 +12,7 @@ from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.errors import InputError
 from mnist_exp.terminal.messages import join_some, pluralize
 
-ONE_GROUP = "all test images are of one group: intervals and tests do not say anything about new groups"
+ONE_GROUP = "are of one group: intervals and tests do not say anything about new groups"
 
 
 def draw(source: OwnSet, part: Part, class_names: tuple[str, ...]) -> tuple[Part, Part]:
@@ -64,7 +64,7 @@ def doubtful_groups(train: Part, test: Part) -> list[str]:
     both, all_groups = np.intersect1d(train.groups, test.groups), np.union1d(train.groups, test.groups)
     text = f"{len(both):,} of {pluralize(len(all_groups), 'group')} have training images and test images"
     warnings = [f"{text}: the test error says little about new groups"] if len(both) else []
-    return [*warnings, ONE_GROUP] if len(np.unique(test.groups)) == 1 else warnings
+    return [*warnings, f"all test images {ONE_GROUP}"] if len(np.unique(test.groups)) == 1 else warnings
 
 
 def duplicates(train: Part, test: Part) -> list[str]:

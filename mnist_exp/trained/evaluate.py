@@ -120,7 +120,7 @@ def evaluate(trained: TrainedRun, images: Images, name: str, towers: int, enviro
     if (
         data.test_groups is not None and summary.image_groups is None and images.part != "test"
     ):  # the data warn of the latter
-        messages.warning(f"{images.text}: {ONE_GROUP}")
+        messages.warning(f"all {images.text} {ONE_GROUP}")
     errors = evaluation.write_predictions(result, data, probabilities)
     config = yaml.safe_dump({"split": images.part, "dataset": images.settings.model_dump(mode="json")}, sort_keys=False)
     run_page.write(

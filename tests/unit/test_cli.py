@@ -54,6 +54,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["compre"], 2, "did you mean compare?"),
         (["zzz"], 2, "sub-commands: show"),
+        (["fashion_mnist"], 2, "did you mean dataset=fashion_mnist?"),
         (["model=cnn_larg"], 2, "did you mean cnn_large?"),
         (["experiment=record"], 2, "the configuration is a sweep"),
         (["--experimental-rerun", "x"], 2, "unpickles"),

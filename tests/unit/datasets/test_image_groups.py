@@ -112,5 +112,5 @@ def test_a_group_in_training_and_test_is_reported(folder: Path, tmp_path: Path) 
 
 def test_a_single_group_of_test_images_is_reported() -> None:
     parts = [Part(np.zeros((2, 4, 4, 1), np.uint8), np.arange(2), groups=np.array(groups)) for groups in ([0, 1], [2, 2])]
-    assert doubtful_groups(*parts) == [ONE_GROUP]
+    assert doubtful_groups(*parts) == [f"all test images {ONE_GROUP}"]
     assert doubtful_groups(*reversed(parts)) == []
