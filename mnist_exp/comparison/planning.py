@@ -23,7 +23,7 @@ class Plan:
 
     @property
     def text(self) -> str:
-        return self.short_text + ("" if self.reason else f" for {POWER:.0%} power, if the difference seen is real")
+        return self.short_text + ("" if self.reason else f" for {100 * POWER:.0f} % power, if the difference seen is real")
 
     @property
     def short_text(self) -> str:

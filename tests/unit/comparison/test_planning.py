@@ -42,7 +42,7 @@ def test_unequal_groups_are_planned_as_such() -> None:
     assert 30 < found.group < 64 < 2 * (found.group + 5)
     assert found.reference == max(found.group + 5 - 50, 0)
     text = Plan(9, 0).text
-    assert text == "about 9 more seeds here for 80% power, if the difference seen is real"
+    assert text == "about 9 more seeds here for 80 % power, if the difference seen is real"
     assert Plan(9, 2).text.startswith("about 9 more seeds here and 2 more seeds of the reference for")
     assert Plan(1, 1).text.startswith("about 1 more seed of each for")
 

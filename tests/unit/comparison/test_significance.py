@@ -85,7 +85,7 @@ def test_a_difference_that_is_not_significant_is_undecided_with_a_plan(tmp_path:
     assert (found.significant, found.verdict) == (False, "undecided")
     assert found.plan is not None
     assert found.plan.group is not None
-    seeds = f"about {found.plan.group} more seeds of each for 80% power, if the difference seen is real"
+    seeds = f"about {found.plan.group} more seeds of each for 80 % power, if the difference seen is real"
     assert found.text == f"undecided, p {format_p_value(found.p_corrected or 0)}; {seeds}"
 
 
