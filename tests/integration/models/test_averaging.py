@@ -25,7 +25,7 @@ SMALL = ("model.filters=[4,3]", "model.units=[8]")
 def small(*overrides: str, name: str = "cnn_large", seed: int = 0) -> keras.Model:
     chosen = compose(f"model={name}", *overrides)
     device.prepare("cpu", chosen.precision, chosen.threads, 200, seed)
-    scaling = preprocessing.build(chosen.preprocessing, np.arange(256, dtype=np.uint8))
+    scaling = preprocessing.build(chosen.preprocessing, np.arange(256, dtype=np.uint8).reshape(-1, 1, 1, 1))
     return build_model(chosen.model, scaling, (28, 28, 1), 10)
 
 
