@@ -88,12 +88,15 @@ def _difficulties(error: float, hardest: float) -> tuple[np.ndarray, np.ndarray]
     return probabilities, betainc(*beta, probabilities / hardest)
 
 
+MANY_MORE = 6  # runs for each seed
+
+
 @dataclass(frozen=True)
 class Resampled:
     """Draw seeds and images of real runs.
 
-    Images are drawn with replacement. So are seeds, but not within one configuration, if there are at least twice as many
-    runs: two seeds never give the same network.
+    Images are drawn with replacement. So are seeds, except within one configuration if there are many more runs: two seeds
+    never give the same network, but the mean of half of the runs would hardly vary.
     """
 
     wrong: np.ndarray  # bool (runs, images)
@@ -101,7 +104,7 @@ class Resampled:
 
     def __call__(self, cell: Cell, _question: Question, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         images = generator.integers(self.wrong.shape[1], size=cell.images)
-        if 2 * cell.seeds <= len(self.wrong):
+        if MANY_MORE * cell.seeds <= len(self.wrong):
             runs = generator.random((cell.configurations, len(self.wrong))).argsort(1)[:, : cell.seeds]
         else:
             runs = generator.integers(len(self.wrong), size=(cell.configurations, cell.seeds))

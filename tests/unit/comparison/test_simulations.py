@@ -78,8 +78,8 @@ def test_seeds_and_images_of_runs_are_drawn_with_replacement() -> None:
     assert drawn.shape == (2, 4, 1_000)
     for errors, share in zip(validation.ravel(), drawn.mean(2).ravel(), strict=True):
         assert share == pytest.approx(errors / 10, abs=0.05)
-    many = np.random.default_rng(1).random((8, 50)) < 0.5
-    _, numbers = Resampled(many, np.arange(8))(Cell(50, 4, 0, 10), "new images", np.random.default_rng(0))
+    many = np.random.default_rng(1).random((24, 50)) < 0.5
+    _, numbers = Resampled(many, np.arange(24))(Cell(50, 4, 0, 10), "new images", np.random.default_rng(0))
     assert all(len(set(one)) == 4 for one in numbers)  # no seed of a configuration is drawn twice
     assert len({tuple(sorted(one)) for one in numbers}) > 20
 
