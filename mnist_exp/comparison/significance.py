@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from mnist_exp.comparison import crossed, statistics
+from mnist_exp.comparison import corrections, crossed, statistics
 from mnist_exp.comparison.crossed import NO_PRIOR, Prior
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric
 from mnist_exp.comparison.groups import Group
@@ -146,7 +146,7 @@ def compare_with(
     if looks is not None:
         look = looks.look(max(group.n for group in groups))
         p_values = [looks.corrected(look, p) for p in p_values]
-    corrected = iter(statistics.holm(p_values, comparisons) if is_baseline else statistics.tukey(p_values, families))
+    corrected = iter(corrections.holm(p_values, comparisons) if is_baseline else corrections.tukey(p_values, families))
     tests: list[Significance | None] = []
     for result in results:
         if isinstance(result, Difference):

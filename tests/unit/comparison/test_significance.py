@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from mnist_exp.comparison import statistics
+from mnist_exp.comparison import corrections, statistics
 from mnist_exp.comparison.fields import METRICS
 from mnist_exp.comparison.ranking import Line, compare
 from mnist_exp.comparison.rows import read_rows
@@ -193,7 +193,7 @@ def test_a_baseline_was_fixed_beforehand(tmp_path: Path) -> None:
     assert found.tests is not None
     assert (found.tests.comparisons, found.tests.correction) == (3, "Holm")
     raw = [difference(line).p for line in found.lines[1:]]
-    assert [significance(line).p_corrected for line in found.lines[1:]] == [p for p, _ in statistics.holm(raw)]
+    assert [significance(line).p_corrected for line in found.lines[1:]] == [p for p, _ in corrections.holm(raw)]
 
 
 def test_a_ranking_by_validation_error_is_tested_on_the_test_error(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from mnist_exp.comparison import statistics
+from mnist_exp.comparison import corrections, statistics
 from mnist_exp.comparison.statistics import LEVEL, difference_interval, mcnemar_exact
 
 ERRORS = st.lists(st.floats(0.1, 5).map(lambda value: round(value, 2)), min_size=2, max_size=12)
@@ -85,13 +85,13 @@ def test_no_p_value_is_zero() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_equals_statsmodels(p_values: list[float]) -> None:
     multitest = pytest.importorskip("statsmodels.stats.multitest", reason="statsmodels is not installed")
-    corrected = [p for p, _ in statistics.holm(p_values)]
+    corrected = [p for p, _ in corrections.holm(p_values)]
     assert corrected == pytest.approx(multitest.multipletests(p_values, method="holm")[1].tolist())
 
 
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=20), st.integers(0, 5))
 def test_the_level_of_an_interval_after_holm_agrees_with_its_p_value(p_values: list[float], missing: int) -> None:
-    for p, (corrected, level) in zip(p_values, statistics.holm(p_values, len(p_values) + missing), strict=True):
+    for p, (corrected, level) in zip(p_values, corrections.holm(p_values, len(p_values) + missing), strict=True):
         assert (p < level) == (corrected < statistics.LEVEL)
         assert statistics.LEVEL / (len(p_values) + missing) <= level <= statistics.LEVEL
 
@@ -101,25 +101,25 @@ def test_the_correction_for_all_pairs_is_the_range_of_normal_values(groups: int)
     p_values = [1.0, 0.7, 0.05, 1e-3, 1e-6, 1e-12]
     z = scipy.stats.norm.isf(np.array(p_values) / 2)
     expected = scipy.stats.studentized_range.sf(math.sqrt(2) * z, groups, np.inf)
-    corrected = statistics.tukey(p_values, [groups, 1])
+    corrected = corrections.tukey(p_values, [groups, 1])
     assert [p for p, _ in corrected[:-1]] == pytest.approx(expected[:-1].tolist(), rel=1e-3)
     pairs = groups * (groups - 1) / 2
     assert corrected[-1][0] == pytest.approx(pairs * 1e-12, rel=0.01)  # far from 0, pairs hardly depend on each other
     assert all(p <= after <= min(pairs * p, 1) * (1 + 1e-9) for p, (after, _) in zip(p_values, corrected, strict=True))
     level = corrected[0][1]
-    ((at_level, _),) = statistics.tukey([level], [groups])
+    ((at_level, _),) = corrections.tukey([level], [groups])
     assert at_level == pytest.approx(LEVEL)
     assert LEVEL / pairs <= level * (1 + 1e-9)
 
 
 def test_groups_of_several_kinds_are_two_families() -> None:
-    (single, _), (several, _), (both, _) = (statistics.tukey([1e-3], sizes)[0] for sizes in ([4], [6], [4, 6]))
+    (single, _), (several, _), (both, _) = (corrections.tukey([1e-3], sizes)[0] for sizes in ([4], [6], [4, 6]))
     assert both == pytest.approx(single + several)
-    assert statistics.tukey([], [0, 1]) == []
+    assert corrections.tukey([], [0, 1]) == []
 
 
 def test_holm_without_p_values() -> None:
-    assert statistics.holm([]) == []
+    assert corrections.holm([]) == []
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10])
@@ -144,7 +144,7 @@ def test_false_positives_after_holm() -> None:
     for _ in range(SIMULATIONS):
         best = normal(generator, 5)
         family = [statistics.welch(normal(generator, 5), best).p for _ in range(6)]
-        false_positives += min(statistics.holm(family))[0] < statistics.LEVEL
+        false_positives += min(corrections.holm(family))[0] < statistics.LEVEL
     assert false_positives / SIMULATIONS <= upper(0.05)
 
 

@@ -266,21 +266,21 @@ def test_a_damaged_file_of_the_system_can_be_replaced_by_a_fetched_one(
 
 
 def test_an_archive_is_fetched_once_for_all_its_data_sets(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    option = in_archive(address=server.address) | {"directory": "shared"}
+    option = in_archive(address=server.address) | {"directory": "common"}
     write_option(Path("own"), option)
     other = Path("own/dataset/tiny.yaml").read_text().replace("name: tiny", "name: other").replace("- c\n", "- d\n")
     Path("own/dataset/other.yaml").write_text(other)
     assert run(capsys, "data", "fetch", "tiny")[0] == 0
-    assert stored_names("shared") == ["gzip", "members.json"]
+    assert stored_names("common") == ["gzip", "members.json"]
     assert "other: is complete" in run(capsys, "data", "fetch", "other")[1]
     assert len(server.requests) == 1
     assert_right(datasets.load(source(option)))
     assert run(capsys, "data", "verify", "other")[0] == 0
-    Path("data/shared/gzip", NAMES[0]).write_bytes(STORED[NAMES[2]])
+    Path("data/common/gzip", NAMES[0]).write_bytes(STORED[NAMES[2]])
     assert run(capsys, "data", "verify", "tiny")[0] == 3
     assert run(capsys, "data", "fetch", "tiny")[0] == 0
     code, _, err = run(capsys, "data", "remove", "tiny")
-    assert (code, "other: shared these files" in err, Path("data/shared").exists()) == (0, True, False)
+    assert (code, "other: shared these files" in err, Path("data/common").exists()) == (0, True, False)
 
 
 # One process at a time

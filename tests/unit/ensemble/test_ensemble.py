@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from mnist_exp import cli
+from mnist_exp.comparison.corrections import holm
 from mnist_exp.comparison.predictions import read_probabilities
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import read_rows
-from mnist_exp.comparison.statistics import Difference, holm, mcnemar_exact
+from mnist_exp.comparison.statistics import Difference, mcnemar_exact
 from mnist_exp.ensemble import members, ranking
 from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine import files
