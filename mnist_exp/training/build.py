@@ -12,6 +12,7 @@ from mnist_exp.models import preprocessing
 from mnist_exp.models.build import build_model
 from mnist_exp.training import augmentation, optimizers, schedules
 from mnist_exp.training.device import Device
+from mnist_exp.training.gradients import Gradients
 from mnist_exp.training.loop import Trainer
 from mnist_exp.training.steps import Steps
 
@@ -33,7 +34,7 @@ def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: D
     scaling = preprocessing.build(experiment.preprocessing, data.train_images, split.train)
     model = build_model(experiment.model, scaling, image_shape, len(data.class_names))
     key = _graph_key(experiment, scaling, image_shape, len(data.class_names), device)
-    steps = Steps(
+    gradients = Gradients(
         model,
         optimizers.build(experiment.optimizer, experiment.precision, training.gradient_clip_norm),
         images,
@@ -42,8 +43,8 @@ def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: D
         training,
         seed,
         device,
-        key,
     )
+    steps = Steps(gradients, training, key)
     learning_rates = schedules.learning_rates(
         experiment.schedule,
         experiment.optimizer.learning_rate,

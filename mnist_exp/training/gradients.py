@@ -43,13 +43,29 @@ class Gradients:
         seed: int,
         device: Device,
     ) -> None:
-        """Copy the data to the current device; the arguments are those of `Steps`."""
-        self._towers = device.towers
-        self._model = model
-        self._optimizer = optimizer
+        """Copy the data to the current device.
+
+        Args:
+            model: from `models.build.build_model`.
+            optimizer: from `optimizers.build`.
+            images: training images, uint8 (n, height, width, channels).
+            labels: uint8 or uint16 (n,).
+            augmentation: changes the images at every step.
+            training: the settings; label smoothing is that of Szegedy et al. 2015, arXiv:1512.00567, §7.
+            seed: determines, with the number of the step, the random numbers of dropout and noise.
+            device: computes each batch in its number of towers, whose gradients are added.
+
+        Raises:
+            ValueError: the model has statistics of whole batches, and there are several towers.
+        """
+        if device.towers > 1 and model.non_trainable_weights:
+            raise ValueError(f"{model.name} keeps statistics of whole batches: train it in one tower")
+        self.towers, self.use_xla = device.towers, device.uses_xla
+        self.model = model
+        self.optimizer = optimizer
+        self.image_count = len(images)
         self._augmentation = augmentation
         self._seed = seed
-        self._use_xla = device.uses_xla
         self._masks = device.uses_xla and len(images) % min(training.batch_size, len(images)) != 0  # a batch is padded
         self._classes = model.output.shape[-1]
         self.inputs = Inputs(
@@ -68,12 +84,12 @@ class Gradients:
     @cached_property
     def _forward(self) -> Forward:
         with tf.init_scope():  # it may be needed first while a graph is traced
-            return Forward(self._model, self._seed, self._use_xla)
+            return Forward(self.model, self._seed, self.use_xla)
 
     @contextlib.contextmanager
     def using(self, inputs: Inputs) -> Iterator[None]:
         """Compute with the inputs of a graph in this block."""
-        own, optimizer = self.inputs, _inner(self._optimizer)
+        own, optimizer = self.inputs, _inner(self.optimizer)
         weight_decay = optimizer.weight_decay
         try:
             self._set(inputs)
@@ -99,8 +115,8 @@ class Gradients:
             step: its number, an int64 scalar, which no other step of a training has.
             count: the number of valid images of a padded batch, an int32 scalar.
         """
-        size, variables = batch.shape[0], self._model.trainable_variables
-        towers = min(self._towers, size)
+        size, variables = batch.shape[0], self.model.trainable_variables
+        towers = min(self.towers, size)
         parts = [slice(size * tower // towers, size * (tower + 1) // towers) for tower in range(towers)]
         valid = Valid(count, size) if self._masks and count is not None else None
         images, targets = self.examples(batch, step, parts, valid)
@@ -108,11 +124,11 @@ class Gradients:
         for tower, part in enumerate(parts):
             labels = tf.gather(self.inputs.labels, batch[part])
             with tf.GradientTape() as tape:
-                logits = tf.cast(self._forward(images[tower], step * self._towers + tower, valid), tf.float32)
+                logits = tf.cast(self._forward(images[tower], step * self.towers + tower, valid), tf.float32)
                 each = self._losses(labels, None if targets is None else targets[part], logits)
                 loss = tf.reduce_sum(each if valid is None else tf.where(valid.mask, each, 0))
                 mean = loss / size if valid is None else loss / tf.cast(count, tf.float32)
-                share = self._optimizer.scale_loss(mean)  # small gradients would vanish in float16
+                share = self.optimizer.scale_loss(mean)  # small gradients would vanish in float16
             gradients.append(tape.gradient(share, variables))
             losses.append(loss)
             wrong = tf.argmax(logits, axis=1, output_type=tf.int32) != labels

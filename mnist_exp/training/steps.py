@@ -7,9 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnist_exp.config.schema import TrainingConfig
-from mnist_exp.training.augmentation import Augmentation
 from mnist_exp.training.average import Average
-from mnist_exp.training.device import Device
 from mnist_exp.training.gradients import Gradients, Inputs
 from mnist_exp.training.graphs import Graph, shared
 from mnist_exp.training.schedules import steps_per_epoch
@@ -21,50 +19,26 @@ class Steps:
     On a GPU, one compilation serves a whole training: for any number of steps, and for the last, smaller batch of an epoch.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.Optimizer,
-        images: np.ndarray,
-        labels: np.ndarray,
-        augmentation: Augmentation | None,
-        training: TrainingConfig,
-        seed: int,
-        device: Device,
-        key: str,
-    ) -> None:
-        """Copy the data to the current device.
+    def __init__(self, gradients: Gradients, training: TrainingConfig, key: str) -> None:
+        """Build nothing yet.
 
         Args:
-            model: from `models.build.build_model`.
-            optimizer: from `optimizers.build`.
-            images: training images, uint8 (n, height, width, channels).
-            labels: uint8 (n,).
-            augmentation: changes the images at every step.
-            training: the settings; label smoothing is that of Szegedy et al. 2015, arXiv:1512.00567, §7.
-            seed: determines, with the number of the step, the random numbers of dropout and noise.
-            device: computes each batch in its number of towers, whose gradients are added.
+            gradients: of a batch, with the model and its optimizer.
+            training: the settings.
             key: of the graph; the same for runs that differ only in `Inputs`, learning rates and numbers of steps.
-
-        Raises:
-            ValueError: the model has statistics of whole batches, and there are several towers.
         """
-        if device.towers > 1 and model.non_trainable_weights:
-            raise ValueError(f"{model.name} keeps statistics of whole batches: train it in one tower")
-        self.model = model
-        self.optimizer = optimizer
-        self.average = Average(model, training.ema_decay)
-        self.image_count = len(images)
-        self.towers = device.towers
-        self.use_xla = device.uses_xla
-        self._variables = model.trainable_variables
+        self.model, self.optimizer = gradients.model, gradients.optimizer
+        self.average = Average(self.model, training.ema_decay)
+        self.image_count = gradients.image_count
+        self.towers, self.use_xla = gradients.towers, gradients.use_xla
+        self._variables = self.model.trainable_variables
         self._graphs: dict[int, Graph] = {}  # by batch size, each from `compile`
         # XLA compiles for shapes: all calls have those of an epoch, whose last batch is padded if it is smaller.
-        self._batch_size = min(training.batch_size, len(images))
-        self._rows = steps_per_epoch(len(images), self._batch_size)
-        self._gradients = Gradients(model, optimizer, images, labels, augmentation, training, seed, device)
-        self._key = key, self.towers, len(images) if self.use_xla else None
-        optimizer.build(self._variables)
+        self._batch_size = min(training.batch_size, self.image_count)
+        self._rows = steps_per_epoch(self.image_count, self._batch_size)
+        self._gradients = gradients
+        self._key = key, self.towers, self.image_count if self.use_xla else None
+        self.optimizer.build(self._variables)
 
     @property
     def variables(self) -> list[keras.Variable]:

@@ -25,13 +25,7 @@ CONTENT = bytes(range(256)) * 40
 OFFERED = OfferedFile(path="data.bin", bytes=len(CONTENT), sha256=sha256(CONTENT))
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TIMEOUT", 0.2)
-    monkeypatch.setattr(module, "FIRST_WAIT", 0.001)
-    monkeypatch.setattr(module, "MAX_WAIT", 0.05)
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest.fixture

@@ -32,11 +32,7 @@ from tests.unit.datasets.tiny import (
     write_files,
 )
 
-
-@pytest.fixture(autouse=True)
-def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("MNIST_EXP_DATA", str(tmp_path / "data"))
+pytestmark = pytest.mark.usefixtures("own_places")
 
 
 def gzip_or_raw(content: bytes, limit: int) -> bytes:
