@@ -61,6 +61,13 @@ def forks() -> Iterator[Forks]:
     started.close()
 
 
+@pytest.fixture(autouse=True)
+def _no_process_remains(forks: Forks) -> Iterator[None]:
+    """A test that fails must not leave a training that slows down the others."""
+    yield
+    forks.kill_remaining()
+
+
 @pytest.fixture
 def command(tmp_path: Path, forks: Forks) -> Command:
     """Run `python -m mnist_exp` in an empty directory, in a fork."""

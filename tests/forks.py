@@ -80,6 +80,7 @@ class Forks(NewProcesses):
     def __init__(self) -> None:
         self._channel: socket.socket | None = None
         self._parent: subprocess.Popen[bytes] | None = None
+        self._started: list[Fork] = []
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
         """Start `python -m mnist_exp` in a fork, with the options of `Popen`."""
@@ -93,7 +94,17 @@ class Forks(NewProcesses):
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
                 )
-        return Fork(self._channel, PROGRAM, arguments, stdin=subprocess.DEVNULL, **options)
+        fork = Fork(self._channel, PROGRAM, arguments, stdin=subprocess.DEVNULL, **options)
+        self._started.append(fork)
+        return fork
+
+    def kill_remaining(self) -> None:
+        """Kill the processes that still run, as those of a test that failed."""
+        for fork in self._started:
+            if fork.poll() is None:
+                fork.kill()
+                fork.wait()
+        self._started.clear()
 
     def close(self) -> None:
         """Stop the parent process; a running command continues."""

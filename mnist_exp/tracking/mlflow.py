@@ -72,7 +72,8 @@ class Mlflow(Tracker):
         runs = self._client.search_runs([experiment], f"tags.`{ID_TAG}` = '{snapshot.id}'", max_results=1)
         if runs:
             return runs[0]
-        tags = {ID_TAG: snapshot.id, **tags}
+        # With its tags from the first moment: `log_batch` stores epochs before tags.
+        tags = {ID_TAG: snapshot.id, **_tags(snapshot), **tags}
         return self._client.create_run(experiment, round(snapshot.started * 1000), tags, snapshot.name)
 
 
@@ -103,10 +104,8 @@ class MlflowRun(TrackedRun):
             metrics += [Metric(key, value, time, step) for key, value in results.items() if self._results.get(key) != value]
         texts = {_key(name): messages.sanitize(format_value(value)) for name, value in snapshot.parameters.items()}
         parameters = [Param(key, text[:MAX_PARAMETER]) for key, text in texts.items() if key not in self._parameters]
-        tags = {name: text[:MAX_TAG] for name, text in snapshot.tags.items()}
-        if "git_commit" in tags:
-            tags[COMMIT_TAG] = tags["git_commit"]
-        self._client.log_batch(self._id, metrics, parameters, [RunTag(name, text) for name, text in tags.items()])
+        tags = [RunTag(name, text) for name, text in _tags(snapshot).items()]
+        self._client.log_batch(self._id, metrics, parameters, tags)
         self._sent = len(snapshot.epochs)
         self._parameters |= set(texts)
         status = STATUSES.get(snapshot.status, "FAILED")
@@ -120,6 +119,11 @@ class MlflowRun(TrackedRun):
 
     def close(self) -> None:
         """Do nothing: a run on the server needs no connection."""
+
+
+def _tags(snapshot: RunSnapshot) -> dict[str, str]:
+    tags = {name: text[:MAX_TAG] for name, text in snapshot.tags.items()}
+    return tags | {COMMIT_TAG: tags["git_commit"]} if "git_commit" in tags else tags
 
 
 def _key(text: str) -> str:
