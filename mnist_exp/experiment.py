@@ -11,11 +11,11 @@ from mnist_exp.config.tracker_variables import used_variables
 from mnist_exp.errors import UserError
 from mnist_exp.machine import backend, files
 from mnist_exp.machine.plain_data import read_bytes
-from mnist_exp.run import environment, evaluation
-from mnist_exp.run.held_out import split_images
-from mnist_exp.run.outcome import config_text, run_locked
-from mnist_exp.run.run import Run
-from mnist_exp.run.summary import Summary, summarize
+from mnist_exp.runs import environment, evaluation
+from mnist_exp.runs.held_out import split_images
+from mnist_exp.runs.outcome import config_text, run_locked
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.summary import Summary, summarize
 from mnist_exp.terminal import messages
 from mnist_exp.training import threads
 from mnist_exp.training.progress import display

@@ -11,11 +11,11 @@ import numpy as np
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import Row
 from mnist_exp.report.comparison_view import ComparisonView
-from mnist_exp.run import evaluation
-from mnist_exp.run.history import Epoch
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import Record
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.history import Epoch
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import Record
+from mnist_exp.runs.summary import Summary
 from tests.unit.run_directories import pack
 
 EPOCHS = 20

@@ -16,11 +16,11 @@ from mnist_exp.comparison.rows import Row
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.ensemble.ranking import page_table, rank_members
 from mnist_exp.report import comparison_page, run_page
-from mnist_exp.run import evaluation
-from mnist_exp.run.history import Epoch
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import Record
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.history import Epoch
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import Record
+from mnist_exp.runs.summary import Summary
 from mnist_exp.sweep import report, study
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 from tests import boards, synthetic

@@ -16,7 +16,7 @@ from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.comparison.significance import Question
 from mnist_exp.errors import EXIT_DONE, InputError
 from mnist_exp.machine import files
-from mnist_exp.run.status import NOT_A_RUN
+from mnist_exp.runs.status import NOT_A_RUN
 from mnist_exp.terminal import messages, streams
 from mnist_exp.terminal.messages import pluralize
 

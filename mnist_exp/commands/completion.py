@@ -16,7 +16,7 @@ from mnist_exp.commands.arguments import COMMANDS, primary_config
 from mnist_exp.commands.setting_completion import groups_in, overrides
 from mnist_exp.errors import EXIT_DONE, InputError
 from mnist_exp.machine.plain_data import UNREADABLE, read_yaml
-from mnist_exp.run.run import STATUS, SUMMARY
+from mnist_exp.runs.run import STATUS, SUMMARY
 
 SCRIPTS = {
     # A reply replaces the last word, which begins after the last "=", and is quoted unless the user has opened a quote.

@@ -13,7 +13,7 @@ from mnist_exp.comparison.difference import RunDifference, Side
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import EXIT_DONE, IntegrityError, UserError
 from mnist_exp.machine import files
-from mnist_exp.run.directory import read_config
+from mnist_exp.runs.directory import read_config
 from mnist_exp.terminal import characters, messages
 from mnist_exp.terminal.messages import pluralize
 

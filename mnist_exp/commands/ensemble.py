@@ -17,11 +17,11 @@ from mnist_exp.ensemble.members import Ensemble
 from mnist_exp.ensemble.ranking import columns, rank_members
 from mnist_exp.errors import EXIT_FAILED, InputError, Interrupted
 from mnist_exp.machine import backend, files
-from mnist_exp.run.directory import create_directory
-from mnist_exp.run.outcome import run_locked
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import REBUILD_HINT, read_record, write_status
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs.directory import create_directory
+from mnist_exp.runs.outcome import run_locked
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import REBUILD_HINT, read_record, write_status
+from mnist_exp.runs.summary import Summary
 from mnist_exp.terminal import messages
 
 EXAMPLES = """\

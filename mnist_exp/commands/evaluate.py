@@ -20,9 +20,9 @@ from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.config.settings import Label
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, InputError, UserError
 from mnist_exp.machine import backend
-from mnist_exp.run.evaluations import directory
-from mnist_exp.run.held_out import split_images
-from mnist_exp.run.run import Run
+from mnist_exp.runs.evaluations import directory
+from mnist_exp.runs.held_out import split_images
+from mnist_exp.runs.run import Run
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
 from mnist_exp.trained import trained_run
@@ -126,7 +126,7 @@ def _evaluate(rows: Sequence[Row], part: "Part", settings: AnyDataset | None, na
     defaults = command_line.primary_config()
     evaluated: list[Row] = []
     with backend.tensorflow(Path(os.devnull), quiet=False):
-        from mnist_exp.run import environment
+        from mnist_exp.runs import environment
         from mnist_exp.trained.evaluate import evaluate, select_images
         from mnist_exp.training import device
         from mnist_exp.training.prediction import PREDICTION_BATCH

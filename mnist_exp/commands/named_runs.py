@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from mnist_exp.errors import InputError, IntegrityError
-from mnist_exp.run.directory import find_runs, is_run
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import recorded_time
+from mnist_exp.runs.directory import find_runs, is_run
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import recorded_time
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 

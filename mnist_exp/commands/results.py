@@ -12,10 +12,10 @@ from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import Row
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, UserError
 from mnist_exp.machine import files
-from mnist_exp.run.evaluations import read_scores
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import FAILED, Record, read_record
-from mnist_exp.run.summary import Score, Summary
+from mnist_exp.runs.evaluations import read_scores
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import FAILED, Record, read_record
+from mnist_exp.runs.summary import Score, Summary
 from mnist_exp.sweep import leaderboard, plan
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.progress import Counts, count_outcomes

@@ -6,9 +6,9 @@ from mnist_exp.commands import results, resume_sweep
 from mnist_exp.commands.named_runs import find_directory, run_in
 from mnist_exp.errors import EXIT_FAILED, ConfigError, InputError, IntegrityError, Interrupted
 from mnist_exp.experiment import train_or_resume
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.run import Run, refuse_special_files
-from mnist_exp.run.status import REBUILD_HINT, read_record
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.run import Run, refuse_special_files
+from mnist_exp.runs.status import REBUILD_HINT, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.terminal import messages
 from mnist_exp.tracking.uploader_process import upload_in_background

@@ -24,7 +24,7 @@ from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import logs
-from mnist_exp.run.status import read_record
+from mnist_exp.runs.status import read_record
 from mnist_exp.sweep import launchers, plan, until_decided
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 from mnist_exp.sweep.progress import State, state_of

@@ -4,7 +4,7 @@ from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
 from mnist_exp.commands.named_runs import find_directory, run_in
 from mnist_exp.errors import EXIT_DONE, IntegrityError
-from mnist_exp.run.status import read_record
+from mnist_exp.runs.status import read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal import messages

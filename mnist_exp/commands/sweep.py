@@ -17,8 +17,8 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import SearchSpace
 from mnist_exp.errors import EXIT_DONE, InputError, Interrupted
 from mnist_exp.machine import logs
-from mnist_exp.run.directory import create_directory
-from mnist_exp.run.status import now
+from mnist_exp.runs.directory import create_directory
+from mnist_exp.runs.status import now
 from mnist_exp.sweep import launchers, plan, until_decided
 from mnist_exp.sweep.display import display
 from mnist_exp.sweep.driver import Driver, JobSource

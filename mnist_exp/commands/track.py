@@ -9,9 +9,9 @@ from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands.named_runs import find_directory
 from mnist_exp.config.trackers import AnyTracker
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputError, UserError
-from mnist_exp.run.directory import find_runs
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record
+from mnist_exp.runs.directory import find_runs
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal import messages

@@ -49,9 +49,9 @@ def _train(experiment: Experiment, overrides: Sequence[str]) -> int:
     from mnist_exp import datasets, tracking
     from mnist_exp.commands import results
     from mnist_exp.experiment import train_or_resume
-    from mnist_exp.run.directory import create_directory
-    from mnist_exp.run.outcome import prepare_run
-    from mnist_exp.run.run import Run
+    from mnist_exp.runs.directory import create_directory
+    from mnist_exp.runs.outcome import prepare_run
+    from mnist_exp.runs.run import Run
     from mnist_exp.tracking.uploader_process import upload_in_background
 
     tracking.check_installed(experiment.tracker)

@@ -16,11 +16,11 @@ from mnist_exp.config.conversions import format_value
 from mnist_exp.config.identity import expand_layers, is_layer_list, same_layer_list, unmatched_layers
 from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run import history
-from mnist_exp.run.environment import REPRODUCIBILITY_KEYS
-from mnist_exp.run.history import Epoch
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import Record, read_record
+from mnist_exp.runs import history
+from mnist_exp.runs.environment import REPRODUCIBILITY_KEYS
+from mnist_exp.runs.history import Epoch
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import Record, read_record
 
 RECORDED = ("git", *REPRODUCIBILITY_KEYS, "cores")  # the keys of environment.json that are compared
 MAX_LISTED_LAYERS = 4

@@ -14,8 +14,8 @@ from mnist_exp.comparison.difference import RunDifference, Side
 from mnist_exp.comparison.predictions import PairedErrors
 from mnist_exp.comparison.verdicts import TESTS, TWO_NETWORKS, compare_networks
 from mnist_exp.config.conversions import format_value
-from mnist_exp.run.status import Record
-from mnist_exp.run.summary import Score
+from mnist_exp.runs.status import Record
+from mnist_exp.runs.summary import Score
 from mnist_exp.terminal import characters, messages
 from mnist_exp.terminal.messages import MISSING, pluralize
 

@@ -13,7 +13,7 @@ from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.significance import Significance
 from mnist_exp.comparison.verdicts import Subject
 from mnist_exp.config.conversions import format_value
-from mnist_exp.run.status import Record
+from mnist_exp.runs.status import Record
 from mnist_exp.terminal import messages
 
 BATCH = 100  # configurations

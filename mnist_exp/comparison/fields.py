@@ -9,7 +9,7 @@ from mnist_exp.comparison.rows import Row
 from mnist_exp.config.conversions import format_value
 from mnist_exp.config.problems import nearest_key
 from mnist_exp.errors import InputError
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs.summary import Summary
 from mnist_exp.terminal.messages import MISSING, join_some
 
 MAX_LISTED = 8  # values of a field in a message

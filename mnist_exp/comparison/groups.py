@@ -15,8 +15,8 @@ from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.comparison.statistics import mean_interval
 from mnist_exp.config.conversions import format_value
 from mnist_exp.errors import UserError
-from mnist_exp.run.status import UNFINISHED
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs.status import UNFINISHED
+from mnist_exp.runs.summary import Summary
 from mnist_exp.terminal.messages import join_some
 
 MAX_LABELS = 3  # in the name of a group

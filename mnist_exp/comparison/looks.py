@@ -19,7 +19,7 @@ from scipy.special import log_ndtr
 from mnist_exp.comparison.rows import Row
 from mnist_exp.errors import IntegrityError
 from mnist_exp.machine.plain_data import UNREADABLE, describe, read_bytes
-from mnist_exp.run.status import first_fault
+from mnist_exp.runs.status import first_fault
 
 FILE = "looks.json"  # in the directory of a sweep
 FIRST = 3  # seeds, at least, at the first look: two say little about their own spread

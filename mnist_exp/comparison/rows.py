@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp.config.identity import expand_layers, is_layer_name, layer_count, layer_list_of, recorded_settings
-from mnist_exp.run.directory import find_runs, read_config
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import Record, read_record, recorded_time
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs.directory import find_runs, read_config
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import Record, read_record, recorded_time
+from mnist_exp.runs.summary import Summary
 
 MAX_LAYER_KINDS = 3  # kinds of layers that are listed one by one
 # The label of a run, where it is stored, and how it is displayed.

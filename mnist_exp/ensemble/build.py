@@ -17,10 +17,10 @@ from mnist_exp.machine import backend, files
 from mnist_exp.models import averaging
 from mnist_exp.models.build import set_precision
 from mnist_exp.report import run_page
-from mnist_exp.run import environment, evaluation
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import Record
-from mnist_exp.run.summary import ModelSummary, Score, Summary, dataset_summary, summarize_groups
+from mnist_exp.runs import environment, evaluation
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import Record
+from mnist_exp.runs.summary import ModelSummary, Score, Summary, dataset_summary, summarize_groups
 from mnist_exp.terminal import messages
 from mnist_exp.trained.network import check_probabilities, rebuild
 from mnist_exp.training import device

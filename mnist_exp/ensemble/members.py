@@ -15,7 +15,7 @@ from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.errors import InputError
 from mnist_exp.machine.files import file_sha256
-from mnist_exp.run.summary import MemberSummary
+from mnist_exp.runs.summary import MemberSummary
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
 from mnist_exp.trained import trained_run

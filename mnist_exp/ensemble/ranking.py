@@ -11,7 +11,7 @@ from mnist_exp.comparison.rows import Row
 from mnist_exp.comparison.significance import Significance, format_p_value
 from mnist_exp.comparison.tables import caption
 from mnist_exp.report.comparison_page import relative_url
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from mnist_exp.terminal.messages import MISSING
 
 

@@ -14,8 +14,8 @@ from mnist_exp.machine import files
 from mnist_exp.report import comparison_charts, heat_maps, page, parallel_coordinates, vega
 from mnist_exp.report.comparison_view import ComparisonView
 from mnist_exp.report.vega import Chart
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import now
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import now
 
 
 def write(path: Path, view: ComparisonView) -> None:

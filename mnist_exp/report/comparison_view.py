@@ -17,8 +17,8 @@ from mnist_exp.config.conversions import format_value
 from mnist_exp.config.identity import short_key
 from mnist_exp.report.encodings import UNFINISHED, Style, style_of
 from mnist_exp.report.setting_values import short
-from mnist_exp.run import history
-from mnist_exp.run.run import Run
+from mnist_exp.runs import history
+from mnist_exp.runs.run import Run
 
 LABEL_CHARACTERS = 60
 IMAGE_QUESTIONS: Sequence[Question] = ("new images", "these images")

@@ -13,7 +13,7 @@ import numpy as np
 
 from mnist_exp.report import page
 from mnist_exp.report.chart_numbers import LARGEST, SMALLEST, nice_step, thin_out
-from mnist_exp.run.history import Epoch
+from mnist_exp.runs.history import Epoch
 
 TRAIN, VALIDATION = "#4a80c8", "#d1603d"  # both have enough contrast on white and on black
 MAX_POINTS = 200  # of a curve

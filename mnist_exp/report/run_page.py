@@ -11,9 +11,9 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.machine import files
 from mnist_exp.report import images, page, run_charts, sample_images
 from mnist_exp.report.confusions import TABLE_CLASSES, heat_map, most_frequent, shorten
-from mnist_exp.run.history import Epoch
-from mnist_exp.run.run import Run
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs.history import Epoch
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.summary import Summary
 
 TITLE_CHARACTERS = 14  # of a class in the figure of the worst mistakes
 MAX_ROWS = 100  # of the table of epochs; history.csv contains all

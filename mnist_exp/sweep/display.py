@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mnist_exp.run import history
-from mnist_exp.run.status import Record
+from mnist_exp.runs import history
+from mnist_exp.runs.status import Record
 from mnist_exp.sweep.plan import Job, Sweep
 from mnist_exp.sweep.progress import Progress, duration, ranking_score
 from mnist_exp.terminal import messages

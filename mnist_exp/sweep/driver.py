@@ -10,11 +10,11 @@ from mnist_exp import config
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import EXIT_FAILED, InputError, UserError
 from mnist_exp.machine import files
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.lock import lock_run
-from mnist_exp.run.outcome import prepare_run
-from mnist_exp.run.run import Run, refuse_special_files
-from mnist_exp.run.status import FINISHED, NO_STATUS_RECORDED, Record, read_record, write_status
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.lock import lock_run
+from mnist_exp.runs.outcome import prepare_run
+from mnist_exp.runs.run import Run, refuse_special_files
+from mnist_exp.runs.status import FINISHED, NO_STATUS_RECORDED, Record, read_record, write_status
 from mnist_exp.sweep.display import Quiet
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Job, Plan, Sweep

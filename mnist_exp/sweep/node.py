@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from mnist_exp.machine.cores import CORES
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from mnist_exp.sweep.supervisor import Supervisor
 
 

@@ -18,9 +18,9 @@ from mnist_exp.config.search_space import Combination
 from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import LISTS, UNREADABLE, describe, read_yaml
-from mnist_exp.run.lock import exclusive
-from mnist_exp.run.run import FilePath, Run, refuse_special_files
-from mnist_exp.run.status import first_fault
+from mnist_exp.runs.lock import exclusive
+from mnist_exp.runs.run import FilePath, Run, refuse_special_files
+from mnist_exp.runs.status import first_fault
 
 MAX_NAME = 100  # characters of a directory
 NUMBER_DIGITS = 3  # at least, so that names still sort when jobs are added

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from mnist_exp.config.schema import Experiment
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import FAILED, Record
-from mnist_exp.run.summary import Score, Summary
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import FAILED, Record
+from mnist_exp.runs.summary import Score, Summary
 from mnist_exp.sweep.plan import Job
 
 State = Literal["completed", "pruned", "failed"]  # of a finished job

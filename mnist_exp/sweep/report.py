@@ -9,7 +9,7 @@ from mnist_exp.machine import files
 from mnist_exp.report import comparison_page, search_charts
 from mnist_exp.report.comparison_view import ComparisonView
 from mnist_exp.report.search_charts import SearchResult
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.progress import count_outcomes
 from mnist_exp.terminal.messages import join_some

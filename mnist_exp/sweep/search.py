@@ -14,9 +14,9 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import SearchSpace
 from mnist_exp.errors import ConfigError
 from mnist_exp.machine import files
-from mnist_exp.run import history
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import FINISHED, Record, read_record
+from mnist_exp.runs import history
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import FINISHED, Record, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.driver import JobSource
 from mnist_exp.sweep.plan import Job, Sweep

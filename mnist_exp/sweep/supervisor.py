@@ -19,9 +19,9 @@ from mnist_exp import config
 from mnist_exp.errors import EXIT_FAILED, UserError
 from mnist_exp.machine import devices, files
 from mnist_exp.machine.cores import usable_cores
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import now, read_record, write_status
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import now, read_record, write_status
 from mnist_exp.training import threads
 from mnist_exp.training.threads import Pools
 

@@ -16,7 +16,7 @@ from mnist_exp.comparison.significance import format_p_value
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
-from mnist_exp.run.status import Record
+from mnist_exp.runs.status import Record
 from mnist_exp.sweep import leaderboard, plan
 from mnist_exp.sweep.driver import JobSource
 from mnist_exp.sweep.plan import Job, Plan, Sweep

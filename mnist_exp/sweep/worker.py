@@ -20,9 +20,9 @@ from mnist_exp import config
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UserError
 from mnist_exp.experiment import train_or_resume
 from mnist_exp.machine import memory
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from mnist_exp.sweep.supervisor import GRACE_SECONDS
 from mnist_exp.terminal import streams
 

@@ -14,11 +14,11 @@ from mnist_exp.config.identity import config_hash, expand_layers, flatten, recor
 from mnist_exp.errors import IntegrityError, UserError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import LISTS, describe, read_bytes, read_json
-from mnist_exp.run import history
-from mnist_exp.run.directory import last_change, read_config
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import FAILED, NOT_A_RUN, SUCCESSFUL, Record, read_record
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs import history
+from mnist_exp.runs.directory import last_change, read_config
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import FAILED, NOT_A_RUN, SUCCESSFUL, Record, read_record
+from mnist_exp.runs.summary import Summary
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal import messages

@@ -18,7 +18,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from mnist_exp.config.conversions import format_value
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from mnist_exp.terminal import messages
 from mnist_exp.tracking.snapshot import RunSnapshot
 from mnist_exp.tracking.tracker import TrackedRun, Tracker

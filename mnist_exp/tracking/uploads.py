@@ -22,8 +22,8 @@ from mnist_exp.config.trackers import AnyTracker, TrackerConfig
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, EnvironmentFailure, InputError, UserError
 from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.directory import find_runs, last_change
-from mnist_exp.run.run import Run, refuse_special_files
+from mnist_exp.runs.directory import find_runs, last_change
+from mnist_exp.runs.run import Run, refuse_special_files
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.tracking.snapshot import RunSnapshot, read_run, read_sweep

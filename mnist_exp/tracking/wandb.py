@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp.config.trackers import WandbTrackerConfig
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from mnist_exp.tracking.snapshot import RunSnapshot
 from mnist_exp.tracking.tracker import TrackedRun, Tracker
 

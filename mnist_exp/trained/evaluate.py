@@ -18,11 +18,11 @@ from mnist_exp.errors import InputError
 from mnist_exp.machine import files
 from mnist_exp.models import averaging
 from mnist_exp.report import run_page
-from mnist_exp.run import evaluation
-from mnist_exp.run.evaluations import RESULT, directory
-from mnist_exp.run.run import Run, refuse_special_files
-from mnist_exp.run.status import Record
-from mnist_exp.run.summary import Score, Summary, dataset_summary, summarize_groups
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.evaluations import RESULT, directory
+from mnist_exp.runs.run import Run, refuse_special_files
+from mnist_exp.runs.status import Record
+from mnist_exp.runs.summary import Score, Summary, dataset_summary, summarize_groups
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import join_some
 from mnist_exp.trained.network import rebuild

@@ -11,9 +11,9 @@ from mnist_exp.comparison.rows import Row
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.held_out import split_images
-from mnist_exp.run.run import Run
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.held_out import split_images
+from mnist_exp.runs.run import Run
 
 # How far a probability may be from the stored one. Another machine rounds differently: a GPU may keep 10 bits of a product
 # in float32, and a network in bfloat16, which keeps 7, differs from itself in float32 by up to 0.03. With other weights,

@@ -19,7 +19,7 @@ from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.arrays import read_arrays
 from mnist_exp.machine.plain_data import LISTS, describe, load_json, open_regular, read_bytes
-from mnist_exp.run.history import Epoch
+from mnist_exp.runs.history import Epoch
 
 KEPT = 2
 OVERHEAD_BYTES = 2**20  # of an archive of arrays

@@ -13,8 +13,8 @@ from mnist_exp.config.schema import Experiment, TrainingConfig
 from mnist_exp.errors import EnvironmentFailure, IntegrityError, Pruned
 from mnist_exp.machine import files, signals
 from mnist_exp.machine.plain_data import LISTS, read_bytes, read_json
-from mnist_exp.run.history import Epoch, best_epoch, patience_exhausted
-from mnist_exp.run.run import Run
+from mnist_exp.runs.history import Epoch, best_epoch, patience_exhausted
+from mnist_exp.runs.run import Run
 from mnist_exp.terminal import messages
 from mnist_exp.training import checkpoints
 from mnist_exp.training.background import Background

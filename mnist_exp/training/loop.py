@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from mnist_exp.errors import DivergenceError
 from mnist_exp.models import averaging
-from mnist_exp.run import evaluation
-from mnist_exp.run.history import Epoch
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.history import Epoch
 from mnist_exp.training.prediction import Predictor
 from mnist_exp.training.schedules import steps_per_epoch
 from mnist_exp.training.steps import Steps

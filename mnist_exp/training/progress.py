@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mnist_exp.run.history import Epoch
+from mnist_exp.runs.history import Epoch
 from mnist_exp.terminal import messages
 
 WIDE = 125  # columns for the whole live line

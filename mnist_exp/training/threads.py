@@ -9,7 +9,7 @@ from mnist_exp.config.schema import Experiment, ThreadsConfig
 from mnist_exp.machine import cgroups
 from mnist_exp.machine.cores import assigned_cores
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 
 MAX_TOWERS = 4  # each tower needs memory for one more gradient of the whole model
 

@@ -13,12 +13,12 @@ from typing import Any, Literal
 from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run import history
-from mnist_exp.run.directory import last_change, read_config, warn_unreadable
-from mnist_exp.run.history import Epoch
-from mnist_exp.run.lock import is_alive
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import FINISHED, NO_STATUS_RECORDED, Record, read_record
+from mnist_exp.runs import history
+from mnist_exp.runs.directory import last_change, read_config, warn_unreadable
+from mnist_exp.runs.history import Epoch
+from mnist_exp.runs.lock import is_alive
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import FINISHED, NO_STATUS_RECORDED, Record, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Plan, Sweep
 from mnist_exp.sweep.progress import time_left

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from tests.benchmarks.manual import TABLES, replace_between
 from tests.unit.run_directories import TEST_IMAGES, make_run
 

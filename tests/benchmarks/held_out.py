@@ -18,9 +18,9 @@ from mnist_exp.config import validate
 from mnist_exp.config.checks import validation_images
 from mnist_exp.datasets.dataset import split
 from mnist_exp.models.averaging import shift_count
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record
 from mnist_exp.training.prediction import Predictor
 
 LEAST = 1e-12  # a probability that float32 rounds to 0

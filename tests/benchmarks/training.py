@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from mnist_exp.run import environment
+from mnist_exp.runs import environment
 from tests.benchmarks.manual import TABLES, replace_between
 
 HERE = Path(__file__).parent

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from tests.conftest import Command
 
 

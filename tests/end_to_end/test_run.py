@@ -13,7 +13,7 @@ import yaml
 
 from mnist_exp import config
 from mnist_exp.config.identity import config_hash, recorded_settings
-from mnist_exp.run import evaluation
+from mnist_exp.runs import evaluation
 from tests.conftest import TINY, Command
 
 SUMMARY_KEYS = {

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from mnist_exp import tracking
-from mnist_exp.run.lock import lock_run
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs.lock import lock_run
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from mnist_exp.tracking.uploads import Uploads
 from tests.conftest import TINY, Command, compose
 from tests.end_to_end.sweeps import sweep_of

@@ -16,7 +16,7 @@ import numpy as np
 
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import files
-from mnist_exp.run.history import Epoch
+from mnist_exp.runs.history import Epoch
 from mnist_exp.training import checkpoints
 from mnist_exp.training.checkpoints import Checkpoint
 

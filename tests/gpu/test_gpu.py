@@ -16,7 +16,7 @@ from mnist_exp import datasets
 from mnist_exp.datasets.dataset import split
 from mnist_exp.machine import devices
 from mnist_exp.machine.files import array_sha256
-from mnist_exp.run import history
+from mnist_exp.runs import history
 from tests.conftest import ROOT, compose
 from tests.faults.result import result_of
 

@@ -7,7 +7,7 @@ import numpy as np
 from mnist_exp.datasets.dataset import Dataset, split
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from tests.unit.run_directories import TEST_IMAGES, make_run, write_predictions
 
 TRAIN_LABELS = (np.arange(60_000) % 10).astype(np.uint8)

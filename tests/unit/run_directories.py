@@ -14,10 +14,10 @@ from mnist_exp.config.identity import config_hash, recorded_settings
 from mnist_exp.config.schema import Experiment
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run import evaluation
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from tests.conftest import compose
 
 TEST_IMAGES = 10_000

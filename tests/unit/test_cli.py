@@ -12,9 +12,9 @@ from PIL import Image
 from mnist_exp import cli
 from mnist_exp.commands.arguments import COMMANDS
 from mnist_exp.datasets.dataset import Dataset
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from tests.conftest import ROOT
 from tests.unit.run_directories import make_run
 

@@ -8,8 +8,8 @@ import pytest
 from mnist_exp import experiment
 from mnist_exp.errors import Interrupted
 from mnist_exp.machine import backend
-from mnist_exp.run.outcome import prepare_run
-from mnist_exp.run.run import Run
+from mnist_exp.runs.outcome import prepare_run
+from mnist_exp.runs.run import Run
 from tests.conftest import compose
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 
 
 class Launcher(Protocol):

@@ -11,7 +11,7 @@ from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import UserError
 from mnist_exp.machine import devices, memory
 from mnist_exp.machine.cores import usable_cores
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.supervisor import Supervisor
 from mnist_exp.terminal import messages

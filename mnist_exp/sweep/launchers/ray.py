@@ -11,8 +11,8 @@ from typing import Any
 from mnist_exp.config.hydra_settings import RayLauncherConfig
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EnvironmentFailure
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record
 from mnist_exp.sweep import node
 from mnist_exp.sweep.launchers.launcher import Launcher
 

@@ -12,8 +12,8 @@ from mnist_exp.config.hydra_settings import SlurmLauncherConfig
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_FAILED, EnvironmentFailure
 from mnist_exp.machine import files
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record, write_status
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record, write_status
 from mnist_exp.sweep.launchers.launcher import Launcher
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal import messages

@@ -20,11 +20,11 @@ from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.models import averaging, preprocessing
 from mnist_exp.models.build import build_model
-from mnist_exp.run import evaluation
-from mnist_exp.run.outcome import run_locked
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import REBUILD_HINT, read_record
-from mnist_exp.run.summary import Summary, dataset_summary
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.outcome import run_locked
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import REBUILD_HINT, read_record
+from mnist_exp.runs.summary import Summary, dataset_summary
 from mnist_exp.trained import network
 from mnist_exp.training import device
 from mnist_exp.training.prediction import Predictor

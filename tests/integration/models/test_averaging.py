@@ -11,8 +11,8 @@ from mnist_exp import experiment
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.models import averaging, preprocessing
 from mnist_exp.models.build import build_model
-from mnist_exp.run import evaluation
-from mnist_exp.run.run import Run
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.run import Run
 from mnist_exp.training import device
 from mnist_exp.training.loop import Trainer
 from mnist_exp.training.prediction import Predictor

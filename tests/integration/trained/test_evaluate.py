@@ -13,8 +13,8 @@ from mnist_exp.comparison.rows import read_rows
 from mnist_exp.datasets.dataset import Dataset, split
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.evaluations import directory, read_scores
-from mnist_exp.run.run import Run
+from mnist_exp.runs.evaluations import directory, read_scores
+from mnist_exp.runs.run import Run
 from mnist_exp.trained import trained_run
 from mnist_exp.trained.evaluate import Images, evaluate, in_classes_of, select_images
 from mnist_exp.trained.trained_run import TrainedRun

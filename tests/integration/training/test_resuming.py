@@ -15,8 +15,8 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import signals
 from mnist_exp.machine.files import array_sha256
-from mnist_exp.run.history import Epoch, best_epoch
-from mnist_exp.run.run import Run
+from mnist_exp.runs.history import Epoch, best_epoch
+from mnist_exp.runs.run import Run
 from mnist_exp.training import checkpoints, epochs, loop
 from mnist_exp.training.loop import Trainer
 from mnist_exp.training.progress import Display

@@ -18,8 +18,8 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import DivergenceError, EnvironmentFailure
 from mnist_exp.machine.files import array_sha256
 from mnist_exp.report import run_page
-from mnist_exp.run import evaluation
-from mnist_exp.run.run import Run
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.run import Run
 from mnist_exp.training import device, graphs, optimizers
 from mnist_exp.training.loop import Trainer
 from tests.conftest import ROOT, TINY, compose
@@ -153,7 +153,7 @@ tf.config.set_logical_device_configuration(
 )
 from pathlib import Path
 from mnist_exp import experiment
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from mnist_exp.training import build, device
 from tests.conftest import TINY, compose
 device._choose = lambda _: "/CPU:1"

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from mnist_exp import cli, experiment
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import files
-from mnist_exp.run.run import FilePath, Run
-from mnist_exp.run.status import read_record, write_status
+from mnist_exp.runs.run import FilePath, Run
+from mnist_exp.runs.status import read_record, write_status
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from tests.unit import permissions

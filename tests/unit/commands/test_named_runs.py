@@ -12,9 +12,9 @@ from mnist_exp import cli
 from mnist_exp.commands.named_runs import find_directory, find_run
 from mnist_exp.comparison import rows
 from mnist_exp.errors import InputError
-from mnist_exp.run.directory import find_runs
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs.directory import find_runs
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Plan, Sweep
 from tests.unit import permissions

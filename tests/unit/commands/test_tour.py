@@ -10,7 +10,7 @@ import pytest
 from mnist_exp import cli
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from tests.conftest import ROOT
 from tests.documents import MANUAL
 from tests.unit.run_directories import make_run, pack

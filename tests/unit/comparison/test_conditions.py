@@ -11,7 +11,7 @@ from mnist_exp.comparison import fields
 from mnist_exp.comparison.conditions import Condition, is_equal, parse_value
 from mnist_exp.comparison.rows import Row
 from mnist_exp.errors import InputError
-from mnist_exp.run.status import Record
+from mnist_exp.runs.status import Record
 
 
 def make_row(settings: dict[str, Any]) -> Row:

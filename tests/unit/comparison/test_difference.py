@@ -22,10 +22,10 @@ from mnist_exp.comparison.rows import read_rows
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run import environment
-from mnist_exp.run.history import Epoch
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs import environment
+from mnist_exp.runs.history import Epoch
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from mnist_exp.terminal import messages
 from tests.unit.run_directories import make_run, set_wrong_images
 

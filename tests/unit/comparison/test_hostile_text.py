@@ -15,8 +15,8 @@ from mnist_exp.comparison import columns, export, tables
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.machine import files
 from mnist_exp.report import vega
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record
 from tests.boards import row
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")

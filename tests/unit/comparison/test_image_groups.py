@@ -19,10 +19,10 @@ from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.files import array_sha256
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.evaluation import grouped_error, wilson_interval
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record
-from mnist_exp.run.summary import summarize_groups
+from mnist_exp.runs.evaluation import grouped_error, wilson_interval
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record
+from mnist_exp.runs.summary import summarize_groups
 from tests.unit.run_directories import TEST_IMAGES, compare_directory, make_run, set_wrong_images, write_predictions
 
 GROUPS = (np.arange(TEST_IMAGES) // 50).astype(np.int32)

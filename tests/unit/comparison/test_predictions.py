@@ -15,7 +15,7 @@ from mnist_exp.comparison import predictions
 from mnist_exp.comparison.predictions import read_predictions
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 
 
 def archive(**arrays: Any) -> bytes:

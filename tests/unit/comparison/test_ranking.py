@@ -15,9 +15,9 @@ from mnist_exp.comparison.tables import caption
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run import evaluation
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from tests.unit.run_directories import compare_directory, make_run, set_time
 
 

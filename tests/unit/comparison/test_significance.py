@@ -12,7 +12,7 @@ from mnist_exp.comparison.ranking import Line, compare
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.comparison.significance import Significance, format_p_value
 from mnist_exp.comparison.statistics import LEVEL, Difference
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from tests.unit.run_directories import compare_directory, make_run, set_wrong_images, write_predictions
 
 

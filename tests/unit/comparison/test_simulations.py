@@ -10,8 +10,8 @@ import pytest
 
 from mnist_exp import cli
 from mnist_exp.comparison.statistics import Difference
-from mnist_exp.run.evaluation import error_rate
-from mnist_exp.run.run import Run
+from mnist_exp.runs.evaluation import error_rate
+from mnist_exp.runs.run import Run
 from tests.benchmarks.simulated_runs import (
     QUESTIONS,
     VALIDATION_IMAGES,

@@ -15,8 +15,8 @@ from mnist_exp.comparison.fields import METRICS, TEST
 from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.errors import InputError
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from tests.unit.run_directories import change_settings, compare_directory, make_run, write_predictions
 
 HOSTILE = "<script>alert(1)</script>"

@@ -30,9 +30,9 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import now, read_record
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import now, read_record
 from mnist_exp.sweep import driver, plan
 from mnist_exp.sweep.plan import Plan, Sweep
 from tests.conftest import ROOT, compose

@@ -10,7 +10,7 @@ from mnist_exp.comparison import difference
 from mnist_exp.comparison.rows import differing_settings, read_rows
 from mnist_exp.config.identity import changes, expand_layers, identity, same_layer_list, short_key, unmatched_layers
 from mnist_exp.config.search_space import Combination
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 from mnist_exp.sweep.plan import directory_name
 from mnist_exp.tracking import snapshot
 from tests.conftest import compose

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mnist_exp.datasets.dataset import Dataset, Mislabelled
-from mnist_exp.run import evaluation
+from mnist_exp.runs import evaluation
 
 # test image: its label, the alternative that the raters saw, votes for either and for neither, as published
 PUBLISHED = {

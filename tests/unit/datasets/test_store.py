@@ -17,8 +17,8 @@ from mnist_exp import cli, datasets
 from mnist_exp.datasets import download, places, store
 from mnist_exp.errors import EnvironmentFailure, InputError, IntegrityError
 from mnist_exp.machine import locks
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from tests.documents import MANUAL, blocks
 from tests.unit.datasets.test_finding import ARCHIVE, assert_right, in_archive
 from tests.unit.datasets.tiny import (

@@ -22,8 +22,8 @@ from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.report.comparison_view import ComparisonView
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record, write_status
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record, write_status
 from mnist_exp.tracking import snapshot
 from mnist_exp.trained import trained_run
 from tests.unit.members import DATA, ensemble_of, member

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import files
-from mnist_exp.run.history import Epoch
+from mnist_exp.runs.history import Epoch
 
 
 def test_a_failed_write_keeps_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from mnist_exp import cli
 from mnist_exp.machine import plain_data
 from mnist_exp.machine.plain_data import load_json, load_yaml, read_bytes, read_json
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.run import Run
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.run import Run
 from mnist_exp.sweep import study
 from mnist_exp.sweep.plan import Plan, Sweep
 

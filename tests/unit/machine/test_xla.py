@@ -8,7 +8,7 @@ import pytest
 
 from mnist_exp.machine import devices, xla
 from mnist_exp.machine.xla import FLAG, VARIABLE
-from mnist_exp.run import environment
+from mnist_exp.runs import environment
 
 Enable = Callable[[], Path | None]
 

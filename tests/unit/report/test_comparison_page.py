@@ -15,7 +15,7 @@ from mnist_exp.comparison.significance import Question
 from mnist_exp.comparison.tables import caption
 from mnist_exp.report import comparison_page
 from mnist_exp.report.comparison_view import ComparisonView
-from mnist_exp.run.status import Record
+from mnist_exp.runs.status import Record
 from tests import boards
 from tests.unit.sweep.test_report import HOSTILE, embedded, texts
 

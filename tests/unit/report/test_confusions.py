@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mnist_exp.report import confusions
-from mnist_exp.run import evaluation
+from mnist_exp.runs import evaluation
 from tests import sample_pages, synthetic
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2, 2])

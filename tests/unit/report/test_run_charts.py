@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mnist_exp.report import run_charts
 from mnist_exp.report.chart_numbers import thin_out
 from mnist_exp.report.run_charts import Axis
-from mnist_exp.run import evaluation
-from mnist_exp.run.history import Epoch
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.history import Epoch
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONSTANT = np.full(20, 1e-3, np.float32)
@@ -223,7 +223,7 @@ def test_the_charts_of_a_run_do_not_import_vl_convert() -> None:
 import sys
 import numpy as np
 from mnist_exp.report import run_charts, run_page
-from mnist_exp.run.history import Epoch
+from mnist_exp.runs.history import Epoch
 run_charts.learning_curves([Epoch(1, 1e-3, 0.5, 10, None, None, 1.5, 100.0)], np.ones(1, np.float32))
 run_charts.reliability({"bins": [{"n": 1, "confidence": 0.5, "accuracy": 1.0}]})
 print("vl_convert" in sys.modules)

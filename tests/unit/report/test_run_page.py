@@ -16,10 +16,10 @@ from PIL import Image
 
 from mnist_exp.datasets.dataset import Dataset, Mislabelled
 from mnist_exp.report import run_page
-from mnist_exp.run import evaluation
-from mnist_exp.run.history import Epoch
-from mnist_exp.run.run import Run
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.history import Epoch
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.summary import Summary
 from tests import sample_pages
 
 HOSTILE = "<script>alert(1)</script>"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mnist_exp.config.schema import SweepConfig
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record, write_status
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record, write_status
 from mnist_exp.sweep import driver, plan
 from mnist_exp.sweep.display import Plain
 from mnist_exp.sweep.driver import Driver, JobSource

@@ -8,8 +8,8 @@ import pytest
 
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import read_rows
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from mnist_exp.sweep import leaderboard
 from mnist_exp.sweep.plan import Sweep
 from tests.unit.run_directories import make_run

@@ -21,9 +21,9 @@ from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import files
 from mnist_exp.report import search_charts, vega
 from mnist_exp.report.encodings import UNFINISHED
-from mnist_exp.run.history import Epoch
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import Status, write_status
+from mnist_exp.runs.history import Epoch
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import Status, write_status
 from mnist_exp.sweep import report, study
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 from tests.unit.run_directories import change_settings, make_run

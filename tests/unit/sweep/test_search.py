@@ -17,8 +17,8 @@ from mnist_exp.config.composition import Composition
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
 from mnist_exp.config.search_space import SearchSpace
 from mnist_exp.errors import ConfigError, InputError
-from mnist_exp.run.outcome import prepare_run
-from mnist_exp.run.status import Record, read_record, write_status
+from mnist_exp.runs.outcome import prepare_run
+from mnist_exp.runs.status import Record, read_record, write_status
 from mnist_exp.sweep import plan, sampling
 from mnist_exp.sweep.plan import Job, Plan, Sweep
 from mnist_exp.sweep.search import RETRY, Search

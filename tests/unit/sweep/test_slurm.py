@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mnist_exp.config.hydra_settings import SlurmLauncherConfig
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from mnist_exp.sweep.launchers import slurm
 from mnist_exp.sweep.plan import Sweep
 from tests.conftest import compose

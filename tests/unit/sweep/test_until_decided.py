@@ -11,9 +11,9 @@ from mnist_exp import cli
 from mnist_exp.commands import results
 from mnist_exp.config import composition
 from mnist_exp.machine import files
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import write_status
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
 from mnist_exp.sweep import launchers, plan, report, until_decided
 from mnist_exp.sweep.plan import Sweep
 from tests import advice

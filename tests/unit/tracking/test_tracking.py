@@ -24,9 +24,9 @@ from mnist_exp.config.trackers import MlflowTrackerConfig
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.logs import log_to_file
-from mnist_exp.run.directory import find_runs
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import now, write_status
+from mnist_exp.runs.directory import find_runs
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import now, write_status
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.tracking import snapshot, uploader_process

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mnist_exp.errors import EnvironmentFailure, InputError, IntegrityError
-from mnist_exp.run.history import Epoch
+from mnist_exp.runs.history import Epoch
 from mnist_exp.training import checkpoints
 from mnist_exp.training.checkpoints import Checkpoint
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from rich.console import Console
 
-from mnist_exp.run.history import Epoch
+from mnist_exp.runs.history import Epoch
 from mnist_exp.training import progress
 
 ROW = Epoch(2, 1e-3, 0.25, 7.5, 0.3, 8.25, 1.5, 41_234.4)

@@ -5,8 +5,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.run import Run
-from mnist_exp.run.summary import Score
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.summary import Score
 
 RESULT = "evaluation.json"  # the last file that an evaluation writes
 

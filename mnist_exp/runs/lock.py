@@ -9,7 +9,7 @@ from typing import Any
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.run import Run, refuse_special_files
+from mnist_exp.runs.run import Run, refuse_special_files
 
 
 @contextlib.contextmanager

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from mnist_exp.errors import EnvironmentFailure, UserError
 from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import read_bytes, read_json
-from mnist_exp.run.directory import last_change, read_config
-from mnist_exp.run.lock import is_alive
-from mnist_exp.run.run import Run
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs.directory import last_change, read_config
+from mnist_exp.runs.lock import is_alive
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.summary import Summary
 
 Status = Literal["waiting", "running", "completed", "interrupted", "pruned", "failed", "diverged"]
 
@@ -96,7 +96,7 @@ def first_fault(error: ValidationError) -> str:
 
 
 def _of_schema_1(run: Run, content: dict[str, Any]) -> Record:
-    from mnist_exp.run import summary_schema_1  # loads the data set, which other summaries do not need
+    from mnist_exp.runs import summary_schema_1  # loads the data set, which other summaries do not need
 
     try:
         summary = summary_schema_1.upgrade(content, read_config(run))

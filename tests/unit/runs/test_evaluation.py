@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from mnist_exp.run import evaluation
+from mnist_exp.runs import evaluation
 
 Scores = tuple[np.ndarray, np.ndarray]
 

@@ -11,8 +11,8 @@ import pytest
 
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run import environment
-from mnist_exp.run.run import Run
+from mnist_exp.runs import environment
+from mnist_exp.runs.run import Run
 
 DEVICE: dict[str, Any] = {"device": "/CPU:0", "gpus": [], "cuda": None, "cudnn": None, "threads": {"towers": 1}}
 

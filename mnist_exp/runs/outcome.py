@@ -19,10 +19,10 @@ from mnist_exp.errors import (
 )
 from mnist_exp.machine import files, logs, memory, signals
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.lock import lock_run
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import Status, write_status
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs.lock import lock_run
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import Status, write_status
+from mnist_exp.runs.summary import Summary
 from mnist_exp.terminal import messages
 
 log = logging.getLogger(__name__)

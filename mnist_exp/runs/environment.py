@@ -13,9 +13,9 @@ import mnist_exp
 from mnist_exp.machine import files, xla
 from mnist_exp.machine.cores import usable_cores
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import now
-from mnist_exp.run.variables import NUMERICAL, storable
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import now
+from mnist_exp.runs.variables import NUMERICAL, storable
 
 TRAINING_PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pydantic")
 OUTPUT_PACKAGES = ("rich", "vl-convert-python", "pillow", "jinja2")  # of tables, charts, images, pages

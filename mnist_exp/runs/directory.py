@@ -11,7 +11,7 @@ from mnist_exp.config import additions
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import UNREADABLE, describe, read_yaml
-from mnist_exp.run.run import STATUS, SUMMARY, Run
+from mnist_exp.runs.run import STATUS, SUMMARY, Run
 from mnist_exp.terminal import messages
 
 

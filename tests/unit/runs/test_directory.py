@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from mnist_exp.errors import EnvironmentFailure, InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run import evaluation
-from mnist_exp.run.directory import create_directory, find_runs, is_run, read_config
-from mnist_exp.run.lock import lock_run
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record, write_status
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs import evaluation
+from mnist_exp.runs.directory import create_directory, find_runs, is_run, read_config
+from mnist_exp.runs.lock import lock_run
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record, write_status
+from mnist_exp.runs.summary import Summary
 
 
 def test_directories_created_in_one_second_are_different(tmp_path: Path) -> None:

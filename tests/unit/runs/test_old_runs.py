@@ -13,9 +13,9 @@ from mnist_exp.config.identity import identity
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.directory import read_config
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record
 from mnist_exp.training.checkpoints import load_latest
 from tests.conftest import ROOT
 

@@ -13,8 +13,8 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.machine.files import array_sha256
 from mnist_exp.machine.plain_data import is_in_range
-from mnist_exp.run.evaluation import grouped_error, pack_wrong_images, score
-from mnist_exp.run.history import Epoch, best_epoch
+from mnist_exp.runs.evaluation import grouped_error, pack_wrong_images, score
+from mnist_exp.runs.history import Epoch, best_epoch
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Amount = Annotated[float, Field(ge=0, lt=1e15)]  # sums over many runs stay finite

@@ -15,9 +15,9 @@ import pytest
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files, locks
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run.lock import lock_run
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record, write_status
+from mnist_exp.runs.lock import lock_run
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record, write_status
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 
 from mnist_exp.datasets.dataset import Dataset, Mislabelled
 from mnist_exp.machine import files
-from mnist_exp.run.run import Run
+from mnist_exp.runs.run import Run
 
 Z_95 = 1.959963984540054  # the standard normal's 97.5 % quantile
 CALIBRATION_BINS = 15  # as in Guo et al. 2017

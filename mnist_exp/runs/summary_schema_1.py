@@ -6,8 +6,8 @@ from typing import Any
 from mnist_exp import config, datasets
 from mnist_exp.config.dataset import AnyDataset
 from mnist_exp.config.identity import config_hash, recorded_settings
-from mnist_exp.run.held_out import split_images
-from mnist_exp.run.summary import Summary, dataset_summary
+from mnist_exp.runs.held_out import split_images
+from mnist_exp.runs.summary import Summary, dataset_summary
 
 
 def upgrade(content: dict[str, Any], tree: dict[str, Any]) -> Summary:

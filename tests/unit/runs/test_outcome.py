@@ -9,10 +9,10 @@ import pytest
 
 from mnist_exp.errors import EnvironmentFailure, Interrupted
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.run import outcome
-from mnist_exp.run.run import Run
-from mnist_exp.run.status import read_record
-from mnist_exp.run.summary import Summary
+from mnist_exp.runs import outcome
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record
+from mnist_exp.runs.summary import Summary
 from tests.unit.run_directories import make_run
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_exp.machine import files
-from mnist_exp.run.history import Epoch, best_epoch, patience_exhausted, read
+from mnist_exp.runs.history import Epoch, best_epoch, patience_exhausted, read
 
 
 def history(*errors: float | None) -> list[Epoch]:
