@@ -57,6 +57,7 @@ class Run:
     checkpoints = FilePath("checkpoints")
     model = FilePath("model.keras")
     predictions = FilePath("predictions.npz")
+    calibration = FilePath("calibration.json")  # on the validation images; written when it is first needed
     errors = FilePath("errors.json")
     report = FilePath("report.html")
     figures = FilePath("figures")
