@@ -1,34 +1,29 @@
 """Build an ensemble from its members and evaluate it as a run; nothing is trained."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.schema import ThreadsConfig
-from mnist_exp.ensemble.members import Ensemble, Member
+from mnist_exp.ensemble.members import Ensemble
+from mnist_exp.ensemble.network import MODEL, rebuild_mean
 from mnist_exp.ensemble.ranking import page_table, rank_members
 from mnist_exp.machine import backend, files
 from mnist_exp.models import averaging
-from mnist_exp.models.build import set_precision
 from mnist_exp.report import run_page
 from mnist_exp.runs import environment, evaluation
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import Record
 from mnist_exp.runs.summary import ModelSummary, Score, Summary, dataset_summary, summarize_groups
 from mnist_exp.terminal import messages
-from mnist_exp.trained.network import check_probabilities, rebuild
 from mnist_exp.training import device
 from mnist_exp.training.prediction import PREDICTION_BATCH, Predictor
 
 log = logging.getLogger(__name__)
-
-MODEL = "ensemble"  # the name of the model in summary.json
 
 
 def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_setting: ThreadsConfig) -> Summary:
@@ -50,7 +45,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     probabilities = ensemble.probabilities
     validation, validation_score = ensemble.split.validation, None
     with target.scope(), messages.spinner("averaging"):
-        model = _build_model(ensemble, probabilities)
+        model = rebuild_mean([member.trained for member in members], data.test_images, probabilities)
         if len(validation):
             passes = sum(averaging.shift_count(member.trained.experiment.evaluation.tta) for member in members)
             predicted = Predictor(model, target.towers, passes)(data.train_images[validation])
@@ -66,7 +61,7 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
         name=ensemble.name,
         status="completed",
         seed=None,
-        config_hash=_hash(members),
+        config_hash=ensemble.config_hash,
         dataset=dataset_summary(data, ensemble.split),
         model=ModelSummary(name=MODEL, parameters=model.count_params()),
         test=Score(**evaluation.score(probabilities, data.test_labels)),
@@ -91,25 +86,9 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     return summary
 
 
-def _build_model(ensemble: Ensemble, probabilities: np.ndarray) -> keras.Model:
-    """Rebuild every member's model and average them; check each model against the stored probabilities."""
-    runs = [member.trained for member in ensemble.members]
-    models = [rebuild(run) for run in runs]
-    set_precision("float32")
-    combined = averaging.over_members(models, MODEL)
-    tolerance = max(run.tolerance for run in runs)
-    check_probabilities(combined, ensemble.data.test_images, probabilities, tolerance, "the combined model of all members")
-    return combined
-
-
 def _common_settings(summaries: Sequence[Summary]) -> dict[str, Any]:
     """Return the settings that all members share, without the seed."""
     first, *others = [summary.settings for summary in summaries]
     return {
         key: value for key, value in first.items() if key != "seed" and all((key, value) in one.items() for one in others)
     }
-
-
-def _hash(members: Sequence[Member]) -> str:
-    """Return the hash of the members' models, independent of their order."""
-    return hashlib.sha256("".join(sorted(member.model_sha256 for member in members)).encode()).hexdigest()[:16]

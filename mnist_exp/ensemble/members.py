@@ -1,5 +1,6 @@
 """Select the runs that an ensemble averages: completed runs with the same test images and consistent files."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,6 +56,11 @@ class Ensemble:
         """The mean of the members' probabilities for the test images, summed in float64, float32 (n, classes)."""
         mean = np.mean([member.trained.probabilities for member in self.members], axis=0, dtype=np.float64)
         return np.asarray(mean, np.float32)
+
+    @property
+    def config_hash(self) -> str:
+        """The hash of the members' models, independent of their order."""
+        return hashlib.sha256("".join(sorted(member.model_sha256 for member in self.members)).encode()).hexdigest()[:16]
 
     def to_yaml(self, directory: Path) -> str:
         """Return the content of ensemble.yaml in `directory`."""

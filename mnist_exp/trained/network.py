@@ -17,14 +17,17 @@ log = logging.getLogger(__name__)
 WEIGHT_BYTES = 4  # float32 in every precision
 
 
-def rebuild(trained: TrainedRun) -> keras.Model:
+def rebuild(trained: TrainedRun, precision: str | None = None) -> keras.Model:
     """Build the model of a run from its settings, as it was saved, load its weights and check its probabilities.
+
+    Args:
+        precision: in which it computes: float32, bfloat16 or float16; None for that of the run. Weights are float32 in each.
 
     Raises:
         IntegrityError: settings, summary and model file do not agree, or the model gives other probabilities.
     """
     settings, data = trained.experiment, trained.data
-    set_precision(settings.precision)
+    set_precision(precision or settings.precision)
     scaling = preprocessing.build(settings.preprocessing, data.train_images, trained.split.train)
     arguments = settings.model, scaling, data.test_images.shape[1:], len(data.class_names)
     _check_parameters(trained, count_parameters(*arguments))
