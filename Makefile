@@ -91,7 +91,7 @@ faults: .venv/.installed-dev ## break runs on purpose, many times, and count wha
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 constraints: .venv/.installed-dev ## update constraints.txt to the newest versions
-	@$(BIN)/uv pip compile pyproject.toml --extra gpu --extra ray --extra tensorboard --extra mlflow --extra wandb --extra dev --universal --python-version 3.11 --upgrade --quiet \
+	@$(BIN)/uv pip compile pyproject.toml --extra gpu --extra ray --extra tensorboard --extra mlflow --extra wandb --extra onnx --extra litert --extra dev --universal --python-version 3.11 --upgrade --quiet \
 	    --no-annotate --no-header --output-file constraints.txt
 
 clean: ## remove .venv, caches and build products; runs/ stays

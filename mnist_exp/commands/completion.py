@@ -15,6 +15,7 @@ from mnist_exp.commands import help as manual
 from mnist_exp.commands.arguments import COMMANDS, primary_config
 from mnist_exp.commands.setting_completion import groups_in, overrides
 from mnist_exp.errors import EXIT_DONE, InputError
+from mnist_exp.export.formats import FORMATS, QUANTIZATIONS
 from mnist_exp.machine.plain_data import UNREADABLE, read_yaml
 from mnist_exp.runs.run import STATUS, SUMMARY
 
@@ -66,6 +67,7 @@ OPTIONS: dict[str, dict[str, Values]] = {
     "diff": {"--format": ("table", "json"), "--output": FILE},
     "ensemble": {"--name": ()},
     "evaluate": {"--name": (), "--format": ("table", "json"), **CONFIG_DIR},
+    "export": {"--format": tuple(FORMATS), "--quantize": QUANTIZATIONS, "--output": DIRECTORY},
     "watch": {"--interval": (), "--once": None, "--forever": None},
     "resume": {"--retry-failed": None, "--until-decided": None, "--max-seeds": ()},
     "track": CONFIG_DIR,

@@ -62,6 +62,7 @@ class Run:
     report = FilePath("report.html")
     figures = FilePath("figures")
     evaluations = FilePath("evaluations")  # on other images, a directory for each
+    exports = FilePath("exports")  # artefacts for other runtimes, with the results of their checks, and the model card
     status = FilePath(STATUS)
     prune_request = FilePath("pruned.json")  # written by the driver of a search that wants the run to stop early
     tracking = FilePath("tracking.json")  # the run's identifiers in trackers, and which of them have all of it

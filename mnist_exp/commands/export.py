@@ -1,0 +1,79 @@
+"""`mnist-exp export RUN --format …`: a trained model as files for other runtimes, checked on all test images."""
+
+import os
+from pathlib import Path
+
+from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands.named_runs import find_run
+from mnist_exp.comparison.rows import read_rows
+from mnist_exp.config.schema import ThreadsConfig
+from mnist_exp.ensemble import completed
+from mnist_exp.ensemble.completed import CompletedRun
+from mnist_exp.errors import EXIT_DONE, InputError, UserError
+from mnist_exp.export import formats
+from mnist_exp.export.formats import Format, Quantization
+from mnist_exp.machine import backend
+from mnist_exp.runs.run import refuse_special_files
+from mnist_exp.terminal import messages
+from mnist_exp.terminal.messages import pluralize
+
+EXAMPLES = """\
+  mnist-exp export latest --format onnx
+  mnist-exp export latest --format saved_model,onnx,litert
+  mnist-exp export latest --format onnx,litert --quantize int8
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Write the artefacts, check each in its own runtime, and print a table."""
+    parser = command_line.parser("export", EXAMPLES)
+    parser.add_argument("run", metavar="RUN", help="a completed run or ensemble: a directory, its name, or latest")
+    listed = ",".join(formats.FORMATS)
+    parser.add_argument("--format", type=command_line.comma_separated, default=[], metavar=listed, help="one or several")
+    quantize = "weights of 8 bits: dynamic; int8: also activations, by training images (onnx and litert)"
+    parser.add_argument("--quantize", choices=formats.QUANTIZATIONS, help=quantize)
+    output = "a directory (default: exports in the directory of the run)"
+    parser.add_argument("--output", type=command_line.path, metavar="DIR", help=output)
+    parsed = parser.parse_args(arguments)
+    if not parsed.format:
+        raise InputError("export: names no format", f"add --format, with one or several of {listed}")
+    chosen = formats.select_formats(parsed.format, parsed.quantize)
+    run = find_run(parsed.run, parsed.runs_dir)
+    directory = run.exports if parsed.output is None else Path(parsed.output)
+    if parsed.output is None:
+        refuse_special_files(directory)
+    elif directory.exists() and not directory.is_dir():
+        raise InputError(f"--output {directory}: is not a directory", "name a directory, such as a new one")
+    (row,) = read_rows([run.directory])
+    return _export(completed.read(row), chosen, parsed.quantize, directory)
+
+
+def _export(source: CompletedRun, chosen: list[Format], quantization: Quantization | None, directory: Path) -> int:
+    """Export into a directory; an error of one format is printed, and the others are exported."""
+    defaults = command_line.primary_config()
+    with backend.tensorflow(Path(os.devnull), quiet=False):
+        from mnist_exp.export import artefact, network, table
+        from mnist_exp.training import device
+        from mnist_exp.training.prediction import PREDICTION_BATCH
+
+        threads = ThreadsConfig.model_validate(defaults["threads"])
+        target = device.prepare("cpu", "float32", threads, PREDICTION_BATCH, seed=0)
+        with artefact.prepared(directory):
+            with messages.spinner("rebuilding the network"):
+                exported = network.build(source, target)
+            written, failed = [], EXIT_DONE
+            for one in chosen:
+                try:
+                    with messages.spinner(f"exporting and checking {one.name}"):
+                        written.append(artefact.write(exported, one, quantization, directory, lambda _: None))
+                except UserError as error:
+                    if len(chosen) == 1:
+                        raise
+                    messages.error(error.cause, error.remedy)
+                    failed = error.exit_code
+        if written:
+            precisions = [run.experiment.precision for run in source.runs]
+            messages.output().print(table.build(written, artefact.reference(exported), precisions))
+            text = f"{pluralize(len(written), 'artefact')} of {len(chosen):,} in {directory}"
+            messages.output().print(messages.cell(text), soft_wrap=True)
+        return failed

@@ -1,0 +1,185 @@
+"""Write an artefact and its sidecar file: first under a temporary name, checked there, then renamed."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mnist_exp.errors import EnvironmentFailure, InputError, UserError
+from mnist_exp.export.check import Check, check
+from mnist_exp.export.formats import Format, Quantization
+from mnist_exp.export.network import PRECISION, ExportedNetwork
+from mnist_exp.machine import files, locks
+from mnist_exp.runs.status import now
+from mnist_exp.training.prediction import images_at_once
+
+LOCK = ".lock"
+SIDECAR = ".json"  # added to the name of the artefact
+FULL_DISK = "No space left on device"  # in the messages of TensorFlow
+MAX_MESSAGE = 300  # characters of a library's error message
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A written and checked artefact."""
+
+    format: Format
+    quantization: Quantization | None
+    path: Path
+    size: int  # bytes
+    check: Check
+
+
+@contextlib.contextmanager
+def prepared(directory: Path) -> Iterator[None]:
+    """Create a directory for exports and lock it; what a killed process left in it is removed.
+
+    Raises:
+        InputError: another process exports into it.
+        EnvironmentFailure: it cannot be written.
+    """
+    with files.writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    lock = directory / LOCK
+    try:
+        with locks.locked(lock):
+            for unfinished in directory.glob(f"{files.UNFINISHED}*"):
+                _remove(unfinished)
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    lock.unlink()
+    except BlockingIOError:
+        raise InputError(f"{directory}: another process exports into it", "wait for it, or use --output") from None
+
+
+def write(
+    network: ExportedNetwork,
+    chosen: Format,
+    quantization: Quantization | None,
+    directory: Path,
+    advance: Callable[[int], None],
+) -> Artefact:
+    """Write one artefact into a prepared directory, check it on all test images and write its sidecar file.
+
+    Args:
+        advance: called with the number of images that were checked.
+
+    Raises:
+        UserError: it cannot be converted, or changes a prediction although it should not; there is no artefact then.
+        EnvironmentFailure: a file cannot be written; an earlier artefact still exists.
+    """
+    final = directory / chosen.file_name(quantization)
+    with files.writing(final):
+        temporary = Path(tempfile.mkdtemp(prefix=files.UNFINISHED, dir=directory))
+        try:
+            path = temporary / final.name
+            with _library_errors(chosen):
+                chosen.module.write(network, path, quantization)
+                predict = chosen.module.load(path)
+            data = network.completed.data
+            passes = sum(network.metadata["shifts"])
+            batch = max(images_at_once(data.test_images.shape[1:]) // passes, 1)
+            with _library_errors(chosen):
+                checked = check(predict, data, network.probabilities, batch, advance)
+            if chosen.exact and quantization is None and len(checked.changed):
+                raise _changed(chosen, checked)
+            artefact = Artefact(chosen, quantization, final, _size(path), checked)
+            sidecar = path.with_name(path.name + SIDECAR)
+            files.write_json(sidecar, _sidecar(network, artefact, path))
+            _sync(temporary)
+            final_sidecar = final.with_name(final.name + SIDECAR)
+            _remove(final_sidecar)
+            _remove(final)
+            path.rename(final)
+            sidecar.rename(final_sidecar)
+            files.sync_directory(directory)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return artefact
+
+
+def reference(network: ExportedNetwork) -> Check:
+    """Return the predictions of the exported network next to those that are stored in the run."""
+    return Check(network.completed.data, network.probabilities, network.completed.probabilities)
+
+
+def _sidecar(network: ExportedNetwork, artefact: Artefact, path: Path) -> dict[str, Any]:
+    chosen = artefact.format
+    precisions = sorted({run.experiment.precision for run in network.completed.runs})
+    return {
+        "schema": 1,
+        "created": now(),
+        "format": chosen.name,
+        "quantization": artefact.quantization,
+        "file": path.name,
+        "bytes": artefact.size,
+        "sha256": files.file_sha256(path) if path.is_file() else None,
+        **network.metadata,
+        "runtime": {"name": chosen.runtime, "version": version(chosen.runtime)},
+        "check": artefact.check.to_json(),
+        "original": {
+            "precision": PRECISION,
+            "precision_of_run": precisions[0] if len(precisions) == 1 else precisions,
+            "compared_with_run": reference(network).to_json(),
+        },
+    }
+
+
+def _changed(chosen: Format, checked: Check) -> UserError:
+    index = int(checked.changed[0])
+    names = checked.data.class_names
+    of_original, of_artefact = (names[one[index].argmax()] for one in (checked.original, checked.probabilities))
+    count = len(checked.changed)
+    images = f"{count:,} of {len(checked.original):,} predictions change"
+    cause = f"{chosen.name}: {images}, such as that of test image {index}, from {of_original} to {of_artefact}"
+    remedy = f"probabilities differ by up to {checked.largest_difference:.2g}; the file was removed: choose another format"
+    return UserError(cause, remedy)
+
+
+@contextlib.contextmanager
+def _library_errors(chosen: Format) -> Iterator[None]:
+    """Replace any exception of a library by one line.
+
+    Raises:
+        UserError: the library raised an exception.
+        EnvironmentFailure: the disk is full.
+    """
+    try:
+        yield
+    except UserError as error:
+        error.cause = f"{chosen.name}: {error.cause}"
+        raise
+    except OSError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        if FULL_DISK in text:
+            raise EnvironmentFailure(f"{chosen.name}: cannot be written: {FULL_DISK}", "free disk space") from error
+        cause = f"{chosen.name}: cannot be exported: {text[:MAX_MESSAGE]}"
+        raise UserError(cause, "choose another format, and report this") from error
+
+
+def _size(path: Path) -> int:
+    return sum(one.stat().st_size for one in (path.rglob("*") if path.is_dir() else [path]) if one.is_file())
+
+
+def _sync(directory: Path) -> None:
+    """Have all files of a directory on the disk."""
+    for path in directory.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                files.sync(file.fileno())
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a directory that an earlier export wrote, if it exists."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""The formats of exports, and the interface of their modules."""
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from mnist_exp.errors import EnvironmentFailure, InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mnist_exp.export.network import ExportedNetwork
+
+Quantization = Literal["dynamic", "int8"]
+QUANTIZATIONS: tuple[Quantization, ...] = ("dynamic", "int8")
+Predict = Callable[["np.ndarray"], "np.ndarray"]  # uint8 (n, height, width, channels) → float32 (n, classes), n ≥ 1
+
+
+class FormatModule(Protocol):
+    """What the module of a format has; it may import TensorFlow and the packages of its extra."""
+
+    def write(self, network: "ExportedNetwork", path: Path, quantization: Quantization | None) -> None:
+        """Write the artefact, a file or a directory, to a path that does not exist."""
+
+    def load(self, path: Path) -> Predict:
+        """Load the artefact in its own runtime."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format of exports."""
+
+    name: str  # in `--format`, and of the module
+    file: str  # name of the artefact
+    runtime: str  # the distribution that runs the artefact in the check
+    packages: Sequence[str] = ()  # that must be installed, by the names under which they are imported
+    extra: str | None = None  # of this program, which installs them
+    quantizations: Sequence[Quantization] = ()
+    exact: bool = True  # whether an artefact without quantisation must not change a prediction
+
+    @property
+    def module(self) -> FormatModule:
+        """The module of the format; importing it may take seconds."""
+        return cast(FormatModule, importlib.import_module(f"mnist_exp.export.{self.name}"))
+
+    def file_name(self, quantization: Quantization | None) -> str:
+        """Return the name of the artefact."""
+        stem, dot, ending = self.file.partition(".")
+        return self.file if quantization is None else f"{stem}_{quantization}{dot}{ending}"
+
+
+FORMATS = {
+    one.name: one
+    for one in (
+        Format("saved_model", "saved_model", "tensorflow"),
+        Format("onnx", "model.onnx", "onnxruntime", ("onnx", "onnxruntime", "tf2onnx"), "onnx", quantizations=QUANTIZATIONS),
+        Format("litert", "model.tflite", "ai-edge-litert", ("ai_edge_litert",), "litert", quantizations=QUANTIZATIONS),
+    )
+}
+
+
+def select_formats(names: Sequence[str], quantization: Quantization | None) -> list[Format]:
+    """Return the formats with these names, once each.
+
+    Raises:
+        InputError: a format is unknown, or has no such quantisation.
+        EnvironmentFailure: a package is not installed.
+    """
+    for name in names:
+        if name not in FORMATS:
+            raise InputError(f"--format {name}: unknown format", f"allowed: {', '.join(FORMATS)}")
+        if quantization is not None and quantization not in FORMATS[name].quantizations:
+            able = ", ".join(one.name for one in FORMATS.values() if quantization in one.quantizations)
+            raise InputError(f"--quantize {quantization}: not possible for the format {name}", f"allowed formats: {able}")
+    formats = [FORMATS[name] for name in dict.fromkeys(names)]
+    for one in formats:
+        if missing := [package for package in one.packages if importlib.util.find_spec(package) is None]:
+            cause = f"--format {one.name}: {', '.join(missing)} not installed"
+            raise EnvironmentFailure(cause, f"pip install 'mnist-exp[{one.extra}]'")
+    return formats

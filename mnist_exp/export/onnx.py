@@ -1,0 +1,92 @@
+"""ONNX, converted by tf2onnx and run by ONNX Runtime on the CPU."""
+
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnist_exp.export.formats import Predict, Quantization
+from mnist_exp.export.network import INPUT, OUTPUT, ExportedNetwork
+from mnist_exp.machine.cores import usable_cores
+
+BATCH = 100  # calibration images at once
+
+
+def write(network: ExportedNetwork, path: Path, quantization: Quantization | None) -> None:
+    """Write the file, with float32 weights or quantised by ONNX Runtime."""
+    model = _convert(network)
+    if quantization is None:
+        _save(model, network, path)
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        exact = Path(directory) / "float.onnx"
+        _save(model, network, exact)
+        _quantize(network, exact, path, quantization)
+
+
+def load(path: Path) -> Predict:
+    """Load the file in ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return np.asarray(session.run([OUTPUT], {INPUT: images})[0])
+
+    return predict
+
+
+def _convert(network: ExportedNetwork) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of NumPy, about tf2onnx's use of np.object
+        from keras.src.export.tf2onnx_lib import patch_tf2onnx
+
+        patch_tf2onnx()  # which does not support NumPy 2 by itself
+        import tf2onnx
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    model, _ = tf2onnx.convert.from_function(network.function, [network.signature])
+    return model
+
+
+def _save(model: Any, network: ExportedNetwork, path: Path) -> None:
+    import onnx
+
+    model.producer_name, model.producer_version = "mnist-exp", network.metadata["mnist_exp"]
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in network.metadata.items()})
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def _quantize(network: ExportedNetwork, exact: Path, path: Path, quantization: Quantization) -> None:
+    from onnxruntime import quantization as tools
+
+    if quantization == "dynamic":
+        tools.quantize_dynamic(exact, path, weight_type=tools.QuantType.QUInt8)
+    else:
+        reader = _reader(network.calibration_images)
+        tools.quantize_static(exact, path, reader, quant_format=tools.QuantFormat.QDQ, per_channel=True)
+
+
+def _reader(images: np.ndarray) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):
+        """Batches of calibration images."""
+
+        def __init__(self) -> None:
+            self._batches: Iterator[np.ndarray] = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            """Return the next batch, or None."""
+            batch = next(self._batches, None)
+            return None if batch is None else {INPUT: batch}
+
+    return Reader()

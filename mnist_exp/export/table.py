@@ -1,0 +1,53 @@
+"""The table of artefacts that `export` prints."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from mnist_exp.comparison.significance import format_p_value
+from mnist_exp.export.artefact import Artefact
+from mnist_exp.export.check import Check
+from mnist_exp.terminal import messages
+
+COLUMNS = ("artefact", "bytes", "largest difference", "changed", "error %", "95 %", "McNemar p", "ms per image")
+
+
+def build(artefacts: Sequence[Artefact], reference: Check, precisions: Sequence[str]) -> Table:
+    """Return the table.
+
+    Args:
+        artefacts: at least one.
+        reference: the exported network next to the predictions of the run.
+        precisions: of the run, or of the members of an ensemble.
+    """
+    table = Table(caption=_caption(reference, precisions), caption_justify="left")
+    for heading in COLUMNS:
+        table.add_column(heading, justify="left" if heading == COLUMNS[0] else "right")
+    for one in artefacts:
+        table.add_row(messages.cell(one.path.name), f"{one.size:,}", *_cells(one.check))
+    return table
+
+
+def _cells(check: Check) -> list[str]:
+    low, high = check.score["ci95"]
+    time = messages.MISSING if check.milliseconds is None else f"{check.milliseconds:.3f}"
+    return [
+        f"{check.largest_difference:.1e}",
+        f"{len(check.changed):,}",
+        f"{check.score['error_percent']:.2f}",
+        f"{low:.2f} – {high:.2f}",
+        format_p_value(check.paired.difference.p).removeprefix("= "),
+        time,
+    ]
+
+
+def _caption(reference: Check, precisions: Sequence[str]) -> str:
+    n = len(reference.original)
+    text = f"each run in its own runtime on all {n:,} test images, against the network of the run in float32"
+    if count := len(reference.changed):
+        p = format_p_value(reference.paired.difference.p)
+        by = " and ".join(sorted(set(precisions)))
+        text += (
+            f"; this changes {messages.pluralize(count, 'prediction')} of the run, which was tested in {by} (McNemar p {p})"
+        )
+    return text
