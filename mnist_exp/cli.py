@@ -115,15 +115,13 @@ def _print_error(error: Exception, debug: bool) -> int:
 
     if debug:
         traceback.print_exception(error)
+    if isinstance(error, OSError):
+        error = EnvironmentFailure.of(error)
     if isinstance(error, ConfigError):
         for problem in error.problems:
             messages.error(problem.cause, problem.remedy)
     elif isinstance(error, UserError):
         messages.error(error.cause, error.remedy)
-    elif isinstance(error, OSError):
-        name = f"{error.filename}: " if error.filename else ""
-        messages.error(f"{name}{error.strerror or error}", "check the file and its permissions")
-        return EnvironmentFailure.exit_code
     else:
         messages.error(f"{type(error).__name__}: {error}", "this is a defect of mnist-exp; --debug shows where")
     return error.exit_code if isinstance(error, UserError) else EXIT_FAILED

@@ -26,6 +26,10 @@ class UserError(Exception):
     def __str__(self) -> str:
         return f"{self.cause}\n{self.remedy}"
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows instead of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class InputError(UserError):
     """A command line, configuration or path that cannot be used."""
@@ -50,6 +54,18 @@ class EnvironmentFailure(UserError):  # noqa: N818  (EnvironmentError is Python'
 
     exit_code = 5
 
+    @classmethod
+    def of(cls, error: OSError) -> "EnvironmentFailure":
+        """Return an error of the system as one with a remedy."""
+        name = f"{error.filename}: " if error.filename else ""
+        return cls(f"{name}{error.strerror or error}", "check the file and its permissions")
+
+
+def class_of(exit_code: int | None) -> type[UserError]:
+    """Return the class of the errors that have an exit code."""
+    classes = (InputError, IntegrityError, DivergenceError, EnvironmentFailure)
+    return next((one for one in classes if one.exit_code == exit_code), UserError)
+
 
 class Pruned(Exception):  # noqa: N818  (as Optuna's TrialPruned)
     """A search stops this run before its last epoch; it has not failed."""
@@ -61,6 +77,22 @@ class Interrupted(BaseException):
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.exit_code = EXIT_SIGNAL_BASE + signal_number
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """In Python, KeyboardInterrupt stopped a run or a sweep, which can be resumed."""
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(cause, remedy)
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.cause}\n{self.remedy}"
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows instead of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 @dataclass(frozen=True)

@@ -53,32 +53,14 @@ def _without_collection() -> Iterator[None]:
 @_without_collection()
 def main(arguments: list[str]) -> int:
     """Print or write a comparison."""
-    parsed = _parser().parse_args(_join_sort(arguments))
+    parsed = parse(arguments)
     output, form = None, parsed.format
     if parsed.output is not None:
         ending = Path(parsed.output).suffix.lower()
         output = command_line.output_file(parsed.output, {ending} if form else ("", *SUFFIXES))
         form = form or SUFFIXES.get(ending)
     form = form or "table"
-    if parsed.top is not None and parsed.top < 1:
-        raise InputError(f"--top {parsed.top}: not allowed", "allowed: an integer from 1")
-    if parsed.equivalence is not None and not 0 < parsed.equivalence < 100:
-        raise InputError(
-            f"--equivalence {parsed.equivalence:g}: not allowed", "allowed: percentage points between 0 and 100"
-        )
-    rows = _select_rows(parsed)
-    if parsed.metric is not None:
-        check_fields([parsed.metric], (), "--metric", "metric", METRICS)
-    comparison = compare(
-        rows,
-        metric=METRICS.get(parsed.metric),
-        by=parsed.by,
-        sort=parsed.sort,
-        top=parsed.top or (MAX_LINES if form == "table" else None),
-        baseline=_baseline(parsed, rows),
-        question=QUESTIONS[parsed.on],
-        equivalence=parsed.equivalence,
-    )
+    comparison = compare_runs(parsed, MAX_LINES if form == "table" else None)
     if form == "html":
         return _write_page(output or Path(PAGE), ", ".join(parsed.runs) or parsed.runs_dir, comparison)
     if output is None and form == "table":
@@ -94,6 +76,42 @@ def main(arguments: list[str]) -> int:
     files.write_output(output, b"".join(part.encode() for part in parts))
     messages.note(f"{form}: {output}")
     return EXIT_DONE
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Parse the arguments of the command.
+
+    Raises:
+        InputError: an argument is unknown.
+    """
+    return _parser().parse_args(_join_sort(arguments))
+
+
+def compare_runs(parsed: argparse.Namespace, max_lines: int | None = None) -> Comparison:
+    """Compare the runs that parsed arguments name; `max_lines` applies unless the user gives `--top`.
+
+    Raises:
+        InputError: an argument cannot be used, or there are no such runs.
+    """
+    if parsed.top is not None and parsed.top < 1:
+        raise InputError(f"--top {parsed.top}: not allowed", "allowed: an integer from 1")
+    if parsed.equivalence is not None and not 0 < parsed.equivalence < 100:
+        raise InputError(
+            f"--equivalence {parsed.equivalence:g}: not allowed", "allowed: percentage points between 0 and 100"
+        )
+    rows = _select_rows(parsed)
+    if parsed.metric is not None:
+        check_fields([parsed.metric], (), "--metric", "metric", METRICS)
+    return compare(
+        rows,
+        metric=METRICS.get(parsed.metric),
+        by=parsed.by,
+        sort=parsed.sort,
+        top=parsed.top or max_lines,
+        baseline=_baseline(parsed, rows),
+        question=QUESTIONS[parsed.on],
+        equivalence=parsed.equivalence,
+    )
 
 
 def _write_page(path: Path, title: str, comparison: Comparison) -> int:

@@ -142,31 +142,36 @@ def _summary_table(directory: Path, summary: Summary) -> Table:
     table = Table(title=messages.cell(summary.name), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    table.add_row("test error", messages.cell(_format_score(summary.test), style="bold green"))
+    for number, (name, text) in enumerate(summary_rows(directory, summary)):
+        table.add_row(messages.cell(name), messages.cell(text, style="" if number else "bold green"))
+    return table
+
+
+def summary_rows(directory: Path, summary: Summary) -> list[tuple[str, str]]:
+    """Return the result of a run as names and values, the test error first; they may contain untrusted text."""
+    rows = [("test error", _format_score(summary.test))]
     if (groups := summary.image_groups) is not None:
         low, high = groups.ci95
-        table.add_row("by group", f"95 %: {low:.2f} – {high:.2f}, for new groups such as the {groups.n:,} tested")
+        rows.append(("by group", f"95 %: {low:.2f} – {high:.2f}, for new groups such as the {groups.n:,} tested"))
     if summary.validation is not None:
-        table.add_row("validation error", _format_score(summary.validation))
-    for name, score in read_scores(Run(directory)).items():
-        table.add_row(messages.cell(f"{name} error"), _format_score(score))
+        rows.append(("validation error", _format_score(summary.validation)))
+    rows += [(f"{name} error", _format_score(score)) for name, score in read_scores(Run(directory)).items()]
     shift = summary.settings.get("evaluation.tta")
     averaged = f", averaged over shifts by up to {pluralize(shift, 'pixel')}" if shift and isinstance(shift, int) else ""
-    table.add_row("model", messages.cell(f"{summary.model.name}, {summary.model.parameters:,} parameters{averaged}"))
+    rows.append(("model", f"{summary.model.name}, {summary.model.parameters:,} parameters{averaged}"))
     data = summary.dataset
     images = f"{data.train:,} training, {data.validation:,} validation, {data.test:,} test"
-    table.add_row("images", messages.cell(f"{data.name}: {images}"))
+    rows.append(("images", f"{data.name}: {images}"))
     epochs = pluralize(summary.epochs, "epoch")
     training = f"{epochs} in {summary.train_seconds:.1f} s, {summary.images_per_second:,.0f} images/s"
     compiled = f", compiled in {summary.compile_seconds:.1f} s" if summary.compile_seconds else ""
-    table.add_row("training", training + compiled)
+    rows.append(("training", training + compiled))
     if summary.members is None:
-        table.add_row("seed", str(summary.seed))
+        rows.append(("seed", str(summary.seed)))
     else:
         names = ", ".join(Path(member.run).name for member in summary.members)
-        table.add_row("members", messages.cell(f"{len(summary.members):,}: {names}"))
-    table.add_row("run directory", messages.cell(directory))
-    return table
+        rows.append(("members", f"{len(summary.members):,}: {names}"))
+    return [*rows, ("run directory", str(directory))]
 
 
 def _format_score(score: Score) -> str:

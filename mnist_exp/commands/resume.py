@@ -4,6 +4,7 @@ from mnist_exp import config
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results, resume_sweep
 from mnist_exp.commands.named_runs import find_directory, run_in
+from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_FAILED, ConfigError, InputError, IntegrityError, Interrupted
 from mnist_exp.experiment import train_or_resume
 from mnist_exp.runs.directory import read_config
@@ -45,8 +46,13 @@ def main(arguments: list[str]) -> int:
     return _resume(run_in(place))
 
 
-def _resume(run: Run) -> int:
-    """Train the remaining epochs of a run, from its last undamaged checkpoint, and print its result."""
+def prepare(run: Run) -> Experiment:
+    """Check that a run can be resumed, and return its settings.
+
+    Raises:
+        InputError: it is completed, or an ensemble, or its settings are not those of this version.
+        IntegrityError: one of its files is damaged, or a link.
+    """
     if read_record(run.directory).summary is not None:
         raise InputError(f"{run.directory}: is already completed", f"show its result: mnist-exp show {run.directory}")
     if run.ensemble.exists():
@@ -64,6 +70,12 @@ def _resume(run: Run) -> int:
     run.prune_request.unlink(missing_ok=True)  # the user overrules the search
     if not any(run.checkpoints.glob("epoch_*")) and experiment.progress != "quiet":
         messages.note(f"{run.directory}: has no checkpoint; training starts from the beginning")
+    return experiment
+
+
+def _resume(run: Run) -> int:
+    """Train the remaining epochs of a run, from its last undamaged checkpoint, and print its result."""
+    experiment = prepare(run)
     with upload_in_background(run.directory, run.log, experiment.tracker):
         try:
             code = train_or_resume(experiment, run)

@@ -2,7 +2,8 @@
 
 import argparse
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +36,14 @@ log = logging.getLogger(__name__)
 DRY_RUN = "sweep.dry_run=true"  # an override that the jobs of a dry run do not list
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A sweep whose directory and plan exist, and the function that trains it and returns the exit code."""
+
+    sweep: Sweep
+    train: Callable[[], int]
+
+
 def start(parsed: argparse.Namespace, composition: Composition) -> int:
     """Train all combinations of a command line with `-m`, or search among them; return the exit code.
 
@@ -42,9 +51,19 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
         UserError: the command line cannot be used, or no directory can be created.
         KeyboardInterrupt, Interrupted: after the results so far have been printed.
     """
+    prepared = prepare(parsed, composition)
+    return EXIT_DONE if prepared is None else prepared.train()
+
+
+def prepare(parsed: argparse.Namespace, composition: Composition) -> Prepared | None:
+    """Check a command line with `-m` and create its sweep; a dry run only prints the jobs, and returns None.
+
+    Raises:
+        UserError: the command line cannot be used, or no directory can be created.
+    """
     settings = composition.hydra_settings.sweeper
     if isinstance(settings, OptunaSweeperConfig):
-        return _start_search(parsed, composition, settings)
+        return _prepare_search(parsed, composition, settings)
     with messages.spinner("checking all jobs"):
         combinations = composition.combinations()
     jobs, experiments = plan.extend_jobs([], combinations)
@@ -55,29 +74,39 @@ def start(parsed: argparse.Namespace, composition: Composition) -> int:
         added = until_decided.first_jobs(jobs, planned)
         jobs, experiments = [*jobs, *added], experiments | compose(added)
     if first.sweep.dry_run:
-        return print_jobs(jobs, jobs, planned)
+        print_jobs(jobs, jobs, planned)
+        return None
     for data in {combination.experiment.dataset.source for combination in combinations}:
         datasets.check_available(data)
     sweep, known = create(parsed, composition, first, jobs, planned)
-    with plan.locked(sweep):
-        launcher = launchers.build(sweep, composition.hydra_settings.launcher, first)
-        remaining = [(job, experiments[job.number]) for job in jobs]
-        source = source_of(sweep, known, remaining, {}, planned, compose)
-        return train(sweep, launcher, source, first, launcher.queue_limit)
+
+    def train_jobs() -> int:
+        with plan.locked(sweep):
+            launcher = launchers.build(sweep, composition.hydra_settings.launcher, first)
+            remaining = [(job, experiments[job.number]) for job in jobs]
+            source = source_of(sweep, known, remaining, {}, planned, compose)
+            return train(sweep, launcher, source, first, launcher.queue_limit)
+
+    return Prepared(sweep, train_jobs)
 
 
-def _start_search(parsed: argparse.Namespace, composition: Composition, settings: OptunaSweeperConfig) -> int:
+def _prepare_search(parsed: argparse.Namespace, composition: Composition, settings: OptunaSweeperConfig) -> Prepared | None:
     from mnist_exp.sweep.sampling import sampler
 
     with messages.spinner("checking the search space"):
         space = composition.space(settings)
     if space.example().sweep.dry_run:
-        return print_space(space, settings)
+        print_space(space, settings)
+        return None
     sampler(settings, 0)  # raises if it needs a package that is not installed
     datasets.check_available(space.example().dataset.source)
     sweep, _ = create(parsed, composition, space.example(), [], None)
-    with plan.locked(sweep):
-        return search(sweep, composition, space, settings, retry_failed=False)
+
+    def train_jobs() -> int:
+        with plan.locked(sweep):
+            return search(sweep, composition, space, settings, retry_failed=False)
+
+    return Prepared(sweep, train_jobs)
 
 
 def create(

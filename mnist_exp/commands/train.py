@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from omegaconf import DictConfig
@@ -15,6 +16,10 @@ from mnist_exp.config.composition import Composition
 from mnist_exp.config.conversions import literal_path
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, InputError, Interrupted
+
+if TYPE_CHECKING:
+    from mnist_exp.runs.run import Run
+    from mnist_exp.runs.status import Status
 
 
 def main(arguments: list[str]) -> int:
@@ -44,20 +49,36 @@ def main(arguments: list[str]) -> int:
     return _train(composition.single(), parsed.overrides)
 
 
-def _train(experiment: Experiment, overrides: Sequence[str]) -> int:
-    # Imported after the command line has been checked, so that errors appear sooner.
+def prepare(experiment: Experiment, overrides: Sequence[str], status: "Status") -> "Run":
+    """Check that the tracker and the data set can be used, then create the run of an experiment; return it.
+
+    Args:
+        experiment: the settings.
+        overrides: as typed.
+        status: of the new run: "waiting" if another process trains it.
+
+    Raises:
+        UserError: something is missing, or the directory cannot be created.
+    """
     from mnist_exp import datasets, tracking
-    from mnist_exp.commands import results
-    from mnist_exp.experiment import train_or_resume
     from mnist_exp.runs.directory import create_directory
     from mnist_exp.runs.outcome import prepare_run
     from mnist_exp.runs.run import Run
-    from mnist_exp.tracking.uploader_process import upload_in_background
 
     tracking.check_installed(experiment.tracker)
     datasets.check_available(experiment.dataset.source)
     run = Run(create_directory(Path(command_line.path(experiment.runs_dir)), f"{experiment.name}_s{experiment.seed}"))
-    prepare_run(experiment, run, [line for line in overrides if not line.lstrip("+~").startswith("hydra")], "running")
+    prepare_run(experiment, run, [line for line in overrides if not line.lstrip("+~").startswith("hydra")], status)
+    return run
+
+
+def _train(experiment: Experiment, overrides: Sequence[str]) -> int:
+    # Imported after the command line has been checked, so that errors appear sooner.
+    from mnist_exp.commands import results
+    from mnist_exp.experiment import train_or_resume
+    from mnist_exp.tracking.uploader_process import upload_in_background
+
+    run = prepare(experiment, overrides, "running")
     with upload_in_background(run.directory, run.log, experiment.tracker):
         try:
             code = train_or_resume(experiment, run)

@@ -75,15 +75,19 @@ def line_to_json(comparison: Comparison, line: Line) -> dict[str, Any]:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Return CSV text with a row for each line, and nested values in columns such as test_mean."""
-    rows = (_csv_row(line_to_json(comparison, line)) for line in comparison.lines)
+    """Return CSV text with a row for each line."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for place, row in enumerate(rows):  # all have the same names
+    for place, row in enumerate(csv_rows(comparison)):  # all have the same names
         if not place:
             writer.writerow(map(_harmless, row))
         writer.writerow(map(_harmless, row.values()))
     return text.getvalue() or "rank\n"
+
+
+def csv_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    """Yield a row for each line, by the names of its columns; nested values have columns such as test_mean."""
+    return (_csv_row(line_to_json(comparison, line)) for line in comparison.lines)
 
 
 def _record_to_json(record: Record) -> dict[str, str | None]:

@@ -62,16 +62,21 @@ def to_markdown(comparison: Comparison, columns: Sequence[Column]) -> str:
 
 def to_latex(comparison: Comparison, columns: Sequence[Column]) -> str:
     """Return a LaTeX table in the style of the package booktabs, with the notes as comments above it."""
-    notes = [*caption(comparison, _has_significance(columns)), *_not_ranked(comparison)]
     heading, *rows = [
         " & ".join(messages.sanitize(text).translate(LATEX) for text in row) + r" \\"
         for row in ([column.heading for column in columns], *_rows(columns))
     ]
     alignment = "".join(column.justify[0] for column in columns)
     return "\n".join([
-        *(f"% {messages.sanitize(note)}" for note in notes),
+        *(f"% {messages.sanitize(note)}" for note in notes(comparison, columns)),
         rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", heading, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}",
     ])  # fmt: skip
+
+
+def notes(comparison: Comparison, columns: Sequence[Column]) -> list[str]:
+    """Return the notes below a table of these columns: the caption, and the runs that are not ranked."""
+    about = caption(comparison, _has_significance(columns)) if columns else []
+    return [*about, *_not_ranked(comparison)]
 
 
 def caption(comparison: Comparison, with_significance: bool) -> list[str]:

@@ -1,5 +1,6 @@
 """Data sets: described ones, whose files are verified by hash, and a user's own."""
 
+import difflib
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 from mnist_exp.datasets.description import Description
 from mnist_exp.datasets.facts import Facts
 from mnist_exp.datasets.sources import DescribedSet, OwnSet
-from mnist_exp.errors import UserError
+from mnist_exp.errors import InputError, UserError
 from mnist_exp.machine.plain_data import load_yaml
 
 if TYPE_CHECKING:
@@ -39,10 +40,18 @@ def load(source: Source | str) -> "Dataset":
         source: or the name of a described set in `conf/dataset/`.
 
     Raises:
-        InputError: files are not on this machine, or a user's own data cannot be used.
+        InputError: the name is unknown, files are not on this machine, or a user's own data cannot be used.
         IntegrityError: a file is damaged.
     """
-    return _load(shipped()[source] if isinstance(source, str) else source)
+    return _load(_described(source) if isinstance(source, str) else source)
+
+
+def _described(name: str) -> DescribedSet:
+    if (known := shipped().get(name)) is not None:
+        return known
+    close = difflib.get_close_matches(name, shipped(), n=1)
+    suggestion = f"; did you mean {close[0]}?" if close else ""
+    raise InputError(f"{name}: unknown data set", f"allowed: {', '.join(shipped())}{suggestion}")
 
 
 @cache

@@ -1,0 +1,7 @@
+"""What `import mnist_exp as mx` offers: see the topic `python` of the manual. `mnist_exp` imports a name when it is used."""
+
+from mnist_exp.api.comparisons import Comparison, compare
+from mnist_exp.api.results import Predictions, Run, Sweep, load, load_sweep
+from mnist_exp.api.training import run, run_sweep
+
+__all__ = ["Comparison", "Predictions", "Run", "Sweep", "compare", "load", "load_sweep", "run", "run_sweep"]

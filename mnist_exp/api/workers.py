@@ -1,0 +1,150 @@
+"""Trains runs for Python: each in a process of its own, as the jobs of a sweep, so that the result is that of the command.
+
+TensorFlow accepts thread pools, deterministic operations and a data type once in a process, for everything that it computes
+there. A user's process may have used it already, with other settings, and must keep them.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mnist_exp.api.names import checked_overrides
+from mnist_exp.commands import resume as resume_command
+from mnist_exp.commands import resume_sweep as resume_sweep_command
+from mnist_exp.config.schema import Experiment
+from mnist_exp.errors import EXIT_DONE, Interrupted, RunInterrupted, UserError, class_of
+from mnist_exp.machine import files
+from mnist_exp.runs import history
+from mnist_exp.runs.lock import lock_run
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import FAILED, read_record
+from mnist_exp.sweep import leaderboard, plan
+from mnist_exp.sweep.plan import Sweep
+from mnist_exp.sweep.supervisor import Supervisor
+from mnist_exp.terminal import messages
+from mnist_exp.terminal.messages import pluralize
+from mnist_exp.tracking.uploader_process import upload_in_background
+from mnist_exp.training.progress import Plain
+
+# What a training prints besides its epochs, as its process writes it to the log.
+PRINTED = re.compile(
+    r"^\S+ WARNING mnist_exp\.terminal\.messages: (?P<warning>.*)$"
+    r"|^\S+ INFO mnist_exp\.training\.epochs: (?P<note>resumed .*)$"
+)
+
+
+def train(directory: Path, experiment: Experiment) -> None:
+    """Train a prepared run in a new process, and raise an error unless it is completed.
+
+    Raises:
+        UserError: the run failed; the class says why.
+        RunInterrupted: by KeyboardInterrupt, or the process was ended from outside.
+    """
+    run = Run(directory)
+    supervisor, follower = Supervisor(), Follower(run, experiment)
+    try:
+        with upload_in_background(directory, run.log, experiment.tracker):
+            supervisor.train(run, None, follower.follow)
+            follower.follow()
+    except (KeyboardInterrupt, Interrupted):
+        raise _interruption(directory, "load") from None
+    finally:
+        supervisor.end()
+    record = read_record(directory)
+    if record.summary is not None:
+        return
+    if record.status == "interrupted":
+        raise _interruption(directory, "load")
+    remedy = [record.remedy, f"log: {run.log}" if files.exists(run.log) else None]
+    cause = f"{directory}: {record.status}: {record.cause}"
+    raise class_of(record.exit_code)(cause, "\n".join(line for line in remedy if line))
+
+
+def resume(directory: Path) -> None:
+    """Train the remaining epochs of a run."""
+    experiment = resume_command.prepare(Run(directory))
+    with lock_run(Run(directory)):  # another process that trains it is reported at once
+        pass
+    train(directory, experiment)
+
+
+def train_jobs(directory: Path, train_all: Callable[[], int]) -> None:
+    """Train the jobs of a sweep without printing their leaderboard, and raise an error unless all are completed.
+
+    Args:
+        directory: of the sweep.
+        train_all: returns the exit code of the command.
+
+    Raises:
+        UserError: a job failed.
+        RunInterrupted: by KeyboardInterrupt.
+    """
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            code = train_all()
+    except (KeyboardInterrupt, Interrupted):
+        raise _interruption(directory, "load_sweep") from None
+    if code == EXIT_DONE:
+        return
+    sweep = Sweep(directory)
+    rows = leaderboard.job_rows(sweep, plan.read(sweep))
+    failed = sum(row.record.status in FAILED for row in rows)
+    again = f"mx.load_sweep({str(directory)!r})"
+    cause = f"{directory}: {failed:,} of {pluralize(len(rows), 'job')} failed"
+    raise UserError(cause, f"the others: {again}.comparison; train them again: {again}.resume(retry_failed=True)")
+
+
+def resume_jobs(directory: Path, overrides: Sequence[str], retry_failed: bool) -> None:
+    """Train the remaining jobs of a sweep."""
+    lines = checked_overrides(overrides)
+    train_jobs(directory, lambda: resume_sweep_command.resume(directory, lines, retry_failed))
+
+
+def _interruption(directory: Path, load: str) -> RunInterrupted:
+    resume_call = f"mx.{load}({str(directory)!r}).resume()"
+    command = shlex.join(["mnist-exp", "resume", os.fspath(directory)])
+    return RunInterrupted(f"{directory}: interrupted", f"continue: {resume_call}, or {command}")
+
+
+class Follower:
+    """Prints what a training in another process would print: its epochs and its warnings, from the files of its run."""
+
+    def __init__(self, run: Run, experiment: Experiment) -> None:
+        self._files = run
+        self._is_quiet = experiment.progress == "quiet"
+        self._display = Plain(experiment.training.epochs)
+        self._epochs = len(history.read(run.history))
+        self._changed = 0
+        self._position = run.log.stat().st_size if files.exists(run.log) else 0
+
+    def follow(self) -> bool:
+        """Print what is new; return False, so that the training continues."""
+        with contextlib.suppress(OSError):  # not yet written
+            self._print_log()
+            if not self._is_quiet and (changed := self._files.history.stat().st_mtime_ns) != self._changed:
+                self._changed = changed
+                rows = history.read(self._files.history)
+                for row in rows[self._epochs :]:
+                    self._display.epoch_done(row)
+                self._epochs = max(self._epochs, len(rows))
+        return False
+
+    def _print_log(self) -> None:
+        with self._files.log.open("rb") as log:
+            log.seek(self._position)
+            complete = log.read().rpartition(b"\n")[0]
+        if not complete:
+            return
+        self._position += len(complete) + 1
+        for line in complete.decode(errors="replace").splitlines():
+            if (found := PRINTED.match(line)) is None:
+                continue
+            warning, note = found["warning"], found["note"]
+            if warning and not warning.startswith("tracker="):  # this process has printed those of the upload
+                messages.note(f"warning: {warning}")
+            if note and not self._is_quiet:
+                messages.note(note)

@@ -1,0 +1,83 @@
+"""The public names: which they are, their signatures, their types, and what importing them costs."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import mnist_exp as mx
+from tests.documents import MANUAL
+
+SIGNATURES = {
+    "run": "(overrides: collections.abc.Sequence[str] = ()) -> mnist_exp.api.results.Run",
+    "run_sweep": "(overrides: collections.abc.Sequence[str]) -> mnist_exp.api.results.Sweep",
+    "load": "(run: str | os.PathLike[str] = 'latest', *, runs_dir: str | os.PathLike[str] | None = None)"
+    " -> mnist_exp.api.results.Run",
+    "load_sweep": "(sweep: str | os.PathLike[str] = 'latest', *, runs_dir: str | os.PathLike[str] | None = None)"
+    " -> mnist_exp.api.results.Sweep",
+    "datasets.load": "(source: mnist_exp.datasets.sources.DescribedSet | mnist_exp.datasets.sources.OwnSet | str)"
+    " -> 'Dataset'",
+    "Run.model": "(self) -> 'keras.Model'",
+    "Run.resume": "(self) -> 'Run'",
+    "Sweep.resume": "(self, overrides: collections.abc.Sequence[str] = (), retry_failed: bool = False) -> 'Sweep'",
+    "Comparison.to_pandas": "(self) -> 'pd.DataFrame'",
+}
+COMPARE = ["runs", "by", "where", "metric", "baseline", "on", "equivalence", "sort", "top", "runs_dir"]
+MEMBERS = {
+    "Run": {"directory", "errors", "history", "model", "name", "predictions", "report", "resume", "status", "summary"},
+    "Sweep": {"comparison", "directory", "report", "resume", "runs"},
+    "Comparison": {"notes", "rows", "to_pandas", "verdicts"},
+    "Predictions": {"classes", "labels", "probabilities", "wrong"},
+}
+
+
+def test_the_public_names_are_these() -> None:
+    names = "Comparison Predictions Run Sweep compare datasets errors load load_sweep run run_sweep"
+    assert mx.__all__ == names.split()
+    assert dir(mx) == sorted([*mx.__all__, "__version__"])
+    for name in mx.__all__:
+        assert getattr(mx, name) is getattr(mx, name)
+        assert f"`mx.{name}" in (MANUAL / "python.md").read_text()
+    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
+        mx.trian  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_a_signature_is_stable(name: str) -> None:
+    value: object = mx
+    for part in name.split("."):
+        value = getattr(value, part)
+    assert str(inspect.signature(value)) == SIGNATURES[name]  # type: ignore[arg-type]
+
+
+def test_the_arguments_of_compare_are_stable() -> None:
+    first, *others = inspect.signature(mx.compare).parameters.values()
+    assert [first.name, *(one.name for one in others)] == COMPARE
+    assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in others)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_the_attributes_of_a_class_are_stable(name: str) -> None:
+    members = {member for member in dir(getattr(mx, name)) if not member.startswith("_")}
+    own = {"directory"} if name in {"Run", "Sweep"} else {"labels", "probabilities"} if name == "Predictions" else set()
+    assert members | own == MEMBERS[name]
+
+
+def modules_after(code: str) -> set[str]:
+    """Return the modules that are imported after some code, and were not before."""
+    code = f"import sys; before = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_imports_no_other_package() -> None:
+    imported = modules_after("import mnist_exp as mx; dir(mx), mx.__all__, mx.__version__")
+    assert {name.partition(".")[0] for name in imported} - sys.stdlib_module_names == {"mnist_exp"}
+    assert not any(name.startswith("mnist_exp.") for name in imported)
+
+
+def test_the_functions_are_there_without_tensorflow() -> None:
+    imported = modules_after("import mnist_exp as mx; mx.run, mx.load, mx.compare, mx.datasets.load")
+    assert "numpy" in imported
+    assert not {"tensorflow", "keras", "PIL", "pandas"} & imported
