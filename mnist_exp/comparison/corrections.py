@@ -26,22 +26,23 @@ def tukey(p_values: Sequence[float], families: Sequence[int]) -> list[tuple[floa
         For each p-value the corrected one and the level of its interval.
     """
 
-    def corrected(p: float) -> float:
-        return min(sum(_of_range(p, groups) for groups in families if groups > 1), 1.0)
+    def corrected(values: Sequence[float]) -> list[float]:
+        ranges = [[0.0] * len(values), *(_of_range(values, groups) for groups in families if groups > 1)]
+        return [min(sum(probabilities), 1.0) for probabilities in zip(*ranges, strict=True)]
 
     low, high = 0.0, LEVEL
     for _ in range(60):  # find the p-value that is corrected to the level
         middle = (low + high) / 2
-        low, high = (low, middle) if corrected(middle) > LEVEL else (middle, high)
-    return [(corrected(p), high) for p in p_values]
+        low, high = (low, middle) if corrected([middle])[0] > LEVEL else (middle, high)
+    return [(p, high) for p in corrected(p_values)]
 
 
-def _of_range(p: float, groups: int) -> float:
-    """Return the probability that the range of normal values exceeds the difference of two whose p-value is p."""
+def _of_range(p_values: Sequence[float], groups: int) -> Sequence[float]:
+    """Return the probabilities that the range of normal values exceeds the difference of two that have these p-values."""
     if groups == 2:
-        return p
-    log_p, log_factor = _range_factors(groups)
-    return p * math.exp(float(np.interp(math.log(p), log_p, log_factor)))
+        return p_values
+    log_factors = np.interp([math.log(p) for p in p_values], *_range_factors(groups)).tolist()
+    return [p * math.exp(log_factor) for p, log_factor in zip(p_values, log_factors, strict=True)]
 
 
 @cache

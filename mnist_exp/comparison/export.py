@@ -58,14 +58,15 @@ def line_to_json(comparison: Comparison, line: Line) -> dict[str, Any]:
     """Return one line of a comparison."""
     group = line.group
     hashes = {summary.config_hash for summary in group.summaries}
+    statistics = {key: group.statistics(METRICS[key]) for key in {comparison.metric.key, *ERRORS.values()}}
     return {
         "rank": line.rank,
         "name": group.label,
         "config_hash": hashes.pop() if len(hashes) == 1 else None,
         "settings": dict(group.settings),
         "n": group.n,
-        "ranked_by": group.statistics(comparison.metric),
-        **{name: group.statistics(METRICS[key]) for name, key in ERRORS.items()},
+        "ranked_by": statistics[comparison.metric.key],
+        **{name: statistics[key] for name, key in ERRORS.items()},
         **{name: group.mean(METRICS[key]) for name, key in COSTS.items()},
         "spread": group.spread,
         "significance": line.significance and _significance(line.significance, verdicts.subject(comparison, line)),

@@ -47,7 +47,9 @@ class Comparison:
             self.reference, self.groups, self.metric, question, is_baseline, self.equivalence, self.looks
         )
         results = dict(zip(map(id, self.groups), tests.results, strict=True))
-        return replace(self, tests=tests, lines=[replace(line, significance=results[id(line.group)]) for line in self.lines])
+        return replace(
+            self, tests=tests, lines=[Line(line.rank, line.group, results[id(line.group)]) for line in self.lines]
+        )
 
     @property
     def has_repetitions(self) -> bool:
@@ -130,8 +132,9 @@ def _sorted(groups: Sequence[Group], sort: Sequence[str]) -> list[Group]:
     ordered = list(groups)
     for key in reversed(sort):
         name = key.removeprefix("-")
-        ordered.sort(key=lambda group: _sort_key(_value(group, name)), reverse=key.startswith("-"))
-        ordered.sort(key=lambda group: _value(group, name) is None)
+        values = {id(group): _value(group, name) for group in ordered}
+        ordered.sort(key=lambda group: _sort_key(values[id(group)]), reverse=key.startswith("-"))
+        ordered.sort(key=lambda group: values[id(group)] is None)
     return ordered
 
 

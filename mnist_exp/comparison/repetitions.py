@@ -20,21 +20,27 @@ class Repetitions:
 
     def __init__(self, packed: np.ndarray, n: int, image_groups: np.ndarray | None = None) -> None:
         self.packed, self.n, self.seeds = packed, n, len(packed)
-        self.errors = np.bitwise_count(packed).sum(1, dtype=np.int64)
         self.counts: np.ndarray | None = None
         """The errors of each seed in each group of images, int64 (S, U); None without groups."""
         self.sizes: np.ndarray | None = None
         """The number of images of each group, int64 (U,)."""
         if image_groups is None:
             self.units = n
-            self.squares = float(self.errors.sum())
-            """The sum of the squares of the errors of each seed on each image or group."""
         else:
             self.sizes = np.bincount(image_groups)
             self.units = len(self.sizes)
             wrong = (np.unpackbits(bits, count=n).astype(bool) for bits in packed)
             self.counts = np.stack([np.bincount(image_groups[bits], minlength=self.units) for bits in wrong])
-            self.squares = float(np.square(self.counts).sum())
+
+    @cached_property
+    def errors(self) -> np.ndarray:
+        """The errors of each seed, int64 (S,)."""
+        return np.bitwise_count(self.packed).sum(1, dtype=np.int64)  # type: ignore[no-any-return]
+
+    @cached_property
+    def squares(self) -> float:
+        """The sum of the squares of the errors of each seed on each image or group."""
+        return float(self.errors.sum() if self.counts is None else np.square(self.counts).sum())
 
     @cached_property
     def per_unit(self) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,10 @@ def differing_settings(rows: Sequence[Row], ignored: frozenset[str] = frozenset(
     """
     settings = [row.settings for row in rows if row.settings]
     ignored |= NOT_SETTINGS
-    keys = dict.fromkeys(key for one in settings for key in one if key.partition(".")[0] not in ignored)
-    differing = [key for key in keys if _differs(key, settings)]
+    keys = [key for key in dict.fromkeys(chain.from_iterable(settings)) if key.partition(".")[0] not in ignored]
+    values = zip(*[tuple(map(one.get, keys)) for one in settings], strict=True)  # of each key; fast, for thousands of runs
+    varying = [key for key, found in zip(keys, values, strict=True) if len(set(map(repr, found))) > 1]
+    differing = [key for key in varying if _differs(key, settings)]
     kinds = {key for key in differing if is_layer_name(key)}
     lists = {name for key in kinds if (name := layer_list_of(key))}
     same_length = {name for name in lists if len({layer_count(one, name) for one in settings} - {""}) == 1}
@@ -123,8 +126,6 @@ def differing_settings(rows: Sequence[Row], ignored: frozenset[str] = frozenset(
 
 
 def _differs(key: str, settings: Sequence[dict[str, Any]]) -> bool:
-    if len({repr(one.get(key)) for one in settings}) == 1:  # most settings: nothing else must be compared
-        return False
     option, layers = f"{key.partition('.')[0]}.name", layer_list_of(key)
     values: dict[str, set[str]] = {}
     for one in settings:

@@ -172,15 +172,14 @@ def _test(
     """Test one group, or say why it is not tested."""
     if (group.n == 1 or reference.n == 1) and (group.n != reference.n or tested.key != TEST):
         return ONE_SEED
-    order = _pairs(group, reference)
-    if tested.key != TEST:
-        return _test_values(group, reference, tested, order)
-    if unknown := group.unknown or reference.unknown:
-        if question == "these images" and group.n > 1:
-            return _test_values(group, reference, tested, order)
-        return f"not tested: {unknown}"
-    if group.n == 1:
+    unknown = group.unknown or reference.unknown if tested.key == TEST else None
+    if group.n == 1 and not unknown:
         return statistics.two_networks(group.repetitions, reference.repetitions)
+    if unknown and (question != "these images" or group.n == 1):
+        return f"not tested: {unknown}"
+    order = _pairs(group, reference)
+    if tested.key != TEST or unknown:
+        return _test_values(group, reference, tested, order)
     return _test_errors(group, reference, question, common, degrees, order)
 
 

@@ -121,8 +121,8 @@ def two_networks(a: Repetitions, b: Repetitions) -> Difference:
     """Compare the errors of two single networks A and B on the same images, or groups of images."""
     if a.image_groups is not None:
         return mcnemar_groups(*crossed.networks(a, b), a.n, a.image_groups)
-    only_a, only_b = (int(np.bitwise_count(bits).sum()) for bits in (a.packed & ~b.packed, b.packed & ~a.packed))
-    return mcnemar(only_a, only_b, a.n)
+    both = int(np.bitwise_count(a.packed & b.packed).sum())
+    return mcnemar(int(a.errors[0]) - both, int(b.errors[0]) - both, a.n)
 
 
 def mcnemar(only_a: int, only_b: int, n: int) -> Difference:

@@ -68,6 +68,8 @@ ADDITIONS: tuple[Addition, ...] = (
     Addition("sweep", "max_seeds", 20),
     Addition("dataset", "split", "drawn", where_null=("split_seed", "last")),
 )
+IN_SOME = [addition for addition in ADDITIONS if addition.section == LAYERS or addition.options]
+IN_ALL = {addition.flat_key for addition in ADDITIONS if addition not in IN_SOME}  # keys of every configuration
 
 
 def complete(tree: Section) -> Section:
@@ -95,11 +97,11 @@ def without_additions(tree: Section, generation: int | None = None) -> Section:
 
 def may_lack_additions(settings: dict[str, Any]) -> bool:
     """Return whether flat settings may lack an addition; fast, for thousands of summaries that nearly always lack none."""
-    return any(
+    return not settings.keys() >= IN_ALL or any(
         LAYERS in settings
         if addition.section == LAYERS
         else addition.flat_key not in settings and addition.applies_to(settings.get(f"{addition.section}.name"))
-        for addition in ADDITIONS
+        for addition in IN_SOME
     )
 
 

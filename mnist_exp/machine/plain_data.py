@@ -160,11 +160,11 @@ def describe(error: Exception) -> str:
 
 def is_in_range(value: Any) -> bool:
     """Return whether all numbers in a plain value are finite and have at most 64 bits."""
-    if isinstance(value, list | dict):
+    if isinstance(value, (list, dict)):  # tuples of types: unions take several times as long
         return all(map(is_in_range, value.values() if isinstance(value, dict) else value))
-    return (
-        not isinstance(value, int | float) or abs(value) < MAX_INTEGER or (isinstance(value, float) and math.isfinite(value))
-    )
+    if not isinstance(value, (int, float)):
+        return True
+    return abs(value) < MAX_INTEGER or (isinstance(value, float) and math.isfinite(value))
 
 
 def _check_count(count: int, limit: int) -> None:
