@@ -4,6 +4,8 @@ import contextlib
 import logging
 import time
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnist_exp import datasets
 from mnist_exp.config.schema import Experiment
@@ -11,14 +13,18 @@ from mnist_exp.config.tracker_variables import used_variables
 from mnist_exp.errors import UserError
 from mnist_exp.machine import backend, files
 from mnist_exp.machine.plain_data import read_bytes
-from mnist_exp.runs import environment, evaluation
+from mnist_exp.runs import environment, evaluation, lineage
 from mnist_exp.runs.held_out import split_images
+from mnist_exp.runs.lineage import Lineage
 from mnist_exp.runs.outcome import config_text, run_locked
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.summary import Summary, summarize
 from mnist_exp.terminal import messages
 from mnist_exp.training import threads
 from mnist_exp.training.progress import display
+
+if TYPE_CHECKING:
+    from mnist_exp.machine.model_files import Layers  # HDF5
 
 log = logging.getLogger(__name__)
 
@@ -50,17 +56,33 @@ def train(experiment: Experiment, run: Run) -> Summary:
         EnvironmentFailure: the device does not exist, or a file cannot be written.
     """
     datasets.check_available(experiment.dataset.source)  # before TensorFlow, which takes seconds to start
+    weights = _load_initial_weights(experiment, run)
     config = read_bytes(run.config).decode() if run.config.exists() else config_text(experiment)
     try:
         with backend.tensorflow(run.log, experiment.progress == "quiet", experiment.device):
-            return _train(experiment, run, config)
+            return _train(experiment, run, config, weights)
     finally:
         if run.directory.exists() and not run.config.exists():  # it was removed; to resume or compare the run needs it
             with contextlib.suppress(UserError):  # an error of the training is reported instead
                 files.write(run.config, config.encode())
 
 
-def _train(experiment: Experiment, run: Run, config: str) -> Summary:
+def _load_initial_weights(experiment: Experiment, run: Run) -> "Layers":
+    """Load the weights to start from, of each layer that fits; none for a run with a checkpoint, which contains them."""
+    if experiment.initial_weights is None or any(run.checkpoints.glob("epoch_*")):
+        return {}
+    from mnist_exp.runs import initial_weights  # HDF5
+
+    weights, origin = initial_weights.load(experiment, Run(Path(experiment.initial_weights)), run)
+    lineage.write(run, Lineage(initial_weights=origin))
+    text = f"weights of {experiment.initial_weights} ({origin.network}, {origin.dataset}): {origin.text}"
+    log.info("%s", text)
+    if experiment.progress != "quiet":
+        messages.note(text)
+    return weights
+
+
+def _train(experiment: Experiment, run: Run, config: str, weights: "Layers") -> Summary:
     from mnist_exp.report import run_page
     from mnist_exp.training import device, epochs
     from mnist_exp.training.build import build_trainer
@@ -88,7 +110,7 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
     validation = data.train_images[parts.validation], data.train_labels[parts.validation]
 
     with target.scope():
-        trainer = build_trainer(experiment, data, parts, target)
+        trainer = build_trainer(experiment, data, parts, target, weights)
         history, earlier_seconds = epochs.resume(trainer, experiment, run)
         start -= earlier_seconds
         with display(experiment.progress, training.epochs, len(parts.train), trainer.epoch) as progress:
@@ -101,7 +123,17 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
 
     errors = evaluation.write_results(run, trainer.final_model, data, probabilities)
     parameters, wall_seconds = trainer.model.count_params(), time.perf_counter() - start
-    summary = summarize(experiment, data, parts, parameters, probabilities, validation_probabilities, history, wall_seconds)
+    summary = summarize(
+        experiment,
+        data,
+        parts,
+        parameters,
+        probabilities,
+        validation_probabilities,
+        history,
+        wall_seconds,
+        lineage.read(run),
+    )
     learning_rates = trainer.learning_rates[: trainer.steps_per_epoch * len(history)]  # without those after an early stop
     run_page.write(run, training.select, summary, errors, history, learning_rates, data, probabilities, recorded, config)
     return summary

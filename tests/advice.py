@@ -8,6 +8,7 @@ from functools import cache
 
 from mnist_exp.commands import help as manual
 from mnist_exp.commands.arguments import COMMANDS
+from mnist_exp.commands.named_runs import find_weights
 from mnist_exp.config import composition
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composer import Composer
@@ -33,7 +34,7 @@ def compositions(arguments: argparse.Namespace) -> Composition:
     if arguments.config_dir is None and arguments.config_name is None:
         composition.Composer = lambda *_: shared_composer()  # type: ignore[assignment,misc]
     try:
-        return Composition(arguments)
+        return Composition(arguments, find=find_weights)
     finally:
         composition.Composer = original  # type: ignore[misc]
 

@@ -3,15 +3,21 @@
 import contextlib
 import difflib
 import glob
+import re
 from datetime import datetime
 from pathlib import Path
 
+from mnist_exp.commands.arguments import path
+from mnist_exp.config.conversions import SWEPT_PATH, quote
+from mnist_exp.config.initial_weights import Source
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.runs.directory import find_runs, is_run
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import recorded_time
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
+
+LATEST = re.compile(r"(?<![^,(])latest(?![^,)])")  # as a whole value
 
 
 def find_directory(name: str, runs_dir: str) -> Path:
@@ -67,6 +73,26 @@ def run_in(directory: Path) -> Run:
     if below := find_runs(directory):
         raise InputError(f"{directory}: contains {len(below)} runs; choose one", f"for example: {below[0]}")
     raise InputError(f"{directory}: not a run", "name a run directory, or latest")
+
+
+def find_weights(name: str, runs_dir: str) -> Source:
+    """Return the weights of the single completed run that a user names.
+
+    Raises:
+        InputError: it does not exist, or is not a completed run.
+        IntegrityError: its model is damaged.
+    """
+    from mnist_exp.runs.initial_weights import read_source  # HDF5
+
+    return read_source(find_run(path(name), path(runs_dir)))
+
+
+def with_latest_found(line: str, runs_dir: str) -> str:
+    """Return an override of `initial_weights` with the run that is the latest now, since a sweep may be resumed later."""
+    key, equals, value = line.partition("=")
+    if key.lstrip("+") != SWEPT_PATH or not LATEST.search(value):
+        return line
+    return key + equals + LATEST.sub(lambda _: quote(str(find_directory("latest", runs_dir).resolve())), value)
 
 
 def _latest(runs_dir: Path) -> Path:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from mnist_exp.commands import results
+from mnist_exp.commands.named_runs import find_weights
 from mnist_exp.commands.sweep import (
     experiments_of,
     is_execution_override,
@@ -47,7 +48,7 @@ def resume(directory: Path, overrides: Sequence[str], retry_failed: bool) -> int
     with plan.locked(sweep):
         known, stored = plan.read(sweep), looks.read(sweep.looks)
         kept = [] if stored is None else [f"{UNTIL_DECIDED}=true", f"{MAX_SEEDS}={stored.max_seeds}"]
-        composition = Composition(parse_arguments([*known.arguments, *kept, *overrides]))
+        composition = Composition(parse_arguments([*known.arguments, *kept, *overrides]), find=find_weights)
         settings = composition.hydra_settings.sweeper
         if not isinstance(settings, OptunaSweeperConfig):
             return _resume(sweep, known, stored, composition, [*kept, *overrides], retry_failed)

@@ -10,6 +10,7 @@ import hydra
 from omegaconf import DictConfig
 
 from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands.named_runs import find_weights, with_latest_found
 from mnist_exp.config import composer
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
@@ -30,9 +31,12 @@ def main(arguments: list[str]) -> int:
         KeyboardInterrupt, Interrupted: after the results so far have been printed.
     """
     parsed = parse_arguments(arguments)
+    given = dict(line.lstrip("+").split("=", 1) for line in parsed.overrides if "=" in line)
+    runs_dir = command_line.path(given.get("runs_dir") or str(command_line.primary_config()["runs_dir"]))
+    parsed.overrides = [with_latest_found(line, runs_dir) for line in parsed.overrides]
     if parsed.hydra_help:
         return _hydra(["--hydra-help"])  # without the user's configuration, which has not been checked
-    composition = Composition(parsed)
+    composition = Composition(parsed, find=find_weights)
     if parsed.cfg or parsed.info:
         first = composition.first()  # raises all problems
         if parsed.multirun:

@@ -3,16 +3,18 @@
 import contextlib
 import copy
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from mnist_exp import datasets
+from mnist_exp.config import initial_weights
 from mnist_exp.config.checks import CHECKS, check_sections
 from mnist_exp.config.conversions import walk
 from mnist_exp.config.dataset import resolved
+from mnist_exp.config.initial_weights import Find
 from mnist_exp.config.problems import from_validation, raise_problems
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.tracker_variables import with_variable
@@ -22,8 +24,12 @@ MAX_UNRESOLVED = 100
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
-def validate(config: DictConfig | dict[str, Any]) -> Experiment:
+def validate(config: DictConfig | dict[str, Any], find: Find | None = None) -> Experiment:
     """Check a composed configuration, except for the device, which depends on the machine.
+
+    Args:
+        config: of a command line or, checked before, of a run.
+        find: finds the run of `initial_weights`; None for the configuration of a run, which has the hash of the weights.
 
     Raises:
         ConfigError: all problems of the configuration.
@@ -46,6 +52,9 @@ def validate(config: DictConfig | dict[str, Any]) -> Experiment:
             problems.append(Problem("dataset.path", error.cause, error.remedy))
             invalid.add("dataset")
     problems += check_sections(experiment, invalid)
+    if not {problem.key.partition(".")[0] for problem in problems}.intersection(initial_weights.NEEDED):
+        experiment, found = initial_weights.resolved(experiment, find)
+        problems += found
     wrong = tuple(f"{problem.key}." for problem in problems if problem.key not in unresolved)
     raise_problems(
         with_variable(problem)
@@ -87,9 +96,10 @@ def _unresolved(key: str, value: Any, error: OmegaConfBaseException) -> Problem:
 
 def _valid_sections(tree: dict[str, Any]) -> dict[str, Any]:
     """Validate each section by itself; leave out invalid ones. So problems between the others are reported too."""
-    sections = {}
-    for name in {name for names, _ in CHECKS for name in names}.intersection(tree):
-        annotation: Any = Experiment.model_fields[name].annotation
+    sections: dict[str, Any] = {}
+    for name in {*(name for names, _ in CHECKS for name in names), *initial_weights.NEEDED}.intersection(tree):
         with contextlib.suppress(ValidationError):
+            field = Experiment.model_fields[name]
+            annotation: Any = Annotated[field.annotation, field]  # with its bounds
             sections[name] = TypeAdapter(annotation).validate_python(tree[name])
     return sections

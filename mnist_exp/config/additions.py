@@ -67,6 +67,9 @@ ADDITIONS: tuple[Addition, ...] = (
     Addition("sweep", "until_decided", False),
     Addition("sweep", "max_seeds", 20),
     Addition("dataset", "split", "drawn", where_null=("split_seed", "last")),
+    Addition("", "initial_weights", None),
+    Addition("", "initial_weights_sha256", None),
+    Addition("", "freeze", []),
 )
 IN_SOME = [addition for addition in ADDITIONS if addition.section == LAYERS or addition.options]
 IN_ALL = {addition.flat_key for addition in ADDITIONS if addition not in IN_SOME}  # keys of every configuration

@@ -12,6 +12,7 @@ from mnist_exp.config import overrides
 from mnist_exp.config.checks import check_device
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composed, Composer
 from mnist_exp.config.conversions import walk
+from mnist_exp.config.initial_weights import Find
 from mnist_exp.config.problems import composition_problems, raise_problems
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.security import OPEN_TO_USERS, code_problems, expansion_problems, override_problems
@@ -23,8 +24,8 @@ from mnist_exp.machine.cores import assigned_cores
 class Assembler:
     """Assembles experiments."""
 
-    def __init__(self, composer: Composer) -> None:
-        self._composer = composer
+    def __init__(self, composer: Composer, find: Find | None) -> None:
+        self._composer, self._find = composer, find
         self._check_device = cache(check_device)
 
     def experiments(self, combinations: Sequence[Sequence[Override]]) -> tuple[list[Experiment], list[Problem]]:
@@ -81,7 +82,7 @@ class Assembler:
             return None, problems + composition_problems(error, shipped_groups())
         experiment, found = None, []
         try:
-            experiment = config.validate(tree)
+            experiment = config.validate(tree, self._find)
         except ConfigError as error:
             found = error.problems
         if not {"device", "precision"} & {problem.key for problem in found}:

@@ -22,6 +22,7 @@ from mnist_exp.config.command_line import sweep_command
 from mnist_exp.config.composer import COMPOSITION_ERRORS, Composer
 from mnist_exp.config.hydra_settings import HydraSection, HydraSettings, OptunaSweeperConfig
 from mnist_exp.config.identity import flatten
+from mnist_exp.config.initial_weights import Find
 from mnist_exp.config.problems import GROUPS_OF_RECIPES, composition_problems, from_validation, nearest, raise_problems
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination, Interval, SearchSpace
@@ -35,13 +36,13 @@ SEARCH_EXAMPLE = "such as: 'optimizer.learning_rate=tag(log, interval(1e-4,1e-1)
 class Composition:
     """The overrides of one command line and their experiments."""
 
-    def __init__(self, arguments: argparse.Namespace, can_sweep: bool = True) -> None:
-        """Parse the arguments that `parse_arguments` returns; `can_sweep`: whether a message may advise a sweep."""
+    def __init__(self, arguments: argparse.Namespace, can_sweep: bool = True, find: Find | None = None) -> None:
+        """Parse arguments; `can_sweep`: whether a message may advise a sweep; `find` finds the run of `initial_weights`."""
         self._arguments, self._can_sweep = arguments, can_sweep
         self._sweep_command = partial(sweep_command, arguments)
         self._multirun: bool = arguments.multirun
         self._composer = Composer(arguments.config_dir, arguments.config_name)
-        self._assembler = Assembler(self._composer)
+        self._assembler = Assembler(self._composer, find)
         self._overrides, self._unparsed = self._composer.parse(arguments.overrides)
 
     @cached_property

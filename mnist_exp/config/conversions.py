@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ from typing import Any
 
 PLAIN_PATH = re.compile(r"[./]*[A-Za-z_][\w./-]*", re.ASCII)  # that Hydra's grammar reads as text
 # Settings that are paths; some may also be a list of paths, or null.
-LISTS_OF_PATHS = frozenset({"dataset.root", "dataset.class_names", "dataset.groups"})
-PATHS = frozenset({"runs_dir", "dataset.path", *LISTS_OF_PATHS})
+SWEPT_PATH = "initial_weights"  # may have several values in a sweep, separated by commas, unless it is the path of a run
+MAY_BE_NULL = frozenset({"dataset.root", "dataset.class_names", "dataset.groups", SWEPT_PATH})
+PATHS = frozenset({"runs_dir", "dataset.path", *MAY_BE_NULL})
+GRAMMAR = re.compile(r"(choice|shuffle|sort)\(.*\)|.*\\.*", re.DOTALL)  # a function of Hydra, or a value that it has escaped
+QUOTED_OR_NOT = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^,]*),""")
 LIST_OR_NULL = re.compile(r"\[.*\]|null", re.DOTALL)
 CONSTANTS = frozenset({"null", "true", "false", "nan", "inf"})
 TYPE_NAMES = {
@@ -49,13 +53,21 @@ def literal_path(line: str) -> str:
     """Return an override; the path of a setting that is a path becomes quoted text, so that it is never grammar."""
     key, _, text = line.partition("=")
     name = key.lstrip("+")
-    if name not in PATHS or not text or (name in LISTS_OF_PATHS and LIST_OR_NULL.fullmatch(text)):
+    if name not in PATHS or not text or (name in MAY_BE_NULL and LIST_OR_NULL.fullmatch(text)):
         return line
+    if name == SWEPT_PATH and not os.path.exists(text):  # noqa: PTH110  (any text)
+        values = [value if value == "null" else _literal(value) for value in QUOTED_OR_NOT.findall(f"{text},")]
+        return line if GRAMMAR.fullmatch(text) else f"{key}={','.join(values)}"
+    return f"{key}={_literal(text)}"
+
+
+def _literal(text: str) -> str:
+    """Return a path as a value that is never grammar."""
     if PLAIN_PATH.fullmatch(text) and text.lower() not in CONSTANTS:
-        return line
+        return text
     if len(text) > 1 and text[0] in "'\"" and text[-1] == text[0]:
-        return f"{key}=" + re.sub(r"(?<!\\)\$\{", r"\\${", text)
-    return f"{key}={quote(text)}"
+        return re.sub(r"(?<!\\)\$\{", r"\\${", text)
+    return quote(text)
 
 
 def as_typed(value: Any) -> str:

@@ -25,19 +25,25 @@ EXECUTION_SETTINGS: dict[str, Any] = {
     "training": {"checkpoint_every"},
     "dataset": {"root", "fetch", "path", "class_names", "max_unreadable", "description", "groups"},
 }
+# Where the initial weights are does not define it either, but initial_weights_sha256 does. A sweep may have several.
+NOT_DEFINING: dict[str, Any] = EXECUTION_SETTINGS | {"initial_weights": True}
 ELEMENT = re.compile(r"\.\d+(\.|$)")  # of a list, in a dotted key
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
     """Return the settings that define a run, including the seed, by dotted key, as JSON values."""
-    return flatten(experiment.model_dump(mode="json", exclude=EXECUTION_SETTINGS))
+    return flatten(experiment.model_dump(mode="json", exclude=NOT_DEFINING))
 
 
 def is_execution_setting(key: str) -> bool:
-    """Return whether a dotted key is a setting that does not define the experiment."""
+    """Return whether a dotted key is a setting that only changes how the experiment runs."""
+    return _is_in(EXECUTION_SETTINGS, key)
+
+
+def _is_in(settings: dict[str, Any], key: str) -> bool:
     section, name, *_ = [*key.split("."), ""]
-    excluded = EXECUTION_SETTINGS.get(section, set())
-    return excluded is True or name in excluded
+    names = settings.get(section, set())
+    return names is True or name in names
 
 
 def config_hash(experiment: Experiment) -> str:
@@ -51,13 +57,13 @@ def config_hash(experiment: Experiment) -> str:
 def config_hashes(experiment: Experiment) -> Iterator[str]:
     """Yield the `config_hash` of an experiment, then those that earlier versions computed."""
     for generation in (None, 4, 3, 2, 1):
-        yield _hash(experiment.model_dump(mode="json", exclude=EXECUTION_SETTINGS | {"seed": True}), generation)
+        yield _hash(experiment.model_dump(mode="json", exclude=NOT_DEFINING | {"seed": True}), generation)
 
 
 def hash_of_settings(settings: dict[str, Any]) -> str:
     """Return the `config_hash` of the settings of an experiment by dotted key."""
     return _hash(
-        unflatten({key: value for key, value in settings.items() if key != "seed" and not is_execution_setting(key)})
+        unflatten({key: value for key, value in settings.items() if key != "seed" and not _is_in(NOT_DEFINING, key)})
     )
 
 

@@ -4,14 +4,15 @@ The options of a group are a union of models, distinguished by `name`, which is 
 of `dataset` by `kind`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from mnist_exp.config.dataset import DatasetConfig
 from mnist_exp.config.networks import ModelConfig
 from mnist_exp.config.settings import FLOAT32, Fraction, Label, Rate, Seed, Settings, Size
 from mnist_exp.config.trackers import TrackerConfig
+from mnist_exp.datasets.description import Sha256
 
 
 class PreprocessingConfig(Settings):
@@ -185,11 +186,24 @@ class SweepConfig(Settings):
     max_seeds: Annotated[int, Field(ge=3, le=1000)]
 
 
+def _as_list(layer: Any) -> Any:
+    """Accept one name as a list of one."""
+    return (layer,) if isinstance(layer, str) else layer
+
+
+LayerName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_*?]{1,60}$", description="the name of a layer, in which * is any text")
+]
+
+
 class Experiment(Settings):
     """The whole configuration of a run."""
 
     name: Label
     seed: Seed
+    initial_weights: Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$", description="a completed run")] | None
+    initial_weights_sha256: Sha256 | None
+    freeze: Annotated[tuple[LayerName, ...], Field(strict=False, max_length=1000), BeforeValidator(_as_list)]
     device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d{1,4})$", description="auto, cpu, gpu or gpu:N")]
     precision: Literal["float32", "bfloat16", "float16"]
     tf32: bool

@@ -88,7 +88,7 @@ def layer_sizes(model: AnyModel, image_shape: Shape, classes: int) -> Iterator[t
 
 def _sizes(layers: Sequence[AnyLayer], shape: Shape, classes: int) -> Iterator[tuple[int, int]]:
     for layer in layers:
-        after = _shape_after(layer, shape, "")
+        after = shape_after(layer, shape)
         match layer:
             case ConvLayer(filters=filters, kernel_size=size):
                 yield size**2 * shape[-1] * filters, math.prod(after)
@@ -128,11 +128,16 @@ def _check_network(model: NetworkConfig, image_shape: Shape) -> None:
 
 def _shape_after_all(layers: Sequence[AnyLayer], shape: Shape, key: str) -> Shape:
     for number, layer in enumerate(layers):
-        shape = _shape_after(layer, shape, f"{key}.{number}")
+        shape = shape_after(layer, shape, f"{key}.{number}")
     return shape
 
 
-def _shape_after(layer: AnyLayer, shape: Shape, key: str) -> Shape:
+def shape_after(layer: AnyLayer, shape: Shape, key: str = "") -> Shape:
+    """Return the shape after a layer, whose key is named if it does not fit.
+
+    Raises:
+        ConfigError: the layer does not fit.
+    """
     if layer.name in IMAGE_LAYERS and len(shape) != 3:
         cause = f"={layer.name}: needs an image, but its input is {shape[0]} features"
         raise _error(f"{key}.name", cause, "a layer of features, such as dense")

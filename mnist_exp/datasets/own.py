@@ -26,7 +26,7 @@ def facts(dataset: Dataset) -> Facts:
     height, width, channels = dataset.train_images.shape[1:]
     return Facts(
         (height, width, channels),
-        len(dataset.class_names),
+        dataset.class_names,
         len(dataset.train_labels),
         dataset.sha256,
         dataset.train_groups is not None,

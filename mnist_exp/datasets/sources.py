@@ -32,7 +32,7 @@ class DescribedSet:
         described = self.description
         return Facts(
             described.image_shape,
-            len(described.class_names),
+            described.class_names,
             described.train.used_count,
             described.fingerprint,
             has_groups=described.group_column is not None,

@@ -51,6 +51,7 @@ class Run:
     ensemble = FilePath("ensemble.yaml")  # the runs that an ensemble averages; it has no config.yaml
     overrides = FilePath("overrides.yaml")
     environment = FilePath("environment.json")
+    lineage = FilePath("lineage.json")  # the run from which this one started
     lock = FilePath(".lock")
     log = FilePath("train.log")
     history = FilePath("history.csv")

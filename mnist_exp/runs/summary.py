@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from mnist_exp.config.additions import may_lack_additions
 from mnist_exp.config.identity import complete, config_hash, hash_of_settings, recorded_settings
@@ -16,16 +16,10 @@ from mnist_exp.machine.files import array_sha256
 from mnist_exp.machine.plain_data import is_in_range
 from mnist_exp.runs.evaluation import grouped_error, pack_wrong_images, score
 from mnist_exp.runs.history import Epoch, best_epoch
+from mnist_exp.runs.lineage import Count, Lineage, Part
 
-Count = Annotated[int, Field(ge=0, lt=2**53)]
 Amount = Annotated[float, Field(ge=0, lt=1e15)]  # sums over many runs stay finite
 Percent = Annotated[float, Field(ge=0, le=100)]
-
-
-class Part(BaseModel):
-    """Base of every section: all keys present, none unknown, no number NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Score(Part):
@@ -99,6 +93,7 @@ class Summary(Part):
     compile_seconds: Amount | None = None  # not part of the training; None for runs of earlier versions
     settings: dict[str, JsonValue]  # the configuration by dotted key; for an ensemble, the settings that its members share
     members: Annotated[list[MemberSummary], Field(min_length=2)] | None  # for an ensemble
+    lineage: Lineage | None = None  # None for a run that started with random weights
 
     @model_validator(mode="before")
     @classmethod
@@ -195,6 +190,7 @@ def summarize(
     validation_probabilities: np.ndarray | None,
     history: Sequence[Epoch],
     wall_seconds: float,
+    lineage: Lineage | None,
 ) -> Summary:
     """Return the summary of a run that has been trained and evaluated.
 
@@ -207,6 +203,7 @@ def summarize(
         validation_probabilities: as `probabilities`; None without validation images.
         history: a row for each epoch.
         wall_seconds: spent on the run so far, by all processes that trained it.
+        lineage: the run that it started from.
     """
     train_seconds = sum(row.seconds for row in history)
     compile_seconds = [row.compile_seconds for row in history if row.compile_seconds is not None]
@@ -231,4 +228,5 @@ def summarize(
         compile_seconds=sum(compile_seconds) if compile_seconds else None,
         settings=recorded_settings(experiment.model_dump(mode="json")),
         members=None,
+        lineage=lineage,
     )

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mnist_exp.config.conversions import SWEPT_PATH
 from mnist_exp.config.identity import config_hash, config_hashes, short_key
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination
@@ -185,7 +186,9 @@ def directory_name(combination: Combination) -> str:
         key, _, value = line.lstrip("+~").partition("=")
         if key == "seed":
             continue
-        if "." in key:
+        if key == SWEPT_PATH:
+            parts.append(Path(value.strip("'\"")).name)
+        elif "." in key or value.startswith("["):
             parts.append(f"{short_key(key)}={_short(value)}")
         elif value not in parts:  # the name of an option needs no key
             parts.append(value)

@@ -5,9 +5,10 @@ from typing import Any
 
 import keras
 
-from mnist_exp.config.identity import EXECUTION_SETTINGS
+from mnist_exp.config.identity import NOT_DEFINING
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
+from mnist_exp.machine.model_files import Layers
 from mnist_exp.models import preprocessing
 from mnist_exp.models.build import build_model
 from mnist_exp.training import augmentation, optimizers, schedules
@@ -17,8 +18,9 @@ from mnist_exp.training.loop import Trainer
 from mnist_exp.training.steps import Steps
 
 # Settings that do not change the graph of a step: they are its inputs, or select its images, or matter outside of a step.
-INPUTS: dict[str, Any] = EXECUTION_SETTINGS | {
+INPUTS: dict[str, Any] = NOT_DEFINING | {
     "seed": True,
+    "initial_weights_sha256": True,
     "dataset": True,
     "schedule": True,
     "evaluation": True,
@@ -27,12 +29,21 @@ INPUTS: dict[str, Any] = EXECUTION_SETTINGS | {
 }
 
 
-def build_trainer(experiment: Experiment, data: Dataset, split: Split, device: Device) -> Trainer:
-    """Build a trainer: a model with fresh weights, optimizer, schedule, and the training images on the current device."""
+def build_trainer(
+    experiment: Experiment, data: Dataset, split: Split, device: Device, weights: Layers | None = None
+) -> Trainer:
+    """Build a trainer: a model, optimizer, schedule, and the training images on the current device.
+
+    The layers in `weights` start with these, the others with random weights, which are the same in both cases.
+    """
     images, labels = data.train_images[split.train], data.train_labels[split.train]
     image_shape, training, seed = images.shape[1:], experiment.training, experiment.seed
     scaling = preprocessing.build(experiment.preprocessing, data.train_images, split.train)
     model = build_model(experiment.model, scaling, image_shape, len(data.class_names))
+    for name, arrays in (weights or {}).items():
+        model.get_layer(name).set_weights(arrays)
+    for name in experiment.freeze:
+        model.get_layer(name).trainable = False
     key = _graph_key(experiment, scaling, image_shape, len(data.class_names), device)
     gradients = Gradients(
         model,

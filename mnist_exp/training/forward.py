@@ -46,7 +46,7 @@ class Forward:
             return layers.Dropout(layer, self.current, next(self._streams))
         if type(layer) is keras.layers.GaussianNoise:
             return layers.Noise(layer, self.current, next(self._streams))
-        if type(layer) is keras.layers.BatchNormalization:
+        if type(layer) is keras.layers.BatchNormalization and layer.trainable:
             return layers.BatchNorm(layer, self.current)
         if _is_faulty_pointwise(layer):
             return layers.Pointwise(layer)

@@ -58,7 +58,7 @@ class Gradients:
         Raises:
             ValueError: the model has statistics of whole batches, and there are several towers.
         """
-        if device.towers > 1 and model.non_trainable_weights:
+        if device.towers > 1 and any(type(layer) is keras.layers.BatchNormalization for layer in model.layers):
             raise ValueError(f"{model.name} keeps statistics of whole batches: train it in one tower")
         self.towers, self.use_xla = device.towers, device.uses_xla
         self.model = model

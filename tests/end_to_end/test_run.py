@@ -19,7 +19,7 @@ from tests.conftest import TINY, Command
 SUMMARY_KEYS = {
     "schema", "name", "status", "seed", "config_hash", "dataset", "model", "test", "wrong_images", "validation", "epochs",
     "best_epoch", "train_seconds", "wall_seconds", "images_per_second", "compile_seconds", "settings", "members",
-    "image_groups",
+    "image_groups", "lineage",
 }  # fmt: skip
 FILES = {
     "config.yaml", "overrides.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "model.keras",

@@ -6,6 +6,7 @@ import numpy as np
 
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
+from mnist_exp.machine.model_files import Layers
 from mnist_exp.training import build, device, threads
 from mnist_exp.training.loop import Trainer
 
@@ -29,7 +30,7 @@ def losses(trainer: Trainer, epochs: int) -> list[tuple[float, float]]:
     return [(row.train_loss, row.train_error_percent) for row in rows if row is not None]
 
 
-def trainer_for(experiment: Experiment, digits: Dataset, use_xla: bool = False) -> Trainer:
+def trainer_for(experiment: Experiment, digits: Dataset, use_xla: bool = False, weights: Layers | None = None) -> Trainer:
     """Build a trainer of the first 300 training images on the CPU."""
     requested, batch_size = threads.requested(experiment), experiment.training.batch_size
     with mock.patch.object(device, "_set_pools"):  # set once for all tests by a fixture: any number of towers is possible
@@ -38,4 +39,4 @@ def trainer_for(experiment: Experiment, digits: Dataset, use_xla: bool = False) 
         cpu = device.Device(cpu.name, towers=1)
     images = Split(np.arange(COUNT), np.arange(0))
     with mock.patch.object(device.Device, "uses_xla", use_xla):
-        return build.build_trainer(experiment, digits, images, cpu)
+        return build.build_trainer(experiment, digits, images, cpu, weights)

@@ -1,18 +1,24 @@
 """Directories of completed runs, with the files that a comparison reads."""
 
 import base64
+import io
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import yaml
 
+from mnist_exp import datasets
 from mnist_exp.comparison.ranking import Comparison, compare
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.config.identity import config_hash, recorded_settings
+from mnist_exp.config.initial_weights import layers_of
 from mnist_exp.config.schema import Experiment
 from mnist_exp.machine import files
+from mnist_exp.machine.model_files import WEIGHTS
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.runs import evaluation
 from mnist_exp.runs.directory import read_config
@@ -84,6 +90,27 @@ def complete_run(run: Run, errors: int = 100, validation_errors: int | None = No
         "members": None,
     }
     files.write_json(run.summary, summary)
+
+
+def write_weights(directory: Path, start: float = 0.0) -> dict[str, list[np.ndarray]]:
+    """Write the model of a completed run, as Keras does, and the names of its classes; return the weights."""
+    experiment = Experiment.model_validate(read_config(Run(directory)))
+    layers = {
+        name: [np.full(shape, start + number, np.float32) for number, shape in enumerate(shapes)]
+        for name, shapes in layers_of(experiment).items()
+    }
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        for number, (name, weights) in enumerate(layers.items()):
+            group = file.create_group(f"layers/layer_{number}/vars")
+            group.attrs["name"] = name
+            for index, weight in enumerate(weights):
+                group[str(index)] = weight
+    with zipfile.ZipFile(Run(directory).model, "w") as archive:
+        archive.writestr(WEIGHTS, content.getvalue())
+    names = datasets.facts(experiment.dataset.source).class_names
+    files.write_json(Run(directory).errors, {"class_names": list(names)})
+    return layers
 
 
 def compare_directory(directory: Path, **options: Any) -> Comparison:

@@ -12,8 +12,9 @@ import pytest
 
 from mnist_exp.config.settings import Activation, Initializer
 from mnist_exp.errors import IntegrityError
+from mnist_exp.machine.model_files import WEIGHTS
 from mnist_exp.models import averaging
-from mnist_exp.models.weights import OVERHEAD_BYTES, WEIGHTS, load_weights
+from mnist_exp.models.weights import OVERHEAD_BYTES, load_weights
 from tests.integration.models.test_averaging import SAVES, SMALL, small
 from tests.integration.models.test_models import MODELS
 

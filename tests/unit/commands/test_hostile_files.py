@@ -40,7 +40,7 @@ FILES = {
         ["train.log"],
         [".lock", "checkpoints", "tracking.lock", "model.keras"],
         ["environment.json", "errors.json", "history.csv", "overrides.yaml", "predictions.npz", "pruned.json"],
-        ["evaluations", "figures", "report.html", "tensorboard", "tracking.json", "wandb"],
+        ["evaluations", "lineage.json", "figures", "report.html", "tensorboard", "tracking.json", "wandb"],
     ),
     "sweep": (
         ["sweep.yaml"],

@@ -18,6 +18,7 @@ from mnist_exp.machine import devices
 from tests import advice
 from tests.conftest import ROOT
 from tests.unit.datasets.tiny import described
+from tests.unit.run_directories import make_run, write_weights
 
 PROBLEMS = {"Problem", "not_allowed", "InputError"}  # what the program calls to make a problem with advice
 Files = Mapping[str, str | None]  # in the directory of a user: content in Latin-1, or None for a file that is removed
@@ -132,6 +133,13 @@ COMMANDS: list[tuple[list[str], list[str] | None]] = [
     (["tracker=mlflow", "tracker.tracking_uri=http://u:p@h"], ["tracker=mlflow", "tracker.tracking_uri=http://h"]),
     ([*SEARCH, "dataset.validation=0", "model.dropout=0,0.1"], None),
     ([*SEARCH, "hydra.sweeper.pruner=median", "hydra.sweeper.objectives=[train_seconds]", "model.dropout=0,0.1"], None),
+    (["initial_weights=nowhere"], ["initial_weights=null"]),
+    (["model=cnn_large", "initial_weights=source"], ["model=cnn_simple", "initial_weights=source"]),
+    (["initial_weights=source", "model=cnn_simple", "preprocessing=standardize"], None),
+    (["initial_weights=source", "model=cnn_simple", f"initial_weights_sha256={'0' * 64}"], None),
+    ([f"initial_weights_sha256={'0' * 64}"], ["initial_weights=null", "initial_weights_sha256=null"]),
+    (["freeze=[dense_9]"], None),
+    (["freeze=[*]"], ["freeze=[dense_1]"]),
     (["device=gpu:7"], ["device=cpu"]),
     (["precision=float16"], None),
     ([f"model.units={'[' * 400}{']' * 400}"], ["model.units=[8]"]),
@@ -202,10 +210,12 @@ def test_every_advice_is_followed_and_solves_its_problem(tmp_path: Path, monkeyp
     monkeypatch.setattr(devices, "gpu_count", lambda: 0)
     advice.shared_composer.cache_clear()  # it remembers problems
     made = record_problems(monkeypatch)
+    write_weights(make_run(tmp_path / "source", 100, "model=cnn_simple"))
     followed: set[Site] = set()
     for arguments, files, advised in [*((given, {}, advised) for given, advised in COMMANDS), *DIRECTORIES]:
         directory = tmp_path / "case"
         directory.mkdir()
+        (directory / "source").symlink_to(tmp_path / "source")
         monkeypatch.chdir(directory)
         write(files or {"model/mine.yaml": "defaults: [mlp]\n"})
         found = found_problems(arguments)

@@ -47,6 +47,7 @@ NEW = (
     Addition("model.layers", "momentum", 0.95, options=("batch_norm",)),
     Addition("", "preprocessing", {"name": "unit"}),
 )
+ADDED_TO_ROOT = ("tf32", "initial_weights", "initial_weights_sha256", "freeze")
 ADDED_TO_DATASET = ("validation_of", "split", "kind", "root", "fetch", "fingerprint", "description")
 
 
@@ -77,7 +78,8 @@ def without_new(tree: dict[str, Any]) -> dict[str, Any]:
     tree.pop("preprocessing")
     for name in ADDED_TO_DATASET:  # present settings at their value "as before"
         tree["dataset"].pop(name, None)
-    tree.pop("tf32")
+    for name in ADDED_TO_ROOT:
+        tree.pop(name, None)
     tree["training"].pop("class_weights")
     tree["augmentation"].pop("flip", None)
     tree["training"].pop("batch_size")
@@ -105,7 +107,9 @@ def make_old_run(directory: Path, *overrides: str) -> Run:
 def test_all_present_settings_count(overrides: tuple[str, ...]) -> None:
     experiment = compose(*overrides)
     tree = experiment.model_dump(mode="json", exclude=EXECUTION_SETTINGS | {"seed": True})
-    del tree["tf32"], tree["training"]["class_weights"]  # added after the first versions
+    del tree["training"]["class_weights"]  # added after the first versions
+    for name in ADDED_TO_ROOT:
+        tree.pop(name)
     tree["augmentation"].pop("flip", None)
     for name in ADDED_TO_DATASET:
         tree["dataset"].pop(name, None)

@@ -57,7 +57,7 @@ def summary(**changes: Any) -> dict[str, Any]:
                     "train": 1, "validation": 0, "test": 10},
         "model": {"name": "mlp", "parameters": 1}, "epochs": 1, "best_epoch": None,
         "train_seconds": 1.0, "wall_seconds": 1.0, "images_per_second": 1.0, "compile_seconds": 0.5,
-        "settings": {}, "members": None, "image_groups": None,
+        "settings": {}, "members": None, "image_groups": None, "lineage": None,
     } | changes  # fmt: skip
 
 
@@ -155,7 +155,7 @@ def mutations(content: Any) -> list[Any]:
     """The same with each key removed, and each value replaced by something of another type, in turn."""
     found = []
     for key, value in content.items():
-        if key not in {"compile_seconds", "image_groups"}:  # earlier versions did not write it
+        if key not in {"compile_seconds", "image_groups", "lineage"}:  # earlier versions did not write it
             found.append({name: kept for name, kept in content.items() if name != key})
         found += [content | {key: other} for other in (None, [], "x", -1, float("nan")) if repr((key, other)) not in ALLOWED]
         if isinstance(value, dict) and value:
@@ -173,6 +173,7 @@ ALLOWED = {
         ("members", None),
         ("compile_seconds", None),
         ("image_groups", None),
+        ("lineage", None),
         ("wrong_images", None),
         *((key, "x") for key in ("name", "config_hash", "sha256", "labels_sha256", "split_sha256")),
         *((key, -1) for key in ("loss", "train_seconds", "wall_seconds", "images_per_second")),

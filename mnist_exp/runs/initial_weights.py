@@ -1,0 +1,86 @@
+"""The weights of a completed run as the start of another."""
+
+import os
+from functools import cache
+
+from mnist_exp.config.initial_weights import Source, match
+from mnist_exp.config.schema import Experiment
+from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.machine import model_files
+from mnist_exp.machine.model_files import Layers
+from mnist_exp.machine.plain_data import LISTS, read_json
+from mnist_exp.runs.lineage import InitialWeights
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import read_record
+from mnist_exp.runs.summary import Summary
+
+
+def read_source(run: Run) -> Source:
+    """Read a completed run, once in a process while its files stay as they are.
+
+    Raises:
+        InputError: the run has no weights to start from.
+        IntegrityError: its model is damaged.
+    """
+    summary = _read_summary(run)
+    state = run.model.stat()
+    return _read_source(Run(run.directory.resolve()), summary.model_dump_json(), state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _read_source(run: Run, summary_json: str, *_: int) -> Source:
+    summary, layers = Summary.model_validate_json(summary_json), _read_layers(run)
+    names = read_json(run.errors, LISTS).get("class_names")
+    return Source(
+        directory=str(run.directory),
+        sha256=model_files.sha256(layers),
+        layers={name: tuple(weight.shape for weight in weights) for name, weights in layers.items()},
+        network=summary.model.name,
+        preprocessing=str(summary.settings.get("preprocessing.name")),
+        class_names=tuple(names) if isinstance(names, list) else None,
+    )
+
+
+def load(experiment: Experiment, source_run: Run, run: Run) -> tuple[Layers, InitialWeights]:
+    """Load the weights from which a run starts, of the layers that fit.
+
+    Raises:
+        InputError: the run with the weights does not exist any more, or its weights have changed.
+        IntegrityError: its model is damaged.
+    """
+    summary, source, layers = _read_summary(source_run), read_source(source_run), _read_layers(source_run)
+    if (found := model_files.sha256(layers)) != experiment.initial_weights_sha256:
+        cause = f"{source_run.model}: its weights have SHA-256 {found}, not {experiment.initial_weights_sha256}"
+        raise InputError(cause, "restore the file, or train a new run")
+    matched = match(experiment, source)
+    return {name: layers[name] for name in matched.copied}, InitialWeights(
+        run=os.path.relpath(source_run.directory.resolve(), run.directory.resolve()),
+        name=summary.name,
+        seed=summary.seed,
+        config_hash=summary.config_hash,
+        sha256=found,
+        dataset=summary.dataset.name,
+        network=summary.model.name,
+        copied=list(matched.copied),
+        initialized=matched.initialized,
+    )
+
+
+def _read_summary(run: Run) -> Summary:
+    record = read_record(run.directory)
+    if record.summary is None:
+        remedy = record.remedy or "choose a completed run"
+        raise InputError(f"{run.directory}: {record.status}: only a completed run has weights to start from", remedy)
+    if record.summary.members is not None:
+        example = os.path.normpath(run.directory / record.summary.members[0].run)
+        raise InputError(f"{run.directory}: is an ensemble", f"choose one of its members, such as {example}")
+    if not run.model.is_file():
+        raise InputError(f"{run.model}: does not exist", "choose a completed run with its model")
+    return record.summary
+
+
+def _read_layers(run: Run) -> Layers:
+    try:
+        return model_files.read_layers(run.model)
+    except (ValueError, OSError) as error:
+        raise IntegrityError(str(error), "choose another run, or train this one again") from None

@@ -1,0 +1,68 @@
+"""lineage.json: the run from which another run started, with its weights or with its whole state."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_bytes
+from mnist_exp.runs.run import Run
+
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class Part(BaseModel):
+    """Base of every section: all keys present, none unknown, no number NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Origin(Part):
+    """The run from which another started."""
+
+    run: str  # its directory, relative to that of the other
+    name: str
+    seed: Count | None
+    config_hash: str
+
+
+class InitialWeights(Origin):
+    """The run whose weights another started with."""
+
+    sha256: str  # of the weights
+    dataset: str
+    network: str
+    copied: list[str]  # layers
+    initialized: dict[str, str]  # other layers of the network, and why they have random weights
+
+    @property
+    def text(self) -> str:
+        """Which layers were copied, and which were not, in words."""
+        others = "; ".join(f"{name} ({reason})" for name, reason in self.initialized.items())
+        return f"copied {', '.join(self.copied)}" + (f"; initialized {others}" if others else "")
+
+
+class Continued(Origin):
+    """The completed run that another continues."""
+
+    epochs: Annotated[Count, Field(ge=1)]  # that it had trained
+
+
+class Lineage(Part):
+    """Where the state of a run comes from, before its own training."""
+
+    initial_weights: InitialWeights | None = None
+    continued: Continued | None = None
+
+
+def write(run: Run, lineage: Lineage) -> None:
+    """Write lineage.json."""
+    files.write_json(run.lineage, lineage.model_dump(mode="json"))
+
+
+def read(run: Run) -> Lineage | None:
+    """Read lineage.json; None without one, or if it is damaged."""
+    try:
+        return Lineage.model_validate_json(read_bytes(run.lineage))
+    except (OSError, ValidationError):
+        return None
