@@ -21,7 +21,8 @@ def test_a_configuration_that_was_removed_during_training_is_written_again(
     prepare_run(settings, run, (), "waiting")
     before = run.config.read_bytes()
 
-    def remove(_: object, run: Run, config: str) -> None:
+    def remove(_: object, run: Run, config: str, weights: object) -> None:
+        assert weights == {}
         run.config.unlink()
         assert config.encode() == before
         if interrupted:
