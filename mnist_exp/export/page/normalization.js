@@ -1,0 +1,56 @@
+// One digit's ink → an image of 28 × 28 pixels in the form of MNIST's: the port of mnist_exp/prediction/normalization.py, in
+// integers, so that both give the same images. A test compares them.
+const NORMALIZATION = (() => {
+  const SIDE = 28, INNER = 20, MIN_SQUARE = 10
+
+  // How much of each of the 20 cells is covered by each pixel of a centred side, in 1/20 of a pixel: 20 arrays of `length`.
+  function overlaps(length, square) {
+    const start = Math.floor((square - length) / 2)
+    return Array.from({ length: INNER }, (_, cell) => Float64Array.from({ length }, (_, i) => {
+      const pixel = INNER * (start + i), from = square * cell
+      return Math.max(Math.min(from + square, pixel + INNER) - Math.max(from, pixel), 0)
+    }))
+  }
+
+  // The place of the first of 20 rows, or columns, from the ink in each: where the centre of mass gets nearest to 14.
+  function offset(sums) {
+    const total = sums.reduce((sum, one) => sum + one, 0)
+    const twice = sums.reduce((sum, one, i) => sum + one * (2 * i + 1), 0)
+    return total ? Math.floor((SIDE * total - twice + total) / (2 * total)) : (SIDE - INNER) / 2
+  }
+
+  // The box around the ink: { top, left, height, width }; null if there is none.
+  function inkBox({ height, width, data }) {
+    let top = height, bottom = -1, left = width, right = -1
+    for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+      if (!data[y * width + x]) continue
+      top = Math.min(top, y); bottom = Math.max(bottom, y); left = Math.min(left, x); right = Math.max(right, x)
+    }
+    return bottom < 0 ? null : { top, left, height: bottom - top + 1, width: right - left + 1 }
+  }
+
+  // ink: { height, width, data }, data from 0 for paper to 255 for ink. Returns 28 × 28 bytes.
+  function normalize(ink) {
+    const image = new Uint8Array(SIDE * SIDE), box = inkBox(ink)
+    if (!box) return image
+    const square = Math.max(box.height, box.width, MIN_SQUARE), area = square * square
+    const down = overlaps(box.height, square), across = overlaps(box.width, square)
+    const row = y => (box.top + y) * ink.width + box.left
+    const strips = across.map(cell => Float64Array.from({ length: box.height }, (_, y) => {
+      let sum = 0
+      for (let x = 0; x < box.width; x++) sum += cell[x] * ink.data[row(y) + x]
+      return sum
+    }))
+    const mean = (cell, strip) => Math.floor((2 * cell.reduce((sum, share, y) => sum + share * strip[y], 0) + area) / (2 * area))
+    const inner = down.map(cell => strips.map(strip => mean(cell, strip)))
+    const top = offset(inner.map(line => line.reduce((sum, one) => sum + one, 0)))
+    const left = offset(strips.map((_, x) => inner.reduce((sum, line) => sum + line[x], 0)))
+    inner.forEach((line, i) => line.forEach((one, j) => {
+      const y = top + i, x = left + j
+      if (y >= 0 && y < SIDE && x >= 0 && x < SIDE) image[y * SIDE + x] = one
+    }))
+    return image
+  }
+
+  return { normalize, inkBox, SIDE }
+})()

@@ -1,0 +1,207 @@
+"""A Keras model → the networks and weights that the script of the drawing page reads (page/network.js)."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from mnist_exp.errors import InputError
+
+Node = dict[str, Any]  # kind, name, inputs (places of nodes; 0 is the image), and settings and weights of a layer
+
+ARRAYS = ("kernel", "bias", "factors", "offsets")  # the weights of a node
+LARGEST_HALF = 65_504.0  # of float16
+ALIGNMENT = 4  # bytes, which a Float32Array in the script needs
+TITLES = {"conv": "convolution", "dense": "dense layer", "pool": "pooling", "global_pool": "pooling", "sum": "residual"}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Arrays of numbers, one after the other."""
+
+    content: bytearray = field(default_factory=bytearray)
+
+    def add(self, numbers: np.ndarray, half: bool) -> dict[str, Any]:
+        """Append numbers as float32, or as float16 if they fit into it; return where they are."""
+        half = half and bool(np.all(np.abs(numbers) <= LARGEST_HALF))
+        self.content.extend(bytes(-len(self.content) % ALIGNMENT))
+        entry = {"at": len(self.content), "length": numbers.size, "half": half}
+        self.content.extend(np.ascontiguousarray(numbers, "<f2" if half else "<f4").tobytes())
+        return entry
+
+    def base64(self) -> str:
+        """Return all bytes as Base64."""
+        return base64.b64encode(self.content).decode()
+
+
+def convert(model: keras.Model) -> tuple[dict[str, Any], Weights]:
+    """Return the networks of a model and their weights.
+
+    The kernels of convolutions and dense layers have 16 bits for each number, other weights 32. A batch normalization
+    directly after one of these layers becomes a part of it.
+
+    Args:
+        model: from uint8 images to probabilities: a network, or the mean of networks (`mnist_exp.models.averaging`).
+
+    Returns:
+        `networks`, each with its `nodes` in the order of computation and the ones that are `shown` on the page, and the
+        place of the `output` network; and the weights. A network that is used several times is there once.
+
+    Raises:
+        InputError: a layer is unknown to the script.
+    """
+    networks: list[dict[str, Any]] = []
+    weights = Weights()
+    output = _add_network(model, networks, {}, weights)
+    return {"networks": networks, "output": output}, weights
+
+
+def _add_network(model: keras.Model, networks: list[dict[str, Any]], known: dict[int, int], weights: Weights) -> int:
+    """Append a network after those that it uses; return its place."""
+    if id(model) in known:
+        return known[id(model)]
+    nodes: list[Node] = []
+    places: dict[int, int] = {id(model.input): 0}
+    for layer, inputs, output in _calls(model):
+        sources = [places[id(tensor)] for tensor in inputs]
+        if isinstance(layer, keras.Model):
+            node: Node | None = {"kind": "network", "network": _add_network(layer, networks, known, weights)}
+        else:
+            node = describe(layer)
+        if node is None:
+            places[id(output)] = sources[0]
+        else:
+            nodes.append(node | {"name": layer.name, "inputs": sources})
+            places[id(output)] = len(nodes)
+    nodes = fold(nodes)
+    _choose_recorded(nodes)
+    shown = _shown(nodes)
+    for node in nodes:
+        del node["name"]
+        for key in node.keys() & set(ARRAYS):
+            node[key] = weights.add(node[key], half=key == "kernel")
+    networks.append({"nodes": nodes, "shown": shown})
+    known[id(model)] = len(networks) - 1
+    return len(networks) - 1
+
+
+def _calls(model: keras.Model) -> list[tuple[keras.Layer, list[keras.KerasTensor], keras.KerasTensor]]:
+    """Return the calls of layers in the order of computation, each with its inputs and its output."""
+    calls, finished, stack = [], {id(model.input)}, [model.output]
+    while stack:
+        tensor = stack[-1]
+        layer, node_index, _ = tensor._keras_history
+        inputs = layer._inbound_nodes[node_index].input_tensors
+        waiting = [one for one in inputs if id(one) not in finished]
+        if waiting:
+            stack.extend(reversed(waiting))
+            continue
+        stack.pop()
+        if id(tensor) not in finished:
+            finished.add(id(tensor))
+            calls.append((layer, inputs, tensor))
+    return calls
+
+
+def describe(layer: keras.Layer) -> Node | None:
+    """Return a layer as a function of page/layers.js needs it; None if it changes nothing in a prediction.
+
+    A kernel has a row for each output, (outputs, inputs).
+
+    Raises:
+        InputError: the layer is unknown.
+    """
+    match layer:
+        case keras.layers.Dropout() | keras.layers.GaussianNoise():
+            return None
+        case keras.layers.Rescaling():
+            scales, offsets = np.broadcast_arrays(np.ravel(layer.scale), np.ravel(layer.offset))
+            return {"kind": "scale", "factors": scales, "offsets": offsets}
+        case keras.layers.BatchNormalization():
+            gamma, beta, mean, variance = (np.asarray(one, np.float64) for one in layer.get_weights())
+            factors = gamma / np.sqrt(variance + layer.epsilon)
+            return {"kind": "scale", "factors": factors, "offsets": beta - mean * factors}
+        case keras.layers.Conv2D():
+            rows, columns = layer.kernel_size
+            settings = {"size": [rows, columns], "strides": list(layer.strides), "same": layer.padding == "same"}
+            return {"kind": "conv", "filters": layer.filters} | settings | _trained(layer)
+        case keras.layers.Dense():
+            return {"kind": "dense", "units": layer.units} | _trained(layer)
+        case keras.layers.Activation():
+            return {"kind": "activation", "activation": _activation(layer)}
+        case keras.layers.MaxPooling2D() | keras.layers.AveragePooling2D():
+            takes = "max" if isinstance(layer, keras.layers.MaxPooling2D) else "mean"
+            return {"kind": "pool", "size": list(layer.pool_size), "takes": takes}
+        case keras.layers.GlobalAveragePooling2D():
+            return {"kind": "global_pool"}
+        case keras.layers.Flatten():
+            return {"kind": "flatten"}
+        case keras.layers.Add():
+            return {"kind": "sum"}
+        case keras.layers.Average():
+            return {"kind": "mean"}
+        case keras.layers.ZeroPadding2D():
+            (top, bottom), (left, right) = layer.padding
+            return {"kind": "frame", "top": -top, "bottom": -bottom, "left": -left, "right": -right}
+        case keras.layers.Cropping2D():
+            (top, bottom), (left, right) = layer.cropping
+            return {"kind": "frame", "top": top, "bottom": bottom, "left": left, "right": right}
+    raise InputError(f"{layer.name}: {type(layer).__name__} is unknown to the page's script", "choose another format")
+
+
+def _trained(layer: keras.Layer) -> Node:
+    """Return kernel, bias and activation of a convolution or a dense layer."""
+    kernel = np.asarray(layer.kernel, np.float64)
+    rows = kernel.reshape(-1, kernel.shape[-1]).T
+    bias = np.asarray(layer.bias, np.float64) if layer.use_bias else np.zeros(len(rows))
+    return {"kernel": rows, "bias": bias, "activation": _activation(layer)}
+
+
+def _activation(layer: keras.Layer) -> str:
+    return str(keras.activations.serialize(layer.activation))
+
+
+def fold(nodes: Sequence[Node]) -> list[Node]:
+    """Make each scaling a part of the layer directly before it, if that is linear and nothing else uses its output."""
+    uses = [0] * (len(nodes) + 1)
+    for node in nodes:
+        for place in node["inputs"]:
+            uses[place] += 1
+    folded: list[Node] = []
+    places = {0: 0}
+    for place, node in enumerate(nodes, 1):
+        inputs = [places[one] for one in node["inputs"]]
+        before = folded[inputs[0] - 1] if inputs[0] else {}
+        is_alone = before.get("activation") == "linear" and uses[node["inputs"][0]] == 1
+        if node["kind"] == "scale" and before.get("kind") in ("conv", "dense") and is_alone:
+            before["kernel"] = before["kernel"] * node["factors"][:, None]
+            before["bias"] = before["bias"] * node["factors"] + node["offsets"]
+            places[place] = inputs[0]
+        else:
+            folded.append(node | {"inputs": inputs})
+            places[place] = len(folded)
+    return folded
+
+
+def _choose_recorded(nodes: Sequence[Node]) -> None:
+    """Mark the network whose layers the page shows: of the shifts of an image the one in the middle, else the first."""
+    calls = [node for node in nodes if node["kind"] == "network"]
+    if calls:
+        are_shifts = len({node["network"] for node in calls}) == 1
+        calls[len(calls) // 2 if are_shifts else 0]["recorded"] = True
+
+
+def _shown(nodes: Sequence[Node]) -> list[dict[str, Any]]:
+    """Return the layers that the page shows, each with the place of its result after its activation, and a name."""
+    shown: list[dict[str, Any]] = []
+    for place, node in enumerate(nodes, 1):
+        follows = bool(shown) and node["inputs"] == [shown[-1]["node"]]
+        if node["kind"] in TITLES:
+            title = "classes" if node["name"] == "logits" else TITLES[node["kind"]]
+            shown.append({"node": place, "name": title})
+        elif follows and node["kind"] in ("activation", "scale"):
+            shown[-1]["node"] = place
+    return shown
