@@ -15,6 +15,9 @@ from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import Row
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.ensemble.ranking import page_table, rank_members
+from mnist_exp.export import drawing_page
+from mnist_exp.export.drawing_page import Confidence, ScriptNetwork
+from mnist_exp.export.weights import Weights
 from mnist_exp.report import comparison_page, run_page
 from mnist_exp.runs import evaluation
 from mnist_exp.runs.history import Epoch
@@ -121,10 +124,7 @@ def _write(
     directory: Path, data: Dataset, predicted: np.ndarray, changes: Mapping[str, Any], history: Sequence[Epoch],
     rates: np.ndarray, select: str, members: Sequence[Row] = (),
 ) -> Path:  # fmt: skip
-    base = boards.row(directory / "run", {}, 100).record.summary
-    assert base is not None
-    wrong = {"wrong_images": evaluation.pack_wrong_images(predicted, data.test_labels)}
-    summary = Summary.model_validate(base.model_dump(mode="json", by_alias=True) | wrong | changes)
+    summary = _summary(directory, data, predicted, changes)
     run_ = Run(directory / "run")
     errors = evaluation.error_report(predicted, data.test_labels, data.class_names, data.mislabelled)
     config = "".join(f"setting_{number}: {number}\n" for number in range(60))
@@ -134,6 +134,46 @@ def _write(
         table = page_table(rank_members(own, members), run_.report)
     run_page.write(run_, select, summary, errors, history, rates, data, predicted, ENVIRONMENT, config, table)
     return run_.report
+
+
+def _summary(directory: Path, data: Dataset, predicted: np.ndarray, changes: Mapping[str, Any]) -> Summary:
+    base = boards.row(directory / "run", {}, 100).record.summary
+    assert base is not None
+    wrong = {"wrong_images": evaluation.pack_wrong_images(predicted, data.test_labels)}
+    return Summary.model_validate(base.model_dump(mode="json", by_alias=True) | wrong | changes)
+
+
+def drawing(
+    directory: Path,
+    data: Dataset,
+    network: ScriptNetwork | None = None,
+    predicted: np.ndarray | None = None,
+    is_handwriting: bool = False,
+    calibration: Confidence | None = None,
+) -> Path:
+    """Write a drawing page; without a network, of one that compares an image with the mean of each class."""
+    predicted = probabilities(data, min(163, len(data.test_labels) // 3)) if predicted is None else predicted
+    summary = _summary(directory, data, predicted, {"test": evaluation.score(predicted, data.test_labels)})
+    network = network or _means(data)
+    text = drawing_page.render(network, summary, "run", data, predicted, calibration, is_handwriting)
+    page = directory / "draw.html"
+    page.write_text(text)
+    return page
+
+
+def _means(data: Dataset) -> ScriptNetwork:
+    """Return a network of one dense layer, whose weights are the means of the classes."""
+    images = data.test_images.reshape(len(data.test_images), -1) / 255
+    means = np.stack([images[data.test_labels == label].mean(axis=0) for label in range(len(data.class_names))])
+    kernel, bias = means / 255 / 4, -(means**2).sum(axis=1) / 8
+    content = Weights()
+    arrays = {"bias": content.add(bias)} | content.add_rows(kernel)
+    nodes = [
+        {"kind": "flatten", "inputs": [0]},
+        {"kind": "dense", "inputs": [1], "units": len(means), "activation": "linear", **arrays},
+        {"kind": "activation", "inputs": [2], "activation": "softmax"},
+    ]
+    return ScriptNetwork([{"nodes": nodes, "shown": [{"node": 2, "name": "dense layer"}]}], 0, bytes(content.content))
 
 
 def comparison(directory: Path) -> Path:

@@ -18,6 +18,7 @@ COMMANDS = {
     "ensemble": "average the predictions of runs into a new run, and compare it with each member",
     "evaluate": "evaluate completed runs on other images: another data set, or their validation images",
     "export": "write a trained model for other runtimes (SavedModel, ONNX, LiteRT), checked on all test images",
+    "draw": "write a page on which one draws digits and sees the answers of a trained network, and open it",
     "watch": "show the progress of running runs and sweeps",
     "resume": "continue an interrupted run or sweep, or add jobs to a sweep",
     "track": "upload existing runs to a tracker: TensorBoard, MLflow or Weights & Biases",

@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +120,7 @@ def _sidecar(network: ExportedNetwork, artefact: Artefact, path: Path) -> dict[s
         "bytes": artefact.size,
         "sha256": files.file_sha256(path) if path.is_file() else None,
         **network.metadata,
-        "runtime": {"name": chosen.runtime, "version": version(chosen.runtime)},
+        "runtime": {"name": chosen.runtime, "version": chosen.runtime_version},
         "check": artefact.check.to_json(),
         "original": {
             "precision": PRECISION,

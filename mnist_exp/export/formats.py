@@ -2,8 +2,11 @@
 
 import importlib
 import importlib.util
+import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
@@ -35,11 +38,20 @@ class Format:
 
     name: str  # in `--format`, and of the module
     file: str  # name of the artefact
-    runtime: str  # the distribution that runs the artefact in the check
+    runtime: str  # the distribution or the program that runs the artefact in the check
     packages: Sequence[str] = ()  # that must be installed, by the names under which they are imported
     extra: str | None = None  # of this program, which installs them
     quantizations: Sequence[Quantization] = ()
+    program: bool = False  # whether the runtime is a program
     exact: bool = True  # whether an artefact without quantisation must not change a prediction
+
+    @property
+    def runtime_version(self) -> str:
+        """The version of the runtime."""
+        if not self.program:
+            return version(self.runtime)
+        done = subprocess.run([self.runtime, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+        return done.stdout.strip().removeprefix("v")
 
     @property
     def module(self) -> FormatModule:
@@ -58,6 +70,7 @@ FORMATS = {
         Format("saved_model", "saved_model", "tensorflow"),
         Format("onnx", "model.onnx", "onnxruntime", ("onnx", "onnxruntime", "tf2onnx"), "onnx", quantizations=QUANTIZATIONS),
         Format("litert", "model.tflite", "ai-edge-litert", ("ai_edge_litert",), "litert", quantizations=QUANTIZATIONS),
+        Format("html", "draw.html", "node", program=True, exact=False),  # its weights have 16 bits
     )
 }
 
@@ -80,4 +93,7 @@ def select_formats(names: Sequence[str], quantization: Quantization | None) -> l
         if missing := [package for package in one.packages if importlib.util.find_spec(package) is None]:
             cause = f"--format {one.name}: {', '.join(missing)} not installed"
             raise EnvironmentFailure(cause, f"pip install 'mnist-exp[{one.extra}]'")
+        if one.program and shutil.which(one.runtime) is None:
+            cause = f"--format {one.name}: the program {one.runtime}, which checks the page, is not installed"
+            raise EnvironmentFailure(cause, "install Node.js; or write the page without a check: mnist-exp draw RUN")
     return formats

@@ -16,13 +16,14 @@ from mnist_exp.terminal import messages
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
+def render(template: str, scripts: Sequence[str] = (), folder: Path = TEMPLATES, **values: Any) -> str:
     """Render a template.
 
     Args:
         template: its file name.
         scripts: to run, in this order. The template has them as `scripts`, and a Content-Security-Policy that allows only
             them, by their hashes, and no request, as `policy`.
+        folder: of the template; those of this package are available to it.
         values: other names in the template.
     """
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
@@ -30,7 +31,7 @@ def render(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
     shown = "img-src data:; style-src 'unsafe-inline'"
     policy = f"default-src 'none'; {shown}; script-src {allowed}; base-uri 'none'; form-action 'none'"
     elements = [Markup(f"<script>{script}</script>") for script in scripts if _is_embeddable(script)]  # noqa: S704  (ours)
-    return _environment().get_template(template).render(scripts=elements, policy=policy, **values)
+    return _environment(folder).get_template(template).render(scripts=elements, policy=policy, **values)
 
 
 def script(name: str) -> str:
@@ -55,10 +56,10 @@ def _sanitize(value: Any) -> Any:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
-    """Return the one environment of all pages of a process: to compile a template takes as long as to draw a chart."""
+def _environment(folder: Path) -> jinja2.Environment:
+    """Return the one environment of all pages from a folder: to compile a template takes as long as to draw a chart."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

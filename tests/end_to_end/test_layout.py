@@ -28,6 +28,8 @@ PAGES: Mapping[str, Callable[[Path, Dataset], Path]] = {
     "comparison": lambda directory, _: sample_pages.comparison(directory),
     "sweep": lambda directory, _: sample_pages.sweep(directory),
     "search": lambda directory, _: sample_pages.search(directory),
+    "drawing": lambda directory, data: sample_pages.drawing(directory, data, is_handwriting=True),
+    "drawing_of_photos": lambda directory, _: sample_pages.drawing(directory, sample_pages.photos(47)),
 }
 # What must fit at every width; from WIDE on, also the table of epochs, charts and settings.
 ALWAYS = "nav, .numbers > div > span, .scroll:not(:has(thead tr + tr))"

@@ -7,23 +7,22 @@ const NETWORK = (() => {
     return out
   }
 
-  // The 16 bits of an IEEE half-precision number → the number.
-  function fromHalf(bits) {
-    const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023
-    return exponent ? sign * 2 ** (exponent - 15) * (1 + fraction / 1024) : sign * 2 ** -24 * fraction
+  const KINDS = { int16: Int16Array, float32: Float32Array }
+
+  // Replaces the places of weights in a node, { at: first byte, length, kind }, by the weights. A kernel has integers, and a
+  // step for each row, by which they are multiplied.
+  function withWeights(node, buffer) {
+    const entries = Object.entries(node).map(
+      ([key, entry]) => [key, entry?.kind in KINDS ? new KINDS[entry.kind](buffer, entry.at, entry.length) : entry])
+    const loaded = Object.fromEntries(entries)
+    if (!loaded.kernel) return loaded
+    const length = loaded.kernel.length / loaded.steps.length
+    return { ...loaded, kernel: Float32Array.from(loaded.kernel, (one, i) => one * loaded.steps[Math.floor(i / length)]) }
   }
 
-  // An array of weights: { at: first byte, length, half: whether it has 16 bits a number instead of 32 }.
-  function decode(buffer, { at, length, half }) {
-    return half ? Float32Array.from(new Uint16Array(buffer, at, length), fromHalf) : new Float32Array(buffer, at, length)
-  }
-
-  // Replaces the places of the weights in all nodes by the weights.
   function load({ networks, output }, weights) {
     const { buffer } = bytes(weights)
-    const loaded = node => Object.fromEntries(Object.entries(node).map(
-      ([key, entry]) => [key, entry && entry.length >= 0 && 'half' in Object(entry) ? decode(buffer, entry) : entry]))
-    return { networks: networks.map(network => ({ ...network, nodes: network.nodes.map(loaded) })), output }
+    return { networks: networks.map(({ nodes, shown }) => ({ nodes: nodes.map(one => withWeights(one, buffer)), shown })), output }
   }
 
   // Compute a network for an input, and stop after each layer (`yield`), so that a page can draw meanwhile.

@@ -12,11 +12,11 @@ const NORMALIZATION = (() => {
     }))
   }
 
-  // The place of the first of 20 rows, or columns, from the ink in each: where the centre of mass gets nearest to 14.
+  // The place of the first of 20 rows, or columns, from the ink in each: so that the centre of mass is in pixel 14.
   function offset(sums) {
     const total = sums.reduce((sum, one) => sum + one, 0)
     const twice = sums.reduce((sum, one, i) => sum + one * (2 * i + 1), 0)
-    return total ? Math.floor((SIDE * total - twice + total) / (2 * total)) : (SIDE - INNER) / 2
+    return total ? -Math.floor((twice - SIDE * total) / (2 * total)) : (SIDE - INNER) / 2
   }
 
   // The box around the ink: { top, left, height, width }; null if there is none.

@@ -1,54 +1,35 @@
 """A Keras model → the networks and weights that the script of the drawing page reads (page/network.js)."""
 
-import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
 
 from mnist_exp.errors import InputError
+from mnist_exp.export.drawing_page import ScriptNetwork
+from mnist_exp.export.weights import Weights
 
 Node = dict[str, Any]  # kind, name, inputs (places of nodes; 0 is the image), and settings and weights of a layer
 
-ARRAYS = ("kernel", "bias", "factors", "offsets")  # the weights of a node
-LARGEST_HALF = 65_504.0  # of float16
-ALIGNMENT = 4  # bytes, which a Float32Array in the script needs
+PLAIN = {  # layers without settings
+    keras.layers.GlobalAveragePooling2D: "global_pool",
+    keras.layers.Flatten: "flatten",
+    keras.layers.Add: "sum",
+    keras.layers.Average: "mean",
+}
+LOGITS = "logits"  # the last layer, whose result the page shows as bars
 TITLES = {"conv": "convolution", "dense": "dense layer", "pool": "pooling", "global_pool": "pooling", "sum": "residual"}
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Arrays of numbers, one after the other."""
+def convert(model: keras.Model) -> ScriptNetwork:
+    """Convert a model.
 
-    content: bytearray = field(default_factory=bytearray)
-
-    def add(self, numbers: np.ndarray, half: bool) -> dict[str, Any]:
-        """Append numbers as float32, or as float16 if they fit into it; return where they are."""
-        half = half and bool(np.all(np.abs(numbers) <= LARGEST_HALF))
-        self.content.extend(bytes(-len(self.content) % ALIGNMENT))
-        entry = {"at": len(self.content), "length": numbers.size, "half": half}
-        self.content.extend(np.ascontiguousarray(numbers, "<f2" if half else "<f4").tobytes())
-        return entry
-
-    def base64(self) -> str:
-        """Return all bytes as Base64."""
-        return base64.b64encode(self.content).decode()
-
-
-def convert(model: keras.Model) -> tuple[dict[str, Any], Weights]:
-    """Return the networks of a model and their weights.
-
-    The kernels of convolutions and dense layers have 16 bits for each number, other weights 32. A batch normalization
+    The kernels of convolutions and dense layers have 16 bits for each weight, other numbers 32. A batch normalization
     directly after one of these layers becomes a part of it.
 
     Args:
         model: from uint8 images to probabilities: a network, or the mean of networks (`mnist_exp.models.averaging`).
-
-    Returns:
-        `networks`, each with its `nodes` in the order of computation and the ones that are `shown` on the page, and the
-        place of the `output` network; and the weights. A network that is used several times is there once.
 
     Raises:
         InputError: a layer is unknown to the script.
@@ -56,11 +37,11 @@ def convert(model: keras.Model) -> tuple[dict[str, Any], Weights]:
     networks: list[dict[str, Any]] = []
     weights = Weights()
     output = _add_network(model, networks, {}, weights)
-    return {"networks": networks, "output": output}, weights
+    return ScriptNetwork(networks, output, bytes(weights.content), _shown_part(model))
 
 
 def _add_network(model: keras.Model, networks: list[dict[str, Any]], known: dict[int, int], weights: Weights) -> int:
-    """Append a network after those that it uses; return its place."""
+    """Append a network after those that it uses; return its place. One that is used several times is there once."""
     if id(model) in known:
         return known[id(model)]
     nodes: list[Node] = []
@@ -81,8 +62,10 @@ def _add_network(model: keras.Model, networks: list[dict[str, Any]], known: dict
     shown = _shown(nodes)
     for node in nodes:
         del node["name"]
-        for key in node.keys() & set(ARRAYS):
-            node[key] = weights.add(node[key], half=key == "kernel")
+        for key in node.keys() & {"bias", "factors", "offsets"}:
+            node[key] = weights.add(node[key])
+        if "kernel" in node:
+            node.update(weights.add_rows(node["kernel"]))
     networks.append({"nodes": nodes, "shown": shown})
     known[id(model)] = len(networks) - 1
     return len(networks) - 1
@@ -114,6 +97,8 @@ def describe(layer: keras.Layer) -> Node | None:
     Raises:
         InputError: the layer is unknown.
     """
+    if type(layer) in PLAIN:
+        return {"kind": PLAIN[type(layer)]}
     match layer:
         case keras.layers.Dropout() | keras.layers.GaussianNoise():
             return None
@@ -135,14 +120,6 @@ def describe(layer: keras.Layer) -> Node | None:
         case keras.layers.MaxPooling2D() | keras.layers.AveragePooling2D():
             takes = "max" if isinstance(layer, keras.layers.MaxPooling2D) else "mean"
             return {"kind": "pool", "size": list(layer.pool_size), "takes": takes}
-        case keras.layers.GlobalAveragePooling2D():
-            return {"kind": "global_pool"}
-        case keras.layers.Flatten():
-            return {"kind": "flatten"}
-        case keras.layers.Add():
-            return {"kind": "sum"}
-        case keras.layers.Average():
-            return {"kind": "mean"}
         case keras.layers.ZeroPadding2D():
             (top, bottom), (left, right) = layer.padding
             return {"kind": "frame", "top": -top, "bottom": -bottom, "left": -left, "right": -right}
@@ -199,9 +176,16 @@ def _shown(nodes: Sequence[Node]) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     for place, node in enumerate(nodes, 1):
         follows = bool(shown) and node["inputs"] == [shown[-1]["node"]]
-        if node["kind"] in TITLES:
-            title = "classes" if node["name"] == "logits" else TITLES[node["kind"]]
-            shown.append({"node": place, "name": title})
+        if node["kind"] in TITLES and node["name"] != LOGITS:
+            shown.append({"node": place, "name": TITLES[node["kind"]]})
         elif follows and node["kind"] in ("activation", "scale"):
             shown[-1]["node"] = place
     return shown
+
+
+def _shown_part(model: keras.Model) -> str | None:
+    """Return which of several networks the page shows, in words."""
+    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    if not networks:
+        return None
+    return f"the first of {len(networks)} networks" if len(networks) > 1 else "the image without a shift"

@@ -1,0 +1,58 @@
+"""The drawing page as a format of exports; its script is run by Node.js in the check."""
+
+from pathlib import Path
+
+from mnist_exp.export import drawing_page, node
+from mnist_exp.export.drawing_page import Confidence
+from mnist_exp.export.formats import Predict, Quantization
+from mnist_exp.export.network import ExportedNetwork
+from mnist_exp.export.script_network import convert
+from mnist_exp.models.averaging import shift_count
+from mnist_exp.trained import calibration
+from mnist_exp.trained.calibration import Calibration
+from mnist_exp.training.prediction import Predictor
+
+CONFIDENCE = 0.99  # of the sets of classes from which the page decides whether it is sure
+
+
+def write(network: ExportedNetwork, path: Path, quantization: Quantization | None) -> None:  # noqa: ARG001
+    """Write the page, with weights of 16 bits; there is no quantisation."""
+    path.write_text(render(network), encoding="utf-8")
+
+
+def render(network: ExportedNetwork) -> str:
+    """Return the page."""
+    completed = network.completed
+    calibrated = calibrate(network)
+    return drawing_page.render(
+        convert(network.model),
+        completed.row.summary,
+        network.metadata["run"]["name"],
+        completed.data,
+        network.probabilities,
+        None if calibrated is None else Confidence(calibrated.temperature, calibrated.threshold(CONFIDENCE), CONFIDENCE),
+        is_handwriting(completed.data.name),
+    )
+
+
+def load(path: Path) -> Predict:
+    """Load the page's script in Node.js."""
+    return node.load(path)
+
+
+def calibrate(network: ExportedNetwork) -> Calibration | None:
+    """Return the calibration of a run, or that of an ensemble whose members held out the same images; None without."""
+    completed = network.completed
+    if not completed.is_ensemble:
+        return calibration.calibrate(completed.runs[0], network.model)
+    held_out = completed.split.validation
+    if not len(held_out):
+        return None
+    passes = sum(shift_count(run.experiment.evaluation.tta) for run in completed.runs)
+    probabilities = Predictor(network.model, 1, passes)(completed.data.train_images[held_out])
+    return calibration.fit(probabilities, completed.data.train_labels[held_out])
+
+
+def is_handwriting(name: str) -> bool:
+    """Return whether the images of a data set are normalised as MNIST's are."""
+    return name.startswith(("mnist", "qmnist", "emnist"))
