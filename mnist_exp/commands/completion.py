@@ -68,6 +68,7 @@ OPTIONS: dict[str, dict[str, Values]] = {
     "ensemble": {"--name": ()},
     "evaluate": {"--name": (), "--format": ("table", "json"), **CONFIG_DIR},
     "export": {"--format": tuple(FORMATS), "--quantize": QUANTIZATIONS, "--output": DIRECTORY},
+    "draw": {"--output": FILE, "--no-open": None},
     "watch": {"--interval": (), "--once": None, "--forever": None},
     "resume": {"--retry-failed": None, "--until-decided": None, "--max-seeds": ()},
     "track": CONFIG_DIR,

@@ -19,7 +19,7 @@ EXAMPLES = """\
 # The order in which a new user reads the manual; each is a file mnist_exp/docs/NAME.md.
 ORDER = (
     "tutorial", "configuration", "datasets", "models", "augmentation", "runs", "sweeps", "searches", "clusters", "comparing",
-    "statistics", "ensembles", "export", "python", "trackers", "recipes", "reliability", "speed", "troubleshooting",
+    "statistics", "ensembles", "draw", "export", "python", "trackers", "recipes", "reliability", "speed", "troubleshooting",
     "glossary", "architecture", "decisions",
 )  # fmt: skip
 MAX_WIDTH = 100  # columns, of the list of topics
