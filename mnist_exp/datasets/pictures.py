@@ -1,10 +1,12 @@
 """One image file → an array: PNG, JPEG, BMP, GIF, TIFF or WebP, read by Pillow."""
 
 import contextlib
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -46,7 +48,7 @@ def probe(path: str) -> Picture:
     Raises:
         UnreadableError: it cannot be used.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise UnreadableError(f"has {height:,}×{width:,} pixels, more than {MAX_PIXELS:,}")
@@ -76,28 +78,34 @@ def decode(path: str, channels: int, size: tuple[int, int], background: int, res
     Raises:
         UnreadableError: it cannot be decoded.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         if resize:  # the decoder of JPEG computes means of pixels, faster than it decodes them; at least 2×2 are left
             image.draft(None, (DRAFT * max(size), DRAFT * max(size)))
         ImageOps.exif_transpose(image, in_place=True)
         image.load()
         if not resize and image.size != size[::-1]:
             raise UnreadableError(f"is {image.height}×{image.width}, not {size[0]}×{size[1]} as its header says")
-        flat = _eight_bits(image, background) if image.mode.startswith("I;16") else _opaque(image, background)
-        fitted = fit(flat.convert("L" if channels == 1 else "RGB"), size, background)
+        fitted = fit(flatten(image, background).convert("L" if channels == 1 else "RGB"), size, background)
         return np.asarray(fitted).reshape(*size, channels)
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[Image.Image]:
+def opened(source: str | BinaryIO) -> Iterator[Image.Image]:
+    """Open an image file by its path, or its content; whatever fails in this block is the reason why it cannot be used.
+
+    Raises:
+        UnreadableError: it cannot be used.
+    """
     try:
-        with open_regular(Path(path)) as file, Image.open(file, formats=FORMATS) as image:
+        file = open_regular(Path(source)) if isinstance(source, str) else source
+        with file, Image.open(file, formats=FORMATS) as image:
             yield image
     except UnreadableError:
         raise
     except UnidentifiedImageError:
-        empty = Path(path).stat().st_size == 0
-        raise UnreadableError("is empty" if empty else f"is not an image, or its header is damaged ({names()})") from None
+        raise UnreadableError(
+            "is empty" if _is_empty(source) else f"is not an image, or its header is damaged ({names()})"
+        ) from None
     except MemoryError:
         raise UnreadableError("takes more memory than there is") from None
     except Exception as error:  # noqa: BLE001  (Pillow raises any class for a damaged file)
@@ -107,6 +115,15 @@ def _opened(path: str) -> Iterator[Image.Image]:
 def names() -> str:
     """Return the formats as text."""
     return "PNG, JPEG, BMP, GIF, TIFF or WebP"
+
+
+def _is_empty(source: str | BinaryIO) -> bool:
+    return Path(source).stat().st_size == 0 if isinstance(source, str) else not source.seek(0, os.SEEK_END)
+
+
+def flatten(image: Image.Image, background: int) -> Image.Image:
+    """Scale 16-bit grey values to 8 bits, and fill transparent pixels with a grey value."""
+    return _eight_bits(image, background) if image.mode.startswith("I;16") else _opaque(image, background)
 
 
 def _is_grey(image: Image.Image) -> bool:

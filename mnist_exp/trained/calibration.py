@@ -8,15 +8,16 @@ import json
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import LISTS, read_json
-from mnist_exp.trained.trained_run import TrainedRun
+from mnist_exp.runs.run import Run
 
 if TYPE_CHECKING:
     import keras
@@ -89,40 +90,47 @@ def fit(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
     return Calibration(temperature, np.sort(temper(probabilities, temperature)[rows, labels]))
 
 
-def calibrate(trained: TrainedRun, model: "keras.Model | None" = None) -> Calibration | None:
+class Completed(Protocol):
+    """A completed run or ensemble: a `TrainedRun` or a `CompletedRun`."""
+
+    @property
+    def run(self) -> Run: ...
+    @property
+    def data(self) -> Dataset: ...
+    @property
+    def split(self) -> Split: ...
+
+
+def calibrate(completed: Completed, model: "keras.Model", passes: int = 1) -> Calibration | None:
     """Read the calibration of a run; compute and store it where it does not exist, or belongs to another model.
 
     Args:
-        model: the rebuilt model of the run; None: it is rebuilt if it is needed. TensorFlow must be started.
+        model: the rebuilt model of the run.
+        passes: of each image through networks.
 
     Returns:
         None if the run held out no images.
-
-    Raises:
-        IntegrityError: the files of the run do not agree.
     """
-    held_out = trained.split.validation
+    held_out = completed.split.validation
     if not len(held_out):
         return None
-    model_sha256 = files.file_sha256(trained.run.model)
-    stored = _read(trained, model_sha256)
+    model_sha256 = files.file_sha256(completed.run.model)
+    stored = _read(completed, model_sha256)
     if stored is not None:
         return Calibration(stored.temperature, np.sort(np.array(stored.true_probabilities)))
-    from mnist_exp.models.averaging import shift_count
-    from mnist_exp.trained.network import rebuild
-    from mnist_exp.training.prediction import Predictor
+    from mnist_exp.training.prediction import Predictor  # TensorFlow
 
-    predictor = Predictor(model or rebuild(trained), 1, shift_count(trained.experiment.evaluation.tta))
-    result = fit(predictor(trained.data.train_images[held_out]), trained.data.train_labels[held_out])
+    probabilities = Predictor(model, 1, passes)(completed.data.train_images[held_out])
+    result = fit(probabilities, completed.data.train_labels[held_out])
     content = _File(
         schema=1,
         model_sha256=model_sha256,
-        split_sha256=trained.split.sha256,
+        split_sha256=completed.split.sha256,
         temperature=result.temperature,
         true_probabilities=tuple(result.true_probabilities.tolist()),
     )
     try:
-        files.write(trained.run.calibration, f"{json.dumps(content.model_dump(by_alias=True))}\n".encode())
+        files.write(completed.run.calibration, f"{json.dumps(content.model_dump(by_alias=True))}\n".encode())
     except EnvironmentFailure as error:  # it can be computed again
         log.warning("%s", error.cause)
     return result
@@ -143,12 +151,12 @@ class _File(BaseModel):
     true_probabilities: tuple[Probability, ...]
 
 
-def _read(trained: TrainedRun, model_sha256: str) -> _File | None:
+def _read(completed: Completed, model_sha256: str) -> _File | None:
     """Return the content of calibration.json; None if it is missing, damaged, or not of this model and these images."""
     try:
-        stored = _File.model_validate(read_json(trained.run.calibration, LISTS))
+        stored = _File.model_validate(read_json(completed.run.calibration, LISTS))
     except ValidationError:
         return None
-    expected = model_sha256, trained.split.sha256, len(trained.split.validation)
+    expected = model_sha256, completed.split.sha256, len(completed.split.validation)
     agrees = (stored.model_sha256, stored.split_sha256, len(stored.true_probabilities)) == expected
     return stored if agrees else None

@@ -12,6 +12,7 @@ from mnist_exp.comparison.rows import read_rows
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.trained import calibration, trained_run
 from mnist_exp.trained.calibration import calibrate
+from mnist_exp.trained.network import rebuild
 from mnist_exp.trained.trained_run import TrainedRun
 from tests.integration.ensemble.test_ensemble import untrained
 from tests.integration.models.test_averaging import SAVES
@@ -32,11 +33,11 @@ def trained(run_once: Path, tmp_path: Path) -> TrainedRun:
 
 def test_it_is_computed_once_and_changes_no_result(trained: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     summary = trained.run.summary.read_bytes()
-    computed = calibrate(trained)
+    computed = calibrate(trained, rebuild(trained))
     assert computed is not None
     assert len(computed.true_probabilities) == len(trained.split.validation) == 100
     monkeypatch.setattr(calibration, "fit", lambda *_: pytest.fail("computed again"))
-    stored = calibrate(trained)
+    stored = calibrate(trained, rebuild(trained))
     assert stored is not None
     assert stored.temperature == computed.temperature
     assert np.array_equal(stored.true_probabilities, computed.true_probabilities)
@@ -55,10 +56,10 @@ def test_it_is_computed_once_and_changes_no_result(trained: TrainedRun, monkeypa
     ],
 )
 def test_of_another_model_or_damaged_it_is_computed_again(trained: TrainedRun, key: str, value: object) -> None:
-    right = calibrate(trained)
+    right = calibrate(trained, rebuild(trained))
     content = json.loads(trained.run.calibration.read_text())
     trained.run.calibration.write_text(json.dumps(content | {key: value}))
-    again = calibrate(trained)
+    again = calibrate(trained, rebuild(trained))
     assert right is not None
     assert again is not None
     assert again.temperature == right.temperature
@@ -66,5 +67,6 @@ def test_of_another_model_or_damaged_it_is_computed_again(trained: TrainedRun, k
 
 
 def test_a_run_without_validation_images_has_none(trained: TrainedRun) -> None:
-    assert calibrate(replace(trained, split=Split(trained.split.train, trained.split.validation[:0]))) is None
+    none_held_out = replace(trained, split=Split(trained.split.train, trained.split.validation[:0]))
+    assert calibrate(none_held_out, rebuild(trained)) is None
     assert not trained.run.calibration.exists()

@@ -1,0 +1,51 @@
+"""Remove ruled lines from ink: long and thin, straight across the paper; strokes that cross them stay."""
+
+import numpy as np
+from scipy import ndimage
+
+SMALLEST = 64  # pixels of the shorter side of a picture that may have rules
+COVERED = 0.45  # of a side: a rule covers so much of it, besides what crosses it
+EXTENT = 0.7  # of a side: a rule that does not reach the edge is at least so long
+EDGE = 0.03  # of a side: how near to the edge a rule ends that reaches it
+THIN = 80  # times as long as it is thick
+SLOPES = np.linspace(-0.05, 0.05, 41)  # that are tried: up to 3 degrees
+
+
+def remove_rules(ink: np.ndarray) -> np.ndarray:
+    """Return ink, float32 (height, width), without horizontal and vertical rules."""
+    if min(ink.shape) < SMALLEST:
+        return ink
+    mask = ink > 0
+    rules = _horizontal(mask) | _horizontal(np.ascontiguousarray(mask.T)).T
+    return np.where(rules, 0, ink) if rules.any() else ink
+
+
+def _horizontal(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels of horizontal rules, bool (height, width)."""
+    height, width = mask.shape
+    thickness = max(2, round(width / THIN))
+    thin = mask & ~_in_columns_longer_than(thickness + 1, mask)
+    rows, columns = np.nonzero(thin)
+    rules = np.zeros(mask.shape, bool)
+    if not len(rows):
+        return rules
+    margin = int(np.ceil(SLOPES.max() * width)) + 1  # a row of a sloping rule is counted where it crosses the left edge
+    levels = [np.rint(rows - slope * columns).astype(np.int64) + margin for slope in SLOPES]
+    counts = [np.bincount(level, minlength=height + 2 * margin) for level in levels]
+    best = int(np.argmax([np.square(count.astype(np.float64)).sum() for count in counts]))
+    level, count = levels[best], counts[best]
+    bands, number = ndimage.label(ndimage.maximum_filter1d((count >= COVERED * width).view(np.uint8), 3))
+    for band in range(1, number + 1):
+        inside = bands[level] == band
+        first, last = columns[inside].min(), columns[inside].max()
+        reaches = first <= EDGE * width or last >= (1 - EDGE) * width
+        if reaches or last - first >= EXTENT * width:
+            rules[rows[inside], columns[inside]] = True
+    return rules
+
+
+def _in_columns_longer_than(length: int, mask: np.ndarray) -> np.ndarray:
+    """Return the pixels in vertical runs of more than `length` pixels."""
+    size, origin = length + 1, -1 if length % 2 else 0  # a window with an even side is shifted back
+    eroded = ndimage.minimum_filter1d(mask.view(np.uint8), size, axis=0, mode="constant")
+    return np.asarray(ndimage.maximum_filter1d(eroded, size, axis=0, mode="constant", origin=origin), bool)
