@@ -42,11 +42,11 @@ SECONDS = 300  # limit of a command
 
 
 class NewProcesses:
-    """The real command in new processes."""
+    """The real command, or another module, in new processes."""
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
+    def start(self, *arguments: str, module: str = PROGRAM, **options: Any) -> subprocess.Popen[Any]:
         """Start `python -m mnist_exp`, with the options of `Popen`."""
-        return subprocess.Popen([sys.executable, "-m", PROGRAM, *arguments], stdin=subprocess.DEVNULL, **options)
+        return subprocess.Popen([sys.executable, "-m", module, *arguments], stdin=subprocess.DEVNULL, **options)
 
     def run(
         self,
@@ -55,6 +55,7 @@ class NewProcesses:
         env: dict[str, str] | None = None,
         timeout: float = SECONDS,
         streams: tuple[int, int] | None = None,
+        module: str = PROGRAM,
     ) -> subprocess.CompletedProcess[str]:
         """Run `python -m mnist_exp`, if given with these descriptors as standard output and error.
 
@@ -63,7 +64,7 @@ class NewProcesses:
         """
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             stdout, stderr = streams or (out.fileno(), err.fileno())
-            with self.start(*arguments, cwd=cwd, env=env, stdout=stdout, stderr=stderr) as process:
+            with self.start(*arguments, module=module, cwd=cwd, env=env, stdout=stdout, stderr=stderr) as process:
                 try:
                     code = process.wait(timeout)
                 except subprocess.TimeoutExpired:
@@ -82,7 +83,7 @@ class Forks(NewProcesses):
         self._parent: subprocess.Popen[bytes] | None = None
         self._started: list[Fork] = []
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
+    def start(self, *arguments: str, module: str = PROGRAM, **options: Any) -> subprocess.Popen[Any]:
         """Start `python -m mnist_exp` in a fork, with the options of `Popen`."""
         if self._channel is None:
             self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -94,7 +95,7 @@ class Forks(NewProcesses):
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
                 )
-        fork = Fork(self._channel, PROGRAM, arguments, stdin=subprocess.DEVNULL, **options)
+        fork = Fork(self._channel, module, arguments, stdin=subprocess.DEVNULL, **options)
         self._started.append(fork)
         return fork
 
@@ -254,4 +255,4 @@ if __name__ == "__main__":
     os.fsync = os.fstat  # type: ignore[assignment]  # as in conftest.py
     gc.freeze()  # the forks share its objects, which their garbage collection would copy
     program = serve(socket.socket(fileno=int(sys.argv[1])))
-    execute(WORKER if program == PROGRAM and fork_workers() else program)
+    execute(WORKER if program != WORKER and fork_workers() else program)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_exp.comparison.rows import Row
+from mnist_exp.ensemble import completed
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import backend
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import Record
 from mnist_exp.terminal import streams
-from mnist_exp.trained import trained_run
 
 if TYPE_CHECKING:
     import keras
@@ -24,18 +24,18 @@ NEEDED = {"backend": "tensorflow", "floatx": "float32", "image_data_format": "ch
 
 
 def load(run: Run, record: Record) -> "keras.Model":
-    """Rebuild the network of a completed run, with checked weights.
+    """Rebuild the network of a completed run or ensemble, with checked weights.
 
     Raises:
-        InputError: its data set is not available, or another version trained it.
+        InputError: its data set or a member is not available, or another version trained it.
         IntegrityError: its files are damaged.
         EnvironmentFailure: Keras runs with other settings in this process.
     """
-    trained = trained_run.read(Row(run.directory.name, record))
+    read = completed.read(Row(run.directory.name, record))
     with keras_of_user():
-        from mnist_exp.trained.network import rebuild
+        from mnist_exp.ensemble.network import rebuild_completed
 
-        return rebuild(trained)
+        return rebuild_completed(read)
 
 
 @contextlib.contextmanager

@@ -49,11 +49,11 @@ def train(directory: Path, experiment: Experiment) -> None:
     try:
         with upload_in_background(directory, run.log, experiment.tracker):
             supervisor.train(run, None, follower.follow)
-            follower.follow()
     except (KeyboardInterrupt, Interrupted):
         raise _interruption(directory, "load") from None
     finally:
         supervisor.end()
+        follower.follow()
     record = read_record(directory)
     if record.summary is not None:
         return

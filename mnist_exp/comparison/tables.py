@@ -43,7 +43,7 @@ def print_comparison(comparison: Comparison, columns: Sequence[Column], console:
 
 def to_text(comparison: Comparison, columns: Sequence[Column]) -> str:
     """Return the printed table for a file, with all columns."""
-    console = Console(file=io.StringIO(), width=MAX_WIDTH, emoji=False)
+    console = messages.console(file=io.StringIO(), width=MAX_WIDTH)
     with console.capture() as captured:
         print_comparison(comparison, columns, console)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
@@ -114,7 +114,7 @@ def _fit(columns: Sequence[Column], width: int) -> tuple[list[Column], Table]:
     record for each row.
     """
     shown, narrow = list(columns), False
-    measure = Console(width=MAX_WIDTH).measure
+    measure = messages.console(width=MAX_WIDTH).measure
     while measure(table := _table(shown, narrow)).maximum > width:
         optional = [column for column in reversed(shown) if not column.is_needed]
         if narrow and not optional:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
 
@@ -144,7 +143,7 @@ def _check(described: Description, file: DataFile, path: Path) -> None:
 def _download(described: Description, offered: OfferedFile, directory: Path, check: Callable[[Path], None]) -> None:
     """Download a file, with a progress bar in a terminal, and with a line elsewhere."""
     limit = finding.stored_limit(described, offered) if isinstance(offered, DataFile) else offered.bytes or 0
-    console = Console(stderr=True)
+    console = messages.console(stderr=True)
     target = directory / offered.path
     with files.writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ def display(setting: Literal["auto", "live", "plain", "quiet"], sweep: Sweep) ->
     """Create the display for a value of `progress`; `auto` is live in a terminal and plain elsewhere."""
     if setting == "quiet":
         return Quiet()
-    console = Console(stderr=True, force_terminal=True if setting == "live" else None)
+    console = messages.console(stderr=True, force_terminal=True if setting == "live" else None)
     return Live(sweep, console) if console.is_terminal and setting != "plain" else Plain()
 
 

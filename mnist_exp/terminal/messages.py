@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -46,9 +47,14 @@ def join_some(names: Sequence[str], limit: int) -> str:
     return ", ".join(names[:limit]) + (f" and {more:,} more" if more > 0 else "")
 
 
+def console(**options: Any) -> Console:
+    """Return a console with options of Rich; in a notebook, it prints too, where Rich would display HTML elsewhere."""
+    return Console(emoji=False, force_jupyter=False, **options)
+
+
 def output() -> Console:
     """Return a console for standard output, as wide as the terminal; wide enough for any table without one."""
-    return Console(emoji=False, width=None if sys.stdout.isatty() else max(PIPE_WIDTH, shutil.get_terminal_size().columns))
+    return console(width=None if sys.stdout.isatty() else max(PIPE_WIDTH, shutil.get_terminal_size().columns))
 
 
 def print_address(page: Path) -> None:
@@ -85,14 +91,14 @@ def note(text: str) -> None:
 
 
 def _standard_error() -> Console:
-    return Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+    return console(stderr=True, soft_wrap=True, highlight=False)
 
 
 @contextlib.contextmanager
 def spinner(text: str) -> Iterator[None]:
     """Show a spinner with a text while the block runs, in a terminal only."""
-    console = Console(stderr=True)
-    with console.status(escape(text)) if console.is_terminal else contextlib.nullcontext():
+    target = console(stderr=True)
+    with target.status(escape(text)) if target.is_terminal else contextlib.nullcontext():
         yield
 
 

@@ -33,7 +33,7 @@ def display(setting: Literal["auto", "live", "plain", "quiet"], epochs: int, ima
     """
     if setting == "quiet":
         return Display()
-    console = Console(stderr=True, force_terminal=True if setting == "live" else None)
+    console = messages.console(stderr=True, force_terminal=True if setting == "live" else None)
     if setting == "live" or (setting == "auto" and console.is_terminal):
         return Live(console, epochs, images, done)
     return Plain(epochs)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -26,7 +26,7 @@ def render(snapshots: Sequence[Snapshot], width: int, max_rows: int | None = Non
     """Draw a table of at most `max_rows` rows that fits a terminal of `width` characters, and the notes below it."""
     shown = list(snapshots) if max_rows is None else _limit_jobs(snapshots, max_rows)
     rows = [_cells(snapshot) for snapshot in shown]
-    measure = Console(width=10_000).measure
+    measure = messages.console(width=10_000).measure
     widths = {name: max(measure(cell).maximum for cell in (name, *(row[name] for row in rows))) for name in COLUMNS}
     columns = [heading for heading in COLUMNS if heading in {"name", "done"} or any(row[heading] for row in rows)]
 

@@ -43,6 +43,7 @@ def test_the_wheel_contains_the_configuration_the_manual_and_the_digits(wheel: P
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/**/*.py")}
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/report/templates/*")}
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/docs/*.md")}
+    expected |= {"mnist_exp/docs/tutorial.ipynb"}
     expected |= {"mnist_exp/datasets/mnist/NOTICE.md", "mnist_exp/py.typed", "mnist_exp/conf/__init__.py"}
     assert {name for name in names if ".dist-info" not in name} == expected
 

@@ -1,0 +1,167 @@
+"""Training from Python without training: what is printed, and which exception the outcome of a run becomes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import mnist_exp as mx
+from mnist_exp.api import boundary, workers
+from mnist_exp.machine import files, logs
+from mnist_exp.runs.history import Epoch
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.status import write_status
+from mnist_exp.terminal import messages
+from tests.unit.run_directories import complete_run
+
+Work = Callable[[Run], None]
+
+
+@pytest.fixture(autouse=True)
+def _temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def train_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
+    """Have a function play the process that trains."""
+
+    def use(work: Work) -> None:
+        class FakeSupervisor:
+            def train(self, run: Run, timeout: float | None, must_stop: Callable[[], bool]) -> int:
+                assert timeout is None
+                with logs.log_to_file(run.log):
+                    work(run)
+                assert not must_stop()
+                return 0
+
+            def end(self) -> None:
+                pass
+
+        monkeypatch.setattr(workers, "Supervisor", FakeSupervisor)
+
+    return use
+
+
+def epochs(run: Run, count: int) -> None:
+    rows = [Epoch(number, 0.1, 1.0, 5.0, None, None, 1.0, 100.0) for number in range(1, count + 1)]
+    files.write_table(run.history, rows, Epoch)
+
+
+@pytest.mark.parametrize("progress", ["auto", "quiet"])
+def test_epochs_and_warnings_are_printed_once(
+    progress: str, train_with: Callable[[Work], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(run: Run) -> None:
+        messages.warning("the images are strange")
+        messages.warning("tracker=mlflow: fails")  # the upload's own process prints it
+        epochs(run, 2)
+        complete_run(run)
+
+    train_with(work)
+    run = mx.run([f"progress={progress}", "training.epochs=2"])
+    assert run.summary.test.errors == 100
+    _, _, *printed = capsys.readouterr().err.splitlines()  # the first two are of the process that trains
+    shown = ["warning: the images are strange"]
+    assert printed[:1] == shown
+    assert [line[:9] for line in printed[1:]] == ([] if progress == "quiet" else ["epoch 1/2", "epoch 2/2"])
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        ("failed", 1, mx.errors.UserError),
+        ("failed", 2, mx.errors.InputError),
+        ("failed", 3, mx.errors.IntegrityError),
+        ("diverged", 4, mx.errors.DivergenceError),
+        ("failed", 5, mx.errors.EnvironmentFailure),
+    ],
+)
+def test_a_failure_is_the_exception_of_its_exit_code(
+    status: str, code: int, expected: type[mx.errors.UserError], train_with: Callable[[Work], None]
+) -> None:
+    train_with(lambda run: write_status(run, status, code, "the cause", "the remedy"))  # type: ignore[arg-type]
+    with pytest.raises(mx.errors.UserError) as raised:
+        mx.run()
+    assert type(raised.value) is expected
+    run = mx.load("latest")
+    assert raised.value.cause == f"{run.directory}: {status}: the cause"
+    assert raised.value.remedy == f"the remedy\nlog: {run.directory}/train.log"
+
+
+def test_an_interruption_names_how_to_continue(
+    train_with: Callable[[Work], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(run: Run) -> None:
+        epochs(run, 1)
+        write_status(run, "interrupted", 130, "stopped by the user or the system")
+        raise KeyboardInterrupt
+
+    train_with(work)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        mx.run(["training.epochs=3"])
+    assert isinstance(raised.value, mx.errors.RunInterrupted)
+    assert capsys.readouterr().err.startswith("epoch 1/3")
+    run = mx.load("latest")
+    assert f"mx.load('{run.directory}').resume(), or mnist-exp resume {run.directory}" in raised.value.remedy
+
+    def rest(run: Run) -> None:
+        epochs(run, 3)
+        complete_run(run)
+
+    train_with(rest)
+    assert run.resume() is run
+    assert run.status == "completed"
+    note, *lines = capsys.readouterr().err.splitlines()
+    assert note.endswith("has no checkpoint; training starts from the beginning")
+    assert [line[:9] for line in lines] == ["epoch 2/3", "epoch 3/3"]
+    with pytest.raises(mx.errors.InputError, match="is already completed"):
+        run.resume()
+
+
+def test_a_sweep_prints_no_leaderboard_and_reports_failed_jobs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mnist_exp.commands import sweep as command
+    from mnist_exp.commands.results import finish_sweep
+    from mnist_exp.sweep import plan
+
+    def train(sweep: plan.Sweep, *_: object) -> int:
+        known = plan.read(sweep)
+        for job in known.jobs:
+            run = sweep.run(job)
+            run.directory.mkdir()
+            write_status(run, "failed", 1, "the cause", "the remedy")
+        return finish_sweep(sweep, known, len(known.jobs), interrupted=True)
+
+    monkeypatch.setattr(command, "train", train)
+    with pytest.raises(mx.errors.UserError) as raised:
+        mx.run_sweep(["seed=1,2"])
+    sweep = mx.load_sweep("latest")
+    assert raised.value.cause == f"{sweep.directory}: 2 of 2 jobs failed"
+    assert f"mx.load_sweep('{sweep.directory}').resume(retry_failed=True)" in raised.value.remedy
+    assert capsys.readouterr().out == ""
+
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "train", interrupt)
+    with pytest.raises(mx.errors.RunInterrupted) as interrupted:
+        mx.run_sweep(["seed=1,2"])
+    assert "mx.load_sweep(" in interrupted.value.remedy
+
+
+def test_a_notebook_shows_messages_as_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not boundary.is_notebook()
+    monkeypatch.setattr(boundary, "is_notebook", lambda: True)
+    boundary.public(messages.note)("a line")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("a line\n", "")
+
+
+def test_an_error_of_the_system_is_an_environment_failure() -> None:
+    def fail() -> None:
+        raise OSError(28, "No space left", "x.npz")
+
+    with pytest.raises(mx.errors.EnvironmentFailure, match=r"x\.npz: No space left"):
+        boundary.public(fail)()
