@@ -12,7 +12,6 @@ from mnist_exp.api.results import Run, Sweep
 from mnist_exp.commands import sweep as sweep_command
 from mnist_exp.commands import train as train_command
 from mnist_exp.config.command_line import parse_arguments
-from mnist_exp.config.composition import Composition
 from mnist_exp.errors import InputError
 
 
@@ -35,7 +34,7 @@ def run(overrides: Sequence[str] = ()) -> Run:
         raise InputError("-m: mx.run trains one run", "train a sweep with mx.run_sweep([...])")
     if parsed.cfg or parsed.info or parsed.hydra_help:
         raise InputError("--cfg, --info, --hydra-help: print, and train nothing", _as_command(overrides))
-    experiment = Composition(parsed).single()
+    experiment = train_command.compose(parsed).single()
     prepared = train_command.prepare(experiment, parsed.overrides, "waiting")
     trained = Run(prepared.directory)
     workers.train(trained.directory, experiment)
@@ -55,7 +54,7 @@ def run_sweep(overrides: Sequence[str]) -> Sweep:
     if parsed.cfg or parsed.info or parsed.hydra_help:
         raise InputError("--cfg, --info, --hydra-help: print, and train nothing", _as_command(["-m", *overrides]))
     with contextlib.redirect_stdout(io.StringIO()):
-        prepared = sweep_command.prepare(parsed, Composition(parsed))
+        prepared = sweep_command.prepare(parsed, train_command.compose(parsed))
     if prepared is None:
         raise InputError("sweep.dry_run=true: trains nothing", _as_command(["-m", *overrides]))
     sweep = Sweep(prepared.sweep.directory)

@@ -33,7 +33,7 @@ from mnist_exp.training.progress import Plain
 # What a training prints besides its epochs, as its process writes it to the log.
 PRINTED = re.compile(
     r"^\S+ WARNING mnist_exp\.terminal\.messages: (?P<warning>.*)$"
-    r"|^\S+ INFO mnist_exp\.training\.epochs: (?P<note>resumed .*)$"
+    r"|^\S+ INFO mnist_exp\.(?:training\.epochs|experiment): (?P<note>(?:resumed|weights of) .*)$"
 )
 
 

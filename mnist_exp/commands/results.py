@@ -166,6 +166,7 @@ def summary_rows(directory: Path, summary: Summary) -> list[tuple[str, str]]:
     training = f"{epochs} in {summary.train_seconds:.1f} s, {summary.images_per_second:,.0f} images/s"
     compiled = f", compiled in {summary.compile_seconds:.1f} s" if summary.compile_seconds else ""
     rows.append(("training", training + compiled))
+    rows += summary.origin.items()
     if summary.members is None:
         rows.append(("seed", str(summary.seed)))
     else:

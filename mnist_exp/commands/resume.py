@@ -1,27 +1,26 @@
-"""`mnist-exp resume RUN|SWEEP`: continue an interrupted run or sweep in its directory."""
+"""`mnist-exp resume RUN|SWEEP`: continue an interrupted run or sweep in its directory; train a completed run longer."""
 
-from mnist_exp import config
 from mnist_exp.commands import arguments as command_line
-from mnist_exp.commands import results, resume_sweep
+from mnist_exp.commands import extension, one_run, resume_sweep
+from mnist_exp.commands.extension import read_experiment
 from mnist_exp.commands.named_runs import find_directory, run_in
 from mnist_exp.config.schema import Experiment
-from mnist_exp.errors import EXIT_FAILED, ConfigError, InputError, IntegrityError, Interrupted
-from mnist_exp.experiment import train_or_resume
-from mnist_exp.runs.directory import read_config
+from mnist_exp.errors import InputError
 from mnist_exp.runs.run import Run, refuse_special_files
 from mnist_exp.runs.status import REBUILD_HINT, read_record
 from mnist_exp.sweep import plan
 from mnist_exp.terminal import messages
-from mnist_exp.tracking.uploader_process import upload_in_background
 
 EXAMPLES = """\
   mnist-exp resume latest
   mnist-exp resume runs/2026-11-22T07-35-03_cnn_large_s7
+  mnist-exp resume latest training.epochs=20                               train a completed run longer, as a new run
   mnist-exp resume runs/2026-11-22T07-40-12_sweep                          the remaining jobs of a sweep
   mnist-exp resume runs/2026-11-22T07-40-12_sweep --retry-failed           and the failed ones
   mnist-exp resume runs/2026-11-22T07-40-12_sweep 'seed=range(10)'         and new ones
   mnist-exp resume runs/2026-11-22T07-40-12_sweep --until-decided          further seeds of what is undecided
 """
+OVERRIDES = "for a sweep: jobs to add, or how to run it; for a completed run: training.epochs=N, to train it longer"
 UNTIL_DECIDED = "for a sweep: train further seeds of the configurations that are undecided against the best"
 
 
@@ -29,7 +28,7 @@ def main(arguments: list[str]) -> int:
     """Train the remaining epochs of a run, or the remaining jobs of a sweep."""
     parser = command_line.parser("resume", EXAMPLES)
     parser.add_argument("place", metavar="RUN|SWEEP", help="a directory, its name, or latest")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="for a sweep: jobs to add, or how to run it")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=OVERRIDES)
     parser.add_argument("--retry-failed", action="store_true", help="for a sweep: train failed jobs again")
     parser.add_argument("--until-decided", action="store_true", help=UNTIL_DECIDED)
     default = command_line.primary_config()["sweep"]["max_seeds"]
@@ -41,9 +40,10 @@ def main(arguments: list[str]) -> int:
         flags = [] if parsed.max_seeds is None else [f"sweep.max_seeds={parsed.max_seeds}"]
         flags += ["sweep.until_decided=true"] if parsed.until_decided else []
         return resume_sweep.resume(place, [*flags, *parsed.overrides], parsed.retry_failed)
-    if parsed.overrides or parsed.retry_failed or parsed.until_decided or parsed.max_seeds is not None:
+    if parsed.retry_failed or parsed.until_decided or parsed.max_seeds is not None:
         raise InputError(f"{place}: not a sweep", "a run continues with its own settings: mnist-exp resume RUN")
-    return _resume(run_in(place))
+    run = run_in(place)
+    return extension.extend(run, parsed.overrides) if parsed.overrides else _resume(run)
 
 
 def prepare(run: Run) -> Experiment:
@@ -58,15 +58,7 @@ def prepare(run: Run) -> Experiment:
     if run.ensemble.exists():
         raise InputError(f"{run.directory}: is an ensemble, which cannot be resumed", REBUILD_HINT)
     refuse_special_files(*run.written_in_place)
-    try:
-        tree = read_config(run)
-    except ValueError as error:
-        raise IntegrityError(str(error), "the run cannot be resumed: train it again") from None
-    try:
-        experiment = config.validate(tree)
-    except ConfigError:
-        messages.note(f"{run.config}: is not valid; do not change the configuration of a run that has started")
-        raise
+    experiment = read_experiment(run)
     run.prune_request.unlink(missing_ok=True)  # the user overrules the search
     if not any(run.checkpoints.glob("epoch_*")) and experiment.progress != "quiet":
         messages.note(f"{run.directory}: has no checkpoint; training starts from the beginning")
@@ -76,10 +68,4 @@ def prepare(run: Run) -> Experiment:
 def _resume(run: Run) -> int:
     """Train the remaining epochs of a run, from its last undamaged checkpoint, and print its result."""
     experiment = prepare(run)
-    with upload_in_background(run.directory, run.log, experiment.tracker):
-        try:
-            code = train_or_resume(experiment, run)
-        except (KeyboardInterrupt, Interrupted):
-            results.print_run_result(run, EXIT_FAILED)
-            raise
-        return results.print_run_result(run, code)
+    return one_run.train(experiment, run)

@@ -1,5 +1,6 @@
 """`mnist-exp [overrides]` and `mnist-exp -m …`: check the command line, then train, sweep, or let Hydra print something."""
 
+import argparse
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.conversions import literal_path
 from mnist_exp.config.schema import Experiment
-from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, InputError, Interrupted
+from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, InputError
 
 if TYPE_CHECKING:
     from mnist_exp.runs.run import Run
@@ -31,12 +32,9 @@ def main(arguments: list[str]) -> int:
         KeyboardInterrupt, Interrupted: after the results so far have been printed.
     """
     parsed = parse_arguments(arguments)
-    given = dict(line.lstrip("+").split("=", 1) for line in parsed.overrides if "=" in line)
-    runs_dir = command_line.path(given.get("runs_dir") or str(command_line.primary_config()["runs_dir"]))
-    parsed.overrides = [with_latest_found(line, runs_dir) for line in parsed.overrides]
     if parsed.hydra_help:
         return _hydra(["--hydra-help"])  # without the user's configuration, which has not been checked
-    composition = Composition(parsed, find=find_weights)
+    composition = compose(parsed)
     if parsed.cfg or parsed.info:
         first = composition.first()  # raises all problems
         if parsed.multirun:
@@ -51,6 +49,14 @@ def main(arguments: list[str]) -> int:
 
         return sweep.start(parsed, composition)
     return _train(composition.single(), parsed.overrides)
+
+
+def compose(parsed: argparse.Namespace) -> Composition:
+    """Return the composition of a command line that trains, which finds the run of `initial_weights`."""
+    given = dict(line.lstrip("+").split("=", 1) for line in parsed.overrides if "=" in line)
+    runs_dir = command_line.path(given.get("runs_dir") or str(command_line.primary_config()["runs_dir"]))
+    parsed.overrides = [with_latest_found(line, runs_dir) for line in parsed.overrides]
+    return Composition(parsed, find=find_weights)
 
 
 def prepare(experiment: Experiment, overrides: Sequence[str], status: "Status") -> "Run":
@@ -78,18 +84,10 @@ def prepare(experiment: Experiment, overrides: Sequence[str], status: "Status") 
 
 def _train(experiment: Experiment, overrides: Sequence[str]) -> int:
     # Imported after the command line has been checked, so that errors appear sooner.
-    from mnist_exp.commands import results
-    from mnist_exp.experiment import train_or_resume
-    from mnist_exp.tracking.uploader_process import upload_in_background
+    from mnist_exp.commands import one_run
 
     run = prepare(experiment, overrides, "running")
-    with upload_in_background(run.directory, run.log, experiment.tracker):
-        try:
-            code = train_or_resume(experiment, run)
-        except (KeyboardInterrupt, Interrupted):
-            results.print_run_result(run, EXIT_FAILED)
-            raise
-        return results.print_run_result(run, code)
+    return one_run.train(experiment, run)
 
 
 @hydra.main(version_base=composer.HYDRA_VERSION_BASE, config_path=composer.CONFIG_PATH, config_name=composer.CONFIG_NAME)

@@ -25,6 +25,11 @@ class Origin(Part):
     seed: Count | None
     config_hash: str
 
+    @property
+    def title(self) -> str:
+        """Its label, its seed and its directory."""
+        return f"{self.name}, seed {self.seed} ({self.run})"
+
 
 class InitialWeights(Origin):
     """The run whose weights another started with."""
@@ -53,6 +58,13 @@ class Lineage(Part):
 
     initial_weights: InitialWeights | None = None
     continued: Continued | None = None
+
+    @property
+    def rows(self) -> dict[str, str]:
+        """Names and texts for a table of facts; they may contain untrusted text."""
+        weights, continued = self.initial_weights, self.continued
+        rows = {} if weights is None else {"started from": f"{weights.title}: {weights.text}"}
+        return rows | ({} if continued is None else {"continues": f"{continued.title} after epoch {continued.epochs:,}"})
 
 
 def write(run: Run, lineage: Lineage) -> None:

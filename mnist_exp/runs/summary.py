@@ -122,6 +122,13 @@ class Summary(Part):
         """The test images that are classified wrongly, uint8 (⌈n / 8⌉,), a bit for each as `np.packbits` stores them."""
         return None if self.wrong_images is None else np.frombuffer(base64.b64decode(self.wrong_images), np.uint8)
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """What the weights of the run come from besides its own training: names and texts, which may be untrusted."""
+        rows = {} if self.lineage is None else self.lineage.rows
+        frozen = self.settings.get("freeze")
+        return rows | ({"frozen layers": ", ".join(map(str, frozen))} if isinstance(frozen, list) and frozen else {})
+
     @field_validator("wrong_images")
     @classmethod
     def _check_wrong_images(cls, text: str | None, others: ValidationInfo) -> str | None:
