@@ -71,7 +71,7 @@ def prepare(source: Run, overrides: Sequence[str]) -> tuple[Experiment, Run]:
         lineage.write(run, _lineage(source, summary, start.epoch, run))
         if source.environment.exists():  # so that changes are reported, and the number of towers is the same
             files.write(run.environment, read_bytes(source.environment))
-        prepare_run(experiment, run, [*_typed(source), f"{EPOCHS}={experiment.training.epochs}"], "running")
+        prepare_run(experiment, run, _typed(source, f"{EPOCHS}={experiment.training.epochs}"), "running")
     except UserError:
         shutil.rmtree(run.directory, ignore_errors=True)
         raise
@@ -159,19 +159,19 @@ def _last_checkpoint(source: Run, before: Experiment) -> Checkpoint:
 
 def _new_run(source: Run, *overrides: str) -> str:
     """Return the advice to train a new run instead, with the settings of the run and some others."""
-    changed = {line.partition("=")[0] for line in overrides}
-    kept = [line for line in _typed(source) if line.lstrip("+~").partition("=")[0] not in changed]
-    command = shlex.join(["mnist-exp", f"initial_weights={source.directory}", *kept, *overrides])
-    return f"start a new run from its weights: {command}"
+    words = _typed(source, f"initial_weights={source.directory}", *overrides)
+    return f"start a new run from its weights: {shlex.join(['mnist-exp', *words])}"
 
 
-def _typed(source: Run) -> list[str]:
-    """Return the overrides of a run without that of the epochs; none if they cannot be read."""
+def _typed(source: Run, *changes: str) -> list[str]:
+    """Return the overrides of a run, as far as they can be read, with some of them replaced or added."""
     try:
         lines = read_yaml(source.overrides)
     except UNREADABLE:
-        return []
-    return [line for line in lines or [] if isinstance(line, str) and line.partition("=")[0] != EPOCHS]
+        lines = []
+    keys = {line.partition("=")[0] for line in changes}
+    kept = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
+    return [*(line for line in kept if line.lstrip("+~").partition("=")[0] not in keys), *changes]
 
 
 def _lineage(source: Run, summary: Summary, epochs: int, run: Run) -> Lineage:

@@ -75,9 +75,16 @@ def _add_layer(layers: Layers, path: str, item: h5py.Group | h5py.Dataset) -> No
     name = item.attrs.get("name")
     if not isinstance(name, str) or name in layers:
         raise ValueError("the layers have no names of their own: another version of Keras wrote them")
-    layers[name] = [item[str(number)][()] for number in range(len(item))]
-    if any(weight.dtype.kind != "f" for weight in layers[name]):
-        raise ValueError(f"the weights of {name} are not numbers")
+    layers[name] = [_read_weight(item, str(number)) for number in range(len(item))]
+
+
+def _read_weight(group: h5py.Group, key: str) -> np.ndarray:
+    if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+        raise ValueError(f"{group.name}/{key} is in another file")
+    weight = group[key]
+    if not isinstance(weight, h5py.Dataset) or weight.dtype.kind != "f":
+        raise ValueError(f"{group.name}/{key} is not an array of numbers")
+    return np.asarray(weight)
 
 
 def _extract(path: Path, copy: Path, limit: int) -> None:

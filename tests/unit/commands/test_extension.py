@@ -27,7 +27,7 @@ from tests.conftest import compose
 from tests.unit.run_directories import make_run
 
 SMALL = ("model.units=[8]", "training.epochs=3")
-AS_BEFORE = "'model.units=[8]'"  # as an argument in a shell
+UNITS = "'model.units=[8]'"  # as an argument in a shell
 STATE = {"position": np.array([3, 0]), "sums": np.zeros(4)}
 
 
@@ -116,7 +116,7 @@ def test_no_other_setting_can_change(line: str, capsys: pytest.CaptureFixture[st
     completed()
     cause, remedy = refusal(capsys, "training.epochs=5", line)
     assert cause == f"error: {line}: a run can be trained longer, but not with other settings"
-    command = f"mnist-exp initial_weights=runs/a {AS_BEFORE} {line}"
+    command = f"mnist-exp {UNITS} training.epochs=3 initial_weights=runs/a {line}"
     assert remedy == f"allowed: training.epochs=N; start a new run from its weights: {command}"
 
 
@@ -126,9 +126,8 @@ def test_a_schedule_for_a_number_of_epochs_cannot_continue(schedule: str, capsys
     completed(*more)
     cause, remedy = refusal(capsys, "training.epochs=5")
     assert f"schedule={schedule} has its learning rates for 3 epochs; the first 3 of 5 epochs have others" in cause
-    assert remedy == "start a new run from its weights: mnist-exp initial_weights=runs/a {} training.epochs=2".format(
-        " ".join((AS_BEFORE, *more))
-    )
+    words = ("mnist-exp", UNITS, *more, "initial_weights=runs/a", "training.epochs=2")
+    assert remedy == f"start a new run from its weights: {' '.join(words)}"
 
 
 @pytest.mark.parametrize("status", ["interrupted", "failed", "pruned", "waiting"])
@@ -145,7 +144,9 @@ def test_a_run_that_stopped_early_would_stop_again(capsys: pytest.CaptureFixture
     completed("training.early_stopping_patience=1", last_error=9.0)
     cause, remedy = refusal(capsys, "training.epochs=5")
     assert "stopped after epoch 3, since the validation error had not improved for 1 epoch;" in cause
-    assert remedy.endswith(f"mnist-exp initial_weights=runs/a {AS_BEFORE} training.early_stopping_patience=null")
+    assert remedy.endswith(
+        f"mnist-exp {UNITS} training.epochs=3 initial_weights=runs/a training.early_stopping_patience=null"
+    )
 
 
 def test_a_run_with_patience_left_is_trained_longer() -> None:
@@ -157,7 +158,7 @@ def test_without_a_checkpoint_a_run_cannot_be_trained_longer(capsys: pytest.Capt
     shutil.rmtree(completed().checkpoints)
     cause, remedy = refusal(capsys, "training.epochs=5")
     assert cause.startswith("error: runs/a/checkpoints: no checkpoint found")
-    assert remedy == f"start a new run from its weights: mnist-exp initial_weights=runs/a {AS_BEFORE}"
+    assert remedy == f"start a new run from its weights: mnist-exp {UNITS} training.epochs=3 initial_weights=runs/a"
 
 
 def test_a_damaged_checkpoint_is_skipped_unless_all_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,128 @@
+"""The weights of a run are loaded once, when a training starts, from a file that may be damaged or changed."""
+
+import io
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from mnist_exp import experiment as pipeline
+from mnist_exp.commands.named_runs import find_weights
+from mnist_exp.config.command_line import parse_arguments
+from mnist_exp.config.composition import Composition
+from mnist_exp.config.schema import Experiment
+from mnist_exp.errors import InputError
+from mnist_exp.machine.model_files import WEIGHTS, read_layers
+from mnist_exp.runs import lineage
+from mnist_exp.runs.run import Run
+from tests.unit.run_directories import make_run, write_weights
+
+SMALL = ("model=mlp", "model.units=[8]", "progress=plain")
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return Run(make_run(tmp_path / "runs" / "a", 100, *SMALL))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    (tmp_path / "new").mkdir()
+    return Run(tmp_path / "new")
+
+
+def started(source: Run, *overrides: str) -> Experiment:
+    arguments = parse_arguments([*SMALL, f"initial_weights={source.directory}", *overrides])
+    return Composition(arguments, find=find_weights).single()
+
+
+def test_the_layers_that_fit_are_loaded_and_listed(
+    source: Run, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = write_weights(source.directory)
+    loaded = pipeline._load_initial_weights(started(source, "dataset=fashion_mnist"), run)
+    assert list(loaded) == ["dense_1"]
+    assert all(np.array_equal(*pair) for pair in zip(loaded["dense_1"], weights["dense_1"], strict=True))
+    text = "copied dense_1; initialized logits (other classes)"
+    assert capsys.readouterr().err.strip() == f"weights of {tmp_path / 'runs' / 'a'} (mlp, mnist): {text}"
+    known = lineage.read(run)
+    assert known is not None
+    assert known.rows == {"started from": f"mlp, seed 7 (../runs/a): {text}"}
+    run.lineage.write_text("{")
+    assert lineage.read(run) is None
+
+
+def test_a_source_that_has_gone_or_changed_matters_only_at_the_start(source: Run, run: Run) -> None:
+    write_weights(source.directory)
+    experiment = started(source)
+    write_weights(source.directory, start=1.0)
+    with pytest.raises(InputError, match="its weights have SHA-256"):
+        pipeline._load_initial_weights(experiment, run)
+    shutil.rmtree(source.directory)
+    with pytest.raises(InputError, match="runs/a: not a run"):
+        pipeline._load_initial_weights(experiment, run)
+    (run.checkpoints / "epoch_000001").mkdir(parents=True)
+    assert pipeline._load_initial_weights(experiment, run) == {}
+
+
+def external(file: h5py.File) -> None:
+    group = file.create_group("layers/dense/vars")
+    group.attrs["name"] = "dense_1"
+    group.create_dataset("0", (2,), "f4", external=[("/etc/passwd", 0, 8)])
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((2,), "f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", (2,))
+    file.create_virtual_dataset("layers/dense/vars/0", layout)
+
+
+def linked(file: h5py.File) -> None:
+    group = file.create_group("layers/dense/vars")
+    group.attrs["name"] = "dense_1"
+    group["0"] = h5py.ExternalLink("elsewhere.h5", "/x")
+
+
+def huge(file: h5py.File) -> None:
+    file.create_dataset("layers/dense/vars/0", (2**40,), "f4")
+
+
+def compressed(file: h5py.File) -> None:
+    file.create_dataset("layers/dense/vars/0", data=np.zeros(10**6, "f4"), compression="gzip")
+
+
+def nameless(file: h5py.File) -> None:
+    file["layers/dense/vars/0"] = np.zeros(2, "f4")
+
+
+def text(file: h5py.File) -> None:
+    file["layers/dense/vars/0"] = b"text"
+    file["layers/dense/vars"].attrs["name"] = "dense_1"
+
+
+@pytest.mark.parametrize(
+    ("fill", "reason"),
+    [
+        (external, "is in another file"),
+        (virtual, "is in another file"),
+        (linked, "is in another file"),
+        (huge, "takes 4,398,046,511,104 bytes"),
+        (compressed, "is compressed"),
+        (nameless, "no names of their own"),
+        (text, "is not an array of numbers"),
+        (lambda _: None, "contains no weights"),
+    ],
+)
+def test_a_file_that_could_do_harm_is_refused(fill: Callable[[h5py.File], None], reason: str, tmp_path: Path) -> None:
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        fill(file)
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr(WEIGHTS, content.getvalue())
+    with pytest.raises(ValueError, match=f"(?i){reason}"):
+        read_layers(tmp_path / "model.keras")
