@@ -1,7 +1,12 @@
 """`mnist-exp export RUN --format …`: a trained model as files for other runtimes, checked on all test images."""
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands.named_runs import find_run
@@ -56,24 +61,35 @@ def _export(source: CompletedRun, chosen: list[Format], quantization: Quantizati
         from mnist_exp.training import device
         from mnist_exp.training.prediction import PREDICTION_BATCH
 
+        artefact.refuse_other_files(directory, [one.file_name(quantization) for one in chosen])
         threads = ThreadsConfig.model_validate(defaults["threads"])
         target = device.prepare("cpu", "float32", threads, PREDICTION_BATCH, seed=0)
+        written, code = [], EXIT_DONE
         with artefact.prepared(directory):
             with messages.spinner("rebuilding the network"):
                 exported = network.build(source, target)
-            written, failed = [], EXIT_DONE
             for one in chosen:
                 try:
-                    with messages.spinner(f"exporting and checking {one.name}"):
-                        written.append(artefact.write(exported, one, quantization, directory, lambda _: None))
+                    with _progress(one.name, len(source.data.test_labels)) as advance:
+                        written.append(artefact.write(exported, one, quantization, directory, advance))
                 except UserError as error:
                     if len(chosen) == 1:
                         raise
                     messages.error(error.cause, error.remedy)
-                    failed = error.exit_code
+                    code = error.exit_code
         if written:
             precisions = [run.experiment.precision for run in source.runs]
             messages.output().print(table.build(written, artefact.reference(exported), precisions))
-            text = f"{pluralize(len(written), 'artefact')} of {len(chosen):,} in {directory}"
+            text = f"{pluralize(len(written), 'artefact')} in {directory}"
             messages.output().print(messages.cell(text), soft_wrap=True)
-        return failed
+        return code
+
+
+@contextlib.contextmanager
+def _progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar over the images of a check, in a terminal only; yield a function that moves it by a number of images."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.completed:,.0f} images")
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"exporting and checking {name}", total=total)
+        yield lambda count: bar.advance(task, count)

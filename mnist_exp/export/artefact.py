@@ -1,9 +1,11 @@
 """Write an artefact and its sidecar file: first under a temporary name, checked there, then renamed."""
 
 import contextlib
+import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,19 @@ def prepared(directory: Path) -> Iterator[None]:
         raise InputError(f"{directory}: another process exports into it", "wait for it, or use --output") from None
 
 
+def refuse_other_files(directory: Path, names: Iterable[str]) -> None:
+    """Check that the artefacts with these names replace only what an earlier export wrote.
+
+    Raises:
+        InputError: a file or directory has such a name, but no sidecar file.
+    """
+    for name in names:
+        path = directory / name
+        if files.exists(path) and not path.with_name(name + SIDECAR).is_file():
+            cause = f"{path}: exists, and mnist-exp export did not write it"
+            raise InputError(cause, "remove it, or choose another directory: --output DIR")
+
+
 def write(
     network: ExportedNetwork,
     chosen: Format,
@@ -78,13 +93,12 @@ def write(
         temporary = Path(tempfile.mkdtemp(prefix=files.UNFINISHED, dir=directory))
         try:
             path = temporary / final.name
-            with _library_errors(chosen):
-                chosen.module.write(network, path, quantization)
-                predict = chosen.module.load(path)
             data = network.completed.data
             passes = sum(network.metadata["shifts"])
             batch = max(images_at_once(data.test_images.shape[1:]) // passes, 1)
-            with _library_errors(chosen):
+            with _quiet(), _library_errors(chosen):
+                chosen.module.write(network, path, quantization)
+                predict = chosen.module.load(path)
                 checked = check(predict, data, network.probabilities, batch, advance)
             if chosen.exact and quantization is None and len(checked.changed):
                 raise _changed(chosen, checked)
@@ -92,11 +106,9 @@ def write(
             sidecar = path.with_name(path.name + SIDECAR)
             files.write_json(sidecar, _sidecar(network, artefact, path))
             _sync(temporary)
-            final_sidecar = final.with_name(final.name + SIDECAR)
-            _remove(final_sidecar)
+            sidecar.replace(final.with_name(sidecar.name))  # first: an artefact without one is not ours
             _remove(final)
             path.rename(final)
-            sidecar.rename(final_sidecar)
             files.sync_directory(directory)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -139,6 +151,19 @@ def _changed(chosen: Format, checked: Check) -> UserError:
     cause = f"{chosen.name}: {images}, such as that of test image {index}, from {of_original} to {of_artefact}"
     remedy = f"probabilities differ by up to {checked.largest_difference:.2g}; the file was removed: choose another format"
     return UserError(cause, remedy)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the warnings of the libraries in this block from the terminal; this program prints its own in another way."""
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addHandler(handler)  # without one, a library's first warning would add a handler that prints
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.removeHandler(handler)
 
 
 @contextlib.contextmanager

@@ -38,12 +38,13 @@ class ExportedNetwork:
     @cached_property
     def function(self) -> Any:
         """The network as a TensorFlow function with the weights as constants, which converters can read."""
-        variables = self.model.trainable_variables, self.model.non_trainable_variables
+        model = _with_signed_padding(self.model)
+        variables = model.trainable_variables, model.non_trainable_variables
         values = [[variable.numpy() for variable in one] for one in variables]
 
         def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
             constants = [[tf.constant(value) for value in one] for one in values]
-            return {OUTPUT: self.model.stateless_call(*constants, images, training=False)[0]}
+            return {OUTPUT: model.stateless_call(*constants, images, training=False)[0]}
 
         return tf.function(predict, input_signature=[self.signature], autograph=False)
 
@@ -98,6 +99,18 @@ def build(completed: CompletedRun, device: Device) -> ExportedNetwork:
         model = rebuild_completed(completed, PRECISION)
         probabilities = Predictor(model, device.towers, passes)(completed.data.test_images)
     return ExportedNetwork(completed, model, probabilities)
+
+
+def _with_signed_padding(model: keras.Model) -> keras.Model:
+    """Return the same model, with the same weights, that pads signed integers: LiteRT cannot pad uint8."""
+
+    def call(layer: keras.Layer, *inputs: Any, **options: Any) -> Any:
+        if not isinstance(layer, keras.layers.ZeroPadding2D):
+            return layer(*inputs, **options)
+        (pixels,) = inputs
+        return keras.ops.cast(layer(keras.ops.cast(pixels, "int32")), pixels.dtype)
+
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call, recursive=True)
 
 
 def _scalings(model: keras.Model) -> Iterator[keras.Layer]:

@@ -1,9 +1,7 @@
 """ONNX, converted by tf2onnx and run by ONNX Runtime on the CPU."""
 
 import json
-import logging
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,10 +21,13 @@ def write(network: ExportedNetwork, path: Path, quantization: Quantization | Non
     if quantization is None:
         _save(model, network, path)
         return
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
     with tempfile.TemporaryDirectory() as directory:
-        exact = Path(directory) / "float.onnx"
+        exact, fused = (Path(directory) / name for name in ("float.onnx", "fused.onnx"))
         _save(model, network, exact)
-        _quantize(network, exact, path, quantization)
+        quant_pre_process(exact, fused, skip_symbolic_shape=True)  # a batch norm becomes part of its convolution
+        _quantize(network, fused, path, quantization)
 
 
 def load(path: Path) -> Predict:
@@ -45,13 +46,11 @@ def load(path: Path) -> Predict:
 
 
 def _convert(network: ExportedNetwork) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of NumPy, about tf2onnx's use of np.object
-        from keras.src.export.tf2onnx_lib import patch_tf2onnx
+    from keras.src.export.tf2onnx_lib import patch_tf2onnx
 
-        patch_tf2onnx()  # which does not support NumPy 2 by itself
-        import tf2onnx
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    patch_tf2onnx()  # which does not support NumPy 2 by itself
+    import tf2onnx
+
     model, _ = tf2onnx.convert.from_function(network.function, [network.signature])
     return model
 
