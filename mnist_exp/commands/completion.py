@@ -67,7 +67,7 @@ OPTIONS: dict[str, dict[str, Values]] = {
     "diff": {"--format": ("table", "json"), "--output": FILE},
     "ensemble": {"--name": ()},
     "evaluate": {"--name": (), "--format": ("table", "json"), **CONFIG_DIR},
-    "export": {"--format": tuple(FORMATS), "--quantize": QUANTIZATIONS, "--output": DIRECTORY},
+    "export": {"--format": tuple(FORMATS), "--quantize": QUANTIZATIONS, "--card": None, "--output": DIRECTORY},
     "draw": {"--output": FILE, "--no-open": None},
     "watch": {"--interval": (), "--once": None, "--forever": None},
     "resume": {"--retry-failed": None, "--until-decided": None, "--max-seeds": ()},

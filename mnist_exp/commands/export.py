@@ -15,9 +15,9 @@ from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.ensemble import completed
 from mnist_exp.ensemble.completed import CompletedRun
 from mnist_exp.errors import EXIT_DONE, InputError, UserError
-from mnist_exp.export import formats
+from mnist_exp.export import card, formats, sidecars
 from mnist_exp.export.formats import Format, Quantization
-from mnist_exp.machine import backend
+from mnist_exp.machine import backend, files
 from mnist_exp.runs.run import refuse_special_files
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
@@ -26,6 +26,7 @@ EXAMPLES = """\
   mnist-exp export latest --format onnx
   mnist-exp export latest --format saved_model,onnx,litert
   mnist-exp export latest --format onnx,litert --quantize int8
+  mnist-exp export latest --format onnx --card --output digits
 """
 
 
@@ -37,11 +38,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--format", type=command_line.comma_separated, default=[], metavar=listed, help="one or several")
     quantize = "weights of 8 bits: dynamic; int8: also activations, by training images (onnx and litert)"
     parser.add_argument("--quantize", choices=formats.QUANTIZATIONS, help=quantize)
+    parser.add_argument("--card", action="store_true", help="also write a model card, README.md, from the files of the run")
     output = "a directory (default: exports in the directory of the run)"
     parser.add_argument("--output", type=command_line.path, metavar="DIR", help=output)
     parsed = parser.parse_args(arguments)
-    if not parsed.format:
-        raise InputError("export: names no format", f"add --format, with one or several of {listed}")
+    if not parsed.format and not parsed.card:
+        raise InputError("export: names no format", f"add --format, with one or several of {listed}; or --card")
+    if parsed.quantize and not parsed.format:
+        raise InputError(f"--quantize {parsed.quantize}: without --format", "add --format onnx, litert or both")
     chosen = formats.select_formats(parsed.format, parsed.quantize)
     run = find_run(parsed.run, parsed.runs_dir)
     directory = run.exports if parsed.output is None else Path(parsed.output)
@@ -50,7 +54,13 @@ def main(arguments: list[str]) -> int:
     elif directory.exists() and not directory.is_dir():
         raise InputError(f"--output {directory}: is not a directory", "name a directory, such as a new one")
     (row,) = read_rows([run.directory])
-    return _export(completed.read(row), chosen, parsed.quantize, directory)
+    source = completed.read(row)
+    if parsed.card:
+        card.refuse_other_file(directory)
+    code = _export(source, chosen, parsed.quantize, directory) if chosen else EXIT_DONE
+    if parsed.card:
+        _write_card(source, directory)
+    return code
 
 
 def _export(source: CompletedRun, chosen: list[Format], quantization: Quantization | None, directory: Path) -> int:
@@ -83,6 +93,15 @@ def _export(source: CompletedRun, chosen: list[Format], quantization: Quantizati
             text = f"{pluralize(len(written), 'artefact')} in {directory}"
             messages.output().print(messages.cell(text), soft_wrap=True)
         return code
+
+
+def _write_card(source: CompletedRun, directory: Path) -> None:
+    """Write the model card, with the artefacts of the run that are in the directory."""
+    with files.writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    artefacts = sidecars.read_all(directory, files.file_sha256(source.run.model)) if source.run.model.is_file() else []
+    path = card.write(source, directory, artefacts)
+    messages.output().print(messages.cell(f"model card: {path}"), soft_wrap=True)
 
 
 @contextlib.contextmanager

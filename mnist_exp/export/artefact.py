@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp.errors import EnvironmentFailure, InputError, UserError
+from mnist_exp.export import sidecars
 from mnist_exp.export.check import Check, check
 from mnist_exp.export.formats import Format, Quantization
 from mnist_exp.export.network import PRECISION, ExportedNetwork
@@ -19,7 +20,7 @@ from mnist_exp.runs.status import now
 from mnist_exp.training.prediction import images_at_once
 
 LOCK = ".lock"
-SIDECAR = ".json"  # added to the name of the artefact
+UNFINISHED = f"{files.UNFINISHED}export."  # prefix of the directory in which an artefact is written and checked
 FULL_DISK = "No space left on device"  # in the messages of TensorFlow
 MAX_MESSAGE = 300  # characters of a library's error message
 
@@ -48,7 +49,7 @@ def prepared(directory: Path) -> Iterator[None]:
     lock = directory / LOCK
     try:
         with locks.locked(lock):
-            for unfinished in directory.glob(f"{files.UNFINISHED}*"):
+            for unfinished in directory.glob(f"{UNFINISHED}*"):
                 _remove(unfinished)
             try:
                 yield
@@ -67,7 +68,7 @@ def refuse_other_files(directory: Path, names: Iterable[str]) -> None:
     """
     for name in names:
         path = directory / name
-        if files.exists(path) and not path.with_name(name + SIDECAR).is_file():
+        if files.exists(path) and not sidecars.path_of(path).is_file():
             cause = f"{path}: exists, and mnist-exp export did not write it"
             raise InputError(cause, "remove it, or choose another directory: --output DIR")
 
@@ -90,7 +91,7 @@ def write(
     """
     final = directory / chosen.file_name(quantization)
     with files.writing(final):
-        temporary = Path(tempfile.mkdtemp(prefix=files.UNFINISHED, dir=directory))
+        temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=directory))
         try:
             path = temporary / final.name
             data = network.completed.data
@@ -103,7 +104,7 @@ def write(
             if chosen.exact and quantization is None and len(checked.changed):
                 raise _changed(chosen, checked)
             artefact = Artefact(chosen, quantization, final, _size(path), checked)
-            sidecar = path.with_name(path.name + SIDECAR)
+            sidecar = sidecars.path_of(path)
             files.write_json(sidecar, _sidecar(network, artefact, path))
             _sync(temporary)
             sidecar.replace(final.with_name(sidecar.name))  # first: an artefact without one is not ours

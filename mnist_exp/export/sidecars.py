@@ -1,0 +1,70 @@
+"""The sidecar files of exports, `NAME.json` next to NAME, read from an untrusted directory."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mnist_exp.machine.files import file_sha256
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.runs.summary import Amount, Count, Score
+
+ENDING = ".json"
+
+
+class Part(BaseModel):
+    """Base of every section: other keys are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Origin(Part):
+    """The run whose model was exported."""
+
+    model_sha256: str
+
+
+class McNemar(Part):
+    """The test of the artefact against its original."""
+
+    p: Annotated[float, Field(ge=0, le=1)]
+
+
+class CheckPart(Part):
+    """The check on all test images."""
+
+    largest_difference: Amount
+    changed: Count
+    error: Score
+    mcnemar: McNemar
+
+
+class Sidecar(Part):
+    """What the card needs."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[a-z]+)?$")]
+    bytes: Count
+    sha256: str | None  # None for a directory
+    run: Origin
+    check: CheckPart
+
+
+def path_of(artefact: Path) -> Path:
+    """Return the path of the sidecar file of an artefact."""
+    return artefact.with_name(artefact.name + ENDING)
+
+
+def read_all(directory: Path, model_sha256: str) -> list[Sidecar]:
+    """Read the sidecar files of the artefacts of a model in a directory; changed or damaged artefacts are left out."""
+    found = []
+    for path in sorted(directory.glob(f"*{ENDING}")):
+        try:
+            sidecar = Sidecar.model_validate(read_json(path))
+            artefact = directory / sidecar.file
+            actual = file_sha256(artefact) if artefact.is_file() else None
+        except (ValidationError, OSError):
+            continue
+        is_present = artefact.exists() and path == path_of(artefact) and actual == sidecar.sha256
+        if is_present and sidecar.run.model_sha256 == model_sha256:
+            found.append(sidecar)
+    return found
