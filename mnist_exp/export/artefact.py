@@ -95,8 +95,9 @@ def write(
         try:
             path = temporary / final.name
             data = network.completed.data
-            passes = sum(network.metadata["shifts"])
-            batch = max(images_at_once(data.test_images.shape[1:]) // passes, 1)
+            batch = max(images_at_once(data.test_images.shape[1:]) // sum(network.metadata["shifts"]), 1)
+            if quantization == "dynamic":  # ONNX Runtime scales activations by all images of a call
+                batch = 1
             with _quiet(), _library_errors(chosen):
                 chosen.module.write(network, path, quantization)
                 predict = chosen.module.load(path)
