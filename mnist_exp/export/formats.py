@@ -1,5 +1,6 @@
 """The formats of exports, and the interface of their modules."""
 
+import difflib
 import importlib
 import importlib.util
 import shutil
@@ -84,14 +85,16 @@ def select_formats(names: Sequence[str], quantization: Quantization | None) -> l
     """
     for name in names:
         if name not in FORMATS:
-            raise InputError(f"--format {name}: unknown format", f"allowed: {', '.join(FORMATS)}")
+            nearest = difflib.get_close_matches(name, FORMATS, n=1)
+            suggestion = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise InputError(f"--format {name}: unknown format", f"allowed: {', '.join(FORMATS)}{suggestion}")
         if quantization is not None and quantization not in FORMATS[name].quantizations:
             able = ", ".join(one.name for one in FORMATS.values() if quantization in one.quantizations)
             raise InputError(f"--quantize {quantization}: not possible for the format {name}", f"allowed formats: {able}")
     formats = [FORMATS[name] for name in dict.fromkeys(names)]
     for one in formats:
         if missing := [package for package in one.packages if importlib.util.find_spec(package) is None]:
-            cause = f"--format {one.name}: {', '.join(missing)} not installed"
+            cause = f"--format {one.name}: not installed: {', '.join(missing)}"
             raise EnvironmentFailure(cause, f"pip install 'mnist-exp[{one.extra}]'")
         if one.program and shutil.which(one.runtime) is None:
             cause = f"--format {one.name}: the program {one.runtime}, which checks the page, is not installed"
