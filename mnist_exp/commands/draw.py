@@ -68,11 +68,11 @@ def _render(source: CompletedRun) -> str:
 
 def _write_export(page: Path, text: str) -> None:
     """Write the page among the exports of its run, without the results of a check."""
-    from mnist_exp.export import artefact
+    from mnist_exp.export import artefact, sidecars
 
     refuse_special_files(page.parent, page)
     with artefact.prepared(page.parent):
-        page.with_name(page.name + artefact.SIDECAR).unlink(missing_ok=True)
+        sidecars.path_of(page).unlink(missing_ok=True)
         files.write(page, text.encode())
 
 

@@ -55,8 +55,10 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"--output {directory}: is not a directory", "name a directory, such as a new one")
     (row,) = read_rows([run.directory])
     source = completed.read(row)
-    if parsed.card:
-        card.refuse_other_file(directory)
+    if parsed.output is not None:  # exports/ of a run contains nothing else
+        sidecars.refuse_other_files(directory, [one.file_name(parsed.quantize) for one in chosen])
+        if parsed.card:
+            card.refuse_other_file(directory)
     code = _export(source, chosen, parsed.quantize, directory) if chosen else EXIT_DONE
     if parsed.card:
         _write_card(source, directory)
@@ -71,7 +73,6 @@ def _export(source: CompletedRun, chosen: list[Format], quantization: Quantizati
         from mnist_exp.training import device
         from mnist_exp.training.prediction import PREDICTION_BATCH
 
-        artefact.refuse_other_files(directory, [one.file_name(quantization) for one in chosen])
         threads = ThreadsConfig.model_validate(defaults["threads"])
         target = device.prepare("cpu", "float32", threads, PREDICTION_BATCH, seed=0)
         written, code = [], EXIT_DONE

@@ -5,7 +5,7 @@ import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,19 +58,6 @@ def prepared(directory: Path) -> Iterator[None]:
                     lock.unlink()
     except BlockingIOError:
         raise InputError(f"{directory}: another process exports into it", "wait for it, or use --output") from None
-
-
-def refuse_other_files(directory: Path, names: Iterable[str]) -> None:
-    """Check that the artefacts with these names replace only what an earlier export wrote.
-
-    Raises:
-        InputError: a file or directory has such a name, but no sidecar file.
-    """
-    for name in names:
-        path = directory / name
-        if files.exists(path) and not sidecars.path_of(path).is_file():
-            cause = f"{path}: exists, and mnist-exp export did not write it"
-            raise InputError(cause, "remove it, or choose another directory: --output DIR")
 
 
 def write(

@@ -1,13 +1,16 @@
 """The sidecar files of exports, `NAME.json` next to NAME, read from an untrusted directory."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mnist_exp.machine.files import file_sha256
+from mnist_exp.errors import InputError
+from mnist_exp.machine.files import exists, file_sha256
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.runs.summary import Amount, Count, Score
+from mnist_exp.runs.lineage import Count
+from mnist_exp.runs.summary import Amount, Score
 
 ENDING = ".json"
 
@@ -68,3 +71,16 @@ def read_all(directory: Path, model_sha256: str) -> list[Sidecar]:
         if is_present and sidecar.run.model_sha256 == model_sha256:
             found.append(sidecar)
     return found
+
+
+def refuse_other_files(directory: Path, names: Iterable[str]) -> None:
+    """Check that the artefacts with these names replace only what an earlier export wrote.
+
+    Raises:
+        InputError: a file or directory has such a name, but no sidecar file.
+    """
+    for name in names:
+        path = directory / name
+        if exists(path) and not path_of(path).is_file():
+            cause = f"{path}: exists, and mnist-exp export did not write it"
+            raise InputError(cause, "remove it, or choose another directory: --output DIR")

@@ -16,7 +16,7 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.ensemble import build, completed, members
 from mnist_exp.ensemble.network import rebuild_completed
 from mnist_exp.errors import EnvironmentFailure, InputError, IntegrityError, UserError
-from mnist_exp.export import artefact, network, saved_model
+from mnist_exp.export import artefact, network, saved_model, sidecars
 from mnist_exp.export.formats import FORMATS, Quantization
 from mnist_exp.export.network import ExportedNetwork
 from mnist_exp.machine import files, locks
@@ -271,7 +271,7 @@ def test_colour_images_and_many_classes(name: str, mlp: ExportedNetwork, tmp_pat
 def test_files_of_others_stay_and_one_process_exports(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_text("mine")
     with pytest.raises(InputError, match=r"model.onnx: exists, and mnist-exp export did not write it"):
-        artefact.refuse_other_files(tmp_path, ["model.tflite", "model.onnx"])
+        sidecars.refuse_other_files(tmp_path, ["model.tflite", "model.onnx"])
     (tmp_path / f"{artefact.UNFINISHED}killed").mkdir()
     (tmp_path / f"{files.UNFINISHED}of_another_command").touch()
     with artefact.prepared(tmp_path):
