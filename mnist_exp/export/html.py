@@ -23,14 +23,13 @@ def write(network: ExportedNetwork, path: Path, quantization: Quantization | Non
 def render(network: ExportedNetwork) -> str:
     """Return the page."""
     completed = network.completed
-    calibrated = calibrate(network)
     return drawing_page.render(
         convert(network.model),
         completed.row.summary,
         network.metadata["run"]["name"],
         completed.data,
         network.probabilities,
-        None if calibrated is None else Confidence(calibrated.temperature, calibrated.threshold(CONFIDENCE), CONFIDENCE),
+        _confidence(calibrate(network)),
         is_handwriting(completed.data.name),
     )
 
@@ -51,6 +50,13 @@ def calibrate(network: ExportedNetwork) -> Calibration | None:
     passes = sum(shift_count(run.experiment.evaluation.tta) for run in completed.runs)
     probabilities = Predictor(network.model, 1, passes)(completed.data.train_images[held_out])
     return calibration.fit(probabilities, completed.data.train_labels[held_out])
+
+
+def _confidence(calibrated: Calibration | None) -> Confidence | None:
+    """Return None if too few images are held out: every class would be possible, and each answer unsure."""
+    if calibrated is None or not (threshold := calibrated.threshold(CONFIDENCE)):
+        return None
+    return Confidence(calibrated.temperature, threshold, CONFIDENCE)
 
 
 def is_handwriting(name: str) -> bool:

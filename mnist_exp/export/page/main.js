@@ -71,24 +71,24 @@
   // ---- Drawing
 
   const pad = byId('pad')
-  let pen = null, photo = null
+  let pen = null, isPhoto = false
   const refresh = () => {
     byId('undo').disabled = !pen.canUndo()
-    byId('hint').hidden = !pen.isEmpty() || Boolean(photo)
+    byId('hint').hidden = !pen.isEmpty() || isPhoto
   }
 
   function drawn() {
     press(null)
     dropPhoto()
-    refresh()
     if (pen.isEmpty()) forget()
     else ask(imageOf(NORMALIZATION.normalize(pen.ink())))
   }
 
   function dropPhoto() {
-    photo = null
+    isPhoto = false
     byId('photo').hidden = true
     byId('found').replaceChildren()
+    refresh()
   }
 
   let isScheduled = false
@@ -143,8 +143,8 @@
 
   function readDigits(picture, canvas) {
     const digits = PHOTO.digits(PHOTO.grey(paint(picture, canvas)))
-    pen.clear()
-    photo = picture
+    pen.wipe()
+    isPhoto = true
     canvas.hidden = false
     refresh()
     const context = canvas.getContext('2d')
@@ -200,7 +200,7 @@
     button.setAttribute('aria-label', label)
     button.appendChild(document.createElement('span')).textContent = text
     button.addEventListener('click', () => {
-      if (truth !== null && pen) { pen.clear(); dropPhoto() }
+      if (truth !== null && pen) { pen.wipe(); dropPhoto() }
       press(button)
       ask(image, truth)
     })

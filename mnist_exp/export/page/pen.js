@@ -61,11 +61,17 @@ function createPen(canvas, { changed, say, width }) {
     update()
   }
 
-  function clear() {
+  // Removes all strokes without a call of `changed`: something else is shown instead.
+  function wipe() {
     isDown = false
     if (strokes.length) earlier.push(strokes)
     strokes = []
-    update()
+    show()
+  }
+
+  function clear() {
+    wipe()
+    changed()
   }
 
   canvas.addEventListener('pointerdown', event => {
@@ -106,9 +112,8 @@ function createPen(canvas, { changed, say, width }) {
   canvas.addEventListener('blur', () => { cursor = null; isDown = false; show() })
 
   return {
-    show, undo, clear,
+    show, undo, clear, wipe,
     isEmpty: () => !strokes.length,
-    isDrawing: () => pointer !== null || isDown,
     canUndo: () => earlier.length > 0,
     // The ink: { height, width, data }, data from 0 to 255.
     ink() {
