@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
 from mnist_exp.errors import EnvironmentFailure, RunInterrupted, UserError
+from mnist_exp.terminal import streams
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,15 +31,8 @@ def public(function: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-def is_notebook() -> bool:
-    """Return whether this process runs the cells of a notebook."""
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return getattr(shell, "kernel", None) is not None
-
-
 @contextlib.contextmanager
 def _messages() -> Iterator[None]:
     """Write messages of this block to standard output in a notebook, which shows standard error as if it were a failure."""
-    with contextlib.redirect_stderr(sys.stdout) if is_notebook() else contextlib.nullcontext():
+    with contextlib.redirect_stderr(sys.stdout) if streams.is_notebook() else contextlib.nullcontext():
         yield

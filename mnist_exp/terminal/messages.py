@@ -48,7 +48,13 @@ def join_some(names: Sequence[str], limit: int) -> str:
 
 
 def console(**options: Any) -> Console:
-    """Return a console with options of Rich; in a notebook, it prints too, where Rich would display HTML elsewhere."""
+    """Return a console with options of Rich.
+
+    In a notebook it prints plain text. Rich would display HTML, which cannot be redirected, or take the notebook for a
+    terminal, since its kernel sets FORCE_COLOR, and print each state of a live display.
+    """
+    if streams.is_notebook():
+        options["force_terminal"] = False
     return Console(emoji=False, force_jupyter=False, **options)
 
 

@@ -83,6 +83,13 @@ def hurry() -> None:
     Stream.deadline = min(Stream.deadline, time.monotonic() + GRACE_SECONDS)
 
 
+def is_notebook() -> bool:
+    """Return whether this process runs the cells of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
+
+
 def stream_of(text: TextIO | None) -> Stream | None:
     """Return the stream below `sys.stdout` or `sys.stderr`; None if it was not installed."""
     stream = getattr(text, "buffer", None)

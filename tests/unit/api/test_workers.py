@@ -11,7 +11,7 @@ from mnist_exp.machine import files, logs
 from mnist_exp.runs.history import Epoch
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import write_status
-from mnist_exp.terminal import messages
+from mnist_exp.terminal import messages, streams
 from tests.unit.run_directories import complete_run
 
 Work = Callable[[Run], None]
@@ -152,8 +152,7 @@ def test_a_sweep_prints_no_leaderboard_and_reports_failed_jobs(
 
 
 def test_a_notebook_shows_messages_as_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert not boundary.is_notebook()
-    monkeypatch.setattr(boundary, "is_notebook", lambda: True)
+    monkeypatch.setattr(streams, "is_notebook", lambda: True)
     boundary.public(messages.note)("a line")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("a line\n", "")
