@@ -131,9 +131,19 @@ def _candidates(words: Sequence[str], current: str) -> Iterator[str]:
         yield from ("latest", *_runs(Path(_option(words, "--runs-dir") or str(primary_config()["runs_dir"])), current))
         yield from _paths(current, directories=True)
         yield from overrides(words, current, _directories(words), SECTIONS[command]) if command in SECTIONS else ()
+    elif option == "initial_weights":
+        yield from _sources(words, value)
     else:
         yield from () if words else COMMANDS
         yield from overrides(words, current, _directories(words))
+
+
+def _sources(words: Sequence[str], typed: str) -> Iterator[str]:
+    """Yield the runs whose weights a training can start from; in a sweep, after a comma."""
+    chosen, comma, last = typed.rpartition(",")
+    runs_dir = _option(words, "runs_dir") or str(primary_config()["runs_dir"])
+    for each in ("latest", *_runs(Path(runs_dir), last), *_paths(last, directories=True)):
+        yield f"initial_weights={chosen}{comma}{each}"
 
 
 def _of_data(words: Sequence[str], current: str) -> Iterator[str]:

@@ -48,6 +48,8 @@ def resolved(experiment: Experiment, find: Find | None) -> tuple[Experiment, lis
         experiment: all settings in `NEEDED` are valid.
         find: None for a configuration that has been checked before: the source may have gone meanwhile.
     """
+    if not any(getattr(experiment, name) for name in SETTINGS):  # of thousands of jobs, most
+        return experiment, []
     layers = layers_of(experiment)
     frozen = [name for name in layers if any(fnmatchcase(name, pattern) for pattern in experiment.freeze)]
     problems = list(_check_freeze(experiment.freeze, layers, frozen))

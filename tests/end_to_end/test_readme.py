@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mnist_exp.commands import overview
@@ -53,6 +54,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, trained: Path, forks: Forks)
         (run,) = (tour / "trained" / str(seed)).iterdir()
         run.rename(tour / "runs" / name)
     shutil.rmtree(tour / "trained")
+    images, labels = np.random.default_rng(0).integers(0, 256, (700, 28, 28), np.uint8), np.arange(700) % 3
+    np.savez(tour / "shapes.npz", x_train=images, y_train=labels, x_test=images[:30], y_test=labels[:30])
     return tour
 
 
