@@ -57,8 +57,8 @@ def main(arguments: list[str]) -> int:
     source = completed.read(row)
     if parsed.output is not None:  # exports/ of a run contains nothing else
         sidecars.refuse_other_files(directory, [one.file_name(parsed.quantize) for one in chosen])
-        if parsed.card:
-            card.refuse_other_file(directory)
+    if parsed.card:
+        card.refuse_other_file(directory)
     code = _export(source, chosen, parsed.quantize, directory) if chosen else EXIT_DONE
     if parsed.card:
         _write_card(source, directory)

@@ -4,6 +4,7 @@ Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv:1810.03993. Every
 they do not contain is left out, or named as not recorded.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,34 +19,34 @@ from mnist_exp.export import card_facts as facts
 from mnist_exp.export.markdown import bullets, code, table, text
 from mnist_exp.export.sidecars import Sidecar
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import open_regular
+from mnist_exp.machine.plain_data import read_bytes
 from mnist_exp.runs import evaluation
 from mnist_exp.terminal.messages import pluralize, sanitize
 
 FILE = "README.md"
-MARK = "Written by `mnist-exp export --card`"  # in every card: a file without it is not replaced
-MAX_HEAD = 2**16  # bytes of a card in which the mark is
+MARK = "<!-- mnist-exp export --card: {} -->\n"  # the last line, with the SHA-256 of those above: an edited card is kept
+MAX_BYTES = 2**20  # of a card; with 1,000 classes it has 100 kB
 MAX_CONFUSIONS = 10  # that are listed
 WIDE = 2**20  # characters of a line of the metadata: no text is wrapped
 
 
 def refuse_other_file(directory: Path) -> None:
-    """Check that a card replaces only an earlier card.
+    """Check that a card replaces only a card that was not edited.
 
     Raises:
         InputError: there is another README.md.
     """
     path = directory / FILE
-    if not files.exists(path):
-        return
     try:
-        with open_regular(path) as file:
-            is_card = MARK in file.read(MAX_HEAD).decode(errors="replace")
+        content = read_bytes(path, MAX_BYTES)
+    except FileNotFoundError:
+        return
     except OSError:
-        is_card = False
-    if not is_card:
-        cause = f"{path}: exists, and mnist-exp export did not write it"
-        raise InputError(cause, "remove it, or choose another directory: --output DIR")
+        content = b""
+    above, last = content[: -len(_mark(b""))], content[-len(_mark(b"")) :]
+    if last != _mark(above):
+        cause = f"{path}: exists, and is not a model card as mnist-exp export writes it, or was edited"
+        raise InputError(cause, "remove or rename it, or choose another directory: --output DIR")
 
 
 def write(completed: CompletedRun, directory: Path, artefacts: Sequence[Sidecar]) -> Path:
@@ -57,15 +58,19 @@ def write(completed: CompletedRun, directory: Path, artefacts: Sequence[Sidecar]
     Raises:
         EnvironmentFailure: it cannot be written.
     """
-    path = directory / FILE
-    files.write(path, render(completed, artefacts).encode())
+    path, content = directory / FILE, render(completed, artefacts).encode()
+    files.write(path, content + _mark(content))
     return path
 
 
 def render(completed: CompletedRun, artefacts: Sequence[Sidecar] = ()) -> str:
     """Return the text of the card."""
     metadata = yaml.safe_dump(front_matter(completed), sort_keys=False, allow_unicode=True, width=WIDE)
-    return f"---\n{metadata}---\n\n" + "\n\n".join(_parts(completed, artefacts)) + "\n"
+    return f"---\n{metadata}---\n\n" + "\n\n".join(_parts(completed, artefacts)) + "\n\n"
+
+
+def _mark(content: bytes) -> bytes:
+    return MARK.format(hashlib.sha256(content).hexdigest()).encode()
 
 
 def front_matter(completed: CompletedRun) -> dict[str, Any]:
@@ -92,8 +97,8 @@ def _parts(completed: CompletedRun, artefacts: Sequence[Sidecar]) -> Iterator[st
     yield f"# {text(summary.name)}"
     yield (
         f"{network} that assigns images to the {len(data.class_names):,} classes of the data set {text(data.name)}. "
-        f"{MARK} {mnist_exp.__version__} from the files of the run {code(facts.run_name(completed))}; what they do not "
-        "contain is left out, or named as not recorded."
+        f"Written by `mnist-exp export --card` {mnist_exp.__version__} from the files of the run "
+        f"{code(facts.run_name(completed))}; what they do not contain is left out, or named as not recorded."
     )
     yield "## Model details"
     yield bullets(facts.model_details(completed))

@@ -12,16 +12,14 @@ import numpy as np
 import pytest
 
 from mnist_exp.commands import overview
+from mnist_exp.commands.arguments import COMMANDS as SUB_COMMANDS
 from tests.conftest import ROOT, TINY
 from tests.documents import DOCUMENTS, blocks, unique_commands
 from tests.forks import Forks
 
 # `schedule.warmup_epochs`: the one-cycle schedule's warm-up is longer than one epoch.
 QUICK = ["dataset.limit=600", "training.epochs=1", "schedule.warmup_epochs=0", "evaluation.tta=0", "progress=quiet"]
-NOT_TRAINING = {
-    "show", "watch", "diff", "compare", "ensemble", "track", "data", "resume", "help", "--cfg", "--help",
-    "sweep.dry_run=true",
-}  # fmt: skip
+NOT_TRAINING = {*SUB_COMMANDS, "--cfg", "--help", "sweep.dry_run=true"}
 # With -m: test_clusters runs the launchers; the recipes take long, and cnn_best is trained without -m.
 ONLY_COMPOSED = {"hydra/launcher=submitit_slurm", "hydra/launcher=ray", "experiment=record", "experiment=cnn_best"}
 OTHER_PROGRAMS = {"pip", "source", "ray", "tensorboard", "wandb", "mlflow"}  # not run here

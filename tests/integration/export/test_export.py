@@ -28,6 +28,7 @@ from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import REBUILD_HINT
 from mnist_exp.training.device import Device
 from tests.conftest import compose
+from tests.documents import MANUAL, blocks
 from tests.integration.ensemble.test_ensemble import CHOICES, THREADS, untrained
 from tests.integration.models.test_averaging import SAVES, SMALL
 
@@ -152,6 +153,18 @@ def test_an_artefact_predicts_as_the_network_on_all_test_images(
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", found.path.name, f"{found.path.name}.json"}
     assert {path: path.read_bytes() for path in before} == before
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_the_code_of_the_manual_uses_a_file(
+    name: str, mlp: ExportedNetwork, write: Write, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = write(mlp, name)
+    (code,) = (one for one in blocks((MANUAL / "export.md").read_text(), "py") if f'"{found.path.name}"' in one)
+    monkeypatch.chdir(found.path.parent)
+    values: dict[str, Any] = {"images": digits.test_images[:50]}
+    exec(code, values)
+    assert np.asarray(values["probabilities"]) == pytest.approx(mlp.probabilities[:50], abs=1e-5)
 
 
 @pytest.mark.parametrize("quantization", ["dynamic", "int8"])

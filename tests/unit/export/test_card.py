@@ -137,12 +137,18 @@ def test_code_has_longer_ticks_than_its_content() -> None:
     assert table(("a", "b"), [("x", "1"), ("y", "–")]) == "| a | b |\n| --- | ---: |\n| x | 1 |\n| y | – |"
 
 
-def test_only_an_earlier_card_is_replaced(source: CompletedRun, tmp_path: Path) -> None:
+def test_only_a_card_that_was_not_edited_is_replaced(source: CompletedRun, tmp_path: Path) -> None:
     card.refuse_other_file(tmp_path)
     path = card.write(source, tmp_path, [])
     card.refuse_other_file(tmp_path)
-    path.write_text("# My project\n")
-    with pytest.raises(InputError, match=r"README.md: exists, and mnist-exp export did not write it"):
+    content = path.read_text()
+    for edited in ("# My project\n", content.replace("\n---\n", "\nlicense: mit\n---\n", 1), ""):
+        path.write_text(edited)
+        with pytest.raises(InputError, match=r"README.md: exists, and is not a model card .* or was edited"):
+            card.refuse_other_file(tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError, match=r"README.md: exists"):
         card.refuse_other_file(tmp_path)
 
 
