@@ -19,8 +19,8 @@ SCRIPTS = (
     ("layers.js", "network.js", "normalization.js", "photo.js"),
     ("view.js", "decision.js", "answerer.js", "pen.js", "main.js"),
 )
-MAX_SAMPLES = 24  # test images that are answered wrongly, and that many that are answered correctly
-MAX_BYTES = 2**20  # of all their pixels
+MAX_WRONG, MAX_RIGHT = 16, 20  # test images that are answered wrongly and correctly
+MAX_BYTES = 2**19  # of the pixels of each
 
 
 @dataclass(frozen=True)
@@ -105,17 +105,17 @@ def select_samples(probabilities: np.ndarray, data: Dataset) -> tuple[np.ndarray
     Returns:
         Indices of the wrong and of the right ones, int64.
     """
-    most = min(MAX_SAMPLES, MAX_BYTES // (2 * data.test_images[0].size))
+    most = MAX_BYTES // data.test_images[0].size
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     is_right = predicted == data.test_labels
     wrong = np.flatnonzero(~is_right)
-    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][: min(MAX_WRONG, most)]
     right = np.flatnonzero(is_right)
     labels = data.test_labels[right]
     ranks = np.empty(len(right), np.int64)  # of each within its class
     for label in np.unique(labels):
         ranks[labels == label] = np.arange(np.count_nonzero(labels == label))
-    return wrong, right[np.lexsort((labels, ranks))][:most]
+    return wrong, right[np.lexsort((labels, ranks))][: min(MAX_RIGHT, most)]
 
 
 def _subject(data: Dataset) -> str:

@@ -153,9 +153,10 @@
       context.strokeRect(box.left - 4, box.top - 4, box.width + 8, box.height + 8)
       const image = imageOf(NORMALIZATION.normalize(ink))
       const answer = DECISION.decide(NETWORK.probabilities(model, image), page.calibration)
-      return imageButton(image, answer.isSure ? page.names[answer.classes[0]] : '?', null)
+      return imageButton(image, [answer.isSure ? page.names[answer.classes[0]] : '?'], null)
     })
     byId('found').replaceChildren(...buttons)
+    for (const button of buttons) button.repaint()
     addArrows(byId('found'))
     if (buttons.length) buttons[0].click()
     else {
@@ -192,17 +193,23 @@
 
   // ---- Test images
 
-  // A button with an image; a click asks the network.
-  function imageButton(image, text, truth, label = text) {
+  // A button with an image and names below it; a click asks the network.
+  function imageButton(image, names, truth, label = names.join(' ')) {
     const button = document.createElement('button'), canvas = button.appendChild(document.createElement('canvas'))
     button.type = 'button'
     button.setAttribute('aria-pressed', 'false')
     button.setAttribute('aria-label', label)
-    button.appendChild(document.createElement('span')).textContent = text
+    button.title = label
+    const caption = button.appendChild(document.createElement('span'))
+    names.forEach((name, i) => { // a name may be written from right to left
+      if (i) caption.append(' → ')
+      caption.appendChild(document.createElement('bdi')).textContent = VIEW.shorten(name)
+    })
     button.addEventListener('click', () => {
       if (truth !== null && pen) { pen.wipe(); dropPhoto() }
       press(button)
       ask(image, truth)
+      byId('answer').parentElement.scrollIntoView({ block: 'nearest' })
     })
     button.repaint = () => VIEW.drawImage(canvas, image, page.isInk)
     return button
@@ -211,8 +218,8 @@
   for (const row of document.querySelectorAll('[data-samples]')) {
     for (const place of JSON.parse(row.dataset.samples)) {
       const { index, label, predicted } = page.samples[place], [truth, answer] = [page.names[label], page.names[predicted]]
-      const text = label === predicted ? truth : `${truth} → ${answer}`
-      row.append(imageButton(sample(place), text, label, `test image ${index}: label ${truth}, answer ${answer}`))
+      const names = label === predicted ? [truth] : [truth, answer]
+      row.append(imageButton(sample(place), names, label, `test image ${index}: label ${truth}, answer ${answer}`))
     }
     addArrows(row)
   }

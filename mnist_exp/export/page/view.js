@@ -1,9 +1,13 @@
 // What the page shows of an answer: the image that the network gets, its probabilities, and the values of its layers.
 const VIEW = (() => {
   const MAX_MAPS = 64 // of a layer
+  const MAX_NAME = 18 // characters
   const GAP = 1 // pixels between maps
   const GAMMA = 0.6 // of the colours of values, so that weak ones are visible
   const percent = share => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)} %`
+
+  // A name of a class where there is little space; the whole name is in a title.
+  const shorten = name => (name.length > MAX_NAME ? `${name.slice(0, MAX_NAME - 1)}…` : name)
 
   // Red, green and blue of a CSS colour.
   const levels = color => color.match(/[\d.]+/g).slice(0, 3).map(Number)
@@ -86,7 +90,7 @@ const VIEW = (() => {
       if (count < names.length && probabilities) order.sort((one, other) => probabilities[other] - probabilities[one])
       order.slice(0, count).forEach((k, i) => {
         const item = list.children[i], share = probabilities ? probabilities[k] : 0
-        item.querySelector('.name').textContent = names[k]
+        Object.assign(item.querySelector('.name'), { textContent: shorten(names[k]), title: names[k] })
         item.querySelector('.share').textContent = probabilities ? percent(share) : ''
         item.querySelector('i').style.setProperty('--share', share)
         item.classList.toggle('chosen', chosen.includes(k))
@@ -94,5 +98,5 @@ const VIEW = (() => {
     }
   }
 
-  return { drawImage, showLayers, createBars }
+  return { shorten, drawImage, showLayers, createBars }
 })()
