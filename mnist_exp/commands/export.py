@@ -90,7 +90,9 @@ def _export(source: CompletedRun, chosen: list[Format], quantization: Quantizati
                     code = error.exit_code
         if written:
             precisions = [run.experiment.precision for run in source.runs]
-            messages.output().print(table.build(written, artefact.reference(exported), precisions))
+            messages.output().print(table.build(written))
+            caption = table.caption(artefact.reference(exported), precisions)
+            messages.output().print(messages.cell(caption), soft_wrap=True)
             text = f"{pluralize(len(written), 'artefact')} in {directory}"
             messages.output().print(messages.cell(text), soft_wrap=True)
         return code

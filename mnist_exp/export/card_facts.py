@@ -118,6 +118,10 @@ def training_data(completed: CompletedRun) -> Iterator[str]:
         yield f"{dataset.validation:,} validation images, held out of the training images: {how}."
     else:
         yield "No validation images."
+    for run in completed.runs:
+        if (lineage := run.row.summary.lineage) is not None:
+            described = "; ".join(f"{name} {value}" for name, value in lineage.rows.items())
+            yield f"{code(run.run.directory.resolve().name)} learned before, in another run: {text(described)}."
     names = sorted({run.experiment.augmentation.name for run in completed.runs})
     yield f"Augmentation: {', '.join(map(text, names))}."
 

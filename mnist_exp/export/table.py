@@ -9,22 +9,17 @@ from mnist_exp.export.artefact import Artefact
 from mnist_exp.export.check import Check
 from mnist_exp.terminal import messages
 
-COLUMNS = ("artefact", "bytes", "largest difference", "changed", "error %", "95 %", "McNemar p", "ms per image")
+COLUMNS = ("artefact", "kB", "differs by", "changed", "error % (95 %)", "p", "ms")
+WHOLE = 2  # columns whose cells stay on one line
 
 
-def build(artefacts: Sequence[Artefact], reference: Check, precisions: Sequence[str]) -> Table:
-    """Return the table.
-
-    Args:
-        artefacts: at least one.
-        reference: the exported network next to the predictions of the run.
-        precisions: of the run, or of the members of an ensemble.
-    """
-    table = Table(caption=_caption(reference, precisions), caption_justify="left")
-    for heading in COLUMNS:
-        table.add_column(heading, justify="left" if heading == COLUMNS[0] else "right")
+def build(artefacts: Sequence[Artefact]) -> Table:
+    """Return the table, which needs `caption` below it."""
+    table = Table()
+    for place, heading in enumerate(COLUMNS):  # a narrow terminal breaks the lines of the others
+        table.add_column(heading, justify="right" if place else "left", no_wrap=place < WHOLE, overflow="fold")
     for one in artefacts:
-        table.add_row(messages.cell(one.path.name), f"{one.size:,}", *_cells(one.check))
+        table.add_row(messages.cell(one.path.name), f"{one.size / 1000:,.1f}", *_cells(one.check))
     return table
 
 
@@ -34,14 +29,19 @@ def _cells(check: Check) -> list[str]:
     return [
         f"{check.largest_difference:.1e}",
         f"{len(check.changed):,}",
-        f"{check.score['error_percent']:.2f}",
-        f"{low:.2f} – {high:.2f}",
+        f"{check.score['error_percent']:.2f} ({low:.2f} – {high:.2f})",
         format_p_value(check.paired.difference.p).removeprefix("= "),
         time,
     ]
 
 
-def _caption(reference: Check, precisions: Sequence[str]) -> str:
+def caption(reference: Check, precisions: Sequence[str]) -> str:
+    """Return the line below the table: what was compared, and what the columns are.
+
+    Args:
+        reference: the exported network next to the predictions of the run.
+        precisions: of the run, or of the members of an ensemble.
+    """
     n = len(reference.original)
     text = f"each run in its own runtime on all {n:,} test images, against the network of the run in float32"
     if count := len(reference.changed):
@@ -50,4 +50,4 @@ def _caption(reference: Check, precisions: Sequence[str]) -> str:
         text += (
             f"; this changes {messages.pluralize(count, 'prediction')} of the run, which was tested in {by} (McNemar p {p})"
         )
-    return text
+    return f"{text}; differs by: the largest difference of a probability; p: McNemar's test; ms: for one image at a time"

@@ -33,9 +33,9 @@ def test_the_command_prints_a_table_and_writes_the_files(exported: Path, trained
     assert {path.name for path in exported.iterdir()} == {*names, *(f"{name}.json" for name in names), "README.md", "stdout"}
     stdout = (exported / "stdout").read_text()
     for name in names:
-        assert re.search(rf"│ {re.escape(name)} +│ +[\d,]+ │ +\d\.\de[-+]\d\d │ +0 │", stdout)
+        assert re.search(rf"│ {re.escape(name)} +│ +[\d,.]+ │ +\d\.\de[-+]\d\d │ +0 │", stdout)
         assert read_json(exported / f"{name}.json")["run"]["name"] == trained.name
-    assert "against the network of the run in float32\n" in re.sub(r" +\n", "\n", stdout)
+    assert "against the network of the run in float32;" in stdout
     card = (exported / "README.md").read_text()
     assert yaml.safe_load(card.split("---\n")[1])["model-index"][0]["name"] == trained.name
     for name in names:

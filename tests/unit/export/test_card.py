@@ -21,6 +21,7 @@ from mnist_exp.export.markdown import block, code, table, text
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.lineage import Lineage
 from mnist_exp.runs.run import Run
 from mnist_exp.trained.trained_run import TrainedRun
 from tests.unit.members import DATA
@@ -99,6 +100,18 @@ def test_what_is_not_recorded_is_said(source: CompletedRun) -> None:
     assert "Computed on: not recorded; device not recorded." in content
     assert "Made by" not in content
     assert "mnist-exp  # not recorded" in content
+
+
+def test_an_earlier_run_is_named(source: CompletedRun) -> None:
+    origin = {"run": "../b_s1", "name": "b", "seed": 1, "config_hash": "0" * 16}
+    weights = {"sha256": "0" * 64, "dataset": "kmnist", "network": "mlp", "copied": ["dense_1"], "initialized": {}}
+    lineage = Lineage.model_validate({"initial_weights": origin | weights})
+    (trained,) = source.runs
+    row = replace(
+        trained.row, record=replace(trained.row.record, summary=trained.row.summary.model_copy(update={"lineage": lineage}))
+    )
+    content = card.render(replace(source, row=row, runs=[replace(trained, row=row)]))
+    assert "`a_s7` learned before, in another run: started from b, seed 1 \\(../b\\_s1\\): copied dense\\_1." in content
 
 
 def test_the_writers_of_the_digits_are_known(source: CompletedRun) -> None:
