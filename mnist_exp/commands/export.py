@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     directory = run.exports if parsed.output is None else Path(parsed.output)
     if parsed.output is None:
         refuse_special_files(directory)
-    elif directory.exists() and not directory.is_dir():
+    elif files.exists(directory) and not directory.is_dir():
         raise InputError(f"--output {directory}: is not a directory", "name a directory, such as a new one")
     (row,) = read_rows([run.directory])
     source = completed.read(row)

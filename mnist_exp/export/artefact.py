@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mnist_exp.errors import EnvironmentFailure, InputError, UserError
 from mnist_exp.export import sidecars
 from mnist_exp.export.check import Check, check
@@ -132,13 +134,15 @@ def _sidecar(network: ExportedNetwork, artefact: Artefact, path: Path) -> dict[s
 
 
 def _changed(chosen: Format, checked: Check) -> UserError:
-    index = int(checked.changed[0])
-    names = checked.data.class_names
-    of_original, of_artefact = (names[one[index].argmax()] for one in (checked.original, checked.probabilities))
-    count = len(checked.changed)
-    images = f"{count:,} of {len(checked.original):,} predictions change"
-    cause = f"{chosen.name}: {images}, such as that of test image {index}, from {of_original} to {of_artefact}"
-    remedy = f"probabilities differ by up to {checked.largest_difference:.2g}; the file was removed: choose another format"
+    """Return the error of an artefact that changes predictions: how many, and one of them."""
+    index, names = int(checked.changed[0]), checked.data.class_names
+    before, after = (names[one[index].argmax()] for one in (checked.original, checked.probabilities))
+    second, first = np.sort(checked.original[index])[-2:]
+    cause = (
+        f"{chosen.name}: {len(checked.changed):,} of {len(checked.original):,} predictions change: that of test image "
+        f"{index} from {before} to {after}, whose probabilities were {first:.7f} and {second:.7f}"
+    )
+    remedy = f"probabilities differ by up to {checked.largest_difference:.1e}; no file was written: choose another format"
     return UserError(cause, remedy)
 
 

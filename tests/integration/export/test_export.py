@@ -197,7 +197,7 @@ def test_a_float_artefact_that_changes_a_prediction_is_removed(
         return lambda images: next(probabilities) if len(images) > 1 else images
 
     monkeypatch.setattr(saved_model, "load", load)
-    with pytest.raises(UserError, match="1,000 of 10,000 predictions change, such as that of test image") as raised:
+    with pytest.raises(UserError, match="1,000 of 10,000 predictions change: that of test image") as raised:
         write(mlp, "saved_model")
     assert raised.value.exit_code == 1
     assert (earlier.path / "saved_model.pb").read_bytes() == content
