@@ -17,6 +17,7 @@ COMMANDS = {
     "diff": "show how two runs differ, and draw the images on which they disagree",
     "ensemble": "average the predictions of runs into a new run, and compare it with each member",
     "evaluate": "evaluate completed runs on other images: another data set, or their validation images",
+    "predict": "read the digits in photos, scans and screenshots with a trained network",
     "export": "write a trained model for other runtimes (SavedModel, ONNX, LiteRT), checked on all test images",
     "draw": "write a page on which one draws digits and sees the answers of a trained network, and open it",
     "watch": "show the progress of running runs and sweeps",

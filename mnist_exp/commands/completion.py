@@ -67,6 +67,7 @@ OPTIONS: dict[str, dict[str, Values]] = {
     "diff": {"--format": ("table", "json"), "--output": FILE},
     "ensemble": {"--name": ()},
     "evaluate": {"--name": (), "--format": ("table", "json"), **CONFIG_DIR},
+    "predict": {"--single": None, "--confidence": (), "--format": ("table", "json", "csv"), "--explain": FILE},
     "export": {"--format": tuple(FORMATS), "--quantize": QUANTIZATIONS, "--card": None, "--output": DIRECTORY},
     "draw": {"--output": FILE, "--no-open": None},
     "watch": {"--interval": (), "--once": None, "--forever": None},
@@ -129,7 +130,7 @@ def _candidates(words: Sequence[str], current: str) -> Iterator[str]:
         yield from _of_data(words, current)
     elif command is not None:
         yield from ("latest", *_runs(Path(_option(words, "--runs-dir") or str(primary_config()["runs_dir"])), current))
-        yield from _paths(current, directories=True)
+        yield from _paths(current, directories=command != "predict")
         yield from overrides(words, current, _directories(words), SECTIONS[command]) if command in SECTIONS else ()
     elif option == "initial_weights":
         yield from _sources(words, value)

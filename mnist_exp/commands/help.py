@@ -19,8 +19,8 @@ EXAMPLES = """\
 # The order in which a new user reads the manual; each is a file mnist_exp/docs/NAME.md.
 ORDER = (
     "tutorial", "configuration", "datasets", "models", "augmentation", "runs", "sweeps", "searches", "clusters", "comparing",
-    "statistics", "ensembles", "draw", "export", "python", "trackers", "recipes", "reliability", "speed", "troubleshooting",
-    "glossary", "architecture", "decisions",
+    "statistics", "ensembles", "predict", "draw", "export", "python", "trackers", "recipes", "reliability", "speed",
+    "troubleshooting", "glossary", "architecture", "decisions",
 )  # fmt: skip
 MAX_WIDTH = 100  # columns, of the list of topics
 # For less: stop after one screen, allow colours, scroll wide lines sideways instead of wrapping them, and print the keys.

@@ -1,6 +1,7 @@
 """Data sets: described ones, whose files are verified by hash, and a user's own."""
 
 import difflib
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ def _load(source: Source) -> "Dataset":
 
     if isinstance(source, OwnSet):
         return own.load(source)
+    source = _with_handwriting(source)
     try:
         return described.load(source)
     except UserError:
@@ -81,6 +83,15 @@ def check_available(source: Source) -> None:
 
     if isinstance(source, DescribedSet) and not source.fetch and (error := finding.missing(source)) is not None:
         raise error
+
+
+def _with_handwriting(source: DescribedSet) -> DescribedSet:
+    """Return a described set, marked as handwriting if a shipped one with the same files is: older runs do not say it."""
+    described = source.description
+    known = (one.description for one in shipped().values())
+    if described.handwriting or not any(one.handwriting and one.fingerprint == described.fingerprint for one in known):
+        return source
+    return replace(source, description=described.model_copy(update={"handwriting": True}))
 
 
 @cache

@@ -39,6 +39,7 @@ class Dataset:
     train_groups: np.ndarray | None = None  # int32 (n,): images with the same number have the same source, such as a writer
     test_groups: np.ndarray | None = None
     ink: bool = False  # whether grey images are ink on paper, from 0 for paper to 255 for ink, and are shown dark on light
+    handwriting: bool = False  # whether the images are handwriting in the form of MNIST's
 
     def displayed(self, images: np.ndarray) -> np.ndarray:
         """Return images of the set as a picture shows them: those with one channel are ink on paper, others have three."""

@@ -48,6 +48,7 @@ def load(source: DescribedSet) -> Dataset:
         train_groups=_groups(described, described.train, train_labels),
         test_groups=_groups(described, described.test, test_labels),
         ink=described.ink,
+        handwriting=described.handwriting,
     )
 
 

@@ -111,6 +111,7 @@ class Description(Fact):
     image_shape: Annotated[tuple[Side, Side, Channels], Field(strict=False), integers(3, 1)]  # height, width, channels
     transposed: bool  # whether images are stored column by column
     ink: bool = True  # whether grey images are ink on paper, and are shown dark on light
+    handwriting: bool = False  # whether the images are handwriting in the form of MNIST's: pictures can be normalised to it
     labels_from: Annotated[int, Field(ge=0, le=1000)]  # the label of the first class
     label_column: Annotated[int, Field(ge=0, le=63)] | None  # of labels that are rows of numbers; null: they are numbers
     group_column: Annotated[int, Field(ge=0, le=63)] | None = None  # of labels: the group of the image, such as its writer

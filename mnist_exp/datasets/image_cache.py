@@ -84,6 +84,7 @@ def load(source: OwnSet, current: str) -> Dataset | None:
             mislabelled=None,
             warnings=tuple(facts["warnings"]),
             ink=False,
+            handwriting=False,
             **arrays,
         )
         return dataset if content_sha256(dataset) == dataset.sha256 else None

@@ -1,12 +1,11 @@
 """One image file → an array: PNG, JPEG, BMP, GIF, TIFF or WebP, read by Pillow."""
 
 import contextlib
-import os
+import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -42,13 +41,13 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def probe(path: str) -> Picture:
-    """Read the header of a file; the pixels are not decoded.
+def probe(source: str | bytes) -> Picture:
+    """Read the header of a file, by its path or from its content; the pixels are not decoded.
 
     Raises:
         UnreadableError: it cannot be used.
     """
-    with opened(path) as image:
+    with opened(source) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise UnreadableError(f"has {height:,}×{width:,} pixels, more than {MAX_PIXELS:,}")
@@ -62,11 +61,11 @@ def probe(path: str) -> Picture:
         return Picture((width, height) if turned else (height, width), _is_grey(image))
 
 
-def decode(path: str, channels: int, size: tuple[int, int], background: int, resize: bool) -> np.ndarray:
+def decode(source: str | bytes, channels: int, size: tuple[int, int], background: int, resize: bool) -> np.ndarray:
     """Decode the first frame of a file, upright, with its transparent pixels filled.
 
     Args:
-        path: of the file.
+        source: path or content of the file.
         channels: 1 for grey, 3 for RGB.
         size: height and width of the result.
         background: grey value behind transparent pixels, and at the sides of a resized image.
@@ -78,7 +77,7 @@ def decode(path: str, channels: int, size: tuple[int, int], background: int, res
     Raises:
         UnreadableError: it cannot be decoded.
     """
-    with opened(path) as image:
+    with opened(source) as image:
         if resize:  # the decoder of JPEG computes means of pixels, faster than it decodes them; at least 2×2 are left
             image.draft(None, (DRAFT * max(size), DRAFT * max(size)))
         ImageOps.exif_transpose(image, in_place=True)
@@ -90,14 +89,14 @@ def decode(path: str, channels: int, size: tuple[int, int], background: int, res
 
 
 @contextlib.contextmanager
-def opened(source: str | BinaryIO) -> Iterator[Image.Image]:
+def opened(source: str | bytes) -> Iterator[Image.Image]:
     """Open an image file by its path, or its content; whatever fails in this block is the reason why it cannot be used.
 
     Raises:
         UnreadableError: it cannot be used.
     """
     try:
-        file = open_regular(Path(source)) if isinstance(source, str) else source
+        file = open_regular(Path(source)) if isinstance(source, str) else io.BytesIO(source)
         with file, Image.open(file, formats=FORMATS) as image:
             yield image
     except UnreadableError:
@@ -117,8 +116,8 @@ def names() -> str:
     return "PNG, JPEG, BMP, GIF, TIFF or WebP"
 
 
-def _is_empty(source: str | BinaryIO) -> bool:
-    return Path(source).stat().st_size == 0 if isinstance(source, str) else not source.seek(0, os.SEEK_END)
+def _is_empty(source: str | bytes) -> bool:
+    return not (Path(source).stat().st_size if isinstance(source, str) else source)
 
 
 def flatten(image: Image.Image, background: int) -> Image.Image:

@@ -8,9 +8,7 @@ from mnist_exp.export.formats import Predict, Quantization
 from mnist_exp.export.network import ExportedNetwork
 from mnist_exp.export.script_network import convert
 from mnist_exp.models.averaging import shift_count
-from mnist_exp.trained import calibration
-from mnist_exp.trained.calibration import Calibration
-from mnist_exp.training.prediction import Predictor
+from mnist_exp.trained.calibration import Calibration, calibrate
 
 CONFIDENCE = 0.99  # of the sets of classes from which the page decides whether it is sure
 
@@ -23,14 +21,15 @@ def write(network: ExportedNetwork, path: Path, quantization: Quantization | Non
 def render(network: ExportedNetwork) -> str:
     """Return the page."""
     completed = network.completed
+    passes = sum(shift_count(run.experiment.evaluation.tta) for run in completed.runs)
     return drawing_page.render(
         convert(network.model),
         completed.row.summary,
         network.metadata["run"]["name"],
         completed.data,
         network.probabilities,
-        _confidence(calibrate(network)),
-        is_handwriting(completed.data.name),
+        _confidence(calibrate(completed, network.model, passes)),
+        completed.data.handwriting,
     )
 
 
@@ -39,26 +38,8 @@ def load(path: Path) -> Predict:
     return node.load(path)
 
 
-def calibrate(network: ExportedNetwork) -> Calibration | None:
-    """Return the calibration of a run, or that of an ensemble whose members held out the same images; None without."""
-    completed = network.completed
-    if not completed.is_ensemble:
-        return calibration.calibrate(completed.runs[0], network.model)
-    held_out = completed.split.validation
-    if not len(held_out):
-        return None
-    passes = sum(shift_count(run.experiment.evaluation.tta) for run in completed.runs)
-    probabilities = Predictor(network.model, 1, passes)(completed.data.train_images[held_out])
-    return calibration.fit(probabilities, completed.data.train_labels[held_out])
-
-
 def _confidence(calibrated: Calibration | None) -> Confidence | None:
     """Return None if too few images are held out: every class would be possible, and each answer unsure."""
     if calibrated is None or not (threshold := calibrated.threshold(CONFIDENCE)):
         return None
     return Confidence(calibrated.temperature, threshold, CONFIDENCE)
-
-
-def is_handwriting(name: str) -> bool:
-    """Return whether the images of a data set are normalised as MNIST's are."""
-    return name.startswith(("mnist", "qmnist", "emnist"))

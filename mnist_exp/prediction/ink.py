@@ -4,11 +4,18 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-REDUCED = 96  # pixels of the longer side of the picture in which the paper is estimated
+from mnist_exp.prediction.rules import find_rules
+
+REDUCED = 48  # pixels of the longer side of the picture in which the paper is estimated
 WINDOW = 24  # pixels of the reduced picture: a stroke is thinner than that
 LIGHT = 80  # percentile of a window that is paper
 FAINT = 0.08  # of the light of the paper: ink takes more
 NOISE = 4.0  # standard deviations of the paper: ink takes more
+SURE = 1.7  # times the threshold: some pixel of each stroke takes more
+PALE_RULE = 0.75  # times the threshold: rules are often pale, and recognised by their length
+CLEAR = 0.45  # of the light of the paper: what takes more is ink, even where the paper is only roughly known
+BLANK = 0.25  # of a pixel of the reduced picture must be paper
+SMOOTH = 2.0  # pixels of the reduced picture: the standard deviation of the mean
 BORDER = 0.03  # of a side: the frame of the picture that shows whether the paper is dark
 SMALL = 64  # pixels of the longer side of a picture that is not smoothed
 
@@ -29,8 +36,13 @@ def extract_ink(pixels: np.ndarray) -> np.ndarray:
         light = 1 - light
     contrast = _contrast(light)
     smooth = contrast if max(contrast.shape) <= SMALL else ndimage.gaussian_filter(contrast, 0.7)
-    weak = smooth > _threshold(smooth)
-    return np.where(weak, contrast.clip(0, 1), 0).astype(np.float32)
+    threshold = _threshold(smooth)
+    ink = (smooth > threshold) & ~find_rules(smooth > PALE_RULE * threshold)
+    labels, count = ndimage.label(ink, np.ones((3, 3)))
+    clear = np.zeros(count + 1, bool)  # parts that reach the higher threshold; others are noise of the paper
+    clear[labels[(smooth > SURE * threshold) & ink]] = True
+    clear[0] = False
+    return np.where(clear[labels], contrast.clip(0, 1), 0).astype(np.float32)
 
 
 def _is_dark(grey: np.ndarray) -> bool:
@@ -47,35 +59,45 @@ def _contrast(light: np.ndarray) -> np.ndarray:
     """Return which share of the paper's light each pixel lacks, float32 (height, width), of its darkest channel.
 
     The paper is first the light part of each window. Then it is the mean of the pixels around that are not ink, which
-    follows shadows more closely.
+    follows shadows more closely: first without clear ink, then without all ink.
     """
     height, width, channels = light.shape
     factor = max(1.0, max(height, width) / REDUCED)
     size = max(1, round(width / factor)), max(1, round(height / factor))
-    result = np.zeros((height, width), np.float32)
+    result = np.full((height, width), -np.inf, np.float32)
     for channel in range(channels):
         plane = np.ascontiguousarray(light[..., channel])
-        small = _resize(plane, size)
-        paper = ndimage.gaussian_filter(ndimage.percentile_filter(small, LIGHT, WINDOW, mode="nearest"), WINDOW / 4)
-        rough = 1 - plane / np.maximum(_resize(paper, (width, height)), 1 / 255)
-        blank = (rough < max(FAINT, NOISE * _deviation(rough))).astype(np.float32)
-        share = _resize(blank, size)
-        weight = ndimage.gaussian_filter(share, 2)
-        mean = ndimage.gaussian_filter(_resize(plane * blank, size), 2)
-        known = weight > 0.05
-        paper = np.where(known, mean / np.maximum(weight, 0.05), paper)
-        result = np.maximum(result, 1 - plane / np.maximum(_resize(paper, (width, height)), 1 / 255))
+        paper = _smooth(ndimage.percentile_filter(_resize(plane, size), LIGHT, WINDOW, mode="nearest"), WINDOW / 4)
+        contrast = _against(plane, paper)
+        for limit in (CLEAR, None):
+            blank = (contrast < (_threshold(contrast) if limit is None else limit)).astype(np.float32)
+            share, mean = _resize(blank, size), _resize(plane * blank, size)
+            paper = _smooth(np.where(share > BLANK, mean / np.maximum(share, BLANK), paper), SMOOTH)
+            contrast = _against(plane, paper)
+        result = np.maximum(result, contrast)
     return result
 
 
+def _against(plane: np.ndarray, paper: np.ndarray) -> np.ndarray:
+    """Return which share of the light of the paper, in its reduced size, each pixel lacks."""
+    return np.asarray(1 - plane / np.maximum(_resize(paper, plane.shape[::-1]), 1 / 255))
+
+
+def _smooth(paper: np.ndarray, sigma: float) -> np.ndarray:
+    """Smooth a picture that continues beyond its edges as it ends there, so that a slope stays a slope."""
+    margin = [(min(round(3 * sigma), side - 1),) * 2 for side in paper.shape]
+    wide = np.pad(paper, margin, mode="reflect", reflect_type="odd")
+    (top, _), (left, _) = margin
+    smooth = ndimage.gaussian_filter(wide, sigma, mode="nearest")
+    return np.asarray(smooth[top : top + paper.shape[0], left : left + paper.shape[1]])
+
+
 def _threshold(contrast: np.ndarray) -> float:
-    return max(FAINT, NOISE * _deviation(contrast))
-
-
-def _deviation(values: np.ndarray) -> float:
-    """Return a robust standard deviation of the paper: most pixels are paper."""
-    sample = values.ravel()[:: max(1, values.size // 100_000)]
-    return 1.4826 * float(np.median(np.abs(sample - np.median(sample))))
+    """Return the contrast above which a pixel is not paper."""
+    sample = contrast.ravel()[:: max(1, contrast.size // 100_000)]
+    paper = float(np.median(sample))  # most pixels are paper
+    deviation = 1.4826 * float(np.median(np.abs(sample - paper)))
+    return paper + max(FAINT, NOISE * deviation)
 
 
 def _resize(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:

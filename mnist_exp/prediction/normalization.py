@@ -38,9 +38,10 @@ def normalize(ink: np.ndarray) -> np.ndarray:
     area = square * square
     inner = ((2 * (down @ box @ across.T) + area) // (2 * area)).astype(np.int64)  # rounded means; (INNER, INNER)
     top, left = (_offset(inner.sum(axis=1 - axis)) for axis in (0, 1))
-    for row, column in np.argwhere(inner):
-        if 0 <= top + row < SIDE and 0 <= left + column < SIDE:
-            image[top + row, left + column] = inner[row, column]
+    first_row, last_row = max(top, 0), min(top + INNER, SIDE)  # ink that is far from its centre may be cut off
+    first_column, last_column = max(left, 0), min(left + INNER, SIDE)
+    visible = inner[first_row - top : last_row - top, first_column - left : last_column - left]
+    image[first_row:last_row, first_column:last_column] = visible
     return image
 
 

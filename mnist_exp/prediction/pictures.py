@@ -1,12 +1,11 @@
 """Photos, scans and screenshots as arrays: upright, opaque, of a limited size."""
 
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from mnist_exp.datasets.pictures import MAX_PIXELS, UnreadableError, flatten, opened
+from mnist_exp.datasets.pictures import UnreadableError, flatten, opened, probe
 
 MAX_SIDE = 2000  # pixels; larger pictures are reduced: digits of 20 pixels remain in a photo of a whole page
 WHITE, BLACK = 255, 0
@@ -17,27 +16,22 @@ class Picture:
     """A picture as it is read."""
 
     pixels: np.ndarray  # uint8 (height, width, 3)
-    scale: float  # sides of the file's picture, upright, in sides of `pixels`; at least 1
+    size: tuple[int, int]  # height and width of the file's picture, upright; `pixels` may be smaller
 
 
-def read(source: str | BinaryIO) -> Picture:
+def read(source: str | bytes) -> Picture:
     """Read an image file, by its path or from its content.
 
     Raises:
         UnreadableError: it cannot be used.
     """
+    size = probe(source).size
     with opened(source) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise UnreadableError(f"has {height:,}×{width:,} pixels, more than {MAX_PIXELS:,}")
-        if image.mode in ("I", "F"):
-            raise UnreadableError("has 32 bits for each pixel, allowed are 8 and 16")
         image.draft(None, (MAX_SIDE, MAX_SIDE))  # the decoder of JPEG reduces by itself, to this size at least
         ImageOps.exif_transpose(image, in_place=True)
-        turned = height != width and (image.width < image.height) != (width < height)
         flat = flatten(image, _paper_behind(image)).convert("RGB")
         flat.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
-        return Picture(np.asarray(flat), max(height if turned else width, 1) / flat.width)
+        return Picture(np.asarray(flat), size)
 
 
 def from_array(array: np.ndarray) -> Picture:
@@ -45,12 +39,17 @@ def from_array(array: np.ndarray) -> Picture:
 
     Args:
         array: uint8 (height, width), (height, width, 1) or (height, width, 3), at least one pixel.
+
+    Raises:
+        UnreadableError: it has another shape or type.
     """
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or not array.size or array.shape[2:] not in ((), (1,), (3,)):
+        raise UnreadableError(f"is an array {array.dtype} of shape {array.shape}, allowed: uint8 (height, width[, 1 or 3])")
     grey = array[..., None] if array.ndim == 2 else array
     image = Image.fromarray(np.ascontiguousarray(np.broadcast_to(grey, (*grey.shape[:2], 3))))
-    width = image.width
+    size = image.height, image.width
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
-    return Picture(np.asarray(image), width / image.width)
+    return Picture(np.asarray(image), size)
 
 
 def _paper_behind(image: Image.Image) -> int:

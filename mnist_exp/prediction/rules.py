@@ -1,4 +1,4 @@
-"""Remove ruled lines from ink: long and thin, straight across the paper; strokes that cross them stay."""
+"""Find ruled lines in ink: long and thin, straight across the paper; strokes that cross them are not part of them."""
 
 import numpy as np
 from scipy import ndimage
@@ -11,13 +11,11 @@ THIN = 80  # times as long as it is thick
 SLOPES = np.linspace(-0.05, 0.05, 41)  # that are tried: up to 3 degrees
 
 
-def remove_rules(ink: np.ndarray) -> np.ndarray:
-    """Return ink, float32 (height, width), without horizontal and vertical rules."""
-    if min(ink.shape) < SMALLEST:
-        return ink
-    mask = ink > 0
-    rules = _horizontal(mask) | _horizontal(np.ascontiguousarray(mask.T)).T
-    return np.where(rules, 0, ink) if rules.any() else ink
+def find_rules(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels of horizontal and vertical rules in a mask of ink, bool (height, width)."""
+    if min(mask.shape) < SMALLEST:
+        return np.zeros(mask.shape, bool)
+    return np.asarray(_horizontal(mask) | _horizontal(np.ascontiguousarray(mask.T)).T)
 
 
 def _horizontal(mask: np.ndarray) -> np.ndarray:

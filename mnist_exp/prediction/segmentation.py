@@ -9,11 +9,14 @@ from scipy.spatial import cKDTree
 CONNECTED = np.ones((3, 3))  # also diagonally
 MIN_SIDE = 6  # pixels of the longer side of a digit
 SPECK = 0.22  # of the typical size: what is smaller and belongs to no digit is a speck
+FRINGE, GAIN = 0.3, 1.15  # of a part's darkness: what is paler is its blurred edge; the rest is darkened, against blur
 PALE = 0.35  # of the typical darkness: what is paler is a shadow, or shows through the paper
 FRAME = 0.12  # of a side: how far the lines of a frame are from its edge, at most
 FRAGMENT = 0.6  # of the size of a digit: a smaller part may belong to it
+FLAT = 0.45  # times as tall as wide: such a part can be the bar of a 5, or of a 7
 NEAR = 0.22  # of the size of a digit: how far away its parts are, at most
 TALL = 1.35  # times the typical size of its line: a digit is not larger
+STACKED = 1.45  # times as tall as wide: parts above each other that are no taller are one digit
 MAX_PARTS = 4000  # of a picture; more is not handwriting
 
 
@@ -72,7 +75,8 @@ def _parts(ink: np.ndarray) -> list[Piece]:
             continue
         level = float(np.percentile(own[own > 0], 85))
         levels.append(level)
-        scaled = (255 * (own / level).clip(0, 1) + 0.5).astype(np.uint8)
+        share = own / level
+        scaled = (255 * (GAIN * np.where(share < FRINGE, 0, share)).clip(0, 1) + 0.5).astype(np.uint8)
         parts.append(Piece(place[1].start, place[0].start, scaled))
     if not parts:
         return []
@@ -108,11 +112,11 @@ def _merge(parts: list[Piece], typical: float) -> list[Piece]:
     while pieces:
         part = pieces.pop(0)
         distances = [(_distance(part, other), index) for index, other in enumerate(pieces) if _belongs(part, other, typical)]
-        if not distances or min(distances)[0] > NEAR * pieces[min(distances)[1]].size:
+        distance, index = min(distances, default=(0.0, 0))
+        if not distances or distance > NEAR * _join(part, pieces[index]).size:
             done.append(part)
             continue
-        other = pieces.pop(min(distances)[1])
-        joined = _join(part, other)
+        joined = _join(part, pieces.pop(index))
         position = next((index for index, one in enumerate(pieces) if one.size > joined.size), len(pieces))
         pieces.insert(position, joined)
     return done
@@ -122,22 +126,24 @@ def _belongs(part: Piece, other: Piece, typical: float) -> bool:
     """Return whether a part can be of the same digit as another one, which is not smaller, by their boxes."""
     across = min(part.right, other.right) - max(part.left, other.left)
     down = min(part.bottom, other.bottom) - max(part.top, other.top)
-    reach = NEAR * other.size
-    if across < -reach or down < -reach:
-        return False
     width = max(part.right, other.right) - min(part.left, other.left)
     height = max(part.bottom, other.bottom) - min(part.top, other.top)
+    size = max(width, height)
+    reach = NEAR * size
+    if across < -reach or down < -reach:
+        return False
     shared = max(across, 0) / part.ink.shape[1], max(down, 0) / part.ink.shape[0]
+    limit = TALL * max(other.size, typical)
+    part_height, part_width = part.ink.shape
+    if part_height < FLAT * part_width and part.bottom <= other.top + 0.4 * other.ink.shape[0]:  # the bar of a 5
+        return size <= 1.15 * limit and part.left >= other.left - reach
     if part.size < FRAGMENT * other.size:  # a fragment: above, below, or within the height of the digit and very near
-        return max(width, height) <= TALL * max(other.size, typical) and (
-            shared[0] >= 0.5 or (shared[1] >= 0.5 and -across <= reach / 3)
-        )
-    # two large parts: one above the other, or one in the other
-    return (
-        max(width, height) <= TALL * max(other.size, typical)
-        and shared[0] >= 0.5
-        and (shared[1] >= 0.35 or max(width, height) <= 1.15 * typical)
-    )
+        return size <= limit and (shared[0] >= 0.5 or (shared[1] >= 0.5 and -across <= reach / 3))
+    # Two large parts: one beside or in the other at the same height, or one above the other, which together are no taller
+    # than a digit; two digits of two lines are twice as tall as they are wide.
+    is_stacked = height <= STACKED * width and size <= 1.6 * typical
+    is_one = size <= limit and (shared[1] >= 0.35 or size <= 1.15 * typical)
+    return bool(shared[0] >= 0.5 and (is_stacked or is_one))
 
 
 def _distance(part: Piece, other: Piece) -> float:

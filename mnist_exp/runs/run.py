@@ -59,6 +59,7 @@ class Run:
     model = FilePath("model.keras")
     predictions = FilePath("predictions.npz")
     calibration = FilePath("calibration.json")  # on the validation images; written when it is first needed
+    outliers = FilePath("outliers.npz")  # a network that recognises images that are not digits; as calibration.json
     errors = FilePath("errors.json")
     report = FilePath("report.html")
     figures = FilePath("figures")

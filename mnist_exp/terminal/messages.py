@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,18 @@ def spinner(text: str) -> Iterator[None]:
     target = console(stderr=True)
     with target.status(escape(text)) if target.is_terminal else contextlib.nullcontext():
         yield
+
+
+@contextlib.contextmanager
+def progress_bar(noun: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar while the block runs, in a terminal only; yield a function to which the block reports what is done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn(escape(noun)), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal or total < 2) as bar:
+        task = bar.add_task(noun, total=total)
+        yield lambda count: bar.advance(task, count)
 
 
 @contextlib.contextmanager

@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 
 SMALLEST = float(np.finfo(np.float32).tiny)  # the logarithm of a probability of 0 would be infinite
 TEMPERATURES = 0.05, 20.0  # a network needs 1 to 2; the limits are for one that is always right, or never
-NOT_CALIBRATED = "not calibrated: the run held out no images"
-HOLD_OUT = "train with dataset.validation=5000, for example"
 
 
 @dataclass(frozen=True, eq=False)

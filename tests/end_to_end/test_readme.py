@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from mnist_exp import datasets
 from mnist_exp.commands import overview
 from mnist_exp.commands.arguments import COMMANDS as SUB_COMMANDS
 from tests.conftest import ROOT, TINY
 from tests.documents import DOCUMENTS, blocks, unique_commands
 from tests.forks import Forks
+from tests.sheets import draw_sheet
 
 # `schedule.warmup_epochs`: the one-cycle schedule's warm-up is longer than one epoch.
 QUICK = ["dataset.limit=600", "training.epochs=1", "schedule.warmup_epochs=0", "evaluation.tta=0", "progress=quiet"]
@@ -54,6 +57,10 @@ def place(tmp_path_factory: pytest.TempPathFactory, trained: Path, forks: Forks)
     shutil.rmtree(tour / "trained")
     images, labels = np.random.default_rng(0).integers(0, 256, (700, 28, 28), np.uint8), np.arange(700) % 3
     np.savez(tour / "shapes.npz", x_train=images, y_train=labels, x_test=images[:30], y_test=labels[:30])
+    (tour / "scans").mkdir()
+    sheet = draw_sheet(datasets.load("mnist").test_images[..., 0], np.random.default_rng(1), np.arange(4))
+    for picture in ("note.jpg", "scans/1.png"):
+        Image.fromarray(sheet.pixels).save(tour / picture)
     return tour
 
 

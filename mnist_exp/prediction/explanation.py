@@ -1,0 +1,106 @@
+"""The page of `predict --explain`: pictures with the boxes of their digits, what the network saw, and where it looked."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mnist_exp import __version__
+from mnist_exp.prediction.formats import describe, percent
+from mnist_exp.prediction.occlusion import occlusion
+from mnist_exp.prediction.reader import Digit, Reader, Reading
+from mnist_exp.report import page
+
+MAX_PICTURES = 50  # on one page
+MAX_DIGITS = 200  # on one page: for each, the network predicts some hundred images
+SHOWN_SIDE = 1000  # pixels of the longer side of a picture on the page
+WARM = np.array([214, 69, 65])  # where erasing ink makes the answer less probable
+COLD = np.array([52, 101, 164])  # where it makes it more probable
+STRONG = 0.25  # a fall of the probability that is shown in full colour, at least
+
+
+@dataclass(frozen=True)
+class Card:
+    """One digit on the page."""
+
+    number: int
+    digit: Digit
+    saw: str  # address of the image
+    looked: str
+    shares: Sequence[tuple[str, str]]  # class and percentage
+
+    @property
+    def heading(self) -> str:
+        """The answer in words."""
+        return describe(self.digit)
+
+
+def render(reader: Reader, readings: Sequence[Reading], run: str, left_out: int) -> str:
+    """Return the page.
+
+    Args:
+        reader: that read the pictures.
+        readings: with their pictures; `MAX_PICTURES` at most.
+        run: name of the run.
+        left_out: pictures that were read, but are not on the page.
+    """
+    remaining, pictures = MAX_DIGITS, []
+    number = 0
+    for reading in readings:
+        cards = []
+        for digit in reading.digits[:remaining]:
+            number += 1
+            cards.append(_card(reader, number, digit))
+        remaining -= len(cards)
+        pictures.append(_picture(reading, cards))
+    dataset, confidence = reader.data.name, f"{100 * reader.confidence:g}"
+    reason = reader.why_not_calibrated
+    return page.render(
+        "prediction.html.j2", (), version=__version__, run=run, dataset=dataset, pictures=pictures, left_out=left_out,
+        confidence=confidence, reason=reason, single=reader.single,
+    )  # fmt: skip
+
+
+def _card(reader: Reader, number: int, digit: Digit) -> Card:
+    falls = occlusion(reader.predictor, digit.image)
+    shares = [(name, percent(probability)) for name, probability in digit.top]
+    return Card(number, digit, _address(_shown(digit.image), "PNG"), _address(_heat(digit.image, falls), "PNG"), shares)
+
+
+def _picture(reading: Reading, cards: Sequence[Card]) -> dict[str, Any]:
+    """Return a picture and its cards as the template needs them."""
+    if reading.picture is None:
+        return {"name": reading.name, "text": reading.text, "cards": cards, "address": None, "width": 1, "height": 1}
+    image = Image.fromarray(reading.picture.pixels)
+    image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+    height, width = reading.picture.size
+    return {
+        "name": reading.name, "text": reading.text, "cards": cards, "address": _address(image, "JPEG"),
+        "width": width, "height": height,
+    }  # fmt: skip
+
+
+def _shown(image: np.ndarray) -> Image.Image:
+    """Return an image as the network got it: ink is light, as in the data set."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+def _heat(image: np.ndarray, falls: np.ndarray) -> Image.Image:
+    """Return the image in pale grey under the colours of what matters."""
+    grey = image.mean(axis=2, keepdims=True) / 255
+    paper = 255 - 90 * grey
+    strength = (falls / max(STRONG, float(np.abs(falls).max())))[..., None]
+    colour = np.where(strength > 0, WARM, COLD)
+    share = np.abs(strength) ** 0.7
+    return Image.fromarray((paper * (1 - share) + colour * share).round().astype(np.uint8))
+
+
+def _address(image: Image.Image, form: str) -> str:
+    """Return a picture as a data: address."""
+    content = io.BytesIO()
+    image.save(content, format=form, **({"quality": 85} if form == "JPEG" else {}))
+    return f"data:image/{form.lower()};base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,0 +1,276 @@
+"""Read pictures with a completed run: digits with their boxes, answers, probabilities and sets."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from PIL import Image
+
+from mnist_exp.datasets import pictures as files
+from mnist_exp.datasets.pictures import UnreadableError
+from mnist_exp.datasets.resizing import fit
+from mnist_exp.ensemble.completed import CompletedRun
+from mnist_exp.ensemble.network import rebuild_completed
+from mnist_exp.errors import InputError
+from mnist_exp.machine.cores import usable_cores
+from mnist_exp.models.activations import activations_model
+from mnist_exp.models.averaging import shift_count
+from mnist_exp.prediction import pictures
+from mnist_exp.prediction.doubts import Doubts, learn
+from mnist_exp.prediction.ink import extract_ink
+from mnist_exp.prediction.normalization import normalize
+from mnist_exp.prediction.pictures import Picture
+from mnist_exp.prediction.segmentation import Piece, find_lines
+from mnist_exp.training.prediction import Predictor
+
+TOP = 3  # most probable classes of a digit
+UNSURE = "?"  # in a text
+SPACE = 1.0  # of the height of a line: a wider gap separates two numbers
+
+CONFIDENCE = 0.99  # of the sets
+MAX_THREADS = 4  # that read pictures; each takes some 100 MB for a large photo
+
+Verdict = Literal["sure", "unsure", "not a digit", "not calibrated"]
+Source = str | bytes | np.ndarray  # a path, the content of a file, or an array
+
+
+@dataclass(frozen=True, eq=False)
+class Digit:
+    """One digit, or one whole picture with `single`."""
+
+    box: tuple[int, int, int, int]  # left, top, right, bottom in the picture, right and bottom excluded
+    image: np.ndarray  # uint8 (height, width, channels): the input of the network
+    top: Sequence[tuple[str, float]]  # the most probable classes with their probabilities, the most probable one first
+    set: Sequence[str] | None  # the classes that it can have at the confidence; None: the run is not calibrated
+    verdict: Verdict
+
+    @property
+    def answer(self) -> str | None:
+        """The class; None if that is not sure."""
+        return self.top[0][0] if self.verdict in ("sure", "not calibrated") else None
+
+    @property
+    def probability(self) -> float:
+        """The probability of the most probable class."""
+        return self.top[0][1]
+
+    def content(self) -> dict[str, Any]:
+        """Return the digit as JSON has it."""
+        return {
+            "box": list(self.box),
+            "answer": self.answer,
+            "probability": round(self.probability, 6),
+            "verdict": self.verdict,
+            "top": [{"class": name, "probability": round(probability, 6)} for name, probability in self.top],
+            "set": None if self.set is None else list(self.set),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What was read in one picture."""
+
+    name: str
+    lines: Sequence[Sequence[Digit]]
+    picture: Picture | None  # as it was read; None unless it is kept, and with `single`
+
+    @property
+    def digits(self) -> list[Digit]:
+        """All digits in reading order."""
+        return [digit for line in self.lines for digit in line]
+
+    @property
+    def text(self) -> str:
+        """The answers in reading order: lines on lines of their own, a space where the gap is wide, ? where none is sure."""
+        return "\n".join(_text_of(line) for line in self.lines)
+
+    def content(self) -> dict[str, Any]:
+        """Return the reading as JSON has it."""
+        return {"file": self.name, "text": self.text, "digits": [digit.content() for digit in self.digits]}
+
+
+class Reader:
+    """Reads pictures with the network of a run."""
+
+    def __init__(
+        self,
+        completed: CompletedRun,
+        model: keras.Model,
+        doubts: Doubts | None,
+        confidence: float,
+        *,
+        single: bool = False,
+        keep: bool = False,
+        towers: int = 1,
+    ) -> None:
+        """Check that the network can read pictures.
+
+        Args:
+            completed: the run.
+            model: its rebuilt network.
+            doubts: from `learn`; None: the run is not calibrated.
+            confidence: of the sets, such as 0.99.
+            single: take each picture as one image of the data set.
+            keep: keep the pictures in the readings, for a page.
+            towers: parts of a batch that are computed in parallel.
+
+        Raises:
+            InputError: the data set is not handwriting in the form of MNIST's, and `single` is false.
+        """
+        check_handwriting(completed, single)
+        self.model = model
+        self.single = single
+        self.keep = keep
+        self.confidence = confidence
+        self.data = completed.data
+        self.doubts = doubts
+        self.background = getattr(completed.runs[0].experiment.dataset, "background", 0)  # of a user's own images
+        passes = sum(shift_count(run.experiment.evaluation.tta) for run in completed.runs)
+        self.predictor = Predictor(model, towers, passes)
+
+    @property
+    def why_not_calibrated(self) -> str | None:
+        """The reason why digits have no sets; None if they have."""
+        if self.doubts is None:
+            return "the run held out no images"
+        needed = self.doubts.images_needed(self.confidence)
+        if self.doubts.images < needed:
+            stated = f"{100 * self.confidence:g} %"
+            return f"a confidence of {stated} needs {needed:,} held-out images, but the run has {self.doubts.images:,}"
+        return None
+
+    @cached_property
+    def _features(self) -> Predictor:
+        return Predictor(activations_model(self.model), 1)
+
+    def read(self, sources: Sequence[tuple[str, Source]]) -> list[Reading | UnreadableError]:
+        """Read pictures, all in one batch.
+
+        Args:
+            sources: the name of each picture, and its path, the content of its file, or an array, uint8 (height, width),
+                (height, width, 1) or (height, width, 3).
+
+        Returns:
+            For each picture what was read, or the reason why it cannot be used.
+        """
+        with files.quiet(), ThreadPoolExecutor(min(usable_cores(), MAX_THREADS)) as threads:
+            found = list(threads.map(self._find, [source for _, source in sources]))
+        images = [image for one in found if not isinstance(one, UnreadableError) for image in one.images]
+        digits = iter(self._answers(images))
+        readings: list[Reading | UnreadableError] = []
+        for (name, _), one in zip(sources, found, strict=True):
+            if isinstance(one, UnreadableError):
+                readings.append(one)
+                continue
+            lines = [[replace(next(digits), box=box) for box in line] for line in one.boxes]
+            readings.append(Reading(name, lines, one.picture if self.keep else None))
+        return readings
+
+    def _find(self, source: Source) -> "_Found | UnreadableError":
+        try:
+            if self.single:
+                return self._whole(source)
+            picture = pictures.from_array(source) if isinstance(source, np.ndarray) else pictures.read(source)
+        except UnreadableError as error:
+            return error
+        lines = find_lines(extract_ink(picture.pixels))
+        images = [normalize(piece.ink)[..., None] for line in lines for piece in line]
+        return _Found(images, [[_box(piece, picture) for piece in line] for line in lines], picture)
+
+    def _whole(self, source: Source) -> "_Found":
+        """Return a picture as one image of the data set."""
+        height, width, channels = self.data.test_images.shape[1:]
+        if isinstance(source, np.ndarray):
+            picture = pictures.from_array(source)
+            flat = Image.fromarray(picture.pixels).convert("L" if channels == 1 else "RGB")
+            image = np.asarray(fit(flat, (height, width), self.background)).reshape(height, width, channels)
+            size = picture.size
+        else:
+            size = files.probe(source).size
+            image = files.decode(source, channels, (height, width), self.background, resize=True)
+        return _Found([image], [[(0, 0, size[1], size[0])]], None)
+
+    def _answers(self, images: Sequence[np.ndarray]) -> list[Digit]:
+        if not images:
+            return []
+        batch = np.stack(images)
+        probabilities = self.predictor(batch).astype(np.float64)
+        sets: np.ndarray | None = None
+        strange = np.zeros(len(batch), bool)
+        if self.doubts is not None:
+            probabilities = self.doubts.calibration.calibrate(probabilities)
+        if self.doubts is not None and self.why_not_calibrated is None:
+            features = None if self.doubts.strangeness is None else self._features(batch)
+            sets, strange = self.doubts.decide(probabilities, features, self.confidence)
+        names = self.data.class_names
+        answers = []
+        for index, row in enumerate(probabilities):
+            order = np.argsort(-row, kind="stable")
+            top = [(names[k], float(row[k])) for k in order[:TOP]]
+            chosen = None if sets is None else [names[k] for k in order if sets[index, k]]
+            answers.append(Digit((0, 0, 0, 0), images[index], top, chosen, _verdict(chosen, bool(strange[index]))))
+        return answers
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The digits of a picture, before they are answered."""
+
+    images: Sequence[np.ndarray]
+    boxes: Sequence[Sequence[tuple[int, int, int, int]]]  # of each line
+    picture: Picture | None
+
+
+def _box(piece: Piece, picture: Picture) -> tuple[int, int, int, int]:
+    """Return the box of a digit in pixels of the file's picture."""
+    down, across = (whole / part for whole, part in zip(picture.size, picture.pixels.shape[:2], strict=True))
+    sides = piece.left * across, piece.top * down, piece.right * across, piece.bottom * down
+    left, top, right, bottom = map(round, sides)
+    return left, top, right, bottom
+
+
+def _verdict(chosen: Sequence[str] | None, is_strange: bool) -> Verdict:
+    if chosen is None:
+        return "not calibrated"
+    if is_strange:
+        return "not a digit"
+    return "sure" if len(chosen) == 1 else "unsure"
+
+
+def _text_of(line: Sequence[Digit]) -> str:
+    """Return the answers of a line."""
+    height = float(np.median([digit.box[3] - digit.box[1] for digit in line]))
+    text, end = "", line[0].box[0]
+    for digit in line:
+        text += (" " if digit.box[0] - end > SPACE * height else "") + (digit.answer or UNSURE)
+        end = digit.box[2]
+    return text
+
+
+def open_reader(
+    completed: CompletedRun, confidence: float = CONFIDENCE, *, single: bool = False, keep: bool = False, towers: int = 1
+) -> Reader:
+    """Return a reader with the network of a run, which is calibrated if that is needed. TensorFlow must be started.
+
+    Args:
+        completed: the run.
+        confidence, single, keep, towers: as for `Reader`.
+
+    Raises:
+        InputError: the data set is not handwriting in the form of MNIST's, and `single` is false.
+        IntegrityError: the files of the run do not agree.
+    """
+    check_handwriting(completed, single)
+    model = rebuild_completed(completed)
+    return Reader(completed, model, learn(completed, model), confidence, single=single, keep=keep, towers=towers)
+
+
+def check_handwriting(completed: CompletedRun, single: bool) -> None:
+    """Raise InputError unless pictures can be normalised to the images of the data set, or are single images of it."""
+    if not single and not completed.data.handwriting:
+        cause = f"{completed.run.directory}: was trained on {completed.data.name}, not on digits in the form of MNIST's"
+        raise InputError(cause, "add --single: each picture is then taken as one image of the data set")
