@@ -4,6 +4,7 @@ import functools
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from tests.forks import Forks
 
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
+
+# pytest rewrites the assertions of all test files in each process, unless it may store them.
+sys.dont_write_bytecode = False
 
 # A script starts background processes with SIGINT ignored, and the commands that tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from mnist_exp.machine.backend import NOT_NEEDED, hidden
+
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-with warnings.catch_warnings():
+with warnings.catch_warnings(), hidden(*NOT_NEEDED):
     warnings.simplefilter("ignore")  # third parties' warnings during their import
     import keras
     import tensorflow as tf  # noqa: F401

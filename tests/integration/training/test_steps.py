@@ -25,29 +25,27 @@ NETWORKS = (
     ("model=cnn_simple", "model.filters=[4]", "model.units=[8]", "training.batch_size=32", "training.epochs=3"),
     ("model=cnn_tiny", f"model.layers={SMALL_LAYERS}", "training.batch_size=32", "training.epochs=3"),
 )
-# Every optimizer on the network with the fastest graph, and every network with two common optimizers: an optimizer treats
-# every weight in the same way.
+# Every optimizer and its settings on the network with the fastest graph, and every network with one optimizer: an optimizer
+# treats every weight in the same way. Adam on the other networks is in bfloat16 below.
 VARIANTS = [
-    *((SMALL_MLP, (f"optimizer={name}",)) for name in OPTIMIZERS),
-    *((network, (f"optimizer={name}",)) for network in NETWORKS[1:] for name in ("adam", "sgd")),
+    *((network, ("optimizer=sgd",)) for network in NETWORKS[1:]),
     *(
         (SMALL_MLP, variant)
         for variant in (
             ("optimizer=sgd", "optimizer.nesterov=false"),
+            ("optimizer=rmsprop",),
             ("optimizer=rmsprop", "optimizer.momentum=0.9"),
             ("optimizer=lion", "optimizer.weight_decay=0.1"),
             ("optimizer=adamw", "optimizer.weight_decay=0.1"),
-            ("training.label_smoothing=0.1",),
+            ("optimizer=adam", "training.label_smoothing=0.1"),
             ("optimizer=sgd", "training.gradient_clip_norm=0.1"),
         )
     ),
     *(
         (SMALL_CNN, variant)
         for variant in (
-            ("model.activation=gelu",),  # it decreases somewhere, so it is applied before pooling
-            ("model.activation=elu", "model.pool_size=3"),
-            ("threads.towers=1",),
-            ("threads.towers=5",),
+            ("model.activation=gelu", "threads.towers=1"),  # it decreases somewhere, so it is applied before pooling
+            ("model.activation=elu", "model.pool_size=3", "threads.towers=5"),
         )
     ),
 ]
@@ -105,7 +103,7 @@ def test_steps_equal_kerass_train_on_batch(
 @pytest.mark.parametrize(
     ("network", "variant"),
     [
-        *((network, ()) for network in NETWORKS),
+        *((network, ()) for network in NETWORKS[1:]),
         (SMALL_MLP, ("augmentation=mixup", "augmentation.rotation=10", "augmentation.cutout_probability=0.5")),
     ],
     ids=lambda part: " ".join(part[:1]),
