@@ -58,9 +58,16 @@ def compose(*overrides: str, multirun: bool = False) -> Experiment:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A directory of all processes of the suite."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def forks(shared: Path) -> Iterator[Forks]:
     """Runs the real command in forks of a process that has imported TensorFlow."""
-    started = Forks()
+    started = Forks(shared)
     yield started
     started.close()
 

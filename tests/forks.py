@@ -7,6 +7,7 @@ variables, imports) need a new process.
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import inspect
@@ -76,25 +77,18 @@ class NewProcesses:
 
 
 class Forks(NewProcesses):
-    """The parent process, started for the first command."""
+    """The parent process, started for the first command: one for all processes of the suite."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
+        """Use the parent process whose address is in a directory."""
+        self._directory = directory
         self._channel: socket.socket | None = None
-        self._parent: subprocess.Popen[bytes] | None = None
         self._started: list[Fork] = []
 
     def start(self, *arguments: str, module: str = PROGRAM, **options: Any) -> subprocess.Popen[Any]:
         """Start `python -m mnist_exp` in a fork, with the options of `Popen`."""
         if self._channel is None:
-            self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                self._parent = subprocess.Popen(
-                    [sys.executable, "-m", "tests.forks", str(theirs.fileno())],
-                    cwd=Path(__file__).parent.parent,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                )
+            self._channel = self._connect()
         fork = Fork(self._channel, module, arguments, stdin=subprocess.DEVNULL, **options)
         self._started.append(fork)
         return fork
@@ -108,10 +102,33 @@ class Forks(NewProcesses):
         self._started.clear()
 
     def close(self) -> None:
-        """Stop the parent process; a running command continues."""
-        if self._channel is not None and self._parent is not None:
+        """Leave the parent process, which ends without users; a running command continues."""
+        if self._channel is not None:
             self._channel.close()
-            self._parent.wait(10)
+
+    def _connect(self) -> socket.socket:
+        """Return a connection to the parent process, which is started if there is none."""
+        address = str(self._directory / "forks.socket")
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with (self._directory / "forks.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                channel.connect(address)
+            except (FileNotFoundError, ConnectionRefusedError):
+                Path(address).unlink(missing_ok=True)
+                with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+                    listener.bind(address)
+                    listener.listen()
+                    channel.connect(address)
+                    subprocess.run(
+                        [sys.executable, "-m", "tests.forks", str(listener.fileno())],
+                        cwd=Path(__file__).parent.parent,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        pass_fds=[listener.fileno()],
+                        check=True,
+                    )
+        return channel
 
 
 class Fork(subprocess.Popen[Any]):
@@ -150,6 +167,28 @@ class Fork(subprocess.Popen[Any]):
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._wait(0)
         return self.returncode
+
+
+def accept(listener: socket.socket) -> socket.socket:
+    """Fork for each connection; end when all of them are closed.
+
+    Returns:
+        Only in a fork: the connection that it must serve.
+    """
+    users: set[int] = set()
+    while True:
+        is_asked = select.select([listener], [], [], 1)[0]  # by the first of them from the start
+        while users and (ended := os.waitpid(-1, os.WNOHANG)[0]):
+            users.remove(ended)
+        if is_asked:
+            channel, _ = listener.accept()
+            if (user := os.fork()) == 0:
+                listener.close()
+                return channel
+            users.add(user)
+            channel.close()
+        elif not users:
+            os._exit(0)
 
 
 def serve(channel: socket.socket) -> str:
@@ -249,10 +288,13 @@ def execute(module: str) -> None:
 
 
 if __name__ == "__main__":
+    if os.fork():
+        os._exit(0)  # whoever starts the parent process does not wait for it
+    os.setsid()
     with tempfile.TemporaryDirectory() as place, backend.tensorflow(Path(place) / "messages", quiet=True):
         for name in IMPORTED:
             importlib.import_module(name)
     os.fsync = os.fstat  # type: ignore[assignment]  # as in conftest.py
     gc.freeze()  # the forks share its objects, which their garbage collection would copy
-    program = serve(socket.socket(fileno=int(sys.argv[1])))
+    program = serve(accept(socket.socket(fileno=int(sys.argv[1]))))
     execute(WORKER if program != WORKER and fork_workers() else program)

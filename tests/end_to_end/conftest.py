@@ -25,10 +25,8 @@ Once = Callable[[str, Callable[[Path], None]], Path]
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+def once(shared: Path) -> Once:
     """A directory of that name, to be read only, which the first of the suite's processes fills that needs it."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
 
     def filled(name: str, fill: Callable[[Path], None]) -> Path:
         place, done = shared / name, shared / f"{name}.done"
