@@ -8,7 +8,7 @@ import pytest
 from mnist_exp import config
 from mnist_exp.commands.named_runs import find_weights, with_latest_found
 from mnist_exp.comparison.groups import group_runs
-from mnist_exp.comparison.rows import read_rows
+from mnist_exp.comparison.rows import differing_settings, read_rows
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.identity import config_hash
@@ -22,7 +22,7 @@ from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import write_status
 from mnist_exp.sweep import plan
 from tests.conftest import compose
-from tests.unit.run_directories import complete_run, make_run, set_time, write_weights
+from tests.unit.run_directories import change_settings, complete_run, make_run, set_time, write_weights
 
 SMALL = ("model=cnn_large", "model.filters=[4,3]", "model.units=[8]")
 
@@ -96,6 +96,24 @@ def test_runs_from_different_weights_are_not_repetitions(source: Path) -> None:
         run.config.write_text(config_text(experiment))
         complete_run(run)
     assert sorted(group.n for group in group_runs(read_rows([Path("tuned")]), None)) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("places", "hashes", "columns"),
+    [
+        (("a", "b"), ("1", "2"), ["initial_weights"]),
+        (("a", "a"), ("1", "2"), ["initial_weights_sha256"]),  # trained again in between
+        (("a", "b", "b"), ("1", "2", "3"), ["initial_weights", "initial_weights_sha256"]),
+        (("a", "moved"), ("1", "1"), []),
+    ],
+)
+def test_a_comparison_lists_what_a_reader_needs(
+    places: tuple[str, ...], hashes: tuple[str, ...], columns: list[str]
+) -> None:
+    for number, (place, sha256) in enumerate(zip(places, hashes, strict=True)):
+        directory = make_run(Path(f"runs/{number}"), 100)
+        change_settings(directory, initial_weights=place, initial_weights_sha256=sha256)
+    assert differing_settings(read_rows([Path("runs")])) == columns
 
 
 def test_a_stored_configuration_needs_the_source_no_more(source: Path) -> None:
