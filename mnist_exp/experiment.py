@@ -4,12 +4,12 @@ import contextlib
 import logging
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_exp import datasets
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.tracker_variables import used_variables
+from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.errors import UserError
 from mnist_exp.machine import backend, files
 from mnist_exp.machine.plain_data import read_bytes
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mnist_exp.machine.model_files import Layers  # HDF5
 
 log = logging.getLogger(__name__)
+
+SAME_SPLIT = "use the same dataset.limit, validation and split_seed as that run, or new images"
 
 
 def train_or_resume(experiment: Experiment, run: Run, lock_timeout: float = 0.0) -> int:
@@ -56,33 +58,17 @@ def train(experiment: Experiment, run: Run) -> Summary:
         EnvironmentFailure: the device does not exist, or a file cannot be written.
     """
     datasets.check_available(experiment.dataset.source)  # before TensorFlow, which takes seconds to start
-    weights = _load_initial_weights(experiment, run)
     config = read_bytes(run.config).decode() if run.config.exists() else config_text(experiment)
     try:
         with backend.tensorflow(run.log, experiment.progress == "quiet", experiment.device):
-            return _train(experiment, run, config, weights)
+            return _train(experiment, run, config)
     finally:
         if run.directory.exists() and not run.config.exists():  # it was removed; to resume or compare the run needs it
             with contextlib.suppress(UserError):  # an error of the training is reported instead
                 files.write(run.config, config.encode())
 
 
-def _load_initial_weights(experiment: Experiment, run: Run) -> "Layers":
-    """Load the weights to start from, of each layer that fits; none for a run with a checkpoint, which contains them."""
-    if experiment.initial_weights is None or any(run.checkpoints.glob("epoch_*")):
-        return {}
-    from mnist_exp.runs import initial_weights  # HDF5
-
-    weights, origin = initial_weights.load(experiment, Run(Path(experiment.initial_weights)), run)
-    lineage.write(run, Lineage(initial_weights=origin))
-    text = f"weights of {experiment.initial_weights} ({origin.network}, {origin.dataset}): {origin.text}"
-    log.info("%s", text)
-    if experiment.progress != "quiet":
-        messages.note(text)
-    return weights
-
-
-def _train(experiment: Experiment, run: Run, config: str, weights: "Layers") -> Summary:
+def _train(experiment: Experiment, run: Run, config: str) -> Summary:
     from mnist_exp.report import run_page
     from mnist_exp.training import device, epochs
     from mnist_exp.training.build import build_trainer
@@ -108,6 +94,7 @@ def _train(experiment: Experiment, run: Run, config: str, weights: "Layers") -> 
     parts = split_images(data, settings)
     log.info("%d training, %d validation, %d test images", len(parts.train), len(parts.validation), len(data.test_labels))
     validation = data.train_images[parts.validation], data.train_labels[parts.validation]
+    weights = _load_initial_weights(experiment, run, data, parts)
 
     with target.scope():
         trainer = build_trainer(experiment, data, parts, target, weights)
@@ -137,3 +124,21 @@ def _train(experiment: Experiment, run: Run, config: str, weights: "Layers") -> 
     learning_rates = trainer.learning_rates[: trainer.steps_per_epoch * len(history)]  # without those after an early stop
     run_page.write(run, training.select, summary, errors, history, learning_rates, data, probabilities, recorded, config)
     return summary
+
+
+def _load_initial_weights(experiment: Experiment, run: Run, data: Dataset, parts: Split) -> "Layers":
+    """Load the weights to start from, of each layer that fits; none for a run with a checkpoint, which contains them."""
+    if experiment.initial_weights is None or any(run.checkpoints.glob("epoch_*")):
+        return {}
+    from mnist_exp.runs import initial_weights  # HDF5
+
+    weights, origin = initial_weights.load(experiment, run, data, parts)
+    lineage.write(run, Lineage(initial_weights=origin))
+    text = f"weights of {experiment.initial_weights} ({origin.network}, {origin.dataset}): {origin.text}"
+    log.info("%s", text)
+    if experiment.progress != "quiet":
+        messages.note(text)
+    if origin.validation_seen:
+        few = f"{origin.validation_seen:,} of the {len(parts.validation):,} validation images"
+        messages.warning(f"the weights were trained on {few}: the validation error is too low; {SAME_SPLIT}")
+    return weights

@@ -2,13 +2,20 @@
 
 import os
 from functools import cache
+from pathlib import Path
 
+import numpy as np
+
+from mnist_exp import config
 from mnist_exp.config.initial_weights import Source, match
 from mnist_exp.config.schema import Experiment
+from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import model_files
 from mnist_exp.machine.model_files import Layers
 from mnist_exp.machine.plain_data import LISTS, read_json
+from mnist_exp.runs.directory import read_config
+from mnist_exp.runs.held_out import split_images
 from mnist_exp.runs.lineage import InitialWeights
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import read_record
@@ -41,18 +48,26 @@ def _read_source(run: Run, summary_json: str, *_: int) -> Source:
     )
 
 
-def load(experiment: Experiment, source_run: Run, run: Run) -> tuple[Layers, InitialWeights]:
+def load(experiment: Experiment, run: Run, data: Dataset, split: Split) -> tuple[Layers, InitialWeights]:
     """Load the weights from which a run starts, of the layers that fit.
+
+    Args:
+        experiment: with `initial_weights`.
+        run: its directory.
+        data: its data set.
+        split: of its training images.
 
     Raises:
         InputError: the run with the weights does not exist any more, or its weights have changed.
-        IntegrityError: its model is damaged.
+        IntegrityError: its model or its config.yaml is damaged.
     """
+    source_run = Run(Path(str(experiment.initial_weights)))
     summary, source, layers = _read_summary(source_run), read_source(source_run), _read_layers(source_run)
     if (found := model_files.sha256(layers)) != experiment.initial_weights_sha256:
         cause = f"{source_run.model}: its weights have SHA-256 {found}, not {experiment.initial_weights_sha256}"
         raise InputError(cause, "restore the file, or train a new run")
     matched = match(experiment, source)
+    seen = len(np.intersect1d(_trained_on(source_run, data), split.validation))
     return {name: layers[name] for name in matched.copied}, InitialWeights(
         run=os.path.relpath(source_run.directory.resolve(), run.directory.resolve()),
         name=summary.name,
@@ -63,7 +78,36 @@ def load(experiment: Experiment, source_run: Run, run: Run) -> tuple[Layers, Ini
         network=summary.model.name,
         copied=list(matched.copied),
         initialized=matched.initialized,
+        validation_seen=max(seen, _inherited(summary, split)),
     )
+
+
+def _inherited(summary: Summary, split: Split) -> int:
+    """Return how many validation images the weights had seen before a run that held out the same ones."""
+    origin = None if summary.lineage is None else summary.lineage.initial_weights
+    return origin.validation_seen if origin is not None and summary.dataset.split_sha256 == split.sha256 else 0
+
+
+def _trained_on(run: Run, data: Dataset) -> np.ndarray:
+    """Return the images of a data set on which the weights of a run were trained, int (n,), also before the run.
+
+    Images of another data set are not recognised, nor is an origin that does not exist any more.
+    """
+    known = [np.empty(0, np.int64)]
+    visited: set[Path] = set()
+    while (summary := read_record(run.directory).summary) is not None and run.directory not in visited:
+        visited.add(run.directory)
+        if summary.dataset.sha256 == data.sha256:
+            try:
+                settings = config.validate(read_config(run)).dataset
+            except ValueError as error:
+                raise IntegrityError(str(error), "choose another run, or train this one again") from None
+            known.append(split_images(data, settings).train)
+        origin = None if summary.lineage is None else summary.lineage.initial_weights
+        if origin is None:
+            break
+        run = Run((run.directory / origin.run).resolve())
+    return np.unique(np.concatenate(known))
 
 
 def _read_summary(run: Run) -> Summary:

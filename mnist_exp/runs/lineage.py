@@ -39,12 +39,14 @@ class InitialWeights(Origin):
     network: str
     copied: list[str]  # layers
     initialized: dict[str, str]  # other layers of the network, and why they have random weights
+    validation_seen: Count  # validation images of the run on which the weights were trained, as far as is known
 
     @property
     def text(self) -> str:
         """Which layers were copied, and which were not, in words."""
         others = "; ".join(f"{name} ({reason})" for name, reason in self.initialized.items())
-        return f"copied {', '.join(self.copied)}" + (f"; initialized {others}" if others else "")
+        seen = f"; trained on {self.validation_seen:,} of the validation images" if self.validation_seen else ""
+        return f"copied {', '.join(self.copied)}" + (f"; initialized {others}" if others else "") + seen
 
 
 class Continued(Origin):

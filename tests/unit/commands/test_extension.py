@@ -92,7 +92,7 @@ def test_the_first_origin_is_kept() -> None:
     source = completed()
     origin = InitialWeights(
         run="../../elsewhere/b", name="b", seed=1, config_hash="0", sha256="1", dataset="mnist", network="mlp",
-        copied=["dense_1"], initialized={"logits": "other classes"},
+        copied=["dense_1"], initialized={"logits": "other classes"}, validation_seen=0,
     )  # fmt: skip
     content = read_json(source.summary) | {"lineage": Lineage(initial_weights=origin).model_dump()}
     files.write_json(source.summary, content)

@@ -1,5 +1,6 @@
 """The weights of a run are loaded once, when a training starts, from a file that may be damaged or changed."""
 
+import dataclasses
 import io
 import shutil
 import zipfile
@@ -15,9 +16,13 @@ from mnist_exp.commands.named_runs import find_weights
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.schema import Experiment
-from mnist_exp.errors import InputError
-from mnist_exp.machine.model_files import WEIGHTS, read_layers
+from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.machine import files
+from mnist_exp.machine.model_files import WEIGHTS, Layers, read_layers
+from mnist_exp.machine.plain_data import read_json
 from mnist_exp.runs import lineage
+from mnist_exp.runs.held_out import split_images
 from mnist_exp.runs.run import Run
 from tests.unit.run_directories import make_run, write_weights
 
@@ -36,16 +41,26 @@ def run(tmp_path: Path) -> Run:
     return Run(tmp_path / "new")
 
 
+@pytest.fixture(scope="session")
+def data(digits: Dataset) -> Dataset:
+    """The digits as the data set that `make_run` names."""
+    return dataclasses.replace(digits, sha256="a")
+
+
+def load(experiment: Experiment, run: Run, data: Dataset) -> Layers:
+    return pipeline._load_initial_weights(experiment, run, data, split_images(data, experiment.dataset))
+
+
 def started(source: Run, *overrides: str) -> Experiment:
     arguments = parse_arguments([*SMALL, f"initial_weights={source.directory}", *overrides])
     return Composition(arguments, find=find_weights).single()
 
 
 def test_the_layers_that_fit_are_loaded_and_listed(
-    source: Run, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    source: Run, run: Run, data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weights = write_weights(source.directory)
-    loaded = pipeline._load_initial_weights(started(source, "dataset=fashion_mnist"), run)
+    loaded = load(started(source, "dataset=fashion_mnist"), run, data)
     assert list(loaded) == ["dense_1"]
     assert all(np.array_equal(*pair) for pair in zip(loaded["dense_1"], weights["dense_1"], strict=True))
     text = "copied dense_1; initialized logits (other classes)"
@@ -57,17 +72,61 @@ def test_the_layers_that_fit_are_loaded_and_listed(
     assert lineage.read(run) is None
 
 
-def test_a_source_that_has_gone_or_changed_matters_only_at_the_start(source: Run, run: Run) -> None:
+def test_a_source_that_has_gone_or_changed_matters_only_at_the_start(source: Run, run: Run, data: Dataset) -> None:
     write_weights(source.directory)
     experiment = started(source)
     write_weights(source.directory, start=1.0)
     with pytest.raises(InputError, match="its weights have SHA-256"):
-        pipeline._load_initial_weights(experiment, run)
+        load(experiment, run, data)
     shutil.rmtree(source.directory)
     with pytest.raises(InputError, match="runs/a: not a run"):
-        pipeline._load_initial_weights(experiment, run)
+        load(experiment, run, data)
     (run.checkpoints / "epoch_000001").mkdir(parents=True)
-    assert pipeline._load_initial_weights(experiment, run) == {}
+    assert load(experiment, run, data) == {}
+
+
+def test_validation_images_on_which_the_weights_were_trained_are_counted(
+    source: Run, run: Run, data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also those on which the run was trained that the source itself started from."""
+    write_weights(source.directory)  # of a run with the default split: its 5,000 validation images are never seen
+    assert load(started(source), run, data)
+    assert "validation images" not in capsys.readouterr().err
+
+    few = started(source, "dataset.limit=600")
+    parts = [split_images(data, one.dataset) for one in (few, started(source))]
+    unseen = np.intersect1d(parts[0].validation, parts[1].validation)
+    assert load(few, run, data)
+    seen = f"trained on {50 - len(unseen)} of the validation images"
+    assert f"warning: the weights were {seen.replace('of the', 'of the 50')}: the validation error is too low" in (
+        capsys.readouterr().err
+    )
+    known = lineage.read(run)
+    assert known is not None
+    assert known.rows["started from"].endswith(f"copied dense_1, logits; {seen}")
+
+    second = Run(make_run(tmp_path / "runs" / "b", 100, *SMALL, "dataset.limit=600"))
+    write_weights(second.directory)
+    origin = known.model_dump(mode="json")
+    origin["initial_weights"]["run"] = "../a"
+    files.write_json(second.summary, read_json(second.summary) | {"lineage": origin})
+    assert load(started(second, "dataset.limit=600"), run, data)
+    again = lineage.read(run)
+    assert again is not None
+    assert again.initial_weights is not None
+    assert again.initial_weights.validation_seen == 50 - len(unseen)
+    source.directory.rename(tmp_path / "gone")
+    assert "too low" in capsys.readouterr().err
+    assert load(started(second, "dataset.limit=600"), run, data)
+    assert "too low" not in capsys.readouterr().err  # not known any more, unless the validation images are the same ones
+    content = read_json(second.summary)
+    content["dataset"]["split_sha256"] = parts[0].sha256
+    files.write_json(second.summary, content)
+    assert load(started(second, "dataset.limit=600"), run, data)
+    assert "too low" in capsys.readouterr().err
+    second.config.write_text("- no settings")
+    with pytest.raises(IntegrityError, match="contains no settings"):
+        load(started(second), run, data)
 
 
 def external(file: h5py.File) -> None:
