@@ -150,12 +150,13 @@ def drawing(
     predicted: np.ndarray | None = None,
     is_handwriting: bool = False,
     calibration: Confidence | None = None,
+    run_name: str = "run",
 ) -> Path:
     """Write a drawing page; without a network, of one that compares an image with the mean of each class."""
     predicted = probabilities(data, min(163, len(data.test_labels) // 3)) if predicted is None else predicted
     summary = _summary(directory, data, predicted, {"test": evaluation.score(predicted, data.test_labels)})
     network = network or _means(data)
-    text = drawing_page.render(network, summary, "run", data, predicted, calibration, is_handwriting)
+    text = drawing_page.render(network, summary, run_name, data, predicted, calibration, is_handwriting)
     page = directory / "draw.html"
     page.write_text(text)
     return page

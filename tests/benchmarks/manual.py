@@ -17,6 +17,7 @@ TABLES = {
     "records": ("<!-- make records -->", "<!-- end of records -->"),
     "speedrun": ("<!-- make speedrun -->", "<!-- end of speedrun -->"),
     "faults": ("<!-- make faults -->", "<!-- end of faults -->"),
+    "drawing": ("<!-- make benchmark-drawing -->", "<!-- end of drawing -->"),
     "repeats": ("<!-- repeats -->", "<!-- end of repeats -->"),
 }
 
