@@ -3,13 +3,18 @@
 const NORMALIZATION = (() => {
   const SIDE = 28, INNER = 20, MIN_SQUARE = 10
 
-  // How much of each of the 20 cells is covered by each pixel of a centred side, in 1/20 of a pixel: 20 arrays of `length`.
+  // How much of each of the 20 cells of a centred side is covered by which pixels, in 1/20 of a pixel: for each cell the first
+  // pixel, and the shares of it and of those after it.
   function overlaps(length, square) {
     const start = Math.floor((square - length) / 2)
-    return Array.from({ length: INNER }, (_, cell) => Float64Array.from({ length }, (_, i) => {
-      const pixel = INNER * (start + i), from = square * cell
-      return Math.max(Math.min(from + square, pixel + INNER) - Math.max(from, pixel), 0)
-    }))
+    return Array.from({ length: INNER }, (_, cell) => {
+      const from = square * cell, first = Math.max(Math.floor(from / INNER) - start, 0)
+      const last = Math.min(Math.ceil((from + square) / INNER) - start, length)
+      return { first, shares: Float64Array.from({ length: Math.max(last - first, 0) }, (_, i) => {
+        const pixel = INNER * (start + first + i)
+        return Math.min(from + square, pixel + INNER) - Math.max(from, pixel)
+      }) }
+    })
   }
 
   // The place of the first of 20 rows, or columns, from the ink in each: so that the centre of mass is in pixel 14.
@@ -35,14 +40,12 @@ const NORMALIZATION = (() => {
     if (!box) return image
     const square = Math.max(box.height, box.width, MIN_SQUARE), area = square * square
     const down = overlaps(box.height, square), across = overlaps(box.width, square)
-    const row = y => (box.top + y) * ink.width + box.left
+    const total = ({ first, shares }, value) => shares.reduce((sum, share, i) => sum + share * value(first + i), 0)
     const strips = across.map(cell => Float64Array.from({ length: box.height }, (_, y) => {
-      let sum = 0
-      for (let x = 0; x < box.width; x++) sum += cell[x] * ink.data[row(y) + x]
-      return sum
+      const line = (box.top + y) * ink.width + box.left
+      return total(cell, x => ink.data[line + x])
     }))
-    const mean = (cell, strip) => Math.floor((2 * cell.reduce((sum, share, y) => sum + share * strip[y], 0) + area) / (2 * area))
-    const inner = down.map(cell => strips.map(strip => mean(cell, strip)))
+    const inner = down.map(cell => strips.map(strip => Math.floor((2 * total(cell, y => strip[y]) + area) / (2 * area))))
     const top = offset(inner.map(line => line.reduce((sum, one) => sum + one, 0)))
     const left = offset(strips.map((_, x) => inner.reduce((sum, line) => sum + line[x], 0)))
     inner.forEach((line, i) => line.forEach((one, j) => {
