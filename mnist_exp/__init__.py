@@ -10,10 +10,23 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mnist_exp import datasets, errors
-    from mnist_exp.api import Comparison, Predictions, Run, Sweep, compare, load, load_sweep, run, run_sweep
+    from mnist_exp.api import (
+        Comparison,
+        Predictions,
+        Reading,
+        Run,
+        Sweep,
+        compare,
+        load,
+        load_sweep,
+        predict,
+        run,
+        run_sweep,
+    )
 
 __all__ = [
-    "Comparison", "Predictions", "Run", "Sweep", "compare", "datasets", "errors", "load", "load_sweep", "run", "run_sweep",
+    "Comparison", "Predictions", "Reading", "Run", "Sweep", "compare", "datasets", "errors", "load", "load_sweep", "predict",
+    "run", "run_sweep",
 ]  # fmt: skip
 
 

@@ -31,6 +31,15 @@ def use_comparisons(run: mx.Run) -> None:
     assert_type(mx.load_sweep().comparison.notes, list[str])
 
 
+def use_pictures(run: mx.Run) -> None:
+    reading = mx.predict(run, "photo.png", confidence=0.999)
+    assert_type(reading, mx.Reading)
+    assert_type(reading.text, str)
+    assert_type(reading.digits[0].answer, str | None)
+    assert_type(mx.predict("latest", np.zeros((28, 28), np.uint8), single=True), mx.Reading)
+    assert_type(mx.predict("latest", [Path("a.png"), Path("b.png")]), list[mx.Reading])
+
+
 def make_mistakes() -> None:
     """Each of these is an error for mypy, which reports a comment that ignores nothing."""
     try:
@@ -41,4 +50,5 @@ def make_mistakes() -> None:
         assert_type(error.remedy, str)
     mx.trian  # type: ignore[attr-defined]  # noqa: B018
     mx.compare(on="these-imagse")  # type: ignore[arg-type]
+    mx.predict(run_or_path=3)  # type: ignore[call-overload]
     mx.load("latest").summary.tset  # type: ignore[attr-defined]  # noqa: B018

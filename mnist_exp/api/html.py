@@ -1,11 +1,18 @@
 """Tables for a notebook. All text is escaped: it may come from an untrusted file."""
 
+import base64
 import html
 from collections.abc import Iterable, Sequence
 
 from mnist_exp.terminal import messages
 
 LEFT, RIGHT = "left", "right"
+
+
+class Markup(str):
+    """HTML that is not escaped."""
+
+    __slots__ = ()
 
 
 def table(
@@ -40,9 +47,15 @@ def paragraphs(texts: Iterable[str]) -> str:
     return "".join(f"<p>{_text(text)}</p>" for text in texts)
 
 
+def picture(png: bytes, alt: str) -> Markup:
+    """Return a picture as an element with its content; pixels stay sharp."""
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return Markup(f'<img src="{source}" alt="{html.escape(alt)}" width="56" style="image-rendering: pixelated">')
+
+
 def _at(alignments: Sequence[str], index: int) -> str:
     return alignments[index] if index < len(alignments) else LEFT
 
 
 def _text(text: object) -> str:
-    return html.escape(messages.sanitize(text))
+    return text if isinstance(text, Markup) else html.escape(messages.sanitize(text))

@@ -106,8 +106,14 @@ class Run:
         return models.load(self._files, self._record)
 
     @public
-    def resume(self) -> "Run":
-        """Train the remaining epochs of an interrupted run, and return the run."""
+    def resume(self, overrides: Sequence[str] = ()) -> "Run":
+        """Train the remaining epochs of an interrupted run, and return the run.
+
+        Args:
+            overrides: for a completed run: `training.epochs=N`, to train it longer, as a new run, which is returned.
+        """
+        if overrides:
+            return Run(workers.extend(self.directory, overrides))
         workers.resume(self.directory)
         return self
 

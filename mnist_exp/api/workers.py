@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mnist_exp.api.names import checked_overrides
+from mnist_exp.commands import extension
 from mnist_exp.commands import resume as resume_command
 from mnist_exp.commands import resume_sweep as resume_sweep_command
 from mnist_exp.config.schema import Experiment
@@ -21,7 +22,7 @@ from mnist_exp.machine import files
 from mnist_exp.runs import history
 from mnist_exp.runs.lock import lock_run
 from mnist_exp.runs.run import Run
-from mnist_exp.runs.status import FAILED, read_record
+from mnist_exp.runs.status import FAILED, read_record, write_status
 from mnist_exp.sweep import leaderboard, plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.sweep.supervisor import Supervisor
@@ -70,6 +71,14 @@ def resume(directory: Path) -> None:
     with lock_run(Run(directory)):  # another process that trains it is reported at once
         pass
     train(directory, experiment)
+
+
+def extend(directory: Path, overrides: Sequence[str]) -> Path:
+    """Train a completed run longer, as a new run; return its directory."""
+    experiment, run = extension.prepare(Run(directory), checked_overrides(overrides))
+    write_status(run, "waiting")  # until another process trains it
+    train(run.directory.absolute(), experiment)
+    return run.directory.absolute()
 
 
 def train_jobs(directory: Path, train_all: Callable[[], int]) -> None:

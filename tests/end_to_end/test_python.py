@@ -95,7 +95,8 @@ def test_the_notebook_runs(once: Once, forks: Forks) -> None:
     assert len(list(place.glob("runs/*/summary.json"))) == 3
     assert len(list(place.glob("runs/*_sweep/*/summary.json"))) == 4
     assert shown.count("picture of") == 3
-    assert shown.count("<table>") == 3
+    assert shown.count("<table>") == 4
+    assert "the network saw" in shown
     assert re.search(r"1\. \w+: test error [\d.]+ %: best\n2\. \w+: test error [\d.]+ %: \w+", shown)
 
 

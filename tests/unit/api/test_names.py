@@ -19,12 +19,14 @@ SIGNATURES = {
     "datasets.load": "(source: mnist_exp.datasets.sources.DescribedSet | mnist_exp.datasets.sources.OwnSet | str)"
     " -> 'Dataset'",
     "Run.model": "(self) -> 'keras.Model'",
-    "Run.resume": "(self) -> 'Run'",
+    "Run.resume": "(self, overrides: collections.abc.Sequence[str] = ()) -> 'Run'",
     "Sweep.resume": "(self, overrides: collections.abc.Sequence[str] = (), retry_failed: bool = False) -> 'Sweep'",
     "Comparison.to_pandas": "(self) -> 'pd.DataFrame'",
 }
 COMPARE = ["runs", "by", "where", "metric", "baseline", "on", "equivalence", "sort", "top", "runs_dir"]
+PREDICT = ["run", "image", "confidence", "single", "runs_dir"]
 MEMBERS = {
+    "Reading": {"digits", "text"},
     "Run": {"directory", "errors", "history", "model", "name", "predictions", "report", "resume", "status", "summary"},
     "Sweep": {"comparison", "directory", "report", "resume", "runs"},
     "Comparison": {"notes", "rows", "to_pandas", "verdicts"},
@@ -33,7 +35,7 @@ MEMBERS = {
 
 
 def test_the_public_names_are_these() -> None:
-    names = "Comparison Predictions Run Sweep compare datasets errors load load_sweep run run_sweep"
+    names = "Comparison Predictions Reading Run Sweep compare datasets errors load load_sweep predict run run_sweep"
     assert mx.__all__ == names.split()
     assert dir(mx) == sorted([*mx.__all__, "__version__"])
     for name in mx.__all__:
@@ -51,10 +53,11 @@ def test_a_signature_is_stable(name: str) -> None:
     assert str(inspect.signature(value)) == SIGNATURES[name]  # type: ignore[arg-type]
 
 
-def test_the_arguments_of_compare_are_stable() -> None:
-    first, *others = inspect.signature(mx.compare).parameters.values()
-    assert [first.name, *(one.name for one in others)] == COMPARE
-    assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in others)
+@pytest.mark.parametrize(("name", "expected", "positional"), [("compare", COMPARE, 1), ("predict", PREDICT, 2)])
+def test_the_arguments_are_stable(name: str, expected: list[str], positional: int) -> None:
+    parameters = list(inspect.signature(getattr(mx, name)).parameters.values())
+    assert [parameter.name for parameter in parameters] == expected
+    assert all(parameter.kind is inspect.Parameter.KEYWORD_ONLY for parameter in parameters[positional:])
 
 
 @pytest.mark.parametrize("name", MEMBERS)
@@ -78,6 +81,6 @@ def test_importing_the_package_imports_no_other_package() -> None:
 
 
 def test_the_functions_are_there_without_tensorflow() -> None:
-    imported = modules_after("import mnist_exp as mx; mx.run, mx.load, mx.compare, mx.datasets.load")
+    imported = modules_after("import mnist_exp as mx; mx.run, mx.load, mx.compare, mx.predict, mx.datasets.load")
     assert "numpy" in imported
     assert not {"tensorflow", "keras", "PIL", "pandas"} & imported

@@ -84,6 +84,8 @@ def test_a_run_is_named_as_on_the_command_line(name: str | Path) -> None:
         (lambda: mx.run_sweep(["seed=x,y"]), ["-m", "seed=x,y"]),
         (lambda: mx.load("old").resume(), ["resume", "old"]),
         (lambda: mx.Run("runs/a").resume(), ["resume", "runs/a"]),
+        (lambda: mx.Run("runs/a").resume(["seed=3"]), ["resume", "runs/a", "seed=3"]),
+        (lambda: mx.run(["initial_weights=nothing"]), ["initial_weights=nothing"]),
     ],
 )
 def test_a_mistake_has_the_message_of_the_command(call, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
