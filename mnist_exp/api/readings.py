@@ -19,7 +19,6 @@ from mnist_exp.ensemble import completed
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.runs.directory import last_change
 from mnist_exp.runs.run import Run
-from mnist_exp.terminal import messages
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -133,8 +132,7 @@ def _reader(directory: Path, _changed: int, confidence: float, single: bool) -> 
 
     (row,) = read_rows([Run(directory).directory])
     opened = open_reader(completed.read(row), confidence, single=single)
-    if opened.doubts is None:
-        messages.note(f"{command.NOT_CALIBRATED}\nto calibrate it, train with dataset.validation=5000, for example")
+    command.warn_not_calibrated(opened)
     return opened
 
 

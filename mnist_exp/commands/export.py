@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnist_exp.commands import arguments as command_line
@@ -110,7 +109,7 @@ def _write_card(source: CompletedRun, directory: Path) -> None:
 @contextlib.contextmanager
 def _progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar over the images of a check, in a terminal only; yield a function that moves it by a number of images."""
-    console = Console(stderr=True)
+    console = messages.console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.completed:,.0f} images")
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"exporting and checking {name}", total=total)

@@ -70,14 +70,19 @@ def main(arguments: list[str]) -> int:
                 reader = open_reader(
                     source, parsed.confidence, single=parsed.single, keep=page is not None, towers=target.towers
                 )
-            if (reason := reader.why_not_calibrated) is not None:
-                messages.warning(f"not calibrated: {reason}; so each digit gets an answer, also a letter; {HOLD_OUT}")
+            warn_not_calibrated(reader)
             lines = printer(parsed.format, messages.output(), paths)
             explained, failed = _read_all(reader, paths, lines, page is not None)
             if page is not None:
                 with messages.spinner("explaining"):
                     _write_page(page, reader, explained, row.name, len(paths) - failed - len(explained))
     return EXIT_FAILED if failed else EXIT_DONE
+
+
+def warn_not_calibrated(reader: "Reader") -> None:
+    """Print a warning if the digits have no sets."""
+    if (reason := reader.why_not_calibrated) is not None:
+        messages.warning(f"not calibrated: {reason}; so each digit gets an answer, also a letter; {HOLD_OUT}")
 
 
 def _find_pictures(names: Sequence[str]) -> list[str]:

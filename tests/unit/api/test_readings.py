@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mnist_exp.prediction.reader import Digit
-from mnist_exp.prediction.reader import Reading as Content
 from PIL import Image
 
 import mnist_exp as mx
 from mnist_exp.api import readings
 from mnist_exp.datasets.pictures import UnreadableError
 from mnist_exp.prediction import pictures
+from mnist_exp.prediction.reader import Digit
+from mnist_exp.prediction.reader import Reading as Content
 from tests.unit.run_directories import make_run
 
 
