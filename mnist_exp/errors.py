@@ -1,7 +1,7 @@
 """Errors as the user sees them: a cause, a remedy and an exit code.
 
-Exit codes: 0 done · 1 a run, any job of a sweep, or an export failed · 2 invalid configuration or input · 3 a file failed its
-integrity or security check · 4 training diverged · 5 the environment (disk, permissions, device, network) · 130 / 143
+Exit codes: 0 done · 1 a run, any job of a sweep, or an export failed · 2 invalid configuration or input · 3 a file failed
+its integrity or security check · 4 training diverged · 5 the environment (disk, permissions, device, network) · 130 / 143
 interrupted by SIGINT / SIGTERM.
 """
 

@@ -40,7 +40,18 @@ FILES = {
         ["train.log"],
         [".lock", "checkpoints", "tracking.lock", "model.keras"],
         ["environment.json", "errors.json", "history.csv", "overrides.yaml", "predictions.npz", "pruned.json"],
-        ["evaluations", "lineage.json", "figures", "report.html", "tensorboard", "tracking.json", "wandb"],
+        [
+            "calibration.json",
+            "evaluations",
+            "exports",
+            "lineage.json",
+            "outliers.npz",
+            "figures",
+            "report.html",
+            "tensorboard",
+            "tracking.json",
+            "wandb",
+        ],
     ),
     "sweep": (
         ["sweep.yaml"],
@@ -61,7 +72,7 @@ FILES = {
 COMMANDS = {
     "run": (
         ["show", "run"], ["compare", "--format=json"], ["diff", "run", "b"], ["watch", "--once"], ["resume", "run"],
-        ["track", "run", "tracker=tensorboard"], ["ensemble", "run", "b"],
+        ["track", "run", "tracker=tensorboard"], ["ensemble", "run", "b"], ["export", "run", "--card"],
     ),
     "sweep": (["show", "sweep"], ["compare", "sweep"], ["watch", "sweep"], ["resume", "sweep"]),
 }  # fmt: skip
