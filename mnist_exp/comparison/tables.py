@@ -86,6 +86,10 @@ def caption(comparison: Comparison, with_significance: bool) -> list[str]:
     notes = [f"ranked by {order} {mean}{comparison.metric.heading}"]
     if comparison.metric.key == TEST and comparison.metric.of_test_images:
         notes[0] += ": choosing a model from this ranking is selecting on the test data"
+    summaries = [summary for line in comparison.lines for summary in line.group.summaries]
+    if comparison.metric.images == "validation" and (seen := sum(summary.has_seen_validation for summary in summaries)):
+        begin = f"{pluralize(seen, 'run')} began with weights that had been trained on validation images"
+        notes.append(f"{begin}: that validation error is too low")
     if comparison.has_repetitions:
         distinct = all(len(set(line.group.seeds)) == line.group.n for line in comparison.lines)
         notes.append("n runs, each with a different seed" if distinct else "n runs")

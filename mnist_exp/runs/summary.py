@@ -129,6 +129,12 @@ class Summary(Part):
         frozen = self.settings.get("freeze")
         return rows | ({"frozen layers": ", ".join(map(str, frozen))} if isinstance(frozen, list) and frozen else {})
 
+    @property
+    def has_seen_validation(self) -> bool:
+        """Whether the run started from weights that had been trained on some of its validation images."""
+        origin = None if self.lineage is None else self.lineage.initial_weights
+        return origin is not None and origin.validation_seen > 0
+
     @field_validator("wrong_images")
     @classmethod
     def _check_wrong_images(cls, text: str | None, others: ValidationInfo) -> str | None:

@@ -7,8 +7,11 @@ import pytest
 
 from mnist_exp import config
 from mnist_exp.commands.named_runs import find_weights, with_latest_found
+from mnist_exp.comparison.fields import METRICS, TEST
 from mnist_exp.comparison.groups import group_runs
+from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import differing_settings, read_rows
+from mnist_exp.comparison.tables import caption
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.identity import config_hash
@@ -17,6 +20,7 @@ from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
 from mnist_exp.machine import files, model_files
 from mnist_exp.machine.plain_data import read_json
+from mnist_exp.runs.lineage import InitialWeights, Lineage
 from mnist_exp.runs.outcome import config_text
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import write_status
@@ -96,6 +100,21 @@ def test_runs_from_different_weights_are_not_repetitions(source: Path) -> None:
         run.config.write_text(config_text(experiment))
         complete_run(run)
     assert sorted(group.n for group in group_runs(read_rows([Path("tuned")]), None)) == [1, 2]
+
+
+def test_a_comparison_by_validation_error_says_which_errors_are_too_low() -> None:
+    origin = InitialWeights(
+        run="../x", name="x", seed=1, config_hash="0", sha256="1", dataset="mnist", network="mlp", copied=["dense_1"],
+        initialized={}, validation_seen=3,
+    )  # fmt: skip
+    for number, seen in enumerate((0, 3)):
+        run = Run(make_run(Path(f"runs/{number}"), 100, f"model.units=[{number + 1}]", validation_errors=50))
+        lineage = Lineage(initial_weights=origin.model_copy(update={"validation_seen": seen}))
+        files.write_json(run.summary, read_json(run.summary) | {"lineage": lineage.model_dump()})
+    note = "1 run began with weights that had been trained on validation images: that validation error is too low"
+    rows = read_rows([Path("runs")])
+    assert note in caption(compare(rows), with_significance=False)
+    assert note not in caption(compare(rows, METRICS[TEST]), with_significance=False)
 
 
 @pytest.mark.parametrize(
