@@ -25,7 +25,8 @@ class Assembler:
     """Assembles experiments."""
 
     def __init__(self, composer: Composer, find: Find | None) -> None:
-        self._composer, self._find = composer, find
+        self._composer = composer
+        self._find = None if find is None else cache(find)  # jobs that start from the same run read it once
         self._check_device = cache(check_device)
 
     def experiments(self, combinations: Sequence[Sequence[Override]]) -> tuple[list[Experiment], list[Problem]]:

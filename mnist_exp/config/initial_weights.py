@@ -26,9 +26,6 @@ class Source:
     preprocessing: str
     class_names: tuple[str, ...] | None  # None: unknown
 
-    def __hash__(self) -> int:
-        return hash(self.sha256)
-
 
 Find = Callable[[str, str], Source]  # the run that a user names, and the directory of runs → its weights; or a UserError
 

@@ -1,45 +1,41 @@
 """The weights of a completed run as the start of another."""
 
 import os
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from mnist_exp import config
+from mnist_exp.config.dataset import AnyDataset
 from mnist_exp.config.initial_weights import Source, match
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
-from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine import model_files
 from mnist_exp.machine.model_files import Layers
 from mnist_exp.machine.plain_data import LISTS, read_json
-from mnist_exp.runs.directory import read_config
 from mnist_exp.runs.held_out import split_images
 from mnist_exp.runs.lineage import InitialWeights
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import read_record
 from mnist_exp.runs.summary import Summary
 
+CHOICE = ("limit", "validation", "validation_of", "split", "split_seed")  # settings of a data set that choose images
+
 
 def read_source(run: Run) -> Source:
-    """Read a completed run, once in a process while its files stay as they are.
+    """Read a completed run.
 
     Raises:
         InputError: the run has no weights to start from.
         IntegrityError: its model is damaged.
     """
-    summary = _read_summary(run)
-    state = run.model.stat()
-    return _read_source(Run(run.directory.resolve()), summary.model_dump_json(), state.st_mtime_ns, state.st_size)
+    return _source(run, _read_summary(run), _read_layers(run))
 
 
-@cache
-def _read_source(run: Run, summary_json: str, *_: int) -> Source:
-    summary, layers = Summary.model_validate_json(summary_json), _read_layers(run)
+def _source(run: Run, summary: Summary, layers: Layers) -> Source:
     names = read_json(run.errors, LISTS).get("class_names")
     return Source(
-        directory=str(run.directory),
+        directory=str(run.directory.resolve()),
         sha256=model_files.sha256(layers),
         layers={name: tuple(weight.shape for weight in weights) for name, weights in layers.items()},
         network=summary.model.name,
@@ -59,21 +55,22 @@ def load(experiment: Experiment, run: Run, data: Dataset, split: Split) -> tuple
 
     Raises:
         InputError: the run with the weights does not exist any more, or its weights have changed.
-        IntegrityError: its model or its config.yaml is damaged.
+        IntegrityError: its model or its summary is damaged.
     """
     source_run = Run(Path(str(experiment.initial_weights)))
-    summary, source, layers = _read_summary(source_run), read_source(source_run), _read_layers(source_run)
-    if (found := model_files.sha256(layers)) != experiment.initial_weights_sha256:
-        cause = f"{source_run.model}: its weights have SHA-256 {found}, not {experiment.initial_weights_sha256}"
+    summary, layers = _read_summary(source_run), _read_layers(source_run)
+    source = _source(source_run, summary, layers)
+    if source.sha256 != experiment.initial_weights_sha256:
+        cause = f"{source_run.model}: its weights have SHA-256 {source.sha256}, not {experiment.initial_weights_sha256}"
         raise InputError(cause, "restore the file, or train a new run")
     matched = match(experiment, source)
-    seen = len(np.intersect1d(_trained_on(source_run, data), split.validation))
+    seen = len(np.intersect1d(_trained_on(source_run, data, experiment.dataset), split.validation))
     return {name: layers[name] for name in matched.copied}, InitialWeights(
         run=os.path.relpath(source_run.directory.resolve(), run.directory.resolve()),
         name=summary.name,
         seed=summary.seed,
         config_hash=summary.config_hash,
-        sha256=found,
+        sha256=source.sha256,
         dataset=summary.dataset.name,
         network=summary.model.name,
         copied=list(matched.copied),
@@ -88,21 +85,27 @@ def _inherited(summary: Summary, split: Split) -> int:
     return origin.validation_seen if origin is not None and summary.dataset.split_sha256 == split.sha256 else 0
 
 
-def _trained_on(run: Run, data: Dataset) -> np.ndarray:
-    """Return the images of a data set on which the weights of a run were trained, int (n,), also before the run.
+def _trained_on(run: Run, data: Dataset, dataset: AnyDataset) -> np.ndarray:
+    """Return the images on which the weights of a run were trained, int (n,), also before the run.
 
     Images of another data set are not recognised, nor is an origin that does not exist any more.
+
+    Args:
+        run: a completed run.
+        data: the data set whose images are returned.
+        dataset: settings of the data set, of which those that choose images are replaced by those of the run.
     """
     known = [np.empty(0, np.int64)]
     visited: set[Path] = set()
     while (summary := read_record(run.directory).summary) is not None and run.directory not in visited:
         visited.add(run.directory)
         if summary.dataset.sha256 == data.sha256:
+            chosen = {name: summary.settings.get(f"dataset.{name}") for name in CHOICE}
             try:
-                settings = config.validate(read_config(run)).dataset
-            except ValueError as error:
-                raise IntegrityError(str(error), "choose another run, or train this one again") from None
-            known.append(split_images(data, settings).train)
+                known.append(split_images(data, type(dataset).model_validate(dataset.model_dump() | chosen)).train)
+            except (ValueError, UserError) as error:
+                cause = f"{run.summary}: its settings choose no images: {' '.join(str(error).split())}"
+                raise IntegrityError(cause, "choose another run, or train this one again") from None
         origin = None if summary.lineage is None else summary.lineage.initial_weights
         if origin is None:
             break

@@ -124,8 +124,9 @@ def test_validation_images_on_which_the_weights_were_trained_are_counted(
     files.write_json(second.summary, content)
     assert load(started(second, "dataset.limit=600"), run, data)
     assert "too low" in capsys.readouterr().err
-    second.config.write_text("- no settings")
-    with pytest.raises(IntegrityError, match="contains no settings"):
+    content["settings"]["dataset.limit"] = "many"
+    files.write_json(second.summary, content)
+    with pytest.raises(IntegrityError, match="its settings choose no images"):
         load(started(second), run, data)
 
 
