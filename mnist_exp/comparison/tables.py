@@ -54,9 +54,9 @@ def to_markdown(comparison: Comparison, columns: Sequence[Column]) -> str:
     lines = []
     if columns:
         rows = [[column.heading for column in columns], ["---"] * len(columns), *_rows(columns)]
-        lines += ["| " + " | ".join(map(_escape_markdown, row)) + " |" for row in rows]
-        lines += ["", f"*{_escape_markdown('; '.join(caption(comparison, _has_significance(columns))))}*"]
-    lines += [f"- {_escape_markdown(note)}" for note in _not_ranked(comparison)]
+        lines += ["| " + " | ".join(map(escape_markdown, row)) + " |" for row in rows]
+        lines += ["", f"*{escape_markdown('; '.join(caption(comparison, _has_significance(columns))))}*"]
+    lines += [f"- {escape_markdown(note)}" for note in _not_ranked(comparison)]
     return "\n".join(lines)
 
 
@@ -161,5 +161,6 @@ def _rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
     return list(zip(*(column.cells for column in columns), strict=True))
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Return text without control characters and without markup, for a cell or a sentence."""
     return messages.sanitize(text).translate(MARKDOWN).replace("://", "&#58;//").replace("www.", "www&#46;")

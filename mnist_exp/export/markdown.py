@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from mnist_exp.comparison.tables import escape_markdown
 from mnist_exp.terminal.messages import sanitize
-
-MARKUP = re.compile(r"([\\`*_\[\](){}<>|~&#!$@^]|:(?=//)|(?<=www)\.)")  # with the parts of an address that make it a link
 
 
 def text(value: object) -> str:
     """Return text without line breaks and markup."""
-    return MARKUP.sub(r"\\\1", sanitize(value))
+    return escape_markdown(str(value))
 
 
 def code(value: object) -> str:

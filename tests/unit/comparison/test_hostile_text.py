@@ -33,7 +33,7 @@ def active_markdown(text: str) -> list[str]:
 
 @given(HOSTILE)
 def test_markdown_is_inert(text: str) -> None:
-    escaped = tables._escape_markdown(text)
+    escaped = tables.escape_markdown(text)
     backslashes = re.sub(r"\\\\", "", escaped)
     assert not active_markdown(backslashes)
     assert not CONTROL.search(escaped)
