@@ -174,7 +174,9 @@ def _means(data: Dataset) -> ScriptNetwork:
         {"kind": "dense", "inputs": [1], "units": len(means), "activation": "linear", **arrays},
         {"kind": "activation", "inputs": [2], "activation": "softmax"},
     ]
-    return ScriptNetwork([{"nodes": nodes, "shown": [{"node": 2, "name": "dense layer"}]}], 0, bytes(content.content))
+    return ScriptNetwork(
+        [{"nodes": nodes, "shown": [{"node": 2, "name": "dense layer"}], "features": [2]}], 0, None, bytes(content.content)
+    )
 
 
 def comparison(directory: Path) -> Path:

@@ -29,6 +29,7 @@ class ScriptNetwork:
 
     networks: Sequence[Mapping[str, Any]]  # each with its `nodes` in the order of computation, and those that are `shown`
     output: int  # the place of the network whose result are the probabilities; it uses the others
+    detector: Mapping[str, Any] | None  # of images that are not digits: its place, and the networks whose features it uses
     weights: bytes  # of all nodes
     shown: str | None = None  # which of several networks the page shows, in words
 
@@ -40,6 +41,7 @@ class Confidence:
     temperature: float
     threshold: float  # of the probability of a class at this temperature, to be in the set of possible classes
     confidence: float  # with which these sets contain the true class
+    limit: float | None = None  # the largest score of the detector for an image that may be a digit
 
 
 def render(
@@ -72,7 +74,7 @@ def render(
         "isHandwriting": is_handwriting,
         "calibration": calibration and asdict(calibration),
         "hint": f"Draw {_subject(data)}." if is_handwriting else "Choose an image.",
-        "network": {"networks": network.networks, "output": network.output},
+        "network": {"networks": network.networks, "output": network.output, "detector": network.detector},
         "weights": base64.b64encode(network.weights).decode(),
         "samples": [
             {"index": int(index), "label": int(data.test_labels[index]), "predicted": int(predicted[index])}

@@ -1,5 +1,6 @@
 """The drawing page as a format of exports; its script is run by Node.js in the check."""
 
+import math
 from pathlib import Path
 
 from mnist_exp.export import drawing_page, node
@@ -7,8 +8,7 @@ from mnist_exp.export.drawing_page import Confidence
 from mnist_exp.export.formats import Predict, Quantization
 from mnist_exp.export.network import ExportedNetwork
 from mnist_exp.export.script_network import convert
-from mnist_exp.models.averaging import shift_count
-from mnist_exp.trained.calibration import Calibration, calibrate
+from mnist_exp.prediction.doubts import Doubts, learn
 
 CONFIDENCE = 0.99  # of the sets of classes from which the page decides whether it is sure
 
@@ -21,14 +21,17 @@ def write(network: ExportedNetwork, path: Path, quantization: Quantization | Non
 def render(network: ExportedNetwork) -> str:
     """Return the page."""
     completed = network.completed
-    passes = sum(shift_count(run.experiment.evaluation.tta) for run in completed.runs)
+    doubts = learn(completed, network.model)
+    if doubts is not None and doubts.images < doubts.images_needed(CONFIDENCE):
+        doubts = None  # every class would be possible, and each answer unsure
+    detector = None if doubts is None or doubts.strangeness is None else doubts.strangeness.detector
     return drawing_page.render(
-        convert(network.model),
+        convert(network.model, detector),
         completed.row.summary,
         network.metadata["run"]["name"],
         completed.data,
         network.probabilities,
-        _confidence(calibrate(completed, network.model, passes)),
+        None if doubts is None else _confidence(doubts),
         completed.data.handwriting,
     )
 
@@ -38,8 +41,6 @@ def load(path: Path) -> Predict:
     return node.load(path)
 
 
-def _confidence(calibrated: Calibration | None) -> Confidence | None:
-    """Return None if too few images are held out: every class would be possible, and each answer unsure."""
-    if calibrated is None or not (threshold := calibrated.threshold(CONFIDENCE)):
-        return None
-    return Confidence(calibrated.temperature, threshold, CONFIDENCE)
+def _confidence(doubts: Doubts) -> Confidence:
+    threshold, limit = doubts.limits(CONFIDENCE)
+    return Confidence(doubts.calibration.temperature, threshold, CONFIDENCE, None if math.isinf(limit) else limit)

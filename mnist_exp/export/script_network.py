@@ -9,6 +9,8 @@ import numpy as np
 from mnist_exp.errors import InputError
 from mnist_exp.export.drawing_page import ScriptNetwork
 from mnist_exp.export.weights import Weights
+from mnist_exp.models import activations
+from mnist_exp.prediction.outliers import Detector
 
 Node = dict[str, Any]  # kind, name, inputs (places of nodes; 0 is the image), and settings and weights of a layer
 
@@ -22,22 +24,28 @@ LOGITS = "logits"  # the last layer, whose result the page shows as bars
 TITLES = {"conv": "convolution", "dense": "dense layer", "pool": "pooling", "global_pool": "pooling", "sum": "residual"}
 
 
-def convert(model: keras.Model) -> ScriptNetwork:
+def convert(model: keras.Model, detector: Detector | None = None) -> ScriptNetwork:
     """Convert a model.
 
     The kernels of convolutions and dense layers have 16 bits for each weight, other numbers 32. A batch normalization
-    directly after one of these layers becomes a part of it.
+    directly after a convolution becomes a part of it.
 
     Args:
         model: from uint8 images to probabilities: a network, or the mean of networks (`mnist_exp.models.averaging`).
+        detector: of images that are not digits, from the features of the model; None without.
 
     Raises:
         InputError: a layer is unknown to the script.
     """
     networks: list[dict[str, Any]] = []
+    places: dict[int, int] = {}
     weights = Weights()
-    output = _add_network(model, networks, {}, weights)
-    return ScriptNetwork(networks, output, bytes(weights.content), _shown_part(model))
+    output = _add_network(model, networks, places, weights)
+    detecting = None
+    if detector is not None:
+        networks.append({"nodes": _finish(_detector_nodes(detector), weights), "shown": [], "features": []})
+        detecting = {"network": len(networks) - 1, "from": [places[id(one)] for one in activations.networks(model)]}
+    return ScriptNetwork(networks, output, detecting, bytes(weights.content), _shown_part(model))
 
 
 def _add_network(model: keras.Model, networks: list[dict[str, Any]], known: dict[int, int], weights: Weights) -> int:
@@ -57,18 +65,41 @@ def _add_network(model: keras.Model, networks: list[dict[str, Any]], known: dict
         else:
             nodes.append(node | {"name": layer.name, "inputs": sources})
             places[id(output)] = len(nodes)
-    nodes = fold(nodes)
+    nodes, moved = fold(nodes)
     _choose_recorded(nodes)
+    features = [] if any(node["kind"] == "network" for node in nodes) else activations.feature_outputs(model)
     shown = _shown(nodes)
-    for node in nodes:
-        del node["name"]
-        for key in node.keys() & {"bias", "factors", "offsets"}:
-            node[key] = weights.add(node[key])
-        if "kernel" in node:
-            node.update(weights.add_rows(node["kernel"]))
-    networks.append({"nodes": nodes, "shown": shown})
+    networks.append(
+        {
+            "nodes": _finish(nodes, weights),
+            "shown": shown,
+            "features": [moved[places[id(tensor)]] for tensor in features],
+        }
+    )
     known[id(model)] = len(networks) - 1
     return len(networks) - 1
+
+
+def _finish(nodes: Sequence[Node], weights: Weights) -> list[Node]:
+    """Move the arrays of nodes to the weights."""
+    finished = []
+    for node in nodes:
+        arrays = {key: weights.add(node[key]) for key in node.keys() & {"bias", "factors", "offsets"}}
+        kernel = weights.add_rows(node["kernel"]) if "kernel" in node else {}
+        finished.append({key: value for key, value in node.items() if key != "name"} | arrays | kernel)
+    return finished
+
+
+def _detector_nodes(detector: Detector) -> list[Node]:
+    """Return the detector as layers: standardised features, hidden neurons, and the score."""
+    kernels = {"hidden": detector.hidden[:-1].T, "output": detector.output[None, :-1]}
+    biases = {"hidden": detector.hidden[-1], "output": detector.output[-1:]}
+    hidden, output = ({"kind": "dense", "kernel": kernels[name], "bias": biases[name]} for name in kernels)
+    return [
+        {"kind": "scale", "inputs": [0], "factors": detector.scale, "offsets": -detector.mean * detector.scale},
+        hidden | {"inputs": [1], "units": len(biases["hidden"]), "activation": "relu"},
+        output | {"inputs": [2], "units": 1, "activation": "linear"},
+    ]
 
 
 def _calls(model: keras.Model) -> list[tuple[keras.Layer, list[keras.KerasTensor], keras.KerasTensor]]:
@@ -141,8 +172,12 @@ def _activation(layer: keras.Layer) -> str:
     return str(keras.activations.serialize(layer.activation))
 
 
-def fold(nodes: Sequence[Node]) -> list[Node]:
-    """Make each scaling a part of the layer directly before it, if that is linear and nothing else uses its output."""
+def fold(nodes: Sequence[Node]) -> tuple[list[Node], dict[int, int]]:
+    """Make each scaling a part of the convolution directly before it, if that is linear and nothing else uses its output.
+
+    Returns:
+        The other nodes, and the new place of each node. Results of dense layers stay, since they are features.
+    """
     uses = [0] * (len(nodes) + 1)
     for node in nodes:
         for place in node["inputs"]:
@@ -153,22 +188,24 @@ def fold(nodes: Sequence[Node]) -> list[Node]:
         inputs = [places[one] for one in node["inputs"]]
         before = folded[inputs[0] - 1] if inputs[0] else {}
         is_alone = before.get("activation") == "linear" and uses[node["inputs"][0]] == 1
-        if node["kind"] == "scale" and before.get("kind") in ("conv", "dense") and is_alone:
+        if node["kind"] == "scale" and before.get("kind") == "conv" and is_alone:
             before["kernel"] = before["kernel"] * node["factors"][:, None]
             before["bias"] = before["bias"] * node["factors"] + node["offsets"]
             places[place] = inputs[0]
         else:
             folded.append(node | {"inputs": inputs})
             places[place] = len(folded)
-    return folded
+    return folded, places
 
 
 def _choose_recorded(nodes: Sequence[Node]) -> None:
-    """Mark the network whose layers the page shows: of the shifts of an image the one in the middle, else the first."""
-    calls = [node for node in nodes if node["kind"] == "network"]
-    if calls:
-        are_shifts = len({node["network"] for node in calls}) == 1
-        calls[len(calls) // 2 if are_shifts else 0]["recorded"] = True
+    """Mark one call of each network, whose results the page uses: of the shifts of an image the one in the middle."""
+    calls: dict[int, list[Node]] = {}
+    for node in nodes:
+        if node["kind"] == "network":
+            calls.setdefault(node["network"], []).append(node)
+    for same in calls.values():
+        same[len(same) // 2]["recorded"] = True
 
 
 def _shown(nodes: Sequence[Node]) -> list[dict[str, Any]]:

@@ -19,20 +19,20 @@ def activations_model(model: keras.Model) -> keras.Model:
     """
     pixels = keras.Input(model.input.shape[1:], dtype="uint8", name="pixels")
     features = []
-    for network in _networks(model):
-        features += keras.Model(network.input, _outputs(network), name=f"{network.name}_features")(pixels)
+    for network in networks(model):
+        features += keras.Model(network.input, feature_outputs(network), name=f"{network.name}_features")(pixels)
     joined = keras.layers.Concatenate(dtype="float32", name="features")(features) if len(features) > 1 else features[0]
     return keras.Model(pixels, joined, name=f"{model.name}_activations")
 
 
-def _networks(model: keras.Model) -> list[keras.Model]:
+def networks(model: keras.Model) -> list[keras.Model]:
     """Return the networks that an average contains, at any depth; the model itself if it is a network."""
     nested = [layer for layer in model.layers if isinstance(layer, keras.Model)]
     unique = list({id(layer): layer for layer in nested}.values())
-    return [network for layer in unique for network in _networks(layer)] or [model]
+    return [network for layer in unique for network in networks(layer)] or [model]
 
 
-def _outputs(network: keras.Model) -> list[keras.KerasTensor]:
+def feature_outputs(network: keras.Model) -> list[keras.KerasTensor]:
     """Return the outputs with one value for each neuron; dropout and softmax add nothing new."""
     skipped = (keras.layers.Dropout, keras.layers.InputLayer)
     return [

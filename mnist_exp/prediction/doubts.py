@@ -77,12 +77,18 @@ class Doubts:
             Whether each class is in the set of each image, bool (n, classes): sets contain the true class with this
             confidence, and are empty for other images. And whether each image is not a digit, bool (n,).
         """
+        threshold, limit = self.limits(confidence)
         if self.strangeness is None or features is None:
-            return probabilities >= self.calibration.threshold(confidence), np.zeros(len(probabilities), bool)
-        threshold = self.calibration.threshold(1 - SHARE * (1 - confidence))
-        limit = self.strangeness.limit(1 - (1 - SHARE) * (1 - confidence))
+            return probabilities >= threshold, np.zeros(len(probabilities), bool)
         strange = self.strangeness.detector.scores(features) > limit
         return (probabilities >= threshold) & ~strange[:, None], strange
+
+    def limits(self, confidence: float) -> tuple[float, float]:
+        """Return the smallest probability of a class in a set, and the largest score of an image that may be a digit."""
+        if self.strangeness is None:
+            return self.calibration.threshold(confidence), math.inf
+        threshold = self.calibration.threshold(1 - SHARE * (1 - confidence))
+        return threshold, self.strangeness.limit(1 - (1 - SHARE) * (1 - confidence))
 
 
 def learn(completed: CompletedRun, model: keras.Model) -> Doubts | None:

@@ -1,12 +1,12 @@
 // Computes answers in the page, for the last image that was asked for; others that came meanwhile are skipped. Between the
-// layers of a slow network, the page has time to draw itself. `answered` gets the request with `layers`, `probabilities` and
-// the `milliseconds` of the computation.
+// layers of a slow network, the page has time to draw itself. `answered` gets the request with `layers`, `probabilities`,
+// `strangeness` and the `milliseconds` of the computation.
 function createAnswerer(model, answered) {
   const SLICE = 12 // milliseconds of computation at a time
   let waiting = null, isBusy = false
 
   async function compute(request) {
-    const layers = [], steps = NETWORK.steps(model, request.image, layers)
+    const record = NETWORK.newRecord(), steps = NETWORK.steps(model, request.image, record)
     let milliseconds = 0, started = performance.now(), step = steps.next()
     while (!step.done) {
       const passed = performance.now() - started
@@ -17,7 +17,9 @@ function createAnswerer(model, answered) {
       }
       step = steps.next()
     }
-    return { ...request, layers, probabilities: step.value, milliseconds: milliseconds + performance.now() - started }
+    const strangeness = NETWORK.strangeness(model, record)
+    milliseconds += performance.now() - started
+    return { ...request, layers: record.layers, probabilities: step.value, strangeness, milliseconds }
   }
 
   async function ask(request) {

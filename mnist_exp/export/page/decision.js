@@ -10,17 +10,19 @@ const DECISION = (() => {
 
   const percent = share => (share > 0.999 ? '> 99.9 %' : `${(100 * share).toFixed(1)} %`)
 
-  // calibration: { temperature, threshold, confidence } or null. Returns the calibrated `probabilities`, and the `classes` of
-  // the answer, the most probable first; `isSure` if it is one class.
-  function decide(probabilities, calibration) {
+  // calibration: { temperature, threshold, confidence, limit } or null. Returns the calibrated `probabilities`, and the
+  // `classes` of the answer, the most probable first; `isSure` if it is one class, `isStrange` if the image is not a digit.
+  function decide({ probabilities, strangeness }, calibration) {
     const shares = calibration ? calibrated(probabilities, calibration.temperature) : probabilities
     const order = [...shares.keys()].sort((one, other) => shares[other] - shares[one])
-    const classes = calibration ? order.filter(k => shares[k] >= calibration.threshold) : order.slice(0, 1)
-    return { probabilities: shares, classes, isSure: classes.length === 1, best: order[0] }
+    const isStrange = typeof calibration?.limit === 'number' && strangeness > calibration.limit
+    const classes = isStrange ? [] : calibration ? order.filter(k => shares[k] >= calibration.threshold) : order.slice(0, 1)
+    return { probabilities: shares, classes, isSure: classes.length === 1, isStrange, best: order[0] }
   }
 
   // The answer in words; `names` of its classes.
-  function words({ probabilities, classes, isSure, best }, names) {
+  function words({ probabilities, classes, isSure, isStrange, best }, names) {
+    if (isStrange) return 'it is unlike the digits that the network knows'
     if (isSure) return `${percent(probabilities[best])} probable`
     if (!classes.length) return 'none of the classes is probable'
     return names.length > 4 ? `${names.slice(0, 4).join(', ')} or others` : names.join(' or ')

@@ -24,9 +24,9 @@
   }
 
   function show() {
-    const answer = shown && DECISION.decide(shown.probabilities, page.calibration)
+    const answer = shown && DECISION.decide(shown, page.calibration)
     const names = answer ? answer.classes.map(k => page.names[k]) : []
-    const text = !answer ? '–' : answer.isSure ? names[0] : 'unsure'
+    const text = !answer ? '–' : answer.isStrange ? 'not a digit' : answer.isSure ? names[0] : 'unsure'
     byId('answer').textContent = text
     byId('answer').classList.toggle('long', text.length > 3)
     byId('verdict').textContent = answer ? DECISION.words(answer, names) : page.hint
@@ -152,7 +152,8 @@
     const buttons = digits.map(({ box, ink }) => {
       context.strokeRect(box.left - 4, box.top - 4, box.width + 8, box.height + 8)
       const image = imageOf(NORMALIZATION.normalize(ink))
-      const answer = DECISION.decide(NETWORK.probabilities(model, image), page.calibration)
+      const record = NETWORK.newRecord(), probabilities = NETWORK.probabilities(model, image, record)
+      const answer = DECISION.decide({ probabilities, strangeness: NETWORK.strangeness(model, record) }, page.calibration)
       return imageButton(image, [answer.isSure ? page.names[answer.classes[0]] : '?'], null)
     })
     byId('found').replaceChildren(...buttons)

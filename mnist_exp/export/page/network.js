@@ -20,31 +20,46 @@ const NETWORK = (() => {
     return { ...loaded, kernel: Float32Array.from(loaded.kernel, (one, i) => one * loaded.steps[Math.floor(i / length)]) }
   }
 
-  function load({ networks, output }, weights) {
+  function load(described, weights) {
     const { buffer } = bytes(weights)
-    return { networks: networks.map(({ nodes, shown }) => ({ nodes: nodes.map(one => withWeights(one, buffer)), shown })), output }
+    const networks = described.networks.map(one => ({ ...one, nodes: one.nodes.map(node => withWeights(node, buffer)) }))
+    return { ...described, networks }
   }
 
-  // Compute a network for an input, and stop after each layer (`yield`), so that a page can draw meanwhile.
-  // `record` gets the values of the layers to show; null for none.
+  // Computes a network for an input, and stops after each layer (`yield`), so that a page can draw meanwhile. `record` is null,
+  // or gets the layers to show, { name, value }, of the first network, and the features of each.
   function* run(model, index, input, record) {
-    const { nodes, shown } = model.networks[index], values = [input]
+    const { nodes, shown, features } = model.networks[index], values = [input]
     for (const node of nodes) {
       const inputs = node.inputs.map(place => values[place])
       if (node.kind === 'network') values.push(yield* run(model, node.network, inputs[0], node.recorded ? record : null))
       else values.push(LAYERS[node.kind](node, ...inputs))
       yield
     }
-    if (record) for (const { node, name } of shown) record.push({ name, value: values[node] })
+    if (record && features.length) {
+      if (!record.layers.length) record.layers.push(...shown.map(({ node, name }) => ({ name, value: values[node] })))
+      record.features[index] = features.map(place => values[place].data)
+    }
     return values.at(-1)
   }
 
-  // The steps of one answer for an image { height, width, channels, data }, data from 0 to 255; the last value is an array
+  // The steps of one answer for an image { height, width, channels, data }, data from 0 to 255. The last value is an array
   // of probabilities.
   function* steps(model, image, record = null) {
     const { data } = yield* run(model, model.output, { ...image, data: Float32Array.from(image.data) }, record)
     return data
   }
+
+  // How strange an image is whose features are recorded: more than a limit, and it is not a digit. Null without a detector.
+  function strangeness({ networks, detector }, { features }) {
+    if (!detector) return null
+    const data = Float32Array.from(detector.from.flatMap(index => features[index].flatMap(one => [...one])))
+    const values = [{ height: 1, width: 1, channels: data.length, data }]
+    for (const node of networks[detector.network].nodes) values.push(LAYERS[node.kind](node, values[node.inputs[0]]))
+    return values.at(-1).data[0]
+  }
+
+  const newRecord = () => ({ layers: [], features: [] })
 
   // The probabilities of an image, at once.
   function probabilities(model, image, record = null) {
@@ -55,5 +70,5 @@ const NETWORK = (() => {
     }
   }
 
-  return { bytes, load, steps, probabilities }
+  return { bytes, load, steps, probabilities, strangeness, newRecord }
 })()

@@ -14,12 +14,25 @@ from mnist_exp.errors import InputError
 from mnist_exp.export import node
 from mnist_exp.export.script_network import convert
 from mnist_exp.models import averaging
+from mnist_exp.models.activations import activations_model
 from mnist_exp.models.build import build_model
+from mnist_exp.prediction.outliers import Detector, train_detector
 from tests import sample_pages
 from tests.conftest import compose
+from tests.unit.export.test_drawing_page import scripts
 from tests.unit.export.test_page_scripts import evaluated
 
 CLASSES = 4
+SCORES = """
+(([{ network, weights, shape: [height, width, channels] }, images]) => {
+  const model = NETWORK.load(network, weights)
+  return images.map(data => {
+    const record = NETWORK.newRecord()
+    NETWORK.probabilities(model, { height, width, channels, data }, record)
+    return NETWORK.strangeness(model, record)
+  })
+})(given)
+"""
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 13, 11, 3)).astype(np.uint8)
 LABELS = np.arange(40, dtype=np.uint8) % CLASSES
 # Every kind of layer, in places where they cannot be folded and where they can.
@@ -54,11 +67,22 @@ def network(activation: str = "relu", last: str = "pool", seed: int = 1) -> kera
     return model
 
 
+def page_of(model: keras.Model, directory: Path, detector: Detector | None = None) -> Path:
+    """Write the page of a model."""
+    data = Dataset("colours", "0" * 64, {}, IMAGES, LABELS, IMAGES, LABELS, tuple("abcd"), None)
+    return sample_pages.drawing(directory, data, convert(model, detector), np.asarray(model(IMAGES, training=False)))
+
+
+def average() -> keras.Model:
+    """Return an average over members, the first of which is one over shifts."""
+    members = [averaging.over_shifts(network(seed=1), 1), network("tanh", "flatten", seed=2)]
+    return averaging.over_members(members, "ensemble")
+
+
 def difference(model: keras.Model, tmp_path: Path) -> float:
     """Return the largest difference of a probability between a page's script and Keras."""
     expected = np.asarray(model(IMAGES, training=False))
-    data = Dataset("colours", "0" * 64, {}, IMAGES, LABELS, IMAGES, LABELS, tuple("abcd"), None)
-    page = sample_pages.drawing(tmp_path, data, convert(model), expected)
+    page = page_of(model, tmp_path)
     probabilities = node.load(page)(IMAGES)
     assert np.ptp(probabilities, axis=0).min() > 0.005  # the images have different answers
     return float(np.abs(probabilities - expected).max())
@@ -86,11 +110,19 @@ class TestInNode:
             assert found == pytest.approx(expected, abs=2e-6), name
 
     def test_averages_over_shifts_and_over_members(self, tmp_path: Path) -> None:
-        members = [averaging.over_shifts(network(seed=1), 1), network("tanh", "flatten", seed=2)]
-        model = averaging.over_members(members, "ensemble")
-        converted = convert(model)
-        assert len(converted.networks) == 4  # the first member is there once, not for each of nine shifts
+        model = average()
+        assert len(convert(model).networks) == 4  # the first member is there once, not for each of nine shifts
         assert difference(model, tmp_path) < 1e-3
+
+    def test_the_detector_of_other_images_gives_the_scores_of_the_program(self, tmp_path: Path) -> None:
+        model = average()
+        features = np.asarray(activations_model(model)(IMAGES))
+        detector = train_detector(features[:20], features[20:], seed=0)
+        content, _ = scripts(page_of(model, tmp_path, detector).read_text())
+        scores = evaluated(["layers.js", "network.js"], SCORES, [content, IMAGES.reshape(len(IMAGES), -1).tolist()])
+        expected = detector.scores(features)
+        assert np.ptp(expected) > 1
+        assert scores == pytest.approx(expected, abs=2e-3)
 
     def test_weights_of_any_size(self, tmp_path: Path) -> None:
         model = network()

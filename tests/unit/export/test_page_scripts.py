@@ -77,13 +77,20 @@ def test_an_empty_photo_has_no_digit() -> None:
 def test_a_calibrated_answer_is_unsure_unless_one_class_remains() -> None:
     calibration = {"temperature": 2.0, "threshold": 0.3, "confidence": 0.99}
     table = [[0.01, 0.98, 0.01], [0.5, 0.49, 0.01], [0.34, 0.33, 0.33]]
-    expression = "given[0].map(row => DECISION.decide(Float32Array.from(row), given[1]))"
+    expression = (
+        "given[0].map(row => DECISION.decide({ probabilities: Float32Array.from(row), strangeness: null }, given[1]))"
+    )
     answers = evaluated(["decision.js"], expression, [table, calibration])
     roots = np.sqrt(table)
     for answer, root in zip(answers, roots, strict=True):
         assert list(answer["probabilities"].values()) == pytest.approx(root / root.sum(), abs=1e-6)
     assert [answer["classes"] for answer in answers] == [[1], [0, 1], [0, 1, 2]]
     assert [answer["isSure"] for answer in answers] == [True, False, False]
+    strange = expression.replace("null", "given[2]")
+    for score, expected in ((1.9, [1, 2, 3]), (2.1, [0, 0, 0])):
+        answers = evaluated(["decision.js"], strange, [table, calibration | {"limit": 2.0}, score])
+        assert [len(answer["classes"]) for answer in answers] == expected
+        assert {answer["isStrange"] for answer in answers} == {score > 2}
     answers = evaluated(["decision.js"], expression, [table, None])
     assert [answer["classes"] for answer in answers] == [[1], [0], [0]]
 
