@@ -1,6 +1,6 @@
 """Read pictures with a completed run: digits with their boxes, answers, probabilities and sets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +20,7 @@ from mnist_exp.machine.cores import usable_cores
 from mnist_exp.models.activations import activations_model
 from mnist_exp.models.averaging import shift_count
 from mnist_exp.prediction import pictures
+from mnist_exp.prediction.cuts import alternatives
 from mnist_exp.prediction.doubts import Doubts, learn
 from mnist_exp.prediction.ink import extract_ink
 from mnist_exp.prediction.normalization import normalize
@@ -34,15 +35,19 @@ SPACE = 1.0  # of the height of a line: a wider gap separates two numbers
 CONFIDENCE = 0.99  # of the sets
 MAX_THREADS = 4  # that read pictures; each takes some 100 MB for a large photo
 
+CLEAR = 0.9  # probability of a digit that is not cut, if the run is not calibrated
+
 Verdict = Literal["sure", "unsure", "not a digit", "not calibrated"]
 Source = str | bytes | np.ndarray  # a path, the content of a file, or an array
+Box = tuple[int, int, int, int]  # left, top, right, bottom in a picture, right and bottom excluded
+_Image = tuple[np.ndarray, Box]  # in the form of the data set
 
 
 @dataclass(frozen=True, eq=False)
 class Digit:
     """One digit, or one whole picture with `single`."""
 
-    box: tuple[int, int, int, int]  # left, top, right, bottom in the picture, right and bottom excluded
+    box: Box
     image: np.ndarray  # uint8 (height, width, channels): the input of the network
     top: Sequence[tuple[str, float]]  # the most probable classes with their probabilities, the most probable one first
     set: Sequence[str] | None  # the classes that it can have at the confidence; None: the run is not calibrated
@@ -159,16 +164,21 @@ class Reader:
         """
         with files.quiet(), ThreadPoolExecutor(min(usable_cores(), MAX_THREADS)) as threads:
             found = list(threads.map(self._find, [source for _, source in sources]))
-        images = [image for one in found if not isinstance(one, UnreadableError) for image in one.images]
-        digits = iter(self._answers(images))
-        readings: list[Reading | UnreadableError] = []
-        for (name, _), one in zip(sources, found, strict=True):
-            if isinstance(one, UnreadableError):
-                readings.append(one)
-                continue
-            lines = [[replace(next(digits), box=box) for box in line] for line in one.boxes]
-            readings.append(Reading(name, lines, one.picture if self.keep else None))
-        return readings
+        usable = [one for one in found if not isinstance(one, UnreadableError)]
+        images = [image for one in usable for line in one.lines for ways in line for way in ways for image, _ in way]
+        digits = iter(self.answer_images(images))
+        return [
+            one if isinstance(one, UnreadableError) else self._reading(name, one, digits)
+            for (name, _), one in zip(sources, found, strict=True)
+        ]
+
+    def _reading(self, name: str, found: "_Found", digits: Iterator[Digit]) -> Reading:
+        """Return what was read in a picture, from the answers for all its images."""
+        lines = []
+        for line in found.lines:
+            answered = [[[replace(next(digits), box=box) for _, box in way] for way in ways] for ways in line]
+            lines.append([digit for ways in answered for digit in _best(ways)])
+        return Reading(name, lines, found.picture if self.keep else None)
 
     def _find(self, source: Source) -> "_Found | UnreadableError":
         try:
@@ -177,9 +187,12 @@ class Reader:
             picture = pictures.from_array(source) if isinstance(source, np.ndarray) else pictures.read(source)
         except UnreadableError as error:
             return error
-        lines = find_lines(extract_ink(picture.pixels))
-        images = [normalize(piece.ink)[..., None] for line in lines for piece in line]
-        return _Found(images, [[_box(piece, picture) for piece in line] for line in lines], picture)
+
+        def ways(piece: Piece) -> list[list[_Image]]:
+            cut = [[piece], *alternatives(piece)]
+            return [[(normalize(part.ink)[..., None], _box(part, picture)) for part in way] for way in cut]
+
+        return _Found([[ways(piece) for piece in line] for line in find_lines(extract_ink(picture.pixels))], picture)
 
     def _whole(self, source: Source) -> "_Found":
         """Return a picture as one image of the data set."""
@@ -192,9 +205,10 @@ class Reader:
         else:
             size = files.probe(source).size
             image = files.decode(source, channels, (height, width), self.background, resize=True)
-        return _Found([image], [[(0, 0, size[1], size[0])]], None)
+        return _Found([[[[(image, (0, 0, size[1], size[0]))]]]], None)
 
-    def _answers(self, images: Sequence[np.ndarray]) -> list[Digit]:
+    def answer_images(self, images: Sequence[np.ndarray]) -> list[Digit]:
+        """Return the answers for images in the form of the data set, uint8 (height, width, channels), without boxes."""
         if not images:
             return []
         batch = np.stack(images)
@@ -220,12 +234,19 @@ class Reader:
 class _Found:
     """The digits of a picture, before they are answered."""
 
-    images: Sequence[np.ndarray]
-    boxes: Sequence[Sequence[tuple[int, int, int, int]]]  # of each line
+    lines: Sequence[Sequence[Sequence[Sequence[_Image]]]]  # lines of pieces of ways to cut the piece: images and boxes
     picture: Picture | None
 
 
-def _box(piece: Piece, picture: Picture) -> tuple[int, int, int, int]:
+def _best(ways: Sequence[Sequence[Digit]]) -> Sequence[Digit]:
+    """Return the best way to cut a piece of ink: not at all if that is sure, else the one whose worst digit is the best."""
+    whole = ways[0][0]
+    if whole.verdict == "sure" or (whole.verdict == "not calibrated" and whole.probability >= CLEAR):
+        return ways[0]
+    return max(ways, key=lambda way: min(0.0 if digit.verdict == "not a digit" else digit.probability for digit in way))
+
+
+def _box(piece: Piece, picture: Picture) -> Box:
     """Return the box of a digit in pixels of the file's picture."""
     down, across = (whole / part for whole, part in zip(picture.size, picture.pixels.shape[:2], strict=True))
     sides = piece.left * across, piece.top * down, piece.right * across, piece.bottom * down
