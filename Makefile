@@ -15,7 +15,7 @@ STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=% $(if $(filter records,$(MAKECMD
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation benchmark-loading benchmark-drawing statistics statistics-looks spread-picture records speedrun screenshots sweep-demo faults constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation benchmark-loading benchmark-drawing benchmark-predict statistics statistics-looks spread-picture records speedrun screenshots sweep-demo faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}' | sort
@@ -67,6 +67,9 @@ benchmark-loading: .venv/.installed-dev ## measure a folder of 10,000 images: fi
 
 benchmark-drawing: .venv/.installed-dev ## check a drawing page on all test images and time it in Chromium: make benchmark-drawing ARGS=runs/... (default: trains cnn_large)
 	@$(BIN)/python -m tests.benchmarks.drawing $(ARGS)
+
+benchmark-predict: .venv/.installed-dev ## read sheets of test digits, letters and foreign digits: make benchmark-predict ARGS=runs/...
+	@$(BIN)/python -m tests.benchmarks.predict $(ARGS)
 
 statistics: .venv/.installed-dev ## simulate false alarms, coverage and power of compare (minutes; all cells in hours: make statistics ARGS="--full --results FILE")
 	@$(BIN)/python -m tests.benchmarks.statistics $(ARGS)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ROUNDING = 1e-9  # 400 · (1 − 0.9975) is a little less than 1
 SMALLEST = float(np.finfo(np.float32).tiny)  # the logarithm of a probability of 0 would be infinite
 TEMPERATURES = 0.05, 20.0  # a network needs 1 to 2; the limits are for one that is always right, or never
 
@@ -55,7 +56,7 @@ class Calibration:
 
 def allowed_outside(images: int, confidence: float) -> int:
     """Return the rank, from 1, of the most extreme value of n held-out images that is accepted; 0 accepts all values."""
-    return math.floor((images + 1) * (1 - confidence))
+    return math.floor((images + 1) * (1 - confidence) + ROUNDING)
 
 
 def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
