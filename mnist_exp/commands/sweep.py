@@ -33,6 +33,7 @@ from mnist_exp.tracking.uploader_process import upload_in_background
 
 log = logging.getLogger(__name__)
 
+HASH = "initial_weights_sha256="  # the start of an override that a dry run does not list
 DRY_RUN = "sweep.dry_run=true"  # an override that the jobs of a dry run do not list
 
 
@@ -206,7 +207,7 @@ def is_execution_override(line: str) -> bool:
 def print_jobs(remaining: Sequence[Job], jobs: Sequence[Job], planned: Looks | None) -> int:
     """Print the remaining jobs of a dry run, and the looks at all `jobs` if some are planned."""
     for job in remaining:
-        overrides = " ".join(line for line in job.overrides if not line.endswith(DRY_RUN))
+        overrides = " ".join(line for line in job.overrides if not line.endswith(DRY_RUN) and not line.startswith(HASH))
         print(messages.sanitize(f"{job.number:>4}  {overrides}"))
     count = pluralize(len(remaining), "job")
     print(count if planned is None else f"{count} until the next look; {until_decided.describe(planned, jobs)}")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from mnist_exp import datasets
 from mnist_exp.config.problems import nearest, not_allowed, remedy
@@ -55,7 +56,9 @@ def resolved(experiment: Experiment, find: Find | None) -> tuple[Experiment, lis
         try:
             source = find(experiment.initial_weights, experiment.runs_dir)
         except InputError as error:  # a damaged file is an error of its own
-            problems.append(Problem("initial_weights", error.cause, error.remedy))
+            if experiment.initial_weights_sha256 is None or not Path(experiment.initial_weights).is_absolute():
+                problems.append(Problem("initial_weights", error.cause, error.remedy))
+            # else a job of a sweep: it may have a checkpoint, and otherwise reports it when it starts
         else:
             problems += check_source(experiment, source)
             changes |= {"initial_weights": source.directory, "initial_weights_sha256": source.sha256}

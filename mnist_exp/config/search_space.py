@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mnist_exp.config.conversions import SWEPT_PATH, quote
 from mnist_exp.config.schema import Experiment
 
 
@@ -13,6 +14,17 @@ class Combination:
     overrides: tuple[str, ...]  # of all keys, each with one value
     swept: tuple[str, ...]  # the overrides whose value the sweep or search chose
     experiment: Experiment
+
+    @property
+    def job_overrides(self) -> tuple[str, ...]:
+        """The overrides without those of Hydra; they name the same initial weights later, in any directory."""
+        weights = SWEPT_PATH, f"{SWEPT_PATH}_sha256"
+        lines = [line for line in self.overrides if not line.lstrip("+~").startswith("hydra")]
+        if self.experiment.initial_weights is None:
+            return tuple(lines)
+        values = quote(self.experiment.initial_weights), self.experiment.initial_weights_sha256
+        others = [line for line in lines if line.lstrip("+").partition("=")[0] not in weights]
+        return (*others, *(f"{key}={value}" for key, value in zip(weights, values, strict=True)))
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def extend_jobs(known: Sequence[Job], combinations: Sequence[Combination]) -> tu
             by_identity[identity] = Job(
                 number=number,
                 directory=f"{number:0{width}d}_{directory_name(combination)}"[:MAX_NAME],
-                overrides=tuple(line for line in combination.overrides if not line.lstrip("+~").startswith("hydra")),
+                overrides=combination.job_overrides,
                 config_hash=identity[0],
                 seed=identity[1],
             )
@@ -187,8 +187,8 @@ def directory_name(combination: Combination) -> str:
         if key == "seed":
             continue
         if key == SWEPT_PATH:
-            parts.append(Path(value.strip("'\"")).name)
-        elif "." in key or value.startswith("["):
+            value = Path(value.strip("'\"")).name
+        if "." in key or value.startswith("["):
             parts.append(f"{short_key(key)}={_short(value)}")
         elif value not in parts:  # the name of an option needs no key
             parts.append(value)

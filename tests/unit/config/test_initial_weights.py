@@ -1,6 +1,7 @@
 """The run whose weights a training starts from: which runs and layers fit, and what the configuration records of it."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -237,6 +238,24 @@ def test_a_layer_that_does_not_exist_lists_those_that_do() -> None:
     assert cause == "freeze=[conv1]: conv1 is not a layer"
     assert remedy == "allowed: layers with weights: conv_1, conv_2, dense_1, logits; did you mean conv_1?"
     assert "leaves no layer to train" in problem(*SMALL, "freeze=[*]")[0]
+
+
+def test_a_job_keeps_its_weights_wherever_it_is_resumed(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    combinations = Composition(
+        parse_arguments(["-m", *SMALL, "initial_weights=a,null", "seed=1,2"]), find=find_weights
+    ).combinations()
+    jobs, planned = plan.extend_jobs([], combinations)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    for _ in ("the source is there", "the source has gone"):
+        composed = Composition(parse_arguments(["-m"]), find=find_weights).experiments([job.overrides for job in jobs])
+        assert composed == list(planned.values())
+        shutil.rmtree(tmp_path / "runs" / "a", ignore_errors=True)
+    make_source(str(tmp_path / source), start=1.0)
+    with pytest.raises(ConfigError, match="the weights have"):
+        Composition(parse_arguments(["-m"]), find=find_weights).experiments([jobs[0].overrides])
 
 
 def test_the_directory_of_a_job_has_the_name_of_its_source(source: Path) -> None:
