@@ -16,7 +16,12 @@ from tests.forks import Forks
 
 NOTEBOOK = MANUAL / "tutorial.ipynb"
 MODULE = "tests.notebook"
-LESS = {"limit=6000": "limit=600", "training.epochs=3": "training.epochs=1", "seed=range(3)": "seed=range(2)"}
+LESS = {
+    "limit=6000": "limit=600",
+    "training.epochs=3": "training.epochs=1",
+    "seed=range(3)": "seed=range(2)",
+    "model=mlp,cnn_large": "model=mlp,mlp_deep",
+}
 # A user's process that has already used TensorFlow, with other threads, another data type and other random numbers.
 SCRIPT = f"""
 import random
@@ -27,7 +32,7 @@ keras.utils.set_random_seed(5)
 keras.layers.Dense(2)(np.ones((2, 3)))
 import mnist_exp as mx
 first = mx.run({list(TINY)})
-mx.run([*{list(TINY)}, "progress=quiet", "threads.towers=1", "precision=bfloat16"])
+mx.run([*{list(TINY)}, "progress=quiet", "threads.towers=1"])
 again = mx.run([*{list(TINY)}, "progress=quiet"])
 before = random.getstate(), np.random.get_state()[1].tolist(), keras.config.dtype_policy().name
 model = first.model()
@@ -42,6 +47,12 @@ try:
     mx.run([*{list(TINY)}, "training.epochs=150"])
 except KeyboardInterrupt as error:
     print(type(error).__name__, error)
+"""
+RESUMED = """
+import mnist_exp as mx
+run = mx.load("latest").resume()
+longer = run.resume(["training.epochs=151"])
+print(run.status, longer.status, len(longer.history["epoch"]))
 """
 
 
@@ -58,7 +69,7 @@ def test_runs_of_one_process_are_those_of_the_command(trained: Path, tmp_path: P
         assert "warning" not in run.log.read_text().lower()
 
 
-def test_an_interrupted_run_is_saved_and_resumed(tmp_path: Path, forks: Forks) -> None:
+def test_an_interrupted_run_is_saved_and_resumed_and_trained_longer(tmp_path: Path, forks: Forks) -> None:
     (tmp_path / "script.py").write_text(INTERRUPTED)
     with forks.start("script.py", cwd=tmp_path, module=MODULE, stdout=-1, stderr=-1, text=True) as process:
         while not (found := list(tmp_path.glob("runs/*/history.csv"))):
@@ -71,9 +82,9 @@ def test_an_interrupted_run_is_saved_and_resumed(tmp_path: Path, forks: Forks) -
     assert out.startswith(f"RunInterrupted {run.directory}: interrupted\ncontinue: mx.load('{run.directory}').resume(), or ")
     epochs = len(history.read(run.history))
     assert epochs < 150
-    (tmp_path / "resume.py").write_text("import mnist_exp as mx\nprint(mx.load('latest').resume().status)")
+    (tmp_path / "resume.py").write_text(RESUMED)
     done = forks.run("resume.py", cwd=tmp_path, module=MODULE)
-    assert done.stdout == "completed\n", done.stderr
+    assert done.stdout == "completed completed 151\n", done.stderr
     assert f"resumed after epoch {epochs}" in done.stderr
 
 

@@ -1,13 +1,15 @@
 """The public names: which they are, their signatures, their types, and what importing them costs."""
 
+import ast
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import mnist_exp as mx
-from tests.documents import MANUAL
+from tests.documents import MANUAL, README, blocks
 
 SIGNATURES = {
     "run": "(overrides: collections.abc.Sequence[str] = ()) -> mnist_exp.api.results.Run",
@@ -24,6 +26,7 @@ SIGNATURES = {
     "Comparison.to_pandas": "(self) -> 'pd.DataFrame'",
 }
 COMPARE = ["runs", "by", "where", "metric", "baseline", "on", "equivalence", "sort", "top", "runs_dir"]
+OBJECTS = {"run": "Run", "sweep": "Sweep", "comparison": "Comparison", "reading": "Reading"}  # of the examples
 PREDICT = ["run", "image", "confidence", "single", "runs_dir"]
 MEMBERS = {
     "Reading": {"digits", "text"},
@@ -65,6 +68,18 @@ def test_the_attributes_of_a_class_are_stable(name: str) -> None:
     members = {member for member in dir(getattr(mx, name)) if not member.startswith("_")}
     own = {"directory"} if name in {"Run", "Sweep"} else {"labels", "probabilities"} if name == "Predictions" else set()
     assert members | own == MEMBERS[name]
+
+
+@pytest.mark.parametrize("document", [README, MANUAL / "python.md"], ids=lambda path: path.name)
+def test_the_examples_of_the_manual_use_names_that_exist(document: Path) -> None:
+    examples = blocks(document.read_text(), "python")
+    assert examples
+    for node in ast.walk(ast.parse("\n".join(examples))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id == "mx":
+                assert hasattr(mx, node.attr), node.attr
+            elif node.value.id in OBJECTS:
+                assert node.attr in MEMBERS[OBJECTS[node.value.id]], node.attr
 
 
 def modules_after(code: str) -> set[str]:
