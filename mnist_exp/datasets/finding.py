@@ -1,7 +1,6 @@
 """The files of a described data set: found in their directories by name or by content, and verified.
 
-Whatever is returned has been hashed after it was read, in this process. The cache of hashes only says where to look first.
-It may be deleted at any time; if it is wrong, the file that it names is refused and the others are tried.
+Whatever is returned has been hashed after it was read, in this process.
 """
 
 import contextlib
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mnist_exp.datasets import copies, idx, known_files, members, places
+from mnist_exp.datasets import copies, idx, members, places
 from mnist_exp.datasets.description import DataFile, Description
 from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.errors import InputError, IntegrityError, UserError
@@ -64,13 +63,11 @@ def read(source: DescribedSet, file: DataFile, from_copy: bool = False) -> Conte
 
 
 def remember(source: DescribedSet, contents: Iterable[Content]) -> None:
-    """Add all files of a data set to the cache; where that cannot be written, they are looked for again each time."""
-    contents = list(contents)
+    """Store copies of the large files of a data set in the cache."""
     hashes = {} if source.description.archive is None else members.recorded(source.description.archive, source.directories)
     for file, found in zip(source.description.files, contents, strict=True):
         if key := file.content_sha256 or hashes.get(file.path) or file.sha256 or file.md5:
             copies.store(key, found.content, found.sha256)
-    known_files.store((found.path, found.sha256) for found in contents)
 
 
 def locate(source: DescribedSet, file: DataFile) -> Path | None:
@@ -123,16 +120,14 @@ def has_expected_header(described: Description, file: DataFile, content: bytes |
 
 
 def _candidates(source: DescribedSet, file: DataFile) -> Iterator[tuple[Path, bool]]:
-    """Yield files that may be the wanted one, and whether they were it before or have its name."""
+    """Yield files that may be the wanted one, and whether they have its name."""
     in_package = not source.roots and places.included(source.name) is not None
-    cached = [] if in_package else known_files.cached(file.content_sha256, source.directories)
-    yield from ((path, True) for path in cached)
     names = dict.fromkeys((file.path, file.content_path, file.name, file.name.removesuffix(".gz")))
     named = [directory / name for directory in source.directories for name in names]
-    yield from ((path, True) for path in named if path not in cached and path.is_file())
+    yield from ((path, True) for path in named if path.is_file())
     for directory in [] if in_package else source.directories:
         for path in places.regular_files(directory):
-            if path not in cached and path not in named and _begins_like(source, file, path):
+            if path not in named and _begins_like(source, file, path):
                 yield path, path.name in names
 
 

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import json
 import os
 import zipfile
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from mnist_exp import datasets
-from mnist_exp.datasets import copies, idx, known_files, members, places
+from mnist_exp.datasets import copies, finding, idx, members, places
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.datasets.described import load
 from mnist_exp.errors import InputError, IntegrityError
@@ -94,12 +93,13 @@ def test_the_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="needs Debian's dataset-fashion-mnist")
 def test_the_package_of_debian_is_found_by_itself() -> None:
-    data = load(datasets.shipped()["fashion_mnist"])
+    fashion = datasets.shipped()["fashion_mnist"]
+    data = load(fashion)
     assert np.bincount(data.train_labels).tolist() == [6000] * 10
     assert data.train_images.mean() == pytest.approx(72.940, abs=1e-3)  # as published: 0.2860 × 255
     assert data.class_names[9] == "Ankle boot"
-    entries = json.loads((files.user_cache() / known_files.CACHE).read_text())
-    assert {str(Path(path).parent) for path in entries} == {"/usr/share/datasets/fashion-mnist"}
+    paths = {finding.read(fashion, file).path for file in fashion.description.files}
+    assert {str(path.parent) for path in paths} == {"/usr/share/datasets/fashion-mnist"}
 
 
 # What is wrong
@@ -125,7 +125,7 @@ def test_a_right_file_under_another_name_replaces_a_damaged_one(tmp_path: Path) 
     assert_right(load(source(described(), root)))
 
 
-def test_a_file_that_changes_after_it_was_cached_is_never_used(tmp_path: Path) -> None:
+def test_a_file_that_has_changed_since_it_was_read_is_never_used(tmp_path: Path) -> None:
     root = write_files(tmp_path / "root")
     load(source(described(), root))
     path = root / NAMES[2]
@@ -140,19 +140,7 @@ def test_a_file_that_changes_after_it_was_cached_is_never_used(tmp_path: Path) -
         load(source(described(), root))
 
 
-@pytest.mark.parametrize("cache", ["{", "[]", '{"x": 3}', '{"/etc/passwd": [1, 2, 3, "HASH"]}', None])
-def test_the_cache_may_be_damaged_or_removed(tmp_path: Path, cache: str | None) -> None:
-    root = write_files(tmp_path / "root", STORED_AS["under other names"])
-    load(source(described(), root))
-    path = files.user_cache() / known_files.CACHE
-    if cache is None:
-        path.unlink()
-    else:
-        path.write_text(cache.replace("HASH", sha256(CONTENTS[0])))
-    assert_right(load(source(described(), root)))
-
-
-def test_a_cached_file_outside_the_directories_is_not_used(tmp_path: Path) -> None:
+def test_a_file_that_was_found_outside_the_directories_is_not_used(tmp_path: Path) -> None:
     load(source(described(), write_files(tmp_path / "first")))
     (tmp_path / "second").mkdir()
     with pytest.raises(InputError, match="not on this machine"):
