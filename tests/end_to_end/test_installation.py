@@ -52,10 +52,10 @@ def test_the_wheel_trains_in_a_new_environment(wheel: Path, tmp_path: Path) -> N
     """The environment borrows the packages of this one: that they can be installed, this one shows."""
     environment = tmp_path / "environment"
     python = environment / "bin" / "python"
-    checked([sys.executable, "-m", "venv", str(environment)], tmp_path)
+    checked([sys.executable, "-m", "venv", "--without-pip", str(environment)], tmp_path)
     (packages,) = environment.glob("lib/python*/site-packages")
     (packages / "borrowed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-    checked([str(python), "-m", "pip", "install", "-qq", "--no-deps", str(wheel)], tmp_path)
+    checked([sys.executable, "-m", "pip", "--python", str(python), "install", "-qq", "--no-deps", str(wheel)], tmp_path)
     away = tmp_path / "away"
     away.mkdir()
     out = checked([str(environment / "bin" / "mnist-exp"), "training=quick"], away)

@@ -23,8 +23,12 @@ from tests.sheets import draw_sheet
 # `schedule.warmup_epochs`: the one-cycle schedule's warm-up is longer than one epoch.
 QUICK = ["dataset.limit=600", "training.epochs=1", "schedule.warmup_epochs=0", "evaluation.tta=0", "progress=quiet"]
 NOT_TRAINING = {*SUB_COMMANDS, "--cfg", "--help", "sweep.dry_run=true"}
-# With -m: test_clusters runs the launchers; the recipes take long, and cnn_best is trained without -m.
-ONLY_COMPOSED = {"hydra/launcher=submitit_slurm", "hydra/launcher=ray", "experiment=record", "experiment=cnn_best"}
+# With -m: test_clusters runs the launchers; the recipes take long, and cnn_best is trained without -m; test_sweep trains all
+# combinations of a learning rate and seeds.
+ONLY_COMPOSED = {
+    "hydra/launcher=submitit_slurm", "hydra/launcher=ray", "experiment=record", "experiment=cnn_best",
+    "optimizer.learning_rate=1e-3,2e-3",
+}  # fmt: skip
 OTHER_PROGRAMS = {"pip", "source", "ray", "tensorboard", "wandb", "mlflow"}  # not run here
 
 COMMANDS = unique_commands()

@@ -11,6 +11,13 @@ from mnist_exp.training import build, device, threads
 from mnist_exp.training.loop import Trainer
 
 SMALL_CNN = ("model=cnn_large", "model.filters=[4,3]", "model.units=[8]", "training.batch_size=32", "training.epochs=3")
+EVERY_AUGMENTATION = (
+    "augmentation=affine",
+    "augmentation.elastic_alpha=20",
+    "augmentation.cutout_probability=0.5",
+    "augmentation.mixup=0.3",
+    "augmentation.flip=horizontal",
+)
 NO_IMAGES = np.empty((0, 28, 28, 1), np.uint8), np.empty(0, np.uint8)
 COUNT = 300  # training images: 9 full batches of 32 and one of 12
 

@@ -27,6 +27,7 @@ CHOICES = [
     *(f"model.activation={name}" for name in get_args(Activation)),
     *(f"model.initializer={name}" for name in get_args(Initializer)),
 ]
+AVERAGED = ("model=mlp", "model=resnet", "precision=bfloat16")  # an average over shifts contains the model as one layer
 
 
 def saved(model: keras.Model, path: Path) -> Path:
@@ -54,8 +55,9 @@ def refused(path: Path) -> str:
     return raised.value.cause.removeprefix(prefix)
 
 
-@pytest.mark.parametrize("max_shift", [0, 1])
-@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize(
+    ("choice", "max_shift"), [*((choice, 0) for choice in CHOICES), *((choice, 1) for choice in AVERAGED)]
+)
 def test_saved_weights_are_loaded_into_a_rebuilt_model(choice: str, max_shift: int, tmp_path: Path) -> None:
     overrides = [choice] if choice.startswith("model=") else [*SMALL, choice]
     model = averaging.over_shifts(small(*overrides, seed=1), max_shift)

@@ -7,7 +7,7 @@ import pytest
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.training import schedules
 from tests.conftest import compose
-from tests.integration.trainers import COUNT, SMALL_CNN, losses, trainer_for
+from tests.integration.trainers import COUNT, EVERY_AUGMENTATION, SMALL_CNN, losses, trainer_for
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "lion")
 # Batch norm of images, of features and of logits, an activation before its convolution, and a projection; that has 16
@@ -104,7 +104,7 @@ def test_steps_equal_kerass_train_on_batch(
     ("network", "variant"),
     [
         *((network, ()) for network in NETWORKS[1:]),
-        (SMALL_MLP, ("augmentation=mixup", "augmentation.rotation=10", "augmentation.cutout_probability=0.5")),
+        (SMALL_MLP, EVERY_AUGMENTATION),
     ],
     ids=lambda part: " ".join(part[:1]),
 )
