@@ -28,8 +28,11 @@ def checked(command: list[str], cwd: Path, **options: object) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy: what an earlier build left in the checkout would hide that a file is missing."""
     place = tmp_path_factory.mktemp("wheel")
-    skipped = shutil.ignore_patterns(".*", "runs", "tests", "build", "dist", "__pycache__", "*.egg-info")
-    shutil.copytree(ROOT, place / "source", ignore=skipped)
+    skipped = shutil.ignore_patterns(".*", "build", "dist", "__pycache__", "*.egg-info")
+    for directory in ("conf", "mnist_exp"):
+        shutil.copytree(ROOT / directory, place / "source" / directory, ignore=skipped)
+    for file in (path for path in ROOT.iterdir() if path.is_file()):
+        shutil.copy(file, place / "source")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place), str(place / "source")]
     checked(command, place)
     (built,) = place.glob("*.whl")
@@ -41,7 +44,8 @@ def test_the_wheel_contains_the_configuration_the_manual_and_the_digits(wheel: P
     expected = {f"mnist_exp/conf/{path.relative_to(ROOT / 'conf').as_posix()}" for path in ROOT.glob("conf/**/*.yaml")}
     expected |= {f"mnist_exp/datasets/mnist/{file.name}" for file in datasets.shipped()["mnist"].description.files}
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/**/*.py")}
-    expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/report/templates/*")}
+    for files in ("report/templates/*", "export/page/*"):
+        expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob(f"mnist_exp/{files}")}
     expected |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mnist_exp/docs/*.md")}
     expected |= {"mnist_exp/docs/tutorial.ipynb"}
     expected |= {"mnist_exp/datasets/mnist/NOTICE.md", "mnist_exp/py.typed", "mnist_exp/conf/__init__.py"}

@@ -100,7 +100,7 @@ def test_weights_of_another_network_are_refused(other: tuple[str, ...], tmp_path
     [
         ("external link", "ExternalLink"),
         ("soft link", "SoftLink"),
-        ("external data", "external Dataset"),
+        ("external data", "is in another file"),
         ("other shape", "shape"),
         ("missing", "expected 2 variables"),
         ("huge array", "conv2d/vars/0 takes 1,000,000,000,000 bytes"),
