@@ -7,35 +7,26 @@ there. A user's process may have used it already, with other settings, and must 
 import contextlib
 import io
 import os
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mnist_exp.api.names import checked_overrides
+from mnist_exp.api.progress import Follower
 from mnist_exp.commands import extension
 from mnist_exp.commands import resume as resume_command
 from mnist_exp.commands import resume_sweep as resume_sweep_command
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EXIT_DONE, Interrupted, RunInterrupted, UserError, class_of
 from mnist_exp.machine import files
-from mnist_exp.runs import history
 from mnist_exp.runs.lock import lock_run
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import FAILED, read_record, write_status
 from mnist_exp.sweep import leaderboard, plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.sweep.supervisor import Supervisor
-from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
 from mnist_exp.tracking.uploader_process import upload_in_background
-from mnist_exp.training.progress import Plain
-
-# What a training prints besides its epochs, as its process writes it to the log.
-PRINTED = re.compile(
-    r"^\S+ WARNING mnist_exp\.terminal\.messages: (?P<warning>.*)$"
-    r"|^\S+ INFO mnist_exp\.(?:training\.epochs|experiment): (?P<note>(?:resumed|weights of) .*)$"
-)
 
 
 def train(directory: Path, experiment: Experiment) -> None:
@@ -46,15 +37,15 @@ def train(directory: Path, experiment: Experiment) -> None:
         RunInterrupted: by KeyboardInterrupt, or the process was ended from outside.
     """
     run = Run(directory)
-    supervisor, follower = Supervisor(), Follower(run, experiment)
+    supervisor = Supervisor()
     try:
-        with upload_in_background(directory, run.log, experiment.tracker):
-            supervisor.train(run, None, follower.follow)
+        with upload_in_background(directory, run.log, experiment.tracker), Follower(run, experiment) as follower:
+            try:
+                supervisor.train(run, None, follower.follow)
+            finally:
+                supervisor.end()
     except (KeyboardInterrupt, Interrupted):
         raise _interruption(directory, "load") from None
-    finally:
-        supervisor.end()
-        follower.follow()
     record = read_record(directory)
     if record.summary is not None:
         return
@@ -117,43 +108,3 @@ def _interruption(directory: Path, load: str) -> RunInterrupted:
     resume_call = f"mx.{load}({str(directory)!r}).resume()"
     command = shlex.join(["mnist-exp", "resume", os.fspath(directory)])
     return RunInterrupted(f"{directory}: interrupted", f"continue: {resume_call}, or {command}")
-
-
-class Follower:
-    """Prints what a training in another process would print: its epochs and its warnings, from the files of its run."""
-
-    def __init__(self, run: Run, experiment: Experiment) -> None:
-        self._files = run
-        self._is_quiet = experiment.progress == "quiet"
-        self._display = Plain(experiment.training.epochs)
-        self._epochs = len(history.read(run.history))
-        self._changed = 0
-        self._position = run.log.stat().st_size if files.exists(run.log) else 0
-
-    def follow(self) -> bool:
-        """Print what is new; return False, so that the training continues."""
-        with contextlib.suppress(OSError):  # not yet written
-            self._print_log()
-            if not self._is_quiet and (changed := self._files.history.stat().st_mtime_ns) != self._changed:
-                self._changed = changed
-                rows = history.read(self._files.history)
-                for row in rows[self._epochs :]:
-                    self._display.epoch_done(row)
-                self._epochs = max(self._epochs, len(rows))
-        return False
-
-    def _print_log(self) -> None:
-        with self._files.log.open("rb") as log:
-            log.seek(self._position)
-            complete = log.read().rpartition(b"\n")[0]
-        if not complete:
-            return
-        self._position += len(complete) + 1
-        for line in complete.decode(errors="replace").splitlines():
-            if (found := PRINTED.match(line)) is None:
-                continue
-            warning, note = found["warning"], found["note"]
-            if warning and not warning.startswith("tracker="):  # this process has printed those of the upload
-                messages.note(f"warning: {warning}")
-            if note and not self._is_quiet:
-                messages.note(note)

@@ -1,12 +1,14 @@
 """Training from Python without training: what is printed, and which exception the outcome of a run becomes."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import mnist_exp as mx
-from mnist_exp.api import boundary, workers
+from mnist_exp.api import boundary, progress, workers
 from mnist_exp.machine import files, logs
 from mnist_exp.runs.history import Epoch
 from mnist_exp.runs.run import Run
@@ -14,7 +16,8 @@ from mnist_exp.runs.status import write_status
 from mnist_exp.terminal import messages, streams
 from tests.unit.run_directories import complete_run
 
-Work = Callable[[Run], None]
+Follow = Callable[[], bool]
+Work = Callable[[Run, Follow], None]
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +31,10 @@ def train_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
 
     def use(work: Work) -> None:
         class FakeSupervisor:
-            def train(self, run: Run, timeout: float | None, must_stop: Callable[[], bool]) -> int:
+            def train(self, run: Run, timeout: float | None, must_stop: Follow) -> int:
                 assert timeout is None
                 with logs.log_to_file(run.log):
-                    work(run)
+                    work(run, must_stop)
                 assert not must_stop()
                 return 0
 
@@ -52,7 +55,7 @@ def epochs(run: Run, count: int) -> None:
 def test_epochs_and_warnings_are_printed_once(
     progress: str, train_with: Callable[[Work], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def work(run: Run) -> None:
+    def work(run: Run, _: Follow) -> None:
         messages.warning("the images are strange")
         messages.warning("tracker=mlflow: fails")  # the upload's own process prints it
         epochs(run, 2)
@@ -80,7 +83,7 @@ def test_epochs_and_warnings_are_printed_once(
 def test_a_failure_is_the_exception_of_its_exit_code(
     status: str, code: int, expected: type[mx.errors.UserError], train_with: Callable[[Work], None]
 ) -> None:
-    train_with(lambda run: write_status(run, status, code, "the cause", "the remedy"))  # type: ignore[arg-type]
+    train_with(lambda run, _: write_status(run, status, code, "the cause", "the remedy"))  # type: ignore[arg-type]
     with pytest.raises(mx.errors.UserError) as raised:
         mx.run()
     assert type(raised.value) is expected
@@ -92,7 +95,7 @@ def test_a_failure_is_the_exception_of_its_exit_code(
 def test_an_interruption_names_how_to_continue(
     train_with: Callable[[Work], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def work(run: Run) -> None:
+    def work(run: Run, _: Follow) -> None:
         epochs(run, 1)
         write_status(run, "interrupted", 130, "stopped by the user or the system")
         raise KeyboardInterrupt
@@ -105,7 +108,7 @@ def test_an_interruption_names_how_to_continue(
     run = mx.load("latest")
     assert f"mx.load('{run.directory}').resume(), or mnist-exp resume {run.directory}" in raised.value.remedy
 
-    def rest(run: Run) -> None:
+    def rest(run: Run, _: Follow) -> None:
         epochs(run, 3)
         complete_run(run)
 
@@ -156,6 +159,46 @@ def test_a_notebook_shows_messages_as_output(monkeypatch: pytest.MonkeyPatch, ca
     boundary.public(messages.note)("a line")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("a line\n", "")
+
+
+def test_a_notebook_shows_the_running_epoch(
+    train_with: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[str] = []
+    now = [0.0]
+
+    def show(content: dict[str, str], **_: object) -> SimpleNamespace:
+        shown.append(content["text/plain"])
+        return SimpleNamespace(update=show)
+
+    monkeypatch.setattr(streams, "is_notebook", lambda: True)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=show))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace())  # type: ignore[arg-type]
+
+    def work(run: Run, follow: Follow) -> None:
+        for count, seconds in ((0, 0.2), (0, 12.0), (1, 20.0), (2, 30.0), (2, 34.0), (3, 40.0)):
+            now[0] = seconds
+            if count:
+                epochs(run, count)
+            follow()
+        complete_run(run)
+
+    train_with(work)
+    mx.run(["training.epochs=3", "progress=auto"])
+    assert [[line.split("  ")[0] for line in text.splitlines()] for text in shown] == [
+        ["epoch 1/3: 12 s"],
+        ["epoch 1/3"],
+        ["epoch 1/3", "epoch 2/3"],
+        ["epoch 1/3", "epoch 2/3", "epoch 3/3: 4 s; about 6 s left"],
+        ["epoch 1/3", "epoch 2/3", "epoch 3/3"],
+        ["epoch 1/3", "epoch 2/3", "epoch 3/3"],
+    ]
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+    shown.clear()
+    mx.run(["training.epochs=3", "progress=quiet"])
+    assert shown == []
 
 
 def test_an_error_of_the_system_is_an_environment_failure() -> None:
