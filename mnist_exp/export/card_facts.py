@@ -244,4 +244,4 @@ def _is_shown(key: str) -> bool:
 
 
 def _is_place(key: str) -> bool:
-    return key in {f"dataset.{name}" for name in PATHS}
+    return key.lstrip("+") in {"initial_weights", *(f"dataset.{name}" for name in PATHS)}

@@ -107,11 +107,13 @@ def test_an_earlier_run_is_named(source: CompletedRun) -> None:
     origin = {"run": "../b_s1", "name": "b", "seed": 1, "config_hash": "0" * 16}
     lineage = Lineage.model_validate({"continued": origin | {"epochs": 3}})
     (trained,) = source.runs
-    row = replace(
-        trained.row, record=replace(trained.row.record, summary=trained.row.summary.model_copy(update={"lineage": lineage}))
-    )
+    known = trained.row.summary.settings | {"initial_weights": "/home/someone/runs/c", "initial_weights_sha256": "1" * 64}
+    summary = trained.row.summary.model_copy(update={"lineage": lineage, "settings": known})
+    row = replace(trained.row, record=replace(trained.row.record, summary=summary))
     content = card.render(replace(source, row=row, runs=[replace(trained, row=row)]))
     assert "- `a_s7` learned before, in another run: continues b, seed 1 (../b_s1) after epoch 3." in content
+    assert f"initial_weights_sha256={'1' * 64}" in content
+    assert "/home/someone" not in content  # a place on the machine that trained
 
 
 def test_the_writers_of_the_digits_are_known(source: CompletedRun) -> None:
