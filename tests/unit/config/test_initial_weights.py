@@ -14,7 +14,6 @@ from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import differing_settings, read_rows
 from mnist_exp.comparison.tables import caption
 from mnist_exp.config.command_line import parse_arguments
-from mnist_exp.config.composition import Composition
 from mnist_exp.config.identity import config_hash
 from mnist_exp.config.initial_weights import match
 from mnist_exp.config.schema import Experiment
@@ -26,6 +25,7 @@ from mnist_exp.runs.outcome import config_text
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import write_status
 from mnist_exp.sweep import plan
+from tests.advice import compositions
 from tests.conftest import compose
 from tests.unit.run_directories import change_settings, complete_run, make_run, set_time, write_weights
 
@@ -50,7 +50,7 @@ def make_source(place: str, *overrides: str, start: float = 0.0) -> Path:
 
 
 def experiments(*arguments: str) -> list[Experiment]:
-    combinations = Composition(parse_arguments(arguments), find=find_weights).combinations()
+    combinations = compositions(parse_arguments(arguments)).combinations()
     return [combination.experiment for combination in combinations]
 
 
@@ -74,8 +74,8 @@ def test_a_job_with_commas_in_its_name_and_several_runs_can_be_named() -> None:
     assert experiment.initial_weights == str(job.resolve())
     both = experiments("-m", *SMALL, f'initial_weights="{job}",{other},null')
     assert [each.initial_weights for each in both] == [str(job.resolve()), str(other.resolve()), None]
-    searched = Composition(
-        parse_arguments(["-m", "hydra/sweeper=optuna", *SMALL, f"initial_weights=choice('{job}',latest)"]), find=find_weights
+    searched = compositions(
+        parse_arguments(["-m", "hydra/sweeper=optuna", *SMALL, f"initial_weights=choice('{job}',latest)"])
     ).space()
     assert searched.example().initial_weights == str(job.resolve())
 
@@ -226,7 +226,7 @@ def test_layers_to_freeze_are_named_in_any_way() -> None:
     for value in ("[conv_2,conv_1]", "[conv_*]", "conv_*", "[conv_1,conv_?]"):
         assert compose(*SMALL, f"freeze={value}").freeze == expected
     assert config_hash(compose(*SMALL, "freeze=[conv_*]")) != config_hash(compose(*SMALL))
-    jobs = Composition(parse_arguments(["-m", *SMALL, "freeze=[],[conv_1],[conv_1,dense_1]"])).combinations()
+    jobs = compositions(parse_arguments(["-m", *SMALL, "freeze=[],[conv_1],[conv_1,dense_1]"])).combinations()
     assert [job.experiment.freeze for job in jobs] == [(), ("conv_1",), ("conv_1", "dense_1")]
     assert [plan.directory_name(job) for job in jobs] == [
         f"cnn_large_freeze={names}_s7" for names in ("", "conv_1", "conv_1,dense_1")
@@ -243,23 +243,21 @@ def test_a_layer_that_does_not_exist_lists_those_that_do() -> None:
 def test_a_job_keeps_its_weights_wherever_it_is_resumed(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    combinations = Composition(
-        parse_arguments(["-m", *SMALL, "initial_weights=a,null", "seed=1,2"]), find=find_weights
-    ).combinations()
+    combinations = compositions(parse_arguments(["-m", *SMALL, "initial_weights=a,null", "seed=1,2"])).combinations()
     jobs, planned = plan.extend_jobs([], combinations)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
     for _ in ("the source is there", "the source has gone"):
-        composed = Composition(parse_arguments(["-m"]), find=find_weights).experiments([job.overrides for job in jobs])
+        composed = compositions(parse_arguments(["-m"])).experiments([job.overrides for job in jobs])
         assert composed == list(planned.values())
         shutil.rmtree(tmp_path / "runs" / "a", ignore_errors=True)
     make_source(str(tmp_path / source), start=1.0)
     with pytest.raises(ConfigError, match="the weights have"):
-        Composition(parse_arguments(["-m"]), find=find_weights).experiments([jobs[0].overrides])
+        compositions(parse_arguments(["-m"])).experiments([jobs[0].overrides])
 
 
 def test_the_directory_of_a_job_has_the_name_of_its_source(source: Path) -> None:
     other = make_source("runs/sweep/002_cnn_s1")
     arguments = ["-m", *SMALL, f"initial_weights={source},{os.path.abspath(other)}"]  # noqa: PTH100
-    jobs = Composition(parse_arguments(arguments), find=find_weights).combinations()
+    jobs = compositions(parse_arguments(arguments)).combinations()
     assert [plan.directory_name(job) for job in jobs] == ["cnn_large_a_s7", "cnn_large_002_cnn_s1_s7"]

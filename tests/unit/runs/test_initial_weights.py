@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 
 from mnist_exp import experiment as pipeline
-from mnist_exp.commands.named_runs import find_weights
 from mnist_exp.config.command_line import parse_arguments
-from mnist_exp.config.composition import Composition
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.errors import InputError, IntegrityError
@@ -24,6 +22,7 @@ from mnist_exp.machine.plain_data import read_json
 from mnist_exp.runs import lineage
 from mnist_exp.runs.held_out import split_images
 from mnist_exp.runs.run import Run
+from tests.advice import compositions
 from tests.unit.run_directories import make_run, write_weights
 
 SMALL = ("model=mlp", "model.units=[8]", "progress=plain")
@@ -53,7 +52,7 @@ def load(experiment: Experiment, run: Run, data: Dataset) -> Layers:
 
 def started(source: Run, *overrides: str) -> Experiment:
     arguments = parse_arguments([*SMALL, f"initial_weights={source.directory}", *overrides])
-    return Composition(arguments, find=find_weights).single()
+    return compositions(arguments).single()
 
 
 def test_the_layers_that_fit_are_loaded_and_listed(
