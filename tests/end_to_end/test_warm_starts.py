@@ -87,14 +87,16 @@ def test_a_run_starts_from_the_weights_of_another_on_other_images(place: Path, c
 
 def test_a_sweep_has_several_runs_to_start_from(place: Path, command: Command, tmp_path: Path) -> None:
     shutil.copytree(place / "runs", tmp_path / "runs")
-    arguments = (*NETWORK, "training.epochs=1", "initial_weights=latest,null", "hydra/launcher=joblib")
+    network = ("model=mlp", "model.units=[8]", "dataset.limit=600", "training.epochs=1")  # with two layers of the other
+    arguments = (*network, "initial_weights=latest,null", "hydra/launcher=joblib")
     result = command("-m", *arguments, "sweep.name=starts")
     assert result.returncode == 0, result.stderr
     (sweep,) = tmp_path.glob("runs/*_starts")
     summaries = [json.loads(path.read_text()) for path in sorted(sweep.glob("*/summary.json"))]
     short = only_run(tmp_path, "short")
     assert [one["settings"]["initial_weights"] for one in summaries] == [str(short), None]
-    assert [one["lineage"] is None for one in summaries] == [False, True]
+    started, random = (one["lineage"] for one in summaries)
+    assert (started["initial_weights"]["copied"], random) == (["dense_1", "logits"], None)
     assert len({one["config_hash"] for one in summaries}) == 2
     assert "initial_weights" in result.stdout
     again = command("resume", sweep.name)  # `latest` would be the sweep itself
