@@ -1,6 +1,7 @@
 // The page: what the user draws, clicks or drops becomes an image, and the image an answer.
 {
   const QUIET = 600 // milliseconds without a change, after which the answer is spoken
+  const WARM_UP = 60 // milliseconds
   const MAX_BARS = 12
   const MAX_PHOTO = 1000 // pixels of the longer side, to which a photo is reduced
   const byId = id => document.getElementById(id)
@@ -53,28 +54,13 @@
     button?.setAttribute('aria-pressed', 'true')
   }
 
-  // The arrow keys move in a row of buttons, of which Tab reaches one.
-  function addArrows(row) {
-    const buttons = [...row.querySelectorAll('button')]
-    buttons.forEach((button, i) => { button.tabIndex = i ? -1 : 0 })
-    row.addEventListener('keydown', event => {
-      const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key], from = buttons.indexOf(event.target)
-      const next = step && buttons[from + step]
-      if (!next) return
-      event.preventDefault()
-      buttons[from].tabIndex = -1
-      next.tabIndex = 0
-      next.focus()
-    })
-  }
-
   // ---- Drawing
 
   const pad = byId('pad')
-  let pen = null, isPhoto = false
+  let pen = null, photo = null
   const refresh = () => {
     byId('undo').disabled = !pen.canUndo()
-    byId('hint').hidden = !pen.isEmpty() || isPhoto
+    byId('hint').hidden = !pen.isEmpty() || photo !== null
   }
 
   function drawn() {
@@ -85,7 +71,7 @@
   }
 
   function dropPhoto() {
-    isPhoto = false
+    photo = null
     byId('photo').hidden = true
     byId('found').replaceChildren()
     refresh()
@@ -141,24 +127,27 @@
     return context.getImageData(0, 0, canvas.width, canvas.height)
   }
 
-  function readDigits(picture, canvas) {
+  async function readDigits(picture, canvas) {
     const digits = PHOTO.digits(PHOTO.grey(paint(picture, canvas)))
     pen.wipe()
-    isPhoto = true
+    photo = picture
     canvas.hidden = false
     refresh()
     const context = canvas.getContext('2d')
     Object.assign(context, { strokeStyle: '#2f64ad', lineWidth: Math.max(canvas.width, canvas.height) / 200 })
-    const buttons = digits.map(({ box, ink }) => {
+    const buttons = []
+    for (const { box, ink } of digits) {
       context.strokeRect(box.left - 4, box.top - 4, box.width + 8, box.height + 8)
       const image = imageOf(NORMALIZATION.normalize(ink))
       const record = NETWORK.newRecord(), probabilities = NETWORK.probabilities(model, image, record)
       const answer = DECISION.decide({ probabilities, strangeness: NETWORK.strangeness(model, record) }, page.calibration)
-      return imageButton(image, [answer.isSure ? page.names[answer.classes[0]] : '?'], null)
-    })
+      buttons.push(imageButton(image, [answer.isSure ? page.names[answer.classes[0]] : '?'], null))
+      await new Promise(resolve => setTimeout(resolve)) // a slow network leaves the page time
+      if (photo !== picture) return // something else was drawn or opened meanwhile
+    }
     byId('found').replaceChildren(...buttons)
     for (const button of buttons) button.repaint()
-    addArrows(byId('found'))
+    VIEW.addArrows(byId('found'))
     if (buttons.length) buttons[0].click()
     else {
       forget()
@@ -192,6 +181,8 @@
     if (event.dataTransfer.files[0]) open(event.dataTransfer.files[0])
   })
 
+  addEventListener('paste', event => { if (event.clipboardData?.files[0]) open(event.clipboardData.files[0]) })
+
   // ---- Test images
 
   // A button with an image and names below it; a click asks the network.
@@ -222,7 +213,14 @@
       const names = label === predicted ? [truth] : [truth, answer]
       row.append(imageButton(sample(place), names, label, `test image ${index}: label ${truth}, answer ${answer}`))
     }
-    addArrows(row)
+    VIEW.addArrows(row)
+  }
+
+  // A browser compiles the layers while they run; so the first answers would be slow.
+  function warmUp() {
+    const end = performance.now() + WARM_UP
+    while (performance.now() < end)
+      for (const steps = NETWORK.steps(model, blank); performance.now() < end && !steps.next().done;);
   }
 
   function repaint() {
@@ -233,6 +231,6 @@
 
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint)
   repaint()
-  NETWORK.probabilities(model, blank) // the first time, a browser is slow
+  warmUp()
   document.documentElement.dataset.ready = 'yes'
 }

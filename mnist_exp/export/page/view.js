@@ -98,5 +98,20 @@ const VIEW = (() => {
     }
   }
 
-  return { shorten, drawImage, showLayers, createBars }
+  // The arrow keys move in a row of buttons, of which Tab reaches one.
+  function addArrows(row) {
+    const buttons = [...row.querySelectorAll('button')]
+    buttons.forEach((button, i) => { button.tabIndex = i ? -1 : 0 })
+    row.addEventListener('keydown', event => {
+      const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key], from = buttons.indexOf(event.target)
+      const next = step && buttons[from + step]
+      if (!next) return
+      event.preventDefault()
+      buttons[from].tabIndex = -1
+      next.tabIndex = 0
+      next.focus()
+    })
+  }
+
+  return { addArrows, shorten, drawImage, showLayers, createBars }
 })()
