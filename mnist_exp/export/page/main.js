@@ -30,6 +30,7 @@
     const text = !answer ? '–' : answer.isStrange ? 'not a digit' : answer.isSure ? names[0] : 'unsure'
     byId('answer').textContent = text
     byId('answer').classList.toggle('long', text.length > 3)
+    byId('answer').classList.toggle('doubt', Boolean(answer) && !answer.isSure)
     byId('verdict').textContent = answer ? DECISION.words(answer, names) : page.hint
     byId('truth').textContent = shown?.truth == null ? '' : `label of the test image: ${page.names[shown.truth]}`
     byId('time').textContent = shown ? `Answered in ${shown.milliseconds.toFixed(1)} ms by this page.` : ''
