@@ -54,7 +54,7 @@ def draw_sheet(
             y, x = round(top + base * rng.uniform(0, 0.25)), round(left)
             placed.append((index, ink, x, y))
             left, bottom = x + ink.shape[1] + size * rng.uniform(*gap), max(bottom, y + ink.shape[0])
-        lines.append(left)
+        lines.append(max(left, x + ink.shape[1] + 1))
         top = bottom + base * rng.uniform(0.25, 0.8)
     height, width = round(top + base * 0.3), round(max(lines) + base * rng.uniform(0, 1))
     coverage = np.zeros((height, width))

@@ -26,6 +26,7 @@ from mnist_exp.prediction.ink import extract_ink
 from mnist_exp.prediction.normalization import normalize
 from mnist_exp.prediction.pictures import Picture
 from mnist_exp.prediction.segmentation import Piece, find_lines
+from mnist_exp.prediction.thickness import thicken
 from mnist_exp.training.prediction import Predictor
 
 TOP = 3  # most probable classes of a digit
@@ -190,7 +191,7 @@ class Reader:
 
         def ways(piece: Piece) -> list[list[_Image]]:
             cut = [[piece], *alternatives(piece)]
-            return [[(normalize(part.ink)[..., None], _box(part, picture)) for part in way] for way in cut]
+            return [[(normalize(thicken(part.ink))[..., None], _box(part, picture)) for part in way] for way in cut]
 
         return _Found([[ways(piece) for piece in line] for line in find_lines(extract_ink(picture.pixels))], picture)
 
