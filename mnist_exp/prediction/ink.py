@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from mnist_exp.prediction.paper import find_sheet
 from mnist_exp.prediction.rules import find_rules
 
 REDUCED = 48  # pixels of the longer side of the picture in which the paper is estimated
@@ -32,6 +33,18 @@ def extract_ink(pixels: np.ndarray) -> np.ndarray:
     light = pixels.astype(np.float32) / 255
     if (light == light[..., :1]).all():
         light = light[..., :1]  # grey
+    sheet = find_sheet(light.mean(axis=2))
+    if sheet is None:
+        return _extract(light)
+    (place,) = ndimage.find_objects(sheet.astype(np.int8))
+    paper = np.where(sheet[..., None], light, np.median(light[sheet], axis=0))[place]
+    ink = np.zeros(sheet.shape, np.float32)
+    ink[place] = _extract(paper)
+    return ink
+
+
+def _extract(light: np.ndarray) -> np.ndarray:
+    """Return the ink of a picture that is paper up to its border, float32 (height, width), from its light, 0 to 1."""
     if _is_dark(light.mean(axis=2)):
         light = 1 - light
     contrast = _contrast(light)

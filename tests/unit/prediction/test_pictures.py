@@ -138,3 +138,16 @@ def test_all_digits_of_a_sheet_are_found_in_reading_order(paper: str, rules: str
         found = np.array([piece.left, piece.top, piece.right, piece.bottom])
         assert np.abs(found - box).max() <= 6  # a faint end of a stroke
         assert likeness(normalize(piece.ink), images[index]) > (0.6 if rules else 0.8)
+
+
+@pytest.mark.parametrize("degrees", [0, 4])
+def test_the_table_around_a_sheet_is_neither_paper_nor_ink(degrees: int) -> None:
+    images = datasets.load("mnist").test_images[..., 0]
+    sheet = draw_sheet(images, np.random.default_rng(4), np.arange(200, 212), paper="cream", rules="")
+    photo = Image.new("RGB", (sheet.pixels.shape[1] + 160, sheet.pixels.shape[0] + 200), (60, 42, 30))
+    photo.paste(Image.fromarray(sheet.pixels), (70, 120))
+    photo = photo.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=(60, 42, 30))
+    pieces = [piece for line in find_lines(extract_ink(np.asarray(photo))) for piece in line]
+    assert len(pieces) == 12
+    for piece, index in zip(pieces, sheet.indices, strict=True):
+        assert degrees or likeness(normalize(piece.ink), images[index]) > 0.8
