@@ -13,10 +13,8 @@ EXIT_FAILED = 1
 EXIT_SIGNAL_BASE = 128  # the shell's convention: 128 + the number of the signal
 
 
-class UserError(Exception):
-    """An error that is not a defect of the program; printed without a traceback."""
-
-    exit_code: ClassVar[int] = EXIT_FAILED
+class WithRemedy(BaseException):
+    """What is wrong, and what to do."""
 
     def __init__(self, cause: str, remedy: str) -> None:
         super().__init__(cause, remedy)
@@ -29,6 +27,12 @@ class UserError(Exception):
     def _render_traceback_(self) -> list[str]:
         """Return what IPython shows instead of a traceback."""
         return [f"{type(self).__name__}: {self}"]
+
+
+class UserError(WithRemedy, Exception):
+    """An error that is not a defect of the program; printed without a traceback."""
+
+    exit_code: ClassVar[int] = EXIT_FAILED
 
 
 class InputError(UserError):
@@ -79,20 +83,8 @@ class Interrupted(BaseException):
         self.exit_code = EXIT_SIGNAL_BASE + signal_number
 
 
-class RunInterrupted(KeyboardInterrupt):
+class RunInterrupted(WithRemedy, KeyboardInterrupt):
     """In Python, KeyboardInterrupt stopped a run or a sweep, which can be resumed."""
-
-    def __init__(self, cause: str, remedy: str) -> None:
-        super().__init__(cause, remedy)
-        self.cause = cause
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"{self.cause}\n{self.remedy}"
-
-    def _render_traceback_(self) -> list[str]:
-        """Return what IPython shows instead of a traceback."""
-        return [f"{type(self).__name__}: {self}"]
 
 
 @dataclass(frozen=True)

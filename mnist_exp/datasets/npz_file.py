@@ -5,7 +5,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from mnist_exp.datasets.resizing import Shape, gather, rows_per_block
 from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.datasets.streams import RESTORE, fill
 from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.machine.arrays import read_header
 from mnist_exp.machine.plain_data import describe, open_regular
 from mnist_exp.terminal.messages import join_some
 
@@ -104,14 +104,13 @@ class StoredArray:
         self.path, self.archive, self.name = path, archive, name
         self.member = archive.getinfo(f"{name}.npy")
         with archive.open(self.member) as content:
-            header = _header(content)
+            header = read_header(content)
         self.shape, self.dtype, self.is_fortran, self.start = header
         if self.dtype.hasobject:
             advice = "save numbers: images as uint8, labels as integers"
             raise InputError(f"{path}: {name} contains Python objects, which are never loaded", advice)
-        stated = self.start + math.prod(self.shape) * self.dtype.itemsize
-        if stated != self.member.file_size:
-            raise ValueError(f"{name} has {self.member.file_size:,} bytes, but its header states {stated:,}")
+        if header.file_size != self.member.file_size:
+            raise ValueError(f"{name} has {self.member.file_size:,} bytes, but its header states {header.file_size:,}")
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield the rows in order."""
@@ -163,21 +162,3 @@ class StoredArray:
             fractions = "" if is_whole else ", not all of them whole"
             raise InputError(f"{self.path}: {self.name} has values from {lowest:g} to {highest:g}{fractions}", PIXELS)
         return 1
-
-
-class Header(NamedTuple):
-    """The start of an array in an archive."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    is_fortran: bool
-    size: int  # bytes
-
-
-def _header(content: Any) -> Header:
-    version = np.lib.format.read_magic(content)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, is_fortran, dtype = read(content)
-    if any(length < 0 for length in shape):
-        raise ValueError("a length is negative")
-    return Header(shape, dtype, is_fortran, content.tell())

@@ -36,7 +36,7 @@ def errors_of(sweep: Path) -> dict[str, float]:
 
 def test_trials_have_the_results_of_their_jobs(command: Command, tmp_path: Path) -> None:
     more = (
-        "hydra.sweeper.n_trials=6",
+        "hydra.sweeper.n_trials=4",
         "hydra.sweeper.n_startup_trials=2",
         "hydra.sweeper.objectives=[validation.error_percent,model.parameters]",
     )
@@ -45,7 +45,7 @@ def test_trials_have_the_results_of_their_jobs(command: Command, tmp_path: Path)
     sweep = sweep_of(tmp_path)
     study = study_of(sweep)
     jobs = yaml.safe_load((sweep / "sweep.yaml").read_text())["jobs"]
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     for trial in study.trials:
         job = jobs[trial.user_attrs["job"] - 1]
         assert f"optimizer.learning_rate={trial.params['optimizer.learning_rate']!r}" in job["overrides"]
