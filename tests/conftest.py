@@ -27,6 +27,9 @@ sys.dont_write_bytecode = False
 # A script starts background processes with SIGINT ignored, and the commands that tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# `mnist-exp draw` opens a page: no test opens a window on the screen of a developer.
+os.environ["BROWSER"] = "true"
+
 # No test cuts the power, so none has to wait for the disk.
 os.fsync = os.fstat  # type: ignore[assignment]
 
