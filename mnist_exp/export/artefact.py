@@ -91,7 +91,8 @@ def write(
                 chosen.module.write(network, path, quantization)
                 predict = chosen.module.load(path)
                 checked = check(predict, data, network.probabilities, batch, advance)
-            if chosen.exact and quantization is None and len(checked.changed):
+            is_rounded = quantization is not None or checked.largest_difference <= chosen.tolerance
+            if len(checked.changed) and not is_rounded:
                 raise _changed(chosen, checked)
             artefact = Artefact(chosen, quantization, final, _size(path), checked)
             sidecar = sidecars.path_of(path)

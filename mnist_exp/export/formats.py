@@ -44,7 +44,9 @@ class Format:
     extra: str | None = None  # of this program, which installs them
     quantizations: Sequence[Quantization] = ()
     program: bool = False  # whether the runtime is a program
-    exact: bool = True  # whether an artefact without quantisation must not change a prediction
+    tolerance: float = (
+        0.0  # difference of a probability, up to which an artefact without quantisation may change predictions
+    )
 
     @property
     def runtime_version(self) -> str:
@@ -71,7 +73,7 @@ FORMATS = {
         Format("saved_model", "saved_model", "tensorflow"),
         Format("onnx", "model.onnx", "onnxruntime", ("onnx", "onnxruntime", "tf2onnx"), "onnx", quantizations=QUANTIZATIONS),
         Format("litert", "model.tflite", "ai-edge-litert", ("ai_edge_litert",), "litert", quantizations=QUANTIZATIONS),
-        Format("html", "draw.html", "node", program=True, exact=False),  # its weights have 16 bits
+        Format("html", "draw.html", "node", program=True, tolerance=0.01),  # its weights have 16 bits
     )
 }
 

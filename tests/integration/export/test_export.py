@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -16,7 +17,7 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.ensemble import build, completed, members
 from mnist_exp.ensemble.network import rebuild_completed
 from mnist_exp.errors import EnvironmentFailure, InputError, IntegrityError, UserError
-from mnist_exp.export import artefact, network, saved_model, sidecars
+from mnist_exp.export import artefact, html, network, node, saved_model, sidecars
 from mnist_exp.export.formats import FORMATS, Quantization
 from mnist_exp.export.network import ExportedNetwork
 from mnist_exp.machine import files, locks
@@ -46,6 +47,7 @@ def needs(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.skipif(bool(missing), reason=reason))
 
 
+NEEDS_NODE = pytest.mark.skipif(not node.is_installed(), reason="Node.js is not installed")
 EXACT = [needs(name) for name in ("saved_model", "onnx", "litert")]
 QUANTIZED = [needs(name) for name in ("onnx", "litert")]
 
@@ -186,22 +188,26 @@ def test_a_quantised_artefact_says_how_much_it_changes(
     assert content["check"]["mcnemar"]["only_artefact_wrong"] == np.count_nonzero(wrong[0] & ~wrong[1])
 
 
+@pytest.mark.parametrize("module", [saved_model, pytest.param(html, marks=NEEDS_NODE)])
 def test_a_float_artefact_that_changes_a_prediction_is_removed(
-    mlp: ExportedNetwork, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType, mlp: ExportedNetwork, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    earlier = write(mlp, "saved_model")
-    content = (earlier.path / "saved_model.pb").read_bytes()
+    monkeypatch.setattr(html, "learn", lambda *_: None)  # it takes seconds
+    name = module.__name__.rpartition(".")[2]
+    earlier = write(mlp, name)
+    file = earlier.path if earlier.path.is_file() else earlier.path / "saved_model.pb"
+    content = file.read_bytes()
 
     def load(_: Path) -> Callable[[np.ndarray], np.ndarray]:
         probabilities = iter([np.roll(mlp.probabilities[:1000], 1, axis=1), *np.split(mlp.probabilities[1000:], 9)])
         return lambda images: next(probabilities) if len(images) > 1 else images
 
-    monkeypatch.setattr(saved_model, "load", load)
+    monkeypatch.setattr(module, "load", load)
     with pytest.raises(UserError, match="1,000 of 10,000 predictions change: that of test image") as raised:
-        write(mlp, "saved_model")
+        write(mlp, name)
     assert raised.value.exit_code == 1
-    assert (earlier.path / "saved_model.pb").read_bytes() == content
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", "saved_model", "saved_model.json"}
+    assert file.read_bytes() == content
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", earlier.path.name, f"{earlier.path.name}.json"}
 
 
 @pytest.mark.parametrize(
