@@ -95,6 +95,7 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
     log.info("%d training, %d validation, %d test images", len(parts.train), len(parts.validation), len(data.test_labels))
     validation = data.train_images[parts.validation], data.train_labels[parts.validation]
     weights = _load_initial_weights(experiment, run, data, parts)
+    origin = lineage.read(run)  # before the training, which a damaged file would make useless
 
     with target.scope():
         trainer = build_trainer(experiment, data, parts, target, weights)
@@ -119,7 +120,7 @@ def _train(experiment: Experiment, run: Run, config: str) -> Summary:
         validation_probabilities,
         history,
         wall_seconds,
-        lineage.read(run),
+        origin,
     )
     learning_rates = trainer.learning_rates[: trainer.steps_per_epoch * len(history)]  # without those after an early stop
     run_page.write(run, training.select, summary, errors, history, learning_rates, data, probabilities, recorded, config)

@@ -53,9 +53,9 @@ def main(arguments: list[str]) -> int:
 def _render(source: CompletedRun) -> str:
     defaults = command_line.primary_config()
     with backend.tensorflow(Path(os.devnull), quiet=False):
-        from mnist_exp.ensemble.network import rebuild_completed
+        from mnist_exp.ensemble.network import PRECISION, rebuild_completed
         from mnist_exp.export import html
-        from mnist_exp.export.network import PRECISION, ExportedNetwork
+        from mnist_exp.export.network import ExportedNetwork
         from mnist_exp.training import device
         from mnist_exp.training.prediction import PREDICTION_BATCH
 

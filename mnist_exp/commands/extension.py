@@ -21,12 +21,12 @@ from mnist_exp.commands import one_run
 from mnist_exp.config.identity import identity
 from mnist_exp.config.initial_weights import layers_of
 from mnist_exp.config.schema import Experiment
-from mnist_exp.errors import ConfigError, InputError, IntegrityError, UserError
+from mnist_exp.errors import ConfigError, InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import UNREADABLE, read_bytes, read_yaml
 from mnist_exp.runs import lineage
 from mnist_exp.runs.directory import create_directory, read_config
-from mnist_exp.runs.history import MAX_EPOCHS, patience_exhausted
+from mnist_exp.runs.history import MAX_EPOCHS, Epoch, patience_exhausted
 from mnist_exp.runs.lineage import Continued, InitialWeights, Lineage
 from mnist_exp.runs.outcome import prepare_run
 from mnist_exp.runs.run import Run
@@ -41,16 +41,21 @@ EPOCHS = "training.epochs"
 STATES = 8  # times the bytes of the weights: more than weights, optimizer, average and best weights take together
 
 
-def extend(source: Run, overrides: Sequence[str]) -> int:
+def extend(source: Run, overrides: Sequence[str], runs_dir: str | None) -> int:
     """Train a completed run to more epochs, as a new run, and print the result; return the exit code."""
-    experiment, run = prepare(source, overrides)
+    experiment, run = prepare(source, overrides, runs_dir)
     if experiment.progress != "quiet":
         messages.note(f"{run.directory}: continues {source.directory} to epoch {experiment.training.epochs}")
     return one_run.train(experiment, run)
 
 
-def prepare(source: Run, overrides: Sequence[str]) -> tuple[Experiment, Run]:
+def prepare(source: Run, overrides: Sequence[str], runs_dir: str | None = None) -> tuple[Experiment, Run]:
     """Create the run that continues a completed one; return its settings and its directory.
+
+    Args:
+        source: the completed run.
+        overrides: a new number of epochs.
+        runs_dir: the directory of the new run; None for the setting of the completed one.
 
     Raises:
         InputError: the run is not completed, or cannot be trained longer with the same result as a longer run.
@@ -60,6 +65,7 @@ def prepare(source: Run, overrides: Sequence[str]) -> tuple[Experiment, Run]:
     summary = _completed(source)
     before = read_experiment(source)
     experiment = _with_epochs(source, before, overrides)
+    experiment = experiment if runs_dir is None else experiment.model_copy(update={"runs_dir": runs_dir})
     _check_schedule(source, summary, before, experiment)
     start = _last_checkpoint(source, before)
     tracking.check_installed(experiment.tracker)
@@ -68,11 +74,12 @@ def prepare(source: Run, overrides: Sequence[str]) -> tuple[Experiment, Run]:
     run = Run(create_directory(Path(command_line.path(experiment.runs_dir)), label))
     try:
         checkpoints.save(run.checkpoints, replace(start, identity=identity(experiment)))
+        files.write_table(run.history, start.history, Epoch)  # without a checkpoint it cannot be trained from the beginning
         lineage.write(run, _lineage(source, summary, start.epoch, run))
         if source.environment.exists():  # so that changes are reported, and the number of towers is the same
             files.write(run.environment, read_bytes(source.environment))
         prepare_run(experiment, run, _typed(source, f"{EPOCHS}={experiment.training.epochs}"), "running")
-    except UserError:
+    except BaseException:  # also by a signal: what is left would be no run
         shutil.rmtree(run.directory, ignore_errors=True)
         raise
     return experiment, run

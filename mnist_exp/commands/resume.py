@@ -43,7 +43,10 @@ def main(arguments: list[str]) -> int:
     if parsed.retry_failed or parsed.until_decided or parsed.max_seeds is not None:
         raise InputError(f"{place}: not a sweep", "a run continues with its own settings: mnist-exp resume RUN")
     run = run_in(place)
-    return extension.extend(run, parsed.overrides) if parsed.overrides else _resume(run)
+    if not parsed.overrides:
+        return _resume(run)
+    chosen = parsed.runs_dir if parsed.runs_dir != command_line.primary_config()["runs_dir"] else None
+    return extension.extend(run, parsed.overrides, chosen)
 
 
 def prepare(run: Run) -> Experiment:

@@ -36,6 +36,15 @@ class CompletedRun:
         """Whether it is an ensemble."""
         return self.row.summary.members is not None
 
+    @property
+    def not_calibrated(self) -> str | None:
+        """Why the run cannot be calibrated; None if it has held-out images, and was trained on none of them before."""
+        if not len(self.split.validation):
+            return "the run held out no images"
+        if any(run.row.summary.has_seen_validation for run in self.runs):
+            return "the weights from which it started were trained on some of the held-out images"
+        return None
+
 
 def read(row: Row) -> CompletedRun:
     """Read a completed run or ensemble.

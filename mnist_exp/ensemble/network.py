@@ -12,6 +12,7 @@ from mnist_exp.trained.network import check_probabilities, rebuild
 from mnist_exp.trained.trained_run import TrainedRun
 
 MODEL = "ensemble"  # the name of the model of an ensemble
+PRECISION = "float32"  # in which pictures are read and artefacts compute; weights are float32 in every run
 
 
 def rebuild_completed(completed: CompletedRun, precision: str | None = None) -> keras.Model:

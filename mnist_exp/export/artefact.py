@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from mnist_exp.ensemble.network import PRECISION
 from mnist_exp.errors import EnvironmentFailure, InputError, UserError
 from mnist_exp.export import sidecars
 from mnist_exp.export.check import Check, check
 from mnist_exp.export.formats import Format, Quantization
-from mnist_exp.export.network import PRECISION, ExportedNetwork
+from mnist_exp.export.network import ExportedNetwork
 from mnist_exp.machine import files, locks
 from mnist_exp.runs.status import now
 from mnist_exp.training.prediction import images_at_once

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mnist_exp.comparison.rows import NOT_SETTINGS
-from mnist_exp.config.conversions import format_value
+from mnist_exp.config.conversions import PATHS, format_value
 from mnist_exp.config.dataset import DescribedDatasetConfig
 from mnist_exp.ensemble.completed import CompletedRun
 from mnist_exp.export.markdown import block, code, text
@@ -15,7 +15,7 @@ from mnist_exp.runs.run import Run
 from mnist_exp.terminal.messages import pluralize, sanitize
 
 NOT_RECORDED = "not recorded"
-PATHS = ("path", "root", "class_names", "groups")  # settings of a data set with places on the machine that trained
+PLACES = PATHS - {"runs_dir"}  # settings with places on the machine that trained; runs_dir is left out
 PLACE = "PATH"  # in place of such a place
 # SHA-256 of the file of test images → what a publication found out about the people who wrote them.
 WRITERS = {
@@ -160,6 +160,8 @@ def caveats(completed: CompletedRun) -> Iterator[str]:
     selects_best = any(run.experiment.training.select == "best" for run in completed.runs)
     if summary.validation is not None and selects_best:
         yield "The epoch was chosen by the validation error, which is therefore too low; the test error is not."
+    if summary.validation is not None and any(run.row.summary.has_seen_validation for run in completed.runs):
+        yield "The weights had been trained on some of the validation images before; the validation error is too low."
     if summary.validation is not None and completed.data.train_groups is None:
         yield (
             "Validation images may have the same writers or sources as training images; their error is then too low for new "
@@ -231,7 +233,7 @@ def _overrides(run: Run) -> list[str] | None:
     kept = []
     for override in typed:
         key, equals, _ = override.partition("=")
-        if _is_place(key):
+        if key.lstrip("+") in PLACES:
             kept.append(f"{key}={PLACE}")
         elif _is_shown(key.lstrip("+~")) or not equals:
             kept.append(override)
@@ -240,8 +242,4 @@ def _overrides(run: Run) -> list[str] | None:
 
 def _is_shown(key: str) -> bool:
     """Return whether a setting is part of the protocol."""
-    return key.partition(".")[0] not in NOT_SETTINGS | {"hydra"} and not _is_place(key)
-
-
-def _is_place(key: str) -> bool:
-    return key.lstrip("+") in {"initial_weights", *(f"dataset.{name}" for name in PATHS)}
+    return key.partition(".")[0] not in NOT_SETTINGS | {"hydra"} and key not in PLACES

@@ -11,14 +11,13 @@ import tensorflow as tf
 
 import mnist_exp
 from mnist_exp.ensemble.completed import CompletedRun
-from mnist_exp.ensemble.network import rebuild_completed
+from mnist_exp.ensemble.network import PRECISION, rebuild_completed
 from mnist_exp.machine import files
 from mnist_exp.models import averaging
 from mnist_exp.training.device import Device
 from mnist_exp.training.prediction import Predictor
 
 INPUT, OUTPUT = "images", "probabilities"  # the names in every format
-PRECISION = "float32"  # in which every artefact computes; weights are float32 in every run
 CALIBRATION_IMAGES = 500  # training images from which a calibrated quantisation learns the ranges of activations
 
 

@@ -43,9 +43,14 @@ def read_layers(path: Path) -> Layers:
         ValueError: the file is damaged, or does not contain the names of its layers.
     """
     try:
-        with weights_file(path, path.stat().st_size) as copy, h5py.File(copy) as file:  # weights are stored uncompressed
-            layers: Layers = {}
-            file.visititems(lambda name, item: _add_layer(layers, name, item))
+        limit = path.stat().st_size  # weights are stored uncompressed
+        with weights_file(path, limit) as copy, h5py.File(copy) as file:
+            stored: dict[str, list[h5py.Dataset]] = {}
+            file.visititems(lambda name, item: _add_layer(stored, name, item))
+            size = sum(weight.nbytes for weights in stored.values() for weight in weights)
+            if size > limit:  # an array has several names, or its numbers are not in the file
+                raise ValueError(f"its layers take {size:,} bytes, more than {limit:,}")
+            layers = {name: [np.asarray(weight) for weight in weights] for name, weights in stored.items()}
     except Exception as error:  # noqa: BLE001  (zipfile and HDF5 raise many classes for a damaged file)
         raise ValueError(f"{path}: {message(error)}") from None
     if not layers:
@@ -68,23 +73,23 @@ def message(error: Exception) -> str:
     return " ".join(str(error).split())[:MAX_MESSAGE] or type(error).__name__
 
 
-def _add_layer(layers: Layers, path: str, item: h5py.Group | h5py.Dataset) -> None:
+def _add_layer(layers: dict[str, list[h5py.Dataset]], path: str, item: h5py.Group | h5py.Dataset) -> None:
     """Add the weights of a group `…/vars`, whose members are numbered."""
     if not isinstance(item, h5py.Group) or path.rpartition("/")[2] != "vars" or not len(item):
         return
     name = item.attrs.get("name")
     if not isinstance(name, str) or name in layers:
         raise ValueError("the layers have no names of their own: another version of Keras wrote them")
-    layers[name] = [_read_weight(item, str(number)) for number in range(len(item))]
+    layers[name] = [_weight(item, str(number)) for number in range(len(item))]
 
 
-def _read_weight(group: h5py.Group, key: str) -> np.ndarray:
+def _weight(group: h5py.Group, key: str) -> h5py.Dataset:
     if not isinstance(group.get(key, getlink=True), h5py.HardLink):
         raise ValueError(f"{group.name}/{key} is in another file")
     weight = group[key]
     if not isinstance(weight, h5py.Dataset) or weight.dtype.kind != "f":
         raise ValueError(f"{group.name}/{key} is not an array of numbers")
-    return np.asarray(weight)
+    return weight
 
 
 def _extract(path: Path, copy: Path, limit: int) -> None:

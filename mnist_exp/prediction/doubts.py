@@ -95,8 +95,10 @@ def learn(completed: CompletedRun, model: keras.Model) -> Doubts | None:
     """Return the doubts of a run; they are computed when they are first needed, and stored in its directory.
 
     Returns:
-        None if the run held out no images.
+        None if the run cannot be calibrated.
     """
+    if completed.not_calibrated is not None:
+        return None
     passes = sum(shift_count(run.experiment.evaluation.tta) for run in completed.runs)
     calibration = calibrate(completed, model, passes)
     if calibration is None:

@@ -14,7 +14,7 @@ from mnist_exp.datasets import pictures as files
 from mnist_exp.datasets.pictures import UnreadableError
 from mnist_exp.datasets.resizing import fit
 from mnist_exp.ensemble.completed import CompletedRun
-from mnist_exp.ensemble.network import rebuild_completed
+from mnist_exp.ensemble.network import PRECISION, rebuild_completed
 from mnist_exp.errors import InputError
 from mnist_exp.machine.cores import usable_cores
 from mnist_exp.models.activations import activations_model
@@ -134,6 +134,7 @@ class Reader:
         self.confidence = confidence
         self.data = completed.data
         self.doubts = doubts
+        self._not_calibrated = completed.not_calibrated
         self.background = getattr(completed.runs[0].experiment.dataset, "background", 0)  # of a user's own images
         passes = sum(shift_count(run.experiment.evaluation.tta) for run in completed.runs)
         self.predictor = Predictor(model, towers, passes)
@@ -142,7 +143,7 @@ class Reader:
     def why_not_calibrated(self) -> str | None:
         """The reason why digits have no sets; None if they have."""
         if self.doubts is None:
-            return "the run held out no images"
+            return self._not_calibrated
         needed = self.doubts.images_needed(self.confidence)
         if self.doubts.images < needed:
             stated = f"{100 * self.confidence:g} %"
@@ -287,7 +288,7 @@ def open_reader(
         IntegrityError: the files of the run do not agree.
     """
     check_handwriting(completed, single)
-    model = rebuild_completed(completed)
+    model = rebuild_completed(completed, PRECISION)
     return Reader(completed, model, learn(completed, model), confidence, single=single, keep=keep, towers=towers)
 
 

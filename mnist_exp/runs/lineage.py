@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mnist_exp.errors import IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_bytes
 from mnist_exp.runs.run import Run
@@ -52,7 +53,7 @@ class InitialWeights(Origin):
 class Continued(Origin):
     """The completed run that another continues."""
 
-    epochs: Annotated[Count, Field(ge=1)]  # that it had trained
+    epochs: Count  # after which
 
 
 class Lineage(Part):
@@ -75,8 +76,15 @@ def write(run: Run, lineage: Lineage) -> None:
 
 
 def read(run: Run) -> Lineage | None:
-    """Read lineage.json; None without one, or if it is damaged."""
+    """Read lineage.json; None without one.
+
+    Raises:
+        IntegrityError: it is damaged.
+    """
     try:
         return Lineage.model_validate_json(read_bytes(run.lineage))
-    except (OSError, ValidationError):
+    except FileNotFoundError:
         return None
+    except (OSError, ValidationError):
+        remedy = "it names the run from which this one started: restore the file, or train a new run"
+        raise IntegrityError(f"{run.lineage}: is damaged", remedy) from None

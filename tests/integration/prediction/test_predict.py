@@ -19,6 +19,8 @@ from mnist_exp.ensemble import completed
 from mnist_exp.ensemble.completed import CompletedRun
 from mnist_exp.ensemble.network import rebuild_completed
 from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_json
 from mnist_exp.models.activations import activations_model
 from mnist_exp.prediction import doubts
 from mnist_exp.prediction.doubts import learn
@@ -148,6 +150,31 @@ def test_too_few_held_out_images_give_no_sets(run: Path, capsys: pytest.CaptureF
     assert "a confidence of 99 % needs 399 held-out images, but the run has 100" in " ".join(printed.err.split())
     (picture,) = json.loads(printed.out)
     assert {(digit["verdict"], digit["set"]) for digit in picture["digits"]} == {("not calibrated", None)}
+
+
+@pytest.mark.usefixtures("place")
+def test_images_on_which_the_weights_were_trained_before_calibrate_nothing(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, tmp_path / "a")
+    source = read(tmp_path / "a")
+    weights = {"sha256": "", "dataset": "mnist", "network": "mlp", "copied": ["logits"], "initialized": {}}
+    origin = {"run": "../b", "name": "b", "seed": 1, "config_hash": ""} | weights | {"validation_seen": 1}
+    lineage = {"initial_weights": origin, "continued": None}
+    files.write_json(source.run.summary, read_json(source.run.summary) | {"lineage": lineage})
+    assert predict.main([str(tmp_path / "a"), "scans/b.png", "--format", "json", "--confidence", "0.9"]) == 0
+    printed = capsys.readouterr()
+    assert "weights from which it started were trained on some of the held-out images" in " ".join(printed.err.split())
+    assert {digit["verdict"] for digit in json.loads(printed.out)[0]["digits"]} == {"not calibrated"}
+
+
+def test_pictures_are_read_in_float32_as_by_exports_which_share_the_calibration(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "a")
+    config = tmp_path / "a" / "config.yaml"
+    config.write_text(config.read_text().replace("precision: float32", "precision: bfloat16"))
+    source = read(tmp_path / "a")
+    assert source.runs[0].experiment.precision == "bfloat16"
+    assert {layer.compute_dtype for layer in open_reader(source).model.layers[1:]} == {"float32"}
 
 
 def test_a_single_picture_is_an_image_of_the_data_set(run: Path, place: Path, digits: Dataset) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mnist_exp import cli
-from mnist_exp.commands import one_run
+from mnist_exp.commands import extension, one_run
 from mnist_exp.config.identity import config_hash, identity
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import EnvironmentFailure
@@ -82,6 +82,7 @@ def test_the_new_run_begins_with_the_whole_state(schedule: str) -> None:
     assert config_hash(stored) == config_hash(experiment)  # bit-identical to a run of five epochs: its repetition
     assert yaml.safe_load(run.overrides.read_text()) == [SMALL[0], *overrides, "training.epochs=5"]
     assert read_json(run.environment) == {"threads": {"towers": 2}}
+    assert len(run.history.read_text().splitlines()) == 4  # so that it is never trained from the beginning
     known = lineage.read(run)
     assert known is not None
     assert known.rows == {"continues": "mlp, seed 7 (../a) after epoch 3"}
@@ -202,3 +203,32 @@ def test_if_the_new_run_cannot_be_written_nothing_is_left(
 
     monkeypatch.setattr(checkpoints, "save", full)
     assert "no space left" in refusal(capsys, "training.epochs=5", code=5)[0]
+
+
+@pytest.mark.parametrize("place", ["runs", "elsewhere"])
+def test_the_new_run_is_in_the_directory_of_runs_that_is_named(place: str) -> None:
+    completed()
+    assert resume("training.epochs=4", "--runs-dir", place) == 0
+    (config,) = (path for path in Path(place).glob("*/config.yaml") if path.parent.name != "a")
+    assert yaml.safe_load(config.read_text())["runs_dir"] == place
+
+
+def test_of_a_run_that_is_interrupted_before_it_can_be_resumed_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    source = completed()
+    monkeypatch.setattr(extension, "prepare_run", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        extension.prepare(source, ["training.epochs=4"])
+    assert [path.name for path in Path("runs").iterdir()] == ["a"]
+
+
+def test_only_the_state_before_the_first_epoch_is_undamaged() -> None:
+    source = completed()
+    known = identity(compose(*SMALL))
+    checkpoints.save(source.checkpoints, Checkpoint(known, 0, 0, 5.0, STATE, []))
+    assert resume("training.epochs=4") == 0
+    origin = lineage.read(new_run())
+    assert origin is not None
+    assert origin.rows == {"continues": "mlp, seed 7 (../a) after epoch 0"}

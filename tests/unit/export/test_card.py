@@ -103,17 +103,33 @@ def test_what_is_not_recorded_is_said(source: CompletedRun) -> None:
     assert "mnist-exp  # not recorded" in content
 
 
-def test_an_earlier_run_is_named(source: CompletedRun) -> None:
-    origin = {"run": "../b_s1", "name": "b", "seed": 1, "config_hash": "0" * 16}
-    lineage = Lineage.model_validate({"continued": origin | {"epochs": 3}})
+ORIGIN = {"run": "../b_s1", "name": "b", "seed": 1, "config_hash": "0" * 16}
+
+
+def with_summary(source: CompletedRun, **changes: Any) -> CompletedRun:
     (trained,) = source.runs
-    known = trained.row.summary.settings | {"initial_weights": "/home/someone/runs/c", "initial_weights_sha256": "1" * 64}
-    summary = trained.row.summary.model_copy(update={"lineage": lineage, "settings": known})
+    summary = trained.row.summary.model_copy(update=changes)
     row = replace(trained.row, record=replace(trained.row.record, summary=summary))
-    content = card.render(replace(source, row=row, runs=[replace(trained, row=row)]))
+    return replace(source, row=row, runs=[replace(trained, row=row)])
+
+
+def test_an_earlier_run_is_named(source: CompletedRun) -> None:
+    lineage = Lineage.model_validate({"continued": ORIGIN | {"epochs": 3}})
+    content = card.render(with_summary(source, lineage=lineage))
     assert "- `a_s7` learned before, in another run: continues b, seed 1 (../b_s1) after epoch 3." in content
-    assert f"initial_weights_sha256={'1' * 64}" in content
-    assert "/home/someone" not in content  # a place on the machine that trained
+
+
+def test_initial_weights_are_named_by_their_hash_and_not_by_a_place(source: CompletedRun) -> None:
+    weights = {"sha256": "1" * 64, "dataset": "mnist", "network": "mlp", "copied": ["logits"], "initialized": {}}
+    lineage = Lineage.model_validate({"initial_weights": ORIGIN | weights | {"validation_seen": 9}})
+    settings = source.row.summary.settings | {"initial_weights": "/home/me/runs/b_s1", "initial_weights_sha256": "1" * 64}
+    source.run.overrides.write_text("[initial_weights=/home/me/runs/b_s1]\n")
+    content = card.render(with_summary(source, lineage=lineage, settings=settings))
+    assert "/home/me" not in content
+    assert f"initial_weights_sha256={'1' * 64}\n" in content
+    assert "mnist-exp initial_weights=PATH\n" in content
+    assert "trained on some of the validation images before; the validation error is too low." in content
+    assert "validation error is too low" not in card.render(source)
 
 
 def test_the_writers_of_the_digits_are_known(source: CompletedRun) -> None:
