@@ -37,10 +37,20 @@ def extract_ink(pixels: np.ndarray) -> np.ndarray:
     if sheet is None:
         return _extract(light)
     (place,) = ndimage.find_objects(sheet.astype(np.int8))
-    paper = np.where(sheet[..., None], light, np.median(light[sheet], axis=0))[place]
     ink = np.zeros(sheet.shape, np.float32)
-    ink[place] = _extract(paper)
+    ink[place] = np.where(sheet[place], _extract(_continued(light[place], sheet[place])), 0)
     return ink
+
+
+def _continued(light: np.ndarray, sheet: np.ndarray) -> np.ndarray:
+    """Return the light of a sheet, continued beyond its edges with that of the nearest paper."""
+    height, width = sheet.shape
+    factor = max(1.0, max(height, width) / REDUCED)
+    size = max(1, round(width / factor)), max(1, round(height / factor))
+    known = _resize(sheet.astype(np.float32), size) > 0.99
+    rows, columns = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    filled = [_resize(_resize(plane, size)[rows, columns], (width, height)) for plane in np.moveaxis(light, 2, 0)]
+    return np.where(sheet[..., None], light, np.stack(filled, axis=2)).astype(np.float32)
 
 
 def _extract(light: np.ndarray) -> np.ndarray:
