@@ -60,7 +60,7 @@ def _extract(light: np.ndarray) -> np.ndarray:
     contrast = _contrast(light)
     smooth = contrast if max(contrast.shape) <= SMALL else ndimage.gaussian_filter(contrast, 0.7)
     threshold = _threshold(smooth)
-    ink = (smooth > threshold) & ~find_rules(smooth > PALE_RULE * threshold)
+    ink = (smooth > threshold) & ~find_rules(smooth, PALE_RULE * threshold)
     labels, count = ndimage.label(ink, np.ones((3, 3)))
     clear = np.zeros(count + 1, bool)  # parts that reach the higher threshold; others are noise of the paper
     clear[labels[(smooth > SURE * threshold) & ink]] = True

@@ -15,7 +15,7 @@ from scipy import ndimage
 from mnist_exp.prediction.normalization import SIDE, normalize
 
 HIDDEN = 64  # neurons
-EPOCHS, BATCH, LEARNING_RATE, DECAY = 8, 400, 3e-3, 1e-4
+EPOCHS, BATCH, LEARNING_RATE, DECAY = 5, 400, 3e-3, 1e-4
 UPRIGHT_ONLY = (2, 3, 4, 5, 6, 7, 9)  # digits that are none when they are mirrored; turned, only a 0 is still one
 
 

@@ -8,18 +8,25 @@ COVERED = 0.45  # of a side: a rule covers so much of it, besides what crosses i
 EXTENT = 0.7  # of a side: a rule that does not reach the edge is at least so long
 EDGE = 0.03  # of a side: how near to the edge a rule ends that reaches it
 THIN = 80  # times as long as it is thick
+DARKER = 1.6  # times as dark as the rule: a stroke of a pen that runs along it
 SLOPES = np.linspace(-0.05, 0.05, 41)  # that are tried: up to 3 degrees
 
 
-def find_rules(mask: np.ndarray) -> np.ndarray:
-    """Return the pixels of horizontal and vertical rules in a mask of ink, bool (height, width)."""
-    if min(mask.shape) < SMALLEST:
-        return np.zeros(mask.shape, bool)
-    return np.asarray(_horizontal(mask) | _horizontal(np.ascontiguousarray(mask.T)).T)
+def find_rules(darkness: np.ndarray, threshold: float) -> np.ndarray:
+    """Return the pixels of horizontal and vertical rules, bool (height, width).
+
+    Args:
+        darkness: float32 (height, width).
+        threshold: ink is darker.
+    """
+    if min(darkness.shape) < SMALLEST:
+        return np.zeros(darkness.shape, bool)
+    return np.asarray(_horizontal(darkness, threshold) | _horizontal(np.ascontiguousarray(darkness.T), threshold).T)
 
 
-def _horizontal(mask: np.ndarray) -> np.ndarray:
+def _horizontal(darkness: np.ndarray, threshold: float) -> np.ndarray:
     """Return the pixels of horizontal rules, bool (height, width)."""
+    mask = darkness > threshold
     height, width = mask.shape
     thickness = max(2, round(width / THIN))
     thin = mask & ~_in_columns_longer_than(thickness + 1, mask)
@@ -38,6 +45,9 @@ def _horizontal(mask: np.ndarray) -> np.ndarray:
         first, last = columns[inside].min(), columns[inside].max()
         reaches = first <= EDGE * width or last >= (1 - EDGE) * width
         if reaches or last - first >= EXTENT * width:
+            values = darkness[rows, columns]
+            middle = inside & (count[level] >= COVERED * width)
+            inside &= values <= DARKER * np.percentile(values[middle], 75)
             rules[rows[inside], columns[inside]] = True
     return rules
 
