@@ -39,11 +39,9 @@ class CompletedRun:
     @property
     def not_calibrated(self) -> str | None:
         """Why the run cannot be calibrated; None if it has held-out images, and was trained on none of them before."""
-        if not len(self.split.validation):
-            return "the run held out no images"
         if any(run.row.summary.has_seen_validation for run in self.runs):
             return "the weights from which it started were trained on some of the held-out images"
-        return None
+        return None if len(self.split.validation) else "the run held out no images"
 
 
 def read(row: Row) -> CompletedRun:

@@ -49,7 +49,7 @@ class Ensemble:
     name: str
     members: Sequence[Member]
     data: Dataset
-    split: Split  # training images of any member; validation images if they are the same for all members, else none
+    split: Split  # training images of any member; validation images if all members have the same and learned from none
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -83,7 +83,9 @@ def read_ensemble(name: str, places: Sequence[Path]) -> Ensemble:
     members = [_read_member(row) for row in _select(places)]
     _refuse_copies(members)
     splits = [member.trained.split for member in members]
-    validation = splits[0].validation if len({one.sha256 for one in splits}) == 1 else splits[0].validation[:0]
+    is_common = len({one.sha256 for one in splits}) == 1
+    is_seen = any(member.trained.row.summary.has_seen_validation for member in members)
+    validation = splits[0].validation if is_common and not is_seen else splits[0].validation[:0]
     parts = Split(reduce(np.union1d, [one.train for one in splits]), validation)
     return Ensemble(name, members, members[0].trained.data, parts)
 

@@ -1,5 +1,6 @@
 """Cut ink into digits: connected parts, merged where a digit has several, in the order in which they are read."""
 
+import bisect
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,30 +109,43 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
 def _merge(parts: list[Piece], typical: float) -> list[Piece]:
     """Join the parts of each digit, the smallest first."""
     pieces = sorted(parts, key=lambda part: part.size)
+    boxes = np.array([_box(piece) for piece in pieces])  # as the list: paper with a grid of dots has thousands of parts
     done: list[Piece] = []
     while pieces:
-        part = pieces.pop(0)
-        distances = [(_distance(part, other), index) for index, other in enumerate(pieces) if _belongs(part, other, typical)]
-        distance, index = min(distances, default=(0.0, 0))
-        if not distances or distance > NEAR * _join(part, pieces[index]).size:
+        part, boxes = pieces.pop(0), boxes[1:]
+        candidates = [index for index in _near(part, boxes) if _belongs(part, pieces[index], typical)]
+        distance, index = min(((_distance(part, pieces[index]), index) for index in candidates), default=(0.0, 0))
+        if not candidates or distance > NEAR * _join(part, pieces[index]).size:
             done.append(part)
             continue
-        joined = _join(part, pieces.pop(index))
-        position = next((index for index, one in enumerate(pieces) if one.size > joined.size), len(pieces))
+        joined, boxes = _join(part, pieces.pop(index)), np.delete(boxes, index, axis=0)
+        position = bisect.bisect_right(pieces, joined.size, key=lambda piece: piece.size)
         pieces.insert(position, joined)
+        boxes = np.insert(boxes, position, _box(joined), axis=0)
     return done
 
 
+def _box(piece: Piece) -> tuple[int, int, int, int]:
+    return piece.left, piece.top, piece.right, piece.bottom
+
+
+def _near(part: Piece, boxes: np.ndarray) -> list[int]:
+    """Return the indices of the boxes, int64 (n, 4), that are near enough for parts of one digit."""
+    own = np.array(_box(part))
+    first, last = np.minimum(boxes, own), np.maximum(boxes, own)
+    shared = first[:, 2:] - last[:, :2]  # width and height; negative: of the gap
+    reach = NEAR * (last[:, 2:] - first[:, :2]).max(axis=1)
+    return np.flatnonzero((shared >= -reach[:, None]).all(axis=1)).tolist()
+
+
 def _belongs(part: Piece, other: Piece, typical: float) -> bool:
-    """Return whether a part can be of the same digit as another one, which is not smaller, by their boxes."""
+    """Return whether a part can be of the same digit as another one near it, which is not smaller, by their boxes."""
     across = min(part.right, other.right) - max(part.left, other.left)
     down = min(part.bottom, other.bottom) - max(part.top, other.top)
     width = max(part.right, other.right) - min(part.left, other.left)
     height = max(part.bottom, other.bottom) - min(part.top, other.top)
     size = max(width, height)
     reach = NEAR * size
-    if across < -reach or down < -reach:
-        return False
     shared = max(across, 0) / part.ink.shape[1], max(down, 0) / part.ink.shape[0]
     limit = TALL * max(other.size, typical)
     part_height, part_width = part.ink.shape

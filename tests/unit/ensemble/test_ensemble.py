@@ -153,6 +153,14 @@ def test_a_configuration_of_another_version_is_refused(place: Path) -> None:
     assert refused(IntegrityError, place).startswith(f"{path}: ")
 
 
+def test_a_member_that_knows_its_validation_images_leaves_none_to_the_ensemble(place: Path) -> None:
+    weights = {"sha256": "", "dataset": "mnist", "network": "mlp", "copied": ["logits"], "initialized": {}}
+    origin = {"run": "../b", "name": "b", "seed": 1, "config_hash": "", "validation_seen": 7} | weights
+    summary = Run(place / "b").summary
+    files.write_json(summary, read_json(summary) | {"lineage": {"initial_weights": origin, "continued": None}})
+    assert len(members.read_ensemble("x", [place]).split.validation) == 0
+
+
 def test_validation_images_must_be_the_same_for_all_members(place: Path) -> None:
     together = members.read_ensemble("x", [place]).split
     assert (len(together.train), len(together.validation)) == (55_000, 5_000)

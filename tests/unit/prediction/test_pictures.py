@@ -8,7 +8,7 @@ from PIL import Image
 
 from mnist_exp import datasets
 from mnist_exp.datasets.pictures import UnreadableError
-from mnist_exp.prediction import pictures
+from mnist_exp.prediction import pictures, segmentation
 from mnist_exp.prediction.ink import extract_ink
 from mnist_exp.prediction.normalization import normalize
 from mnist_exp.prediction.segmentation import find_lines
@@ -152,3 +152,13 @@ def test_the_table_around_a_sheet_is_neither_paper_nor_ink(degrees: int) -> None
     assert len(pieces) == 12
     for piece, index in zip(pieces, sheet.indices, strict=True):
         assert degrees or likeness(normalize(piece.ink), images[index]) > 0.8
+
+
+def test_each_part_of_a_grid_of_dots_is_compared_with_its_neighbours_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    original = segmentation._belongs
+    monkeypatch.setattr(segmentation, "_belongs", lambda *parts: compared.append(parts) or original(*parts))
+    dot = np.pad(np.ones((5, 5), np.float32), 8)
+    assert sum(map(len, find_lines(np.tile(dot, (20, 20))))) == 0  # smaller than a digit
+    assert len(compared) < 10 * 400
+    assert sum(map(len, find_lines(np.tile(np.pad(dot, 4).repeat(2, 0).repeat(2, 1), (5, 5))))) == 25
