@@ -17,7 +17,6 @@ from mnist_exp.runs.status import Record
 from mnist_exp.terminal import messages
 
 BATCH = 100  # configurations
-FORMULA_START = ("=", "+", "-", "@", "\t", "\r")  # an apostrophe before it makes the cell text
 ERRORS = {"validation": VALIDATION, "test": TEST}
 COSTS = {"parameters": "model.parameters", "train_seconds": "train_seconds", "images_per_second": "images_per_second"}
 
@@ -81,8 +80,8 @@ def to_csv(comparison: Comparison) -> str:
     writer = csv.writer(text, lineterminator="\n")
     for place, row in enumerate(csv_rows(comparison)):  # all have the same names
         if not place:
-            writer.writerow(map(_harmless, row))
-        writer.writerow(map(_harmless, row.values()))
+            writer.writerow(map(messages.csv_value, row))
+        writer.writerow(map(messages.csv_value, row.values()))
     return text.getvalue() or "rank\n"
 
 
@@ -131,16 +130,3 @@ def _csv_row(line: dict[str, Any]) -> dict[str, Any]:
         for key in ("question", "test", "difference", "p", "p_corrected", "verdict", "words")
     }
     return row | {key: " ".join(str(one) for one in line[key] if one is not None) for key in ("runs", "seeds")}
-
-
-def _harmless(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    value = messages.sanitize(value)
-    if not value.startswith(FORMULA_START):
-        return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value

@@ -123,7 +123,7 @@ def _sidecar(network: ExportedNetwork, artefact: Artefact, path: Path) -> dict[s
         "quantization": artefact.quantization,
         "file": path.name,
         "bytes": artefact.size,
-        "sha256": files.file_sha256(path) if path.is_file() else None,
+        "sha256": sidecars.content_sha256(path),
         **network.metadata,
         "runtime": {"name": chosen.runtime, "version": chosen.runtime_version},
         "check": artefact.check.to_json(),

@@ -1,5 +1,6 @@
 """The sidecar files of exports, `NAME.json` next to NAME, read from an untrusted directory."""
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +48,7 @@ class Sidecar(Part):
 
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[a-z]+)?$")]
     bytes: Count
-    sha256: str | None  # None for a directory
+    sha256: str  # as `content_sha256`
     run: Origin
     check: CheckPart
 
@@ -57,6 +58,19 @@ def path_of(artefact: Path) -> Path:
     return artefact.with_name(artefact.name + ENDING)
 
 
+def content_sha256(artefact: Path) -> str:
+    """Return the SHA-256 of a file; for a directory, that of the names and hashes of its files, in order.
+
+    Raises:
+        OSError: it does not exist, or cannot be read.
+    """
+    if not artefact.is_dir():
+        return file_sha256(artefact)
+    files = sorted(path for path in artefact.rglob("*") if path.is_file())
+    lines = [f"{file_sha256(path)}  {path.relative_to(artefact).as_posix()}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
 def read_all(directory: Path, model_sha256: str) -> list[Sidecar]:
     """Read the sidecar files of the artefacts of a model in a directory; changed or damaged artefacts are left out."""
     found = []
@@ -64,11 +78,10 @@ def read_all(directory: Path, model_sha256: str) -> list[Sidecar]:
         try:
             sidecar = Sidecar.model_validate(read_json(path))
             artefact = directory / sidecar.file
-            actual = file_sha256(artefact) if artefact.is_file() else None
+            actual = content_sha256(artefact)
         except (ValidationError, OSError):
             continue
-        is_present = artefact.exists() and path == path_of(artefact) and actual == sidecar.sha256
-        if is_present and sidecar.run.model_sha256 == model_sha256:
+        if path == path_of(artefact) and actual == sidecar.sha256 and sidecar.run.model_sha256 == model_sha256:
             found.append(sidecar)
     return found
 

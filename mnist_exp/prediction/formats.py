@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from mnist_exp.prediction.reader import TOP, Digit, Reading
-from mnist_exp.terminal.messages import cell
+from mnist_exp.terminal.messages import cell, csv_value
 
 MAX_NAME = 40  # characters of a picture's name in the table
 BOX = ("left", "top", "right", "bottom")
@@ -107,7 +107,9 @@ class Csv:
 
     def _row(self, row: dict[str, Any]) -> None:
         text = io.StringIO()
-        csv.DictWriter(text, self._fields, lineterminator="\n").writerow(row)
+        csv.DictWriter(text, self._fields, lineterminator="\n").writerow(
+            {key: csv_value(value) for key, value in row.items()}
+        )
         print(text.getvalue(), end="")
 
 

@@ -24,6 +24,7 @@ PIPE_WIDTH = 1000  # characters, for a pipe or file: wider than any table
 # Control characters of ASCII and Latin-1, with which a name could move the cursor, change colours or break a table; those of
 # Unicode that break a line or change its direction; and surrogates, which stand for undecodable bytes of a file name.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+FORMULA_START = ("=", "+", "-", "@", "\t", "\r")  # of text in a spreadsheet; an apostrophe before it makes the cell text
 
 
 def sanitize(text: object) -> str:
@@ -34,6 +35,20 @@ def sanitize(text: object) -> str:
 def cell(text: object, style: str = "") -> Text:
     """Return untrusted text for a table, without control characters and without Rich's markup."""
     return Text(sanitize(text), style=style)
+
+
+def csv_value(value: Any) -> Any:
+    """Return a value for CSV, in which untrusted text is no formula of a spreadsheet and has no control characters."""
+    if not isinstance(value, str):
+        return value
+    text = sanitize(value)
+    if text == "-" or not text.startswith(FORMULA_START):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def pluralize(count: int, noun: str) -> str:

@@ -98,11 +98,11 @@ def test_csv_and_a_picture_from_standard_input(
 ) -> None:
     content = (place / "scans" / "b.png").read_bytes()
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
-    assert predict.main([str(run), "-", "--format", "csv", "--confidence", "0.9"]) == 0
+    (place / "=1+1.png").write_bytes(content)
+    assert predict.main([str(run), "-", "=1+1.png", "--format", "csv", "--confidence", "0.9"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert len(rows) == COUNT
-    assert {row["file"] for row in rows} == {"-"}
-    assert [row["line"] for row in rows] == ["1"] * 4 + ["2"] * 3
+    assert [row["file"] for row in rows] == ["-"] * COUNT + ["'=1+1.png"] * COUNT  # no formula of a spreadsheet
+    assert [row["line"] for row in rows] == (["1"] * 4 + ["2"] * 3) * 2
     assert all(row["first_probability"] == row["probability"] for row in rows)
 
 

@@ -181,20 +181,27 @@ def test_the_table_of_files_has_those_that_are_unchanged(source: CompletedRun, t
     for name, sha256, run in (
         ("model.onnx", None, "m"),
         ("model.tflite", "0" * 64, "m"),  # the file was changed
+        ("saved_model", None, "m"),
+        ("changed_model", None, "m"),
         ("other.onnx", None, "another model"),
         ("damaged.onnx", None, 7),
     ):
-        (tmp_path / name).write_text(name)
+        if name.endswith("_model"):  # a directory
+            (tmp_path / name / "variables").mkdir(parents=True)
+            (tmp_path / name / "variables" / "index").write_text(name)
+        else:
+            (tmp_path / name).write_text(name)
         content = {
             "file": name,
             "bytes": 7,
-            "sha256": sha256 or files.file_sha256(tmp_path / name),
+            "sha256": sha256 or sidecars.content_sha256(tmp_path / name),
             "run": {"model_sha256": run},
             "check": {"largest_difference": 2e-7, "changed": 0, "error": score, "mcnemar": {"p": 1.0}, "more": None},
         }
         files.write_json(sidecars.path_of(tmp_path / name), content)
+    (tmp_path / "changed_model" / "variables" / "index").write_text("changed")
     (tmp_path / "package.json").write_text('{"name": "x"}')
     found = sidecars.read_all(tmp_path, "m")
-    assert [one.file for one in found] == ["model.onnx"]
+    assert [one.file for one in found] == ["model.onnx", "saved_model"]
     assert "| model.onnx | 7 | 2.0e-07 | 0 | 1.20 | 1 |" in card.render(source, found)
     assert read_json(tmp_path / "model.onnx.json")["file"] == "model.onnx"
