@@ -99,7 +99,7 @@ def match(experiment: Experiment, source: Source) -> Match:
         if name not in theirs:
             initialized[name] = "not in the source"
         elif name in head_layers(layers) and not same_classes:
-            initialized[name] = "other classes"
+            initialized[name] = "unknown classes in the source" if source.class_names is None else "other classes"
         elif theirs[name] != shapes:
             initialized[name] = f"{_describe(theirs[name])} in the source, {_describe(shapes)} here"
     return Match(tuple(name for name in layers if name not in initialized), initialized)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mnist_exp import datasets
 from mnist_exp.config.dataset import AnyDataset
 from mnist_exp.config.initial_weights import Source, match
 from mnist_exp.config.schema import Experiment
@@ -34,6 +35,8 @@ def read_source(run: Run) -> Source:
 
 def _source(run: Run, summary: Summary, layers: Layers) -> Source:
     names = read_json(run.errors, LISTS).get("class_names")
+    if names is None and (known := datasets.shipped().get(summary.dataset.name)) is not None:  # errors.json of older runs
+        names = list(known.description.class_names)
     return Source(
         directory=str(run.directory.resolve()),
         sha256=model_files.sha256(layers),

@@ -163,6 +163,17 @@ def test_layers_match_by_name_and_shape_and_the_head_by_its_classes(source: Path
     }
 
 
+def test_the_classes_of_a_run_of_an_earlier_version_are_those_of_its_data_set(source: Path) -> None:
+    files.write_json(Run(source).errors, {})
+    assert find_weights(str(source), "runs").class_names == tuple("0123456789")
+    summary = read_json(Run(source).summary)
+    summary["dataset"]["name"] = "own"
+    files.write_json(Run(source).summary, summary)
+    assert match(compose(*SMALL), find_weights(str(source), "runs")).initialized == {
+        "logits": "unknown classes in the source"
+    }
+
+
 def test_if_no_layer_fits_both_networks_are_named(source: Path) -> None:
     cause, remedy = problem("model=mlp", "initial_weights=a")
     assert cause == (
