@@ -16,7 +16,7 @@ REACH = 0.25  # of the width of a part: how far from equal parts a cut may be
 def alternatives(piece: Piece) -> list[list[Piece]]:
     """Return the ways to cut a piece into 2, 3, … digits, at the thinnest places near equal parts; none if it is narrow."""
     height, width = piece.ink.shape
-    if width < WIDE * height:
+    if not WIDE * height <= width <= MAX_DIGITS * height:  # a line is wider
         return []
     most = min(MAX_DIGITS, int(width / (NARROW * height)))
     return [parts for count in range(2, most + 1) if len(parts := _cut(piece, count)) == count]

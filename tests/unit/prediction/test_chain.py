@@ -67,5 +67,6 @@ def test_touching_digits_can_be_cut(first: int, second: int) -> None:
     assert two[1].right == piece.right
 
 
-def test_narrow_ink_is_not_cut() -> None:
-    assert alternatives(Piece(0, 0, np.full((50, 20), 255, np.uint8))) == []
+@pytest.mark.parametrize("shape", [(50, 20), (3, 200)], ids=["narrow", "line"])
+def test_narrow_ink_and_lines_are_not_cut(shape: tuple[int, int]) -> None:
+    assert alternatives(Piece(0, 0, np.full(shape, 255, np.uint8))) == []
