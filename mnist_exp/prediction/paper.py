@@ -7,7 +7,8 @@ from scipy import ndimage
 REDUCED = 128  # pixels of the longer side of the picture in which a sheet is looked for
 SMALLEST = 64  # pixels of the shorter side of a picture that may have one: a bold digit is a light area, too
 COVERED = 0.25  # of the picture, at least
-STRAIGHT = 0.85  # of its box is covered by a sheet, which may be turned by 5 degrees; by a bold 0, less
+STRAIGHT = 0.85  # of the smallest rectangle around it, however turned, is covered by a sheet; by a bold 0, less
+TURNS = np.radians(np.arange(0, 90, 3))  # of rectangles that are tried
 TABLE = 0.7  # of the border of the picture is table
 MARGIN = 2  # reduced pixels at the edge of a sheet that are left out: its shadow
 
@@ -33,12 +34,19 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
         return None
     largest = int(np.bincount(labels.ravel())[1:].argmax()) + 1
     sheet = ndimage.binary_fill_holes(labels == largest)
-    (place,) = ndimage.find_objects(sheet.astype(np.int8))
-    if sheet.mean() < COVERED or sheet[place].mean() < STRAIGHT:
+    if sheet.mean() < COVERED or sheet.sum() < STRAIGHT * _smallest_rectangle(sheet):
         return None
     inner = ndimage.binary_erosion(sheet, iterations=MARGIN)
     wide = Image.fromarray(inner).resize((width, height), Image.Resampling.NEAREST)
     return np.asarray(wide, bool)
+
+
+def _smallest_rectangle(mask: np.ndarray) -> float:
+    """Return the area of the smallest rectangle around a mask, in pixels."""
+    rows, columns = np.nonzero(mask)
+    along = np.cos(TURNS)[:, None] * columns + np.sin(TURNS)[:, None] * rows
+    across = np.cos(TURNS)[:, None] * rows - np.sin(TURNS)[:, None] * columns
+    return float(((np.ptp(along, axis=1) + 1) * (np.ptp(across, axis=1) + 1)).min())
 
 
 def _otsu(values: np.ndarray) -> float:

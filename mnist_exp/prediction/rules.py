@@ -21,15 +21,39 @@ def find_rules(darkness: np.ndarray, threshold: float) -> np.ndarray:
     """
     if min(darkness.shape) < SMALLEST:
         return np.zeros(darkness.shape, bool)
-    return np.asarray(_horizontal(darkness, threshold) | _horizontal(np.ascontiguousarray(darkness.T), threshold).T)
+    across = _horizontal(darkness, threshold)
+    down = _horizontal(np.ascontiguousarray(darkness.T), threshold).T
+    return np.asarray(across | down | _crossings(darkness > threshold, across, down))
+
+
+def _crossings(mask: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Return the dots that remain where horizontal and vertical rules cross, bool (height, width); strokes stay."""
+    if not (across.any() and down.any()):
+        return np.zeros(mask.shape, bool)
+    near = _continued(across, 1) & _continued(down, 0)
+    labels, count = ndimage.label(mask & ~(across | down), np.ones((3, 3)))
+    is_dot = np.ones(count + 1, bool)
+    is_dot[labels[~near]] = False  # the background, too
+    return np.asarray(is_dot[labels])
+
+
+def _continued(rules: np.ndarray, axis: int) -> np.ndarray:
+    """Return rules with their gaps along an axis closed, and one pixel thicker on each side."""
+    gap = 2 * _thickness(rules.shape[axis]) + 3
+    closed = ndimage.minimum_filter1d(ndimage.maximum_filter1d(rules.view(np.uint8), gap, axis), gap, axis)
+    return np.asarray(ndimage.maximum_filter1d(closed, 3, 1 - axis), bool)
+
+
+def _thickness(length: int) -> int:
+    """Return how many pixels thick a rule of a length is at most."""
+    return max(2, round(length / THIN))
 
 
 def _horizontal(darkness: np.ndarray, threshold: float) -> np.ndarray:
     """Return the pixels of horizontal rules, bool (height, width)."""
     mask = darkness > threshold
     height, width = mask.shape
-    thickness = max(2, round(width / THIN))
-    thin = mask & ~_in_columns_longer_than(thickness + 1, mask)
+    thin = mask & ~_in_columns_longer_than(_thickness(width) + 1, mask)
     rows, columns = np.nonzero(thin)
     rules = np.zeros(mask.shape, bool)
     if not len(rows):

@@ -140,7 +140,19 @@ def test_all_digits_of_a_sheet_are_found_in_reading_order(paper: str, rules: str
         assert likeness(normalize(piece.ink), images[index]) > (0.6 if rules else 0.8)
 
 
-@pytest.mark.parametrize("degrees", [0, 4])
+def test_the_crossings_of_pale_squares_are_removed() -> None:
+    """They remained as dots, which were joined with the digits: their pixels are in a thin line in neither direction."""
+    light = np.full((600, 900), 255, np.uint8)
+    for position in range(32, 900, 32):
+        light[position : position + 2] = light[:, position : position + 2] = 153
+    for row, column in ((30, 40), (30, 180)):
+        place = light[row : row + 168, column : column + 140]
+        np.minimum(place, 255 - large(), out=place)
+    ((first, second),) = find_lines(extract_ink(np.repeat(light[..., None], 3, axis=2)))
+    assert min(likeness(normalize(piece.ink), normalize(large())) for piece in (first, second)) > 0.9
+
+
+@pytest.mark.parametrize("degrees", [0, 4, 9])
 def test_the_table_around_a_sheet_is_neither_paper_nor_ink(degrees: int) -> None:
     images = datasets.load("mnist").test_images[..., 0]
     sheet = draw_sheet(images, np.random.default_rng(4), np.arange(200, 212), paper="cream", rules="")
