@@ -87,7 +87,7 @@ def compare(
         runs_dir: the directory of the runs; None for runs/.
 
     Raises:
-        InputError: an argument cannot be used, or there are no such runs.
+        InputError: an argument cannot be used, or the runs do not exist.
     """
     named = [runs] if isinstance(runs, str | os.PathLike) else list(runs)
     given = {

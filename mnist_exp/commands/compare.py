@@ -91,7 +91,7 @@ def compare_runs(parsed: argparse.Namespace, max_lines: int | None = None) -> Co
     """Compare the runs that parsed arguments name; `max_lines` applies unless the user gives `--top`.
 
     Raises:
-        InputError: an argument cannot be used, or there are no such runs.
+        InputError: an argument cannot be used, or the runs do not exist.
     """
     if parsed.top is not None and parsed.top < 1:
         raise InputError(f"--top {parsed.top}: not allowed", "allowed: an integer from 1")

@@ -176,7 +176,7 @@ def _typed(source: Run, *changes: str) -> list[str]:
         lines = read_yaml(source.overrides)
     except UNREADABLE:
         lines = []
-    keys = {line.partition("=")[0] for line in changes}
+    keys = {line.lstrip("+~").partition("=")[0] for line in changes}
     keys |= {"initial_weights_sha256"} if "initial_weights" in keys else set()
     kept = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
     return [*(line for line in kept if line.lstrip("+~").partition("=")[0] not in keys), *changes]

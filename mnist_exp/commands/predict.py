@@ -124,17 +124,19 @@ def _read_all(reader: "Reader", paths: Sequence[str], printer: "Printer", keep: 
     from mnist_exp.prediction.explanation import MAX_PICTURES
 
     explained: list[Reading] = []
-    failed = 0
+    failed, begun = 0, False
     remaining = iter(paths)
-    printer.begin()
     with messages.progress_bar("pictures", len(paths)) as advance:
         while batch := list(islice(remaining, BATCH)):
-            for name, result in zip(batch, reader.read([(name, _content(name)) for name in batch]), strict=True):
+            results = reader.read([(name, _content(name)) for name in batch])
+            if len(paths) == 1 and isinstance(results[0], UnreadableError):
+                raise IntegrityError(f"{_shown(paths[0])}: {results[0]}", "choose another picture, or repair this one")
+            if not begun:  # not before: an error of the command prints nothing else
+                printer.begin()
+                begun = True
+            for name, result in zip(batch, results, strict=True):
                 if isinstance(result, UnreadableError):
-                    shown = "standard input" if name == STDIN else name
-                    if len(paths) == 1:
-                        raise IntegrityError(f"{shown}: {result}", "choose another picture, or repair this one")
-                    messages.error(f"{shown}: {result}", "the other pictures are read")
+                    messages.error(f"{_shown(name)}: {result}", "the other pictures are read")
                     failed += 1
                     continue
                 printer.add(result)
@@ -143,6 +145,10 @@ def _read_all(reader: "Reader", paths: Sequence[str], printer: "Printer", keep: 
             advance(len(batch))
     printer.end()
     return explained, failed
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == STDIN else name
 
 
 def _content(name: str) -> str | bytes:

@@ -16,7 +16,7 @@ from mnist_exp.terminal.messages import pluralize, sanitize
 
 NOT_RECORDED = "not recorded"
 PLACES = PATHS - {"runs_dir"}  # settings with places on the machine that trained; runs_dir is left out
-PLACE = "PATH"  # in place of such a place
+PLACE = "PATH"  # instead of such a place
 # SHA-256 of the file of test images → what a publication found out about the people who wrote them.
 WRITERS = {
     "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7": (

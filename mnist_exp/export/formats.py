@@ -82,7 +82,7 @@ def select_formats(names: Sequence[str], quantization: Quantization | None) -> l
     """Return the formats with these names, once each.
 
     Raises:
-        InputError: a format is unknown, or has no such quantisation.
+        InputError: a format is unknown, or cannot be quantised in this way.
         EnvironmentFailure: a package is not installed.
     """
     for name in names:

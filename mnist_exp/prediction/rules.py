@@ -4,8 +4,8 @@ import numpy as np
 from scipy import ndimage
 
 SMALLEST = 64  # pixels of the shorter side of a picture that may have rules
-COVERED = 0.45  # of a side: a rule covers so much of it, besides what crosses it
-EXTENT = 0.7  # of a side: a rule that does not reach the edge is at least so long
+COVERED = 0.45  # of a side: a rule covers at least this share, besides what crosses it
+EXTENT = 0.7  # of a side: a rule that does not reach the edge has at least this length
 EDGE = 0.03  # of a side: how near to the edge a rule ends that reaches it
 THIN = 80  # times as long as it is thick
 DARKER = 1.6  # times as dark as the rule: a stroke of a pen that runs along it

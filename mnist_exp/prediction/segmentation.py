@@ -153,7 +153,7 @@ def _belongs(part: Piece, other: Piece, typical: float) -> bool:
         return size <= 1.15 * limit and part.left >= other.left - reach
     if part.size < FRAGMENT * other.size:  # a fragment: above, below, or within the height of the digit and very near
         return size <= limit and (shared[0] >= 0.5 or (shared[1] >= 0.5 and -across <= reach / 3))
-    # Two large parts: one beside or in the other at the same height, or one above the other, which together are no taller
+    # Two large parts: one next to or in the other at the same height, or one above the other, which together are no taller
     # than a digit; two digits of two lines are twice as tall as they are wide.
     is_stacked = height <= STACKED * width and size <= 1.6 * typical
     is_one = size <= limit and (shared[1] >= 0.35 or size <= 1.15 * typical)

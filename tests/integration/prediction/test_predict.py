@@ -137,10 +137,13 @@ def test_the_table_the_page_and_a_damaged_picture(run: Path, place: Path, capsys
         (["-", "-"], InputError, "named twice"),
     ],
 )
-def test_mistakes(run: Path, place: Path, arguments: list[str], error: type[Exception], message: str) -> None:
+def test_mistakes(
+    run: Path, place: Path, arguments: list[str], error: type[Exception], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (place / "empty").mkdir()
     with pytest.raises(error, match=re.escape(message)):
         predict.main([str(run), *arguments])
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.usefixtures("place")

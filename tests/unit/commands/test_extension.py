@@ -121,6 +121,12 @@ def test_no_other_setting_can_change(line: str, capsys: pytest.CaptureFixture[st
     assert remedy == f"allowed: training.epochs=N; start a new run from its weights: {command}"
 
 
+def test_the_advice_has_each_setting_once(capsys: pytest.CaptureFixture[str]) -> None:
+    completed()
+    _, remedy = refusal(capsys, "+training.epochs=5")
+    assert remedy.endswith(f"mnist-exp {UNITS} initial_weights=runs/a +training.epochs=5")
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
 def test_a_schedule_for_a_number_of_epochs_cannot_continue(schedule: str, capsys: pytest.CaptureFixture[str]) -> None:
     more = (f"schedule={schedule}", "schedule.warmup_epochs=1")
