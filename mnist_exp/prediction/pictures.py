@@ -29,9 +29,18 @@ def read(source: str | bytes) -> Picture:
     with opened(source) as image:
         image.draft(None, (MAX_SIDE, MAX_SIDE))  # the decoder of JPEG reduces by itself, to this size at least
         ImageOps.exif_transpose(image, in_place=True)
-        flat = flatten(image, _paper_behind(image)).convert("RGB")
-        flat.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
-        return Picture(np.asarray(flat), size)
+        return Picture(np.asarray(_reduced(image)), size)
+
+
+def _reduced(stored: Image.Image) -> Image.Image:
+    """Return an image as opaque RGB of a limited size."""
+    image = stored
+    if not _is_deep(stored):  # first, since the other steps take many times the memory of the image
+        image = stored.convert("RGBA" if stored.has_transparency_data else "RGB")
+        _reduce(image)
+    flat = flatten(image, _paper_behind(image)).convert("RGB")
+    _reduce(flat)
+    return flat
 
 
 def from_array(array: np.ndarray) -> Picture:
@@ -48,13 +57,22 @@ def from_array(array: np.ndarray) -> Picture:
     grey = array[..., None] if array.ndim == 2 else array
     image = Image.fromarray(np.ascontiguousarray(np.broadcast_to(grey, (*grey.shape[:2], 3))))
     size = image.height, image.width
-    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
+    _reduce(image)
     return Picture(np.asarray(image), size)
+
+
+def _reduce(image: Image.Image) -> None:
+    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Return whether an image has 16 bits for each pixel."""
+    return image.mode.startswith("I;16")
 
 
 def _paper_behind(image: Image.Image) -> int:
     """Return the grey value that transparent pixels get: black if what is drawn is light, else white."""
-    if image.mode.startswith("I;16") or not image.has_transparency_data:
+    if _is_deep(image) or not image.has_transparency_data:
         return WHITE
     grey, alpha = (np.asarray(channel, np.float64) for channel in image.convert("RGBA").convert("LA").split())
     drawn = alpha.sum()

@@ -1,5 +1,6 @@
 """Photos, scans and screenshots are read upright, opaque and in 8 bits, and their ink is found whatever the paper."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,16 @@ def test_a_large_picture_is_reduced(tmp_path: Path) -> None:
     assert max(picture.pixels.shape) == pictures.MAX_SIDE
     assert picture.size == (1168, 2140)
     assert_seven(read_one(tmp_path / "a.png"))
+
+
+def test_transparent_pixels_of_a_large_picture_take_the_memory_of_a_small_one(tmp_path: Path) -> None:
+    Image.new("L", (3000, 3000), 9).save(tmp_path / "large.png", transparency=9)
+    tracemalloc.start()
+    try:
+        assert pictures.read(str(tmp_path / "large.png")).pixels.shape == (2000, 2000, 3)
+        assert tracemalloc.get_traced_memory()[1] < 3000 * 3000 * 16
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_image_of_mnist_is_a_picture_too() -> None:
