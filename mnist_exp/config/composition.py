@@ -153,9 +153,8 @@ class Composition:
             key = searched_for.key
             if settings and settings.sampler == "grid" and isinstance(searched_for, Interval) and searched_for.step is None:
                 cause = f"{key}: hydra.sweeper.sampler=grid cannot try every value of an interval"
-                problems.append(
-                    Problem(key, cause, f"list the values, such as '{key}=choice({','.join(searched_for.values)})'")
-                )
+                remedy = f"list the values, such as '{key}=choice({','.join(searched_for.values)})'"
+                problems.append(Problem(key, cause, remedy))
             for value in searched_for.values:
                 try:
                     combination = space.combination([*first[:index], value, *first[index + 1 :]])

@@ -184,13 +184,10 @@ def directory_name(combination: Combination) -> str:
     parts = [combination.experiment.name]
     for line in combination.swept:
         key, _, value = line.lstrip("+~").partition("=")
-        if key == "seed":
-            continue
-        if key == SWEPT_PATH:
-            value = Path(value.strip("'\"")).name
+        value = Path(value.strip("'\"")).name if key == SWEPT_PATH else value
         if "." in key or value.startswith("["):
             parts.append(f"{short_key(key)}={_short(value)}")
-        elif value not in parts:  # the name of an option needs no key
+        elif key != "seed" and value not in parts:  # the name of an option needs no key
             parts.append(value)
     parts.append(f"s{combination.experiment.seed}")
     return "_".join(UNSAFE.sub("-", part).strip("-") for part in parts)
