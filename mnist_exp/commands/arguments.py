@@ -66,19 +66,19 @@ def comma_separated(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def output_file(name: str, endings: Collection[str]) -> Path:
-    """Return the file that a user names with `--output`; a pipe or a device may have any ending.
+def output_file(name: str, endings: Collection[str], option: str = "--output") -> Path:
+    """Return the file that a user names with an option; a pipe or a device may have any ending.
 
     Raises:
         InputError: it is a directory, or its ending is not one of `endings`, such as .png.
     """
     file = Path(name)
     if not file.name or name.endswith("/") or file.is_dir():
-        raise InputError(f"--output {name or repr(name)}: is a directory, not a file", "name a file, such as a new one")
+        raise InputError(f"{option} {name or repr(name)}: is a directory, not a file", "name a file, such as a new one")
     is_special = file.exists() and not file.is_file()
     if not is_special and file.suffix.lower() not in endings:
         listed = ", ".join(ending for ending in endings if ending)
-        raise InputError(f"--output {name}: unknown ending", f"allowed: a file name that ends in {listed}")
+        raise InputError(f"{option} {name}: unknown ending", f"allowed: a file name that ends in {listed}")
     return file
 
 

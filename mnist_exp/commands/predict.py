@@ -32,7 +32,6 @@ BATCH = 16  # pictures at once
 MAX_STDIN = 2**28  # bytes of a picture from standard input
 CONFIDENCE = 0.99
 MIN_CONFIDENCE = 0.5
-HOLD_OUT = "to hold out images, train with dataset.validation=5000, for example"
 
 
 def main(arguments: list[str]) -> int:
@@ -51,7 +50,7 @@ def main(arguments: list[str]) -> int:
     parsed = parser.parse_args(arguments)
     if not MIN_CONFIDENCE <= parsed.confidence < 1:
         raise InputError(f"--confidence {parsed.confidence:g}: not allowed", "allowed: 0.5 or more, and less than 1")
-    page = None if parsed.explain is None else command_line.output_file(parsed.explain, (".html",))
+    page = None if parsed.explain is None else command_line.output_file(parsed.explain, (".html",), "--explain")
     run = find_run(parsed.run, parsed.runs_dir)
     paths = _find_pictures(parsed.pictures)
     (row,) = read_rows([run.directory])
@@ -82,7 +81,9 @@ def main(arguments: list[str]) -> int:
 def warn_not_calibrated(reader: "Reader") -> None:
     """Print a warning if the digits have no sets."""
     if (reason := reader.why_not_calibrated) is not None:
-        messages.warning(f"not calibrated: {reason}; so each digit gets an answer, also a letter; {HOLD_OUT}")
+        messages.warning(
+            f"not calibrated: {reason}; so each digit gets an answer, also a letter; {reader.calibration_remedy}"
+        )
 
 
 def _find_pictures(names: Sequence[str]) -> list[str]:

@@ -12,7 +12,9 @@ from mnist_exp.prediction.reader import TOP, Digit, Reading
 from mnist_exp.terminal.messages import cell, csv_value
 
 MAX_NAME = 40  # characters of a picture's name in the table
+READ = 12  # characters of what was read, at least; in a narrower terminal, name and text are on a line of their own
 BOX = ("left", "top", "right", "bottom")
+READ = 12  # characters of what was read for which a table has room, at least
 RANKS = ("first", "second", "third")[:TOP]
 
 
@@ -32,32 +34,69 @@ class Printer(Protocol):
 class Table:
     """A line for each digit, with columns of fixed widths."""
 
-    def __init__(self, console: Console, paths: Sequence[str]) -> None:
+    def __init__(self, console: Console, width: int) -> None:
         self._console = console
-        self._width = min(max(len("picture"), *map(len, paths)), MAX_NAME)
+        self._width = width  # of the names of pictures
 
     def begin(self) -> None:
         """Print the heading."""
-        self._line("picture", "digit", "probability", "top three", "read")
+        self._line("picture", HEADING, "read")
 
     def add(self, reading: Reading) -> None:
         """Print the digits of a picture; the first line has its name and all that was read."""
-        name, text = reading.name, reading.text.replace("\n", " / ")
+        name, text = reading.name, _one_line(reading)
         if len(name) > self._width:
             name = f"…{name[1 - self._width :]}"
-        if not reading.digits:
-            self._line(name, "", "", "", "no digits found")
-        for digit in reading.digits:
-            top = ", ".join(f"{class_name} {percent(share)}" for class_name, share in digit.top)
-            self._line(name, describe(digit), percent(digit.probability), top, text)
+        for digit in _details(reading) or [""]:
+            self._line(name, digit, text)
             name = text = ""
 
     def end(self) -> None:
         """Print nothing."""
 
-    def _line(self, name: str, digit: str, probability: str, top: str, text: str) -> None:
-        line = f"{name:<{self._width}}  {digit:<12}  {probability:>11}  {top:<30}  {text}".rstrip()
-        self._console.print(cell(line), soft_wrap=True)
+    def _line(self, name: str, digit: str, text: str) -> None:
+        self._console.print(cell(f"{name:<{self._width}}  {digit:<{len(HEADING)}}  {text}".rstrip()), soft_wrap=True)
+
+
+class NarrowTable:
+    """The same for a narrow terminal: a line with the name of a picture and all that was read, then one for each digit."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def begin(self) -> None:
+        """Print the heading."""
+        self._line("picture: read")
+        self._line(f"  {HEADING}")
+
+    def add(self, reading: Reading) -> None:
+        """Print a picture."""
+        self._line(f"{reading.name}: {_one_line(reading)}")
+        for digit in _details(reading):
+            self._line(f"  {digit}")
+
+    def end(self) -> None:
+        """Print nothing."""
+
+    def _line(self, text: str) -> None:
+        self._console.print(cell(text.rstrip()), soft_wrap=True)
+
+
+def _one_line(reading: Reading) -> str:
+    return reading.text.replace("\n", " / ") or "no digits found"
+
+
+def _details(reading: Reading) -> list[str]:
+    """Return a line with the columns of each digit."""
+    tops = [", ".join(f"{name} {percent(share)}" for name, share in digit.top) for digit in reading.digits]
+    return [_columns(describe(one), percent(one.probability), top) for one, top in zip(reading.digits, tops, strict=True)]
+
+
+def _columns(digit: str, probability: str, top: str) -> str:
+    return f"{digit:<12}  {probability:>11}  {top:<30}"
+
+
+HEADING = _columns("digit", "probability", "top three")
 
 
 class Json:
@@ -115,7 +154,11 @@ class Csv:
 
 def printer(name: str, console: Console, paths: Sequence[str]) -> Printer:
     """Return the printer of a format: table, json or csv; a table is printed on a console, as wide as the names need."""
-    return Table(console, paths) if name == "table" else Json() if name == "json" else Csv()
+    if name != "table":
+        return Json() if name == "json" else Csv()
+    width = min(max(len("picture"), *map(len, paths)), MAX_NAME)
+    is_narrow = console.width < width + 2 + len(HEADING) + 2 + READ
+    return NarrowTable(console) if is_narrow else Table(console, width)
 
 
 def describe(digit: Digit) -> str:

@@ -150,6 +150,14 @@ class Reader:
             return f"a confidence of {stated} needs {needed:,} held-out images, but the run has {self.doubts.images:,}"
         return None
 
+    @property
+    def calibration_remedy(self) -> str:
+        """What to do if digits have no sets."""
+        if self.doubts is None:
+            return "to hold out images, train with dataset.validation=5000, for example"
+        needed = self.doubts.images_needed(self.confidence)
+        return f"choose a lower confidence, or train with dataset.validation={needed} or more"
+
     @cached_property
     def _features(self) -> Predictor:
         return Predictor(activations_model(self.model), 1)
@@ -296,4 +304,6 @@ def check_handwriting(completed: CompletedRun, single: bool) -> None:
     """Raise InputError unless pictures can be normalised to the images of the data set, or are single images of it."""
     if not single and not completed.data.handwriting:
         cause = f"{completed.run.directory}: was trained on {completed.data.name}, not on digits in the form of MNIST's"
-        raise InputError(cause, "add --single: each picture is then taken as one image of the data set")
+        raise InputError(
+            cause, "add --single (in Python single=True): each picture is then taken as one image of the data set"
+        )

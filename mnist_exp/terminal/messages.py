@@ -84,14 +84,17 @@ def print_address(page: Path) -> None:
 
 
 def error(cause: str, *more: str) -> None:
-    """Print an error to standard error.
+    """Print an error to standard error; above a live display, as `note`.
 
     Args:
         cause: the subject and what is wrong.
         more: further lines: what is allowed, what to do.
     """
     lines = [f"[bold red]error:[/] {escape(sanitize(cause))}", *(f"  {escape(sanitize(line))}" for line in more)]
-    _standard_error().print("\n".join(lines))
+    target = console(stderr=True, soft_wrap=True, highlight=False)
+    with target.capture() as text:
+        target.print("\n".join(lines))
+    print(text.get(), end="", file=sys.stderr, flush=True)
 
 
 def warning(text: str) -> None:
@@ -111,10 +114,6 @@ def note(text: str) -> None:
     print(sanitize(text), file=sys.stderr, flush=True)
 
 
-def _standard_error() -> Console:
-    return console(stderr=True, soft_wrap=True, highlight=False)
-
-
 @contextlib.contextmanager
 def spinner(text: str) -> Iterator[None]:
     """Show a spinner with a text while the block runs, in a terminal only."""
@@ -125,12 +124,17 @@ def spinner(text: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def progress_bar(noun: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar while the block runs, in a terminal only; yield a function to which the block reports what is done."""
+    """Show a bar while the block prints results to a file; yield a function to which the block reports what is done.
+
+    In a terminal, the results themselves show the progress, and a bar would break their lines.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    target = console(stderr=True)
     columns = TextColumn(escape(noun)), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal or total < 2) as bar:
+    hidden = not target.is_terminal or sys.stdout.isatty() or total < 2
+    # Rich would send standard output to the console of the bar, and not to the file.
+    with Progress(*columns, console=target, transient=True, disable=hidden, redirect_stdout=False) as bar:
         task = bar.add_task(noun, total=total)
         yield lambda count: bar.advance(task, count)
 

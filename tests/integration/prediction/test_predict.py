@@ -130,7 +130,7 @@ def test_the_table_the_page_and_a_damaged_picture(run: Path, place: Path, capsys
     ("arguments", "error", "message"),
     [
         (["absent.png"], InputError, "absent.png: picture not found"),
-        (["damaged.png"], IntegrityError, "damaged.png: is not an image"),
+        (["damaged.png", "--format", "json"], IntegrityError, "damaged.png: is not an image"),
         (["empty"], InputError, "empty: contains no pictures"),
         (["blank.png", "--confidence", "1"], InputError, "--confidence 1: not allowed"),
         (["blank.png", "--explain", "page.png"], InputError, "page.png: unknown ending"),
@@ -150,7 +150,9 @@ def test_mistakes(
 def test_too_few_held_out_images_give_no_sets(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert predict.main([str(run), "scans/b.png", "--format", "json", "--confidence", "0.99"]) == 0
     printed = capsys.readouterr()
-    assert "a confidence of 99 % needs 399 held-out images, but the run has 100" in " ".join(printed.err.split())
+    warning = " ".join(printed.err.split())
+    assert "a confidence of 99 % needs 399 held-out images, but the run has 100" in warning
+    assert "choose a lower confidence, or train with dataset.validation=399 or more" in warning
     (picture,) = json.loads(printed.out)
     assert {(digit["verdict"], digit["set"]) for digit in picture["digits"]} == {("not calibrated", None)}
 

@@ -27,11 +27,14 @@ def test_a_directory_is_refused(command: list[str], name: str, capsys: pytest.Ca
     assert not Path("new").exists()
 
 
-@pytest.mark.parametrize("command", [["compare"], ["data", "show"], ["diff", "a", "b"]])
+@pytest.mark.parametrize(
+    "command", [["compare"], ["data", "show"], ["diff", "a", "b"], ["draw", "a"], ["predict", "a", "b.png"]]
+)
 def test_an_unknown_ending_is_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([*command, "--output", "x.pdf"]) == 2
+    option = "--explain" if command[0] == "predict" else "--output"
+    assert cli.main([*command, option, "x.pdf"]) == 2
     error, remedy = capsys.readouterr().err.splitlines()
-    assert error == "error: --output x.pdf: unknown ending"
+    assert error == f"error: {option} x.pdf: unknown ending"
     assert remedy.startswith("  allowed: a file name that ends in .")
     assert not Path("x.pdf").exists()
 
