@@ -23,8 +23,8 @@ from mnist_exp.runs.run import Run
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mnist_exp.prediction import reader
-    from mnist_exp.prediction.reader import Digit
+    from mnist_exp.prediction import reader, reading
+    from mnist_exp.prediction.reading import Digit
 
     Picture = str | os.PathLike[str] | np.ndarray | Image.Image
 
@@ -35,7 +35,7 @@ WITH_PNG = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that 
 class Reading:
     """What was read in one picture."""
 
-    def __init__(self, content: "reader.Reading") -> None:
+    def __init__(self, content: "reading.Reading") -> None:
         """Use `mx.predict` instead."""
         self._content = content
 

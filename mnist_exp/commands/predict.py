@@ -18,7 +18,8 @@ from mnist_exp.terminal import messages
 
 if TYPE_CHECKING:
     from mnist_exp.prediction.formats import Printer
-    from mnist_exp.prediction.reader import Reader, Reading
+    from mnist_exp.prediction.reader import Reader
+    from mnist_exp.prediction.reading import Reading
 
 EXAMPLES = """\
   mnist-exp predict latest note.jpg

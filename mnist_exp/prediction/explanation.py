@@ -12,7 +12,8 @@ from PIL import Image
 from mnist_exp import __version__
 from mnist_exp.prediction.formats import describe, percent
 from mnist_exp.prediction.occlusion import occlusion
-from mnist_exp.prediction.reader import Digit, Reader, Reading
+from mnist_exp.prediction.reader import Reader
+from mnist_exp.prediction.reading import Digit, Reading
 from mnist_exp.report import page
 
 MAX_PICTURES = 50  # on one page

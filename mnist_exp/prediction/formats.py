@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from mnist_exp.prediction.reader import TOP, Digit, Reading
+from mnist_exp.prediction.reader import TOP
+from mnist_exp.prediction.reading import Digit, Reading
 from mnist_exp.terminal.messages import cell, csv_value
 
 MAX_NAME = 40  # characters of a picture's name in the table

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -25,78 +24,20 @@ from mnist_exp.prediction.doubts import Doubts, learn
 from mnist_exp.prediction.ink import extract_ink
 from mnist_exp.prediction.normalization import normalize
 from mnist_exp.prediction.pictures import Picture
+from mnist_exp.prediction.reading import Box, Digit, Reading, verdict_of
 from mnist_exp.prediction.segmentation import Piece, find_lines
 from mnist_exp.prediction.thickness import thicken
 from mnist_exp.training.prediction import Predictor
 
 TOP = 3  # most probable classes of a digit
-UNSURE = "?"  # in a text
-SPACE = 1.0  # of the height of a line: a wider gap separates two numbers
 
 CONFIDENCE = 0.99  # of the sets
 MAX_THREADS = 4  # that read pictures; each takes some 100 MB for a large photo
 
 CLEAR = 0.9  # probability of a digit that is not cut, if the run is not calibrated
 
-Verdict = Literal["sure", "unsure", "not a digit", "not calibrated"]
 Source = str | bytes | np.ndarray  # a path, the content of a file, or an array
-Box = tuple[int, int, int, int]  # left, top, right, bottom in a picture, right and bottom excluded
 _Image = tuple[np.ndarray, Box]  # in the form of the data set
-
-
-@dataclass(frozen=True, eq=False)
-class Digit:
-    """One digit, or one whole picture with `single`."""
-
-    box: Box
-    image: np.ndarray  # uint8 (height, width, channels): the input of the network
-    top: Sequence[tuple[str, float]]  # the most probable classes with their probabilities, the most probable one first
-    set: Sequence[str] | None  # the classes that it can have at the confidence; None: the run is not calibrated
-    verdict: Verdict
-
-    @property
-    def answer(self) -> str | None:
-        """The class; None if that is not sure."""
-        return self.top[0][0] if self.verdict in ("sure", "not calibrated") else None
-
-    @property
-    def probability(self) -> float:
-        """The probability of the most probable class."""
-        return self.top[0][1]
-
-    def content(self) -> dict[str, Any]:
-        """Return the digit as JSON has it."""
-        return {
-            "box": list(self.box),
-            "answer": self.answer,
-            "probability": round(self.probability, 6),
-            "verdict": self.verdict,
-            "top": [{"class": name, "probability": round(probability, 6)} for name, probability in self.top],
-            "set": None if self.set is None else list(self.set),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """What was read in one picture."""
-
-    name: str
-    lines: Sequence[Sequence[Digit]]
-    picture: Picture | None  # as it was read; None unless it is kept, and with `single`
-
-    @property
-    def digits(self) -> list[Digit]:
-        """All digits in reading order."""
-        return [digit for line in self.lines for digit in line]
-
-    @property
-    def text(self) -> str:
-        """The answers in reading order: lines on lines of their own, a space where the gap is wide, ? where none is sure."""
-        return "\n".join(_text_of(line) for line in self.lines)
-
-    def content(self) -> dict[str, Any]:
-        """Return the reading as JSON has it."""
-        return {"file": self.name, "text": self.text, "digits": [digit.content() for digit in self.digits]}
 
 
 class Reader:
@@ -236,7 +177,7 @@ class Reader:
             order = np.argsort(-row, kind="stable")
             top = [(names[k], float(row[k])) for k in order[:TOP]]
             chosen = None if sets is None else [names[k] for k in order if sets[index, k]]
-            answers.append(Digit((0, 0, 0, 0), images[index], top, chosen, _verdict(chosen, bool(strange[index]))))
+            answers.append(Digit((0, 0, 0, 0), images[index], top, chosen, verdict_of(chosen, bool(strange[index]))))
         return answers
 
 
@@ -262,24 +203,6 @@ def _box(piece: Piece, picture: Picture) -> Box:
     sides = piece.left * across, piece.top * down, piece.right * across, piece.bottom * down
     left, top, right, bottom = map(round, sides)
     return left, top, right, bottom
-
-
-def _verdict(chosen: Sequence[str] | None, is_strange: bool) -> Verdict:
-    if chosen is None:
-        return "not calibrated"
-    if is_strange:
-        return "not a digit"
-    return "sure" if len(chosen) == 1 else "unsure"
-
-
-def _text_of(line: Sequence[Digit]) -> str:
-    """Return the answers of a line."""
-    height = float(np.median([digit.box[3] - digit.box[1] for digit in line]))
-    text, end = "", line[0].box[0]
-    for digit in line:
-        text += (" " if digit.box[0] - end > SPACE * height else "") + (digit.answer or UNSURE)
-        end = digit.box[2]
-    return text
 
 
 def open_reader(

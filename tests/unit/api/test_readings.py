@@ -14,8 +14,8 @@ import mnist_exp as mx
 from mnist_exp.api import readings
 from mnist_exp.datasets.pictures import UnreadableError
 from mnist_exp.prediction import pictures
-from mnist_exp.prediction.reader import Digit
-from mnist_exp.prediction.reader import Reading as Content
+from mnist_exp.prediction.reading import Digit
+from mnist_exp.prediction.reading import Reading as Content
 from tests.unit.run_directories import make_run
 
 
