@@ -91,7 +91,7 @@ def _export(source: CompletedRun, chosen: list[Format], quantization: Quantizati
             precisions = [run.experiment.precision for run in source.runs]
             messages.output().print(table.build(written))
             caption = table.caption(artefact.reference(exported), precisions)
-            messages.output().print(messages.cell(caption), soft_wrap=True)
+            messages.output().print(messages.cell(caption))
             text = f"{pluralize(len(written), 'artefact')} in {directory}"
             messages.output().print(messages.cell(text), soft_wrap=True)
         return code

@@ -16,6 +16,7 @@ from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import recorded_time
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
+from mnist_exp.terminal.messages import pluralize
 
 LATEST = re.compile(r"(?<![^,(])latest(?![^,)])")  # as a whole value
 
@@ -32,7 +33,7 @@ def find_directory(name: str, runs_dir: str) -> Path:
         if candidate.is_dir():
             return candidate
     known = [str(found.relative_to(runs_dir)) for found in find_runs(Path(runs_dir))] if Path(runs_dir).is_dir() else []
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
+    close = difflib.get_close_matches(name, [*known, "latest"], n=1, cutoff=0.3)
     suggestion = f"did you mean {close[0]}?" if close else "name a run directory, or latest"
     raise InputError(f"{name}: run not found", suggestion)
 
@@ -71,7 +72,7 @@ def run_in(directory: Path) -> Run:
     if is_run(directory):
         return Run(directory)
     if below := find_runs(directory):
-        raise InputError(f"{directory}: contains {len(below)} runs; choose one", f"for example: {below[0]}")
+        raise InputError(f"{directory}: contains {pluralize(len(below), 'run')}; choose one", f"for example: {below[0]}")
     raise InputError(f"{directory}: not a run", "name a run directory, or latest")
 
 

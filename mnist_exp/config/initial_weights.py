@@ -57,7 +57,7 @@ def resolved(experiment: Experiment, find: Find | None) -> tuple[Experiment, lis
             source = find(experiment.initial_weights, experiment.runs_dir)
         except InputError as error:  # a damaged file is an error of its own
             if experiment.initial_weights_sha256 is None or not Path(experiment.initial_weights).is_absolute():
-                problems.append(Problem("initial_weights", error.cause, error.remedy))
+                problems.append(Problem("initial_weights", f"initial_weights={error.cause}", error.remedy))
             # else a job of a sweep: it may have a checkpoint, and otherwise reports it when it starts
         else:
             problems += check_source(experiment, source)
@@ -85,8 +85,10 @@ def check_source(experiment: Experiment, source: Source) -> Iterator[Problem]:
         instead = f"write preprocessing={source.preprocessing}"
         yield Problem("preprocessing", f"initial_weights={source.directory}: {reason}", instead)
     if not match(experiment, source).copied:
+        other = "" if source.network == experiment.model.name else f"model={source.network}, or "
+        allowed = f"{other}a run with the same first layers, or null"
         reason = f"no layer of its network {source.network} fits one of model={experiment.model.name} by name and shape"
-        yield not_allowed("initial_weights", source.directory, reason, remedy("a run with the same first layers, or null"))
+        yield not_allowed("initial_weights", source.directory, reason, remedy(allowed))
 
 
 def match(experiment: Experiment, source: Source) -> Match:

@@ -9,7 +9,7 @@ import numpy as np
 from mnist_exp.prediction.pictures import Picture
 
 UNSURE = "?"  # in a text
-SPACE = 1.0  # of the height of a line: a wider gap separates two numbers
+SPACE = 0.8  # of the height of a line: a wider gap separates two numbers
 
 Verdict = Literal["sure", "unsure", "not a digit", "not calibrated"]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in a picture, right and bottom excluded

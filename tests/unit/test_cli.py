@@ -60,6 +60,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["--experimental-rerun", "x"], 2, "unpickles"),
         (["show"], 2, "contains no run"),
         (["show", "nothing"], 2, "run not found"),
+        (["show", "lates"], 2, "did you mean latest?"),
         (["diff", "nothing", "nothing"], 2, "run not found"),
         (["watch"], 2, "directory does not exist"),
         (["compare"], 2, "directory does not exist"),

@@ -5,13 +5,14 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from mnist_exp.prediction.formats import printer
-from mnist_exp.prediction.reader import Digit, Reading
+from mnist_exp.prediction.reading import Digit, Reading
 from mnist_exp.terminal import messages
 
 NAME = "scans/of/a/long/folder/note.png"
@@ -47,6 +48,12 @@ def test_a_narrow_terminal_has_them_on_a_line_of_their_own() -> None:
     assert lines[2] == f"{NAME}: 7 / 7"
     assert lines[3] == lines[4] == "  7                > 99.9 %  7 > 99.9 %, 2 0.0 %, 9 0.0 %"
     assert lines[5:] == [f"{NAME}: no digits found"]
+
+
+def test_a_gap_nearly_as_wide_as_the_digits_are_high_is_a_space() -> None:
+    (line,) = reading("777").lines
+    placed = [replace(digit, box=(left, 0, left + 60, 100)) for digit, left in zip(line, (0, 150, 240), strict=True)]
+    assert Reading(NAME, [placed], None).text == "7 77"
 
 
 class Terminal(io.StringIO):

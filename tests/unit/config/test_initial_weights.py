@@ -140,7 +140,7 @@ def test_a_stored_configuration_needs_the_source_no_more(source: Path) -> None:
     (experiment,) = experiments(*SMALL, "initial_weights=a", "freeze=[conv_*]")
     source.rename("gone")
     assert config.validate(experiment.model_dump(mode="json")) == experiment
-    assert problem(*SMALL, "initial_weights=a") == ("a: run not found", "name a run directory, or latest")
+    assert problem(*SMALL, "initial_weights=a") == ("initial_weights=a: run not found", "name a run directory, or latest")
 
 
 def test_layers_match_by_name_and_shape_and_the_head_by_its_classes(source: Path) -> None:
@@ -179,7 +179,7 @@ def test_if_no_layer_fits_both_networks_are_named(source: Path) -> None:
     assert cause == (
         f"initial_weights={source.resolve()}: no layer of its network cnn_large fits one of model=mlp by name and shape"
     )
-    assert remedy.startswith("allowed: a run with the same first layers")
+    assert remedy.startswith("allowed: model=cnn_large, or a run with the same first layers")
 
 
 @pytest.mark.usefixtures("source")
@@ -204,11 +204,11 @@ def test_a_directory_without_weights_to_start_from_is_refused(source: Path) -> N
     write_status(Run(source), "interrupted", 130, "stopped", "continue: mnist-exp resume a")
     Run(source).summary.rename("summary")
     cause, remedy = problem(*SMALL, "initial_weights=a")
-    assert cause == "runs/a: interrupted: only a completed run has weights to start from"
+    assert cause == "initial_weights=runs/a: interrupted: only a completed run has weights to start from"
     assert remedy == "continue: mnist-exp resume a"
     Path("summary").rename(Run(source).summary)
 
-    assert problem(*SMALL, "initial_weights=runs")[0] == "runs: contains 1 runs; choose one"
+    assert problem(*SMALL, "initial_weights=runs")[0] == "initial_weights=runs: contains 1 run; choose one"
     content = read_json(Run(source).summary)
     member = {"name": "x", "seed": 1, "config_hash": "0"}
     members = [member | {"run": "../b"}, member | {"run": "../c"}]
