@@ -213,14 +213,17 @@ def test_a_directory_without_weights_to_start_from_is_refused(source: Path) -> N
     member = {"name": "x", "seed": 1, "config_hash": "0"}
     members = [member | {"run": "../b"}, member | {"run": "../c"}]
     files.write_json(Run(source).summary, content | {"seed": None, "members": members})
-    assert problem(*SMALL, "initial_weights=a") == ("runs/a: is an ensemble", "choose one of its members, such as runs/b")
+    assert problem(*SMALL, "initial_weights=a") == (
+        "initial_weights=runs/a: is an ensemble",
+        "choose one of its members, such as runs/b",
+    )
     files.write_json(Run(source).summary, content)
 
     Run(source).model.write_bytes(b"damaged")
     with pytest.raises(IntegrityError, match="zip"):
         experiments(*SMALL, "initial_weights=a")
     Run(source).model.unlink()
-    assert problem(*SMALL, "initial_weights=a")[0] == "runs/a/model.keras: does not exist"
+    assert problem(*SMALL, "initial_weights=a")[0] == "initial_weights=runs/a/model.keras: does not exist"
 
 
 def test_the_latest_run_is_the_one_when_the_command_starts(source: Path) -> None:
