@@ -134,7 +134,10 @@ def _with_epochs(source: Run, before: Experiment, overrides: Sequence[str]) -> E
 
 def _check_schedule(source: Run, summary: Summary, before: Experiment, experiment: Experiment) -> None:
     """Raise InputError unless the first epochs of the longer training have the learning rates of the shorter one."""
-    steps = schedules.steps_per_epoch(summary.dataset.train, before.training.batch_size)
+    images, most = summary.dataset.train, datasets.facts(before.dataset.source).train_images
+    if images > most:  # an untrusted number: with it, the learning rates would take any memory
+        raise IntegrityError(f"{source.summary}: states {images:,} training images of {most:,}", "train the run again")
+    steps = schedules.steps_per_epoch(images, before.training.batch_size)
     peak, epochs = before.optimizer.learning_rate, before.training.epochs
     known = schedules.learning_rates(before.schedule, peak, steps, epochs)
     longer = schedules.learning_rates(experiment.schedule, peak, steps, experiment.training.epochs)

@@ -121,6 +121,15 @@ def test_no_other_setting_can_change(line: str, capsys: pytest.CaptureFixture[st
     assert remedy == f"allowed: training.epochs=N; start a new run from its weights: {command}"
 
 
+def test_a_number_of_images_that_the_data_set_does_not_have_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    source = completed()
+    content = read_json(source.summary)
+    content["dataset"]["train"] = 2**52
+    files.write_json(source.summary, content)
+    cause, _ = refusal(capsys, "training.epochs=5", code=3)
+    assert cause.endswith("summary.json: states 4,503,599,627,370,496 training images of 60,000")
+
+
 def test_the_advice_has_each_setting_once(capsys: pytest.CaptureFixture[str]) -> None:
     completed()
     _, remedy = refusal(capsys, "+training.epochs=5")
