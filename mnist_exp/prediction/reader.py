@@ -22,7 +22,7 @@ from mnist_exp.prediction import pictures
 from mnist_exp.prediction.cuts import alternatives
 from mnist_exp.prediction.doubts import Doubts, learn
 from mnist_exp.prediction.ink import extract_ink
-from mnist_exp.prediction.normalization import normalize
+from mnist_exp.prediction.normalization import is_flat, normalize
 from mnist_exp.prediction.pictures import Picture
 from mnist_exp.prediction.reading import Box, Digit, Reading, verdict_of
 from mnist_exp.prediction.segmentation import Piece, find_lines
@@ -171,6 +171,9 @@ class Reader:
         if self.doubts is not None and self.why_not_calibrated is None:
             features = None if self.doubts.strangeness is None else self._features(batch)
             sets, strange = self.doubts.decide(probabilities, features, self.confidence)
+            if features is not None:
+                flat = np.array([is_flat(image[..., 0]) for image in images])
+                sets, strange = sets & ~flat[:, None], strange | flat
         names = self.data.class_names
         answers = []
         for index, row in enumerate(probabilities):

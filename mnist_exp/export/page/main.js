@@ -24,8 +24,11 @@
     show()
   }
 
+  const decided = result => DECISION.decide(NORMALIZATION.isFlat(result.image)
+    ? { ...result, strangeness: Infinity } : result, page.calibration)
+
   function show() {
-    const answer = shown && DECISION.decide(shown, page.calibration)
+    const answer = shown && decided(shown)
     const names = answer ? answer.classes.map(k => page.names[k]) : []
     const text = !answer ? '–' : answer.isStrange ? 'not a digit' : answer.isSure ? names[0] : 'unsure'
     byId('answer').textContent = text
@@ -141,7 +144,7 @@
       context.strokeRect(box.left - 4, box.top - 4, box.width + 8, box.height + 8)
       const image = imageOf(NORMALIZATION.normalize(ink))
       const record = NETWORK.newRecord(), probabilities = NETWORK.probabilities(model, image, record)
-      const answer = DECISION.decide({ probabilities, strangeness: NETWORK.strangeness(model, record) }, page.calibration)
+      const answer = decided({ image, probabilities, strangeness: NETWORK.strangeness(model, record) })
       buttons.push(imageButton(image, [answer.isSure ? page.names[answer.classes[0]] : '?'], null))
       await new Promise(resolve => setTimeout(resolve)) // a slow network leaves the page time
       if (photo !== picture) return // something else was drawn or opened meanwhile

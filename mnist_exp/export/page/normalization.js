@@ -1,7 +1,7 @@
 // One digit's ink → an image of 28 × 28 pixels in the form of MNIST's: the port of mnist_exp/prediction/normalization.py, in
 // integers, so that both give the same images. A test compares them.
 const NORMALIZATION = (() => {
-  const SIDE = 28, INNER = 20, MIN_SQUARE = 10
+  const SIDE = 28, INNER = 20, MIN_SQUARE = 10, FLAT = 0.35
 
   // How much of each of the 20 cells of a centred side is covered by which pixels, in 1/20 of a pixel: for each cell the first
   // pixel, and the shares of it and of those after it.
@@ -55,5 +55,11 @@ const NORMALIZATION = (() => {
     return image
   }
 
-  return { normalize, inkBox, SIDE }
+  // Whether the ink of an image is flat like a minus sign, as no digit is.
+  function isFlat(image) {
+    const box = inkBox(image)
+    return box !== null && box.height < FLAT * box.width
+  }
+
+  return { normalize, isFlat, inkBox, SIDE }
 })()

@@ -24,6 +24,7 @@ from mnist_exp.machine.plain_data import read_json
 from mnist_exp.models.activations import activations_model
 from mnist_exp.prediction import doubts
 from mnist_exp.prediction.doubts import learn
+from mnist_exp.prediction.normalization import normalize
 from mnist_exp.prediction.occlusion import occlusion
 from mnist_exp.prediction.reader import Reader, open_reader
 from tests.integration.ensemble.test_ensemble import untrained
@@ -196,6 +197,15 @@ def test_a_single_picture_is_an_image_of_the_data_set(run: Path, place: Path, di
         assert digit.probability == pytest.approx(expected.max(), abs=1e-4)
     (array,) = reader.read([("array", digits.test_images[0, ..., 0])])
     assert array.digits[0].probability == pytest.approx(readings[0].digits[0].probability, abs=1e-6)
+
+
+def test_a_minus_sign_is_not_a_digit(run: Path, digits: Dataset) -> None:
+    """The detector alone may take it for a 4."""
+    bar = normalize(np.ones((8, 60), bool))[..., None]
+    seven = digits.test_images[0]
+    minus, digit = open_reader(read(run), 0.9).answer_images([bar, seven])
+    assert (minus.verdict, minus.set, minus.answer) == ("not a digit", [], None)
+    assert digit.verdict != "not a digit"
 
 
 def test_another_data_set_needs_single(run: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.export import drawing_page, node
-from mnist_exp.prediction.normalization import normalize
+from mnist_exp.prediction.normalization import is_flat, normalize
 
 pytestmark = pytest.mark.skipif(not node.is_installed(), reason="Node.js is not installed")
 
@@ -47,6 +47,11 @@ def test_the_page_normalises_ink_as_the_program_does(digits: Dataset) -> None:
     found = evaluated(["normalization.js"], expression, [image.tolist() for image in images])
     for image, normalized in zip(images, found, strict=True):
         assert np.array_equal(np.reshape(normalized, (28, 28)), normalize(image))
+    flat = evaluated(
+        ["normalization.js"], "given.map(image => NORMALIZATION.isFlat(flat(image)))", [*map(np.ndarray.tolist, images)]
+    )
+    assert flat == [is_flat(image) for image in images]
+    assert set(flat) == {True, False}
 
 
 @pytest.mark.parametrize("is_dark", [False, True])

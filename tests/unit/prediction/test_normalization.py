@@ -2,12 +2,20 @@ import numpy as np
 import pytest
 
 from mnist_exp import datasets
-from mnist_exp.prediction.normalization import normalize
+from mnist_exp.prediction.normalization import is_flat, normalize
 
 
 def test_the_images_of_mnist_stay_as_they_are() -> None:
     images = datasets.load("mnist").test_images[:1000, ..., 0]
     assert all(np.array_equal(normalize(image), image) for image in images)
+
+
+def test_no_digit_of_mnist_is_flat_but_a_bar_is() -> None:
+    digits = datasets.load("mnist")
+    flattest = [digits.train_images[index, ..., 0] for index in (59734, 42337, 42503, 56939, 45099)]
+    assert not any(is_flat(image) for image in [*flattest, *digits.test_images[:1000, ..., 0], np.zeros((28, 28), np.uint8)])
+    assert is_flat(normalize(np.ones((10, 40), bool)))
+    assert not is_flat(normalize(np.ones((40, 10), bool)))  # a 1
 
 
 @pytest.mark.parametrize("scale", [2, 3, 5])
