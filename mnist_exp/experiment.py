@@ -139,6 +139,10 @@ def _load_initial_weights(experiment: Experiment, run: Run, data: Dataset, parts
     log.info("%s", text)
     if experiment.progress != "quiet":
         messages.note(text)
+    if random := [name for name in experiment.freeze if name in origin.initialized]:
+        messages.warning(
+            f"freeze: {', '.join(random)}: not copied, so random weights are never trained; leave out such layers"
+        )
     if origin.validation_seen:
         few = f"{origin.validation_seen:,} of the {len(parts.validation):,} validation images"
         messages.warning(f"the weights were trained on {few}: the validation error is too low; {SAME_SPLIT}")

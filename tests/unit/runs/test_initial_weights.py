@@ -67,6 +67,10 @@ def test_the_layers_that_fit_are_loaded_and_listed(
     known = lineage.read(run)
     assert known is not None
     assert known.rows == {"started from": f"mlp, seed 7 (../runs/a): {text}"}
+    assert load(started(source, "dataset=fashion_mnist", "freeze=[logits]"), run, data)
+    assert "warning: freeze: logits: not copied" in capsys.readouterr().err
+    assert load(started(source, "freeze=[logits]"), run, data)
+    assert "warning" not in capsys.readouterr().err
     run.lineage.write_text("{")
     with pytest.raises(IntegrityError, match="is damaged"):  # the result would say that it started with random weights
         lineage.read(run)
