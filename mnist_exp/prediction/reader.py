@@ -95,7 +95,7 @@ class Reader:
     def calibration_remedy(self) -> str:
         """What to do if digits have no sets."""
         if self.doubts is None:
-            return "to hold out images, train with dataset.validation=5000, for example"
+            return "hold out images in every training, for example with dataset.validation=5000"
         needed = self.doubts.images_needed(self.confidence)
         return f"choose a lower confidence, or train with dataset.validation={needed} or more"
 
