@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ def load(path: Path) -> Predict:
 def _convert(network: ExportedNetwork) -> Any:
     from keras.src.export.tf2onnx_lib import patch_tf2onnx
 
-    patch_tf2onnx()  # which does not support NumPy 2 by itself
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"In the future `np\.object`", FutureWarning)  # it asks whether NumPy has it
+        patch_tf2onnx()  # which does not support NumPy 2 by itself
     import tf2onnx
 
     model, _ = tf2onnx.convert.from_function(network.function, [network.signature])
