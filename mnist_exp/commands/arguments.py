@@ -3,6 +3,8 @@
 import argparse
 import os
 import re
+import shutil
+import textwrap
 from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +23,7 @@ COMMANDS = {
     "export": "write a trained model for other runtimes (SavedModel, ONNX, LiteRT), checked on all test images",
     "draw": "write a page on which one draws digits and sees the answers of a trained network, and open it",
     "watch": "show the progress of running runs and sweeps",
-    "resume": "continue an interrupted run or sweep, or add jobs to a sweep",
+    "resume": "continue an interrupted run or sweep, train a completed run longer, or add jobs to a sweep",
     "track": "upload existing runs to a tracker: TensorBoard, MLflow or Weights & Biases",
     "data": "list, fetch, verify and remove data sets; show one: counts, hashes and the first images",
     "help": "list the topics of the manual, or print one of them",
@@ -39,9 +41,10 @@ class Parser(argparse.ArgumentParser):
 
 def parser(name: str, examples: str, runs_dir: bool = True) -> Parser:
     """Return the parser of a sub-command, whose help ends with examples; `runs_dir` adds the option `--runs-dir`."""
+    purpose = f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
     command = Parser(
         prog=f"mnist-exp {name}",
-        description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
+        description=textwrap.fill(purpose, shutil.get_terminal_size().columns - 2),  # argparse wraps the options so
         epilog="examples:\n" + examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -36,12 +36,17 @@ def test_help_names_all_groups_options_and_commands(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_all_commands_have_help_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_commands_have_help_with_examples(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert cli.main([name, "--help"]) == 0
     text = capsys.readouterr().out
     assert f"usage: mnist-exp {name}" in text
     assert f"examples:\n  mnist-exp {name}" in text
-    assert COMMANDS[name][1:] + "." in text
+    purpose = next(part for part in text.split("\n\n") if not part.startswith("usage:"))
+    assert " ".join(purpose.split())[1:] == COMMANDS[name][1:] + "."
+    assert max(map(len, purpose.splitlines())) < 80
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
