@@ -17,6 +17,7 @@ PALE_RULE = 0.75  # times the threshold: rules are often pale, and recognised by
 CLEAR = 0.45  # of the light of the paper: what takes more is ink, even where the paper is only roughly known
 BLANK = 0.25  # of a pixel of the reduced picture must be paper
 SMOOTH = 2.0  # pixels of the reduced picture: the standard deviation of the mean
+EDGE = 0.75  # times the usual darkness of ink: the edge of a shadow is paler
 BORDER = 0.03  # of a side: the frame of the picture that shows whether the paper is dark
 SMALL = 64  # pixels of the longer side of a picture that is not smoothed
 
@@ -65,7 +66,25 @@ def _extract(light: np.ndarray) -> np.ndarray:
     clear = np.zeros(count + 1, bool)  # parts that reach the higher threshold; others are noise of the paper
     clear[labels[(smooth > SURE * threshold) & ink]] = True
     clear[0] = False
-    return np.where(clear[labels], contrast.clip(0, 1), 0).astype(np.float32)
+    labels = np.where(clear[labels], labels, 0)
+    labels[_edge_of_shadow(contrast, labels)] = 0
+    return np.where(labels > 0, contrast.clip(0, 1), 0).astype(np.float32)
+
+
+def _edge_of_shadow(contrast: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the pixels of the sharp edge of a shadow, bool (height, width), from the parts of the ink.
+
+    It reaches from one side of the picture to the opposite one, and is paler than other ink. Digits on it are not, and stay.
+    """
+    places = enumerate(ndimage.find_objects(labels), 1)
+    reaching = [part for part, place in places if place is not None and _reaches_across(place, labels.shape)]
+    across = np.isin(labels, reaching)
+    other = contrast[(labels > 0) & ~across]
+    return across & (contrast < EDGE * np.median(other)) if reaching and len(other) else np.zeros(labels.shape, bool)
+
+
+def _reaches_across(place: tuple[slice, slice], shape: tuple[int, ...]) -> bool:
+    return any(side.start == 0 and side.stop == length for side, length in zip(place, shape, strict=True))
 
 
 def _is_dark(grey: np.ndarray) -> bool:

@@ -124,6 +124,18 @@ def test_empty_paper_has_no_digits(pixels: np.ndarray) -> None:
     assert find_lines(extract_ink(pixels)) == []
 
 
+def test_the_sharp_edge_of_a_shadow_is_not_ink_and_digits_on_it_are() -> None:
+    rows, columns = np.mgrid[:600, :900]
+    light = 230 * (1 - 0.4 / (1 + np.exp((500 - columns + 0.2 * rows) / 8)))
+    for top, left in ((50, 40), (50, 430), (350, 420), (350, 700)):
+        light[top : top + 168, left : left + 140] *= 1 - 0.6 * large() / 255
+    pixels = (light + np.random.default_rng(2).normal(0, 3, light.shape)).astype(np.uint8)[..., None].repeat(3, axis=2)
+    lines = find_lines(extract_ink(pixels))
+    assert [len(line) for line in lines] == [2, 2]
+    for piece in [*lines[0], *lines[1]]:
+        assert likeness(normalize(piece.ink), normalize(large())) > 0.9
+
+
 def test_an_empty_field_has_no_digits() -> None:
     pixels = np.full((120, 160, 3), 250, np.uint8)
     pixels[20:100, 30:130] = 40
