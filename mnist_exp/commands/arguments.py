@@ -44,7 +44,7 @@ def parser(name: str, examples: str, runs_dir: bool = True) -> Parser:
     purpose = f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
     command = Parser(
         prog=f"mnist-exp {name}",
-        description=textwrap.fill(purpose, shutil.get_terminal_size().columns - 2),  # argparse wraps the options so
+        description=textwrap.fill(purpose, max(11, shutil.get_terminal_size().columns - 2)),  # the width of argparse
         epilog="examples:\n" + examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
