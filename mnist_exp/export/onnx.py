@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,9 +48,7 @@ def load(path: Path) -> Predict:
 def _convert(network: ExportedNetwork) -> Any:
     from keras.src.export.tf2onnx_lib import patch_tf2onnx
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"In the future `np\.object`", FutureWarning)  # it asks whether NumPy has it
-        patch_tf2onnx()  # which does not support NumPy 2 by itself
+    patch_tf2onnx()  # which does not support NumPy 2 by itself
     import tf2onnx
 
     model, _ = tf2onnx.convert.from_function(network.function, [network.signature])

@@ -272,6 +272,8 @@ def test_an_ensemble_whose_members_changed_is_refused(ensemble: Path, digits: Da
     assert found == pytest.approx(source.probabilities[:50], abs=1e-6)
 
 
+# `export` keeps the warnings of the converters from the terminal; here a converter is called without it.
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
 @pytest.mark.parametrize("name", EXACT)
 def test_colour_images_and_many_classes(name: str, mlp: ExportedNetwork, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 20, 16, 3)).astype(np.uint8)
