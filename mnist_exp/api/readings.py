@@ -53,13 +53,12 @@ class Reading:
         return f"<Reading {self._content.name}: {self.text!r}>"
 
     def _repr_html_(self) -> str:
-        from mnist_exp.prediction.formats import describe, percent
+        from mnist_exp.prediction.formats import describe, percent, tops
 
         rows = []
         for digit in self.digits:
             answer = describe(digit)
-            top = ", ".join(f"{name} {percent(share)}" for name, share in digit.top)
-            rows.append([html.picture(_png(digit.image), answer), answer, percent(digit.probability), top])
+            rows.append([html.picture(_png(digit.image), answer), answer, percent(digit.probability), tops(digit)])
         headings = ["the network saw", "digit", "probability", "top three"]
         return html.table(rows, headings, [html.LEFT, html.LEFT, html.RIGHT], f"{self._content.name}: {self.text}")
 

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from mnist_exp.machine import backend, files
 from mnist_exp.terminal import messages
 
 if TYPE_CHECKING:
-    from mnist_exp.prediction.formats import Printer
     from mnist_exp.prediction.reader import Reader
     from mnist_exp.prediction.reading import Reading
 
@@ -58,7 +57,6 @@ def main(arguments: list[str]) -> int:
     source = completed.read(row)
     defaults = command_line.primary_config()
     with backend.tensorflow(Path(os.devnull), quiet=False):
-        from mnist_exp.prediction.formats import printer
         from mnist_exp.prediction.reader import open_reader
         from mnist_exp.training import device
         from mnist_exp.training.prediction import PREDICTION_BATCH
@@ -71,8 +69,7 @@ def main(arguments: list[str]) -> int:
                     source, parsed.confidence, single=parsed.single, keep=page is not None, towers=target.towers
                 )
             warn_not_calibrated(reader)
-            lines = printer(parsed.format, messages.output(), paths)
-            explained, failed = _read_all(reader, paths, lines, page is not None)
+            explained, failed = _print_all(reader, paths, parsed.format, page is not None)
             if page is not None:
                 with messages.spinner("explaining"):
                     _write_page(page, reader, explained, row.name, len(paths) - failed - len(explained))
@@ -116,36 +113,41 @@ def _find_pictures(names: Sequence[str]) -> list[str]:
     return paths
 
 
-def _read_all(reader: "Reader", paths: Sequence[str], printer: "Printer", keep: bool) -> "tuple[list[Reading], int]":
+def _print_all(reader: "Reader", paths: Sequence[str], form: str, keep: bool) -> "tuple[list[Reading], int]":
     """Read and print all pictures; return the first ones for the page, and the number that cannot be used.
 
     Raises:
         IntegrityError: the only picture cannot be used.
     """
     from mnist_exp.datasets.pictures import UnreadableError
+    from mnist_exp.prediction import formats
     from mnist_exp.prediction.explanation import MAX_PICTURES
 
     explained: list[Reading] = []
-    failed, begun = 0, False
-    remaining = iter(paths)
-    with messages.progress_bar("pictures", len(paths)) as advance:
+    failed = 0
+
+    def readings(advance: Callable[[int], None]) -> "Iterator[Reading]":
+        nonlocal failed
+        remaining = iter(paths)
         while batch := list(islice(remaining, BATCH)):
             results = reader.read([(name, _content(name)) for name in batch])
-            if len(paths) == 1 and isinstance(results[0], UnreadableError):
-                raise IntegrityError(f"{_shown(paths[0])}: {results[0]}", "choose another picture, or repair this one")
-            if not begun:  # not before: an error of the command prints nothing else
-                printer.begin()
-                begun = True
             for name, result in zip(batch, results, strict=True):
                 if isinstance(result, UnreadableError):
+                    if len(paths) == 1:
+                        raise IntegrityError(f"{_shown(name)}: {result}", "choose another picture, or repair this one")
                     messages.error(f"{_shown(name)}: {result}", "the other pictures are read")
                     failed += 1
                     continue
-                printer.add(result)
                 if keep and len(explained) < MAX_PICTURES:
                     explained.append(result)
+                yield result
             advance(len(batch))
-    printer.end()
+
+    with messages.progress_bar("pictures", len(paths)) as advance:
+        others = readings(advance)
+        first = list(islice(others, 1))  # before a heading is printed: an error of the command prints nothing else
+        for text in formats.texts(form, chain(first, others), messages.output().width, paths):
+            print(text, end="", flush=True)
     return explained, failed
 
 

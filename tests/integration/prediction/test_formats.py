@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from mnist_exp.prediction.formats import printer
+from mnist_exp.prediction import formats
 from mnist_exp.prediction.reading import Digit, Reading
 from mnist_exp.terminal import messages
 
@@ -25,13 +24,7 @@ def reading(*rows: str) -> Reading:
 
 
 def table(width: int, readings: Sequence[Reading]) -> list[str]:
-    text = io.StringIO()
-    lines = printer("table", Console(file=text, width=width), [NAME])
-    lines.begin()
-    for one in readings:
-        lines.add(one)
-    lines.end()
-    return text.getvalue().splitlines()
+    return "".join(formats.texts("table", readings, width, [NAME])).splitlines()
 
 
 def test_a_table_has_the_name_and_the_text_on_the_first_line_of_a_picture() -> None:
@@ -70,13 +63,11 @@ def test_readings_go_to_the_file_while_a_bar_and_errors_go_to_the_terminal(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     monkeypatch.setattr(sys, "stderr", Terminal())
-    lines = printer(form, messages.output(), [NAME])
     with messages.progress_bar("pictures", 2) as advance:
-        lines.begin()
-        lines.add(reading("77"))
+        for text in formats.texts(form, [reading("77")], 80, [NAME]):
+            print(text, end="")
         messages.error("b.png: is empty", "the other pictures are read")
         advance(2)
-        lines.end()
     written, shown = sys.stdout.getvalue(), sys.stderr.getvalue()
     assert len(written.splitlines()) == 3 if form == "csv" else json.loads(written)[0]["text"] == "77"
     assert "2/2" in shown
