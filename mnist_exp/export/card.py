@@ -5,29 +5,42 @@ they do not contain is left out, or named as not recorded.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import mnist_exp
+from mnist_exp.comparison.rows import NOT_SETTINGS
 from mnist_exp.comparison.significance import format_p_value
+from mnist_exp.config.conversions import PATHS, format_value
+from mnist_exp.config.dataset import DescribedDatasetConfig
 from mnist_exp.ensemble.completed import CompletedRun
 from mnist_exp.errors import InputError
-from mnist_exp.export import card_facts as facts
-from mnist_exp.export.markdown import bullets, code, table, text
+from mnist_exp.export import markdown
+from mnist_exp.export.drawing_page import FOLDER
+from mnist_exp.export.markdown import Markdown, block, code
 from mnist_exp.export.sidecars import Sidecar
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import read_bytes
+from mnist_exp.machine.plain_data import UNREADABLE, read_bytes, read_json, read_yaml
 from mnist_exp.runs import evaluation
+from mnist_exp.runs.evaluations import read_scores
+from mnist_exp.runs.run import Run
+from mnist_exp.runs.summary import Score
 from mnist_exp.terminal.messages import pluralize, sanitize
 
 FILE = "README.md"
 MARK = "<!-- mnist-exp export --card: {} -->\n"  # the last line, with the SHA-256 of those above: an edited card is kept
 MAX_BYTES = 2**20  # of a card; with 1,000 classes it has 100 kB
-MAX_CONFUSIONS = 10  # that are listed
 WIDE = 2**20  # characters of a line of the metadata: no text is wrapped
+NOT_RECORDED = "not recorded"
+PLACES = PATHS - {"runs_dir"}  # settings with places on the machine that trained; runs_dir is left out
+PLACE = "PATH"  # instead of such a place
+SPLITS = {"drawn": "drawn at random", "last": "the last ones of each class", "groups": "whole groups of images"}
+# Of the file of MNIST's test images, about whose writers a publication found out something.
+MNIST_TEST = "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
 
 
 def refuse_other_file(directory: Path) -> None:
@@ -65,8 +78,49 @@ def write(completed: CompletedRun, directory: Path, artefacts: Sequence[Sidecar]
 
 def render(completed: CompletedRun, artefacts: Sequence[Sidecar] = ()) -> str:
     """Return the text of the card."""
-    metadata = yaml.safe_dump(front_matter(completed), sort_keys=False, allow_unicode=True, width=WIDE)
-    return f"---\n{metadata}---\n\n" + "\n\n".join(_parts(completed, artefacts)) + "\n\n"
+    summary, data, runs = completed.row.summary, completed.data, completed.runs
+    experiments, is_ensemble = [run.experiment for run in runs], completed.is_ensemble
+    environment, images = read_json(completed.run.environment), experiments[0].dataset
+    versions = environment.get("versions")
+    report = evaluation.error_report(completed.probabilities, data.test_labels, data.class_names, data.mislabelled)
+    lineages = [(_name(run.run), run.row.summary.lineage) for run in runs]
+    return markdown.render(
+        FOLDER / "card.md.j2",
+        metadata=Markdown(yaml.safe_dump(front_matter(completed), sort_keys=False, allow_unicode=True, width=WIDE)),
+        summary=summary,
+        data=data,
+        class_names=data.class_names,
+        shape=data.test_images.shape[1:],
+        is_ensemble=is_ensemble,
+        runs=runs,
+        name=_name(completed.run),
+        names=[_name(run.run) for run in runs],
+        shift=max(one.evaluation.tta for one in experiments),
+        precisions=sorted({one.precision for one in experiments}),
+        versions=_listed_versions(versions) if isinstance(versions, dict) else None,
+        started=environment.get("started", NOT_RECORDED),
+        artefacts=artefacts,
+        mnist_test=MNIST_TEST,
+        description=images.description if isinstance(images, DescribedDatasetConfig) else None,
+        rejected=report["mislabelled"],
+        splits=sorted({SPLITS[one.dataset.split] for one in experiments}),
+        lineages=[(name, "; ".join(f"{key} {text}" for key, text in one.rows.items())) for name, one in lineages if one],
+        augmentations=sorted({one.augmentation.name for one in experiments}),
+        settings=block(f"{key}={format_value(value)}" for key, value in sorted(summary.settings.items()) if _is_shown(key)),
+        scores=_scores(completed),
+        report=report,
+        selections={one.training.select for one in experiments},
+        has_seen_validation=any(run.row.summary.has_seen_validation for run in runs),
+        is_smoothed=any(one.training.label_smoothing for one in experiments),
+        machines=sorted({_machine(read_json(run.run.environment)) for run in runs}),
+        commands=block(_commands(completed), "console"),
+        place=PLACE,
+        version=mnist_exp.__version__,
+        number="{:,}".format,
+        p_value=lambda p: format_p_value(p).removeprefix("= "),
+        pluralize=pluralize,
+        code=code,
+    )
 
 
 def _mark(content: bytes) -> bytes:
@@ -86,94 +140,67 @@ def front_matter(completed: CompletedRun) -> dict[str, Any]:
     return {
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", "mnist-exp"],
-        "model-index": [{"name": facts.run_name(completed), "results": [result]}],
+        "model-index": [{"name": sanitize(_name(completed.run)), "results": [result]}],
     }
 
 
-def _parts(completed: CompletedRun, artefacts: Sequence[Sidecar]) -> Iterator[str]:
-    """Yield the headings, paragraphs, lists and tables of the card."""
+def _name(run: Run) -> str:
+    return run.directory.resolve().name
+
+
+def _listed_versions(versions: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {versions[name]}" for name in ("mnist_exp", "tensorflow", "keras") if name in versions)
+
+
+def _scores(completed: CompletedRun) -> list[tuple[str, Score, tuple[float, float]]]:
+    """Return the rows of the table of errors: the images, the errors, and an interval."""
     summary = completed.row.summary
-    data, network = completed.data, "An ensemble of networks" if completed.is_ensemble else "A neural network"
-    yield f"# {text(summary.name)}"
-    yield (
-        f"{network} that assigns images to the {len(data.class_names):,} classes of the data set {text(data.name)}. "
-        f"Written by `mnist-exp export --card` {mnist_exp.__version__} from the files of the run "
-        f"{code(facts.run_name(completed))}; what they do not contain is left out, or named as not recorded."
-    )
-    yield "## Model details"
-    yield bullets(facts.model_details(completed))
-    if artefacts:
-        yield _artefacts(artefacts)
-    yield "## Intended use"
-    yield bullets(facts.intended_use(completed))
-    yield "## Factors"
-    yield bullets(facts.factors(completed))
-    yield "## Metrics"
-    yield bullets(facts.metrics(completed))
-    yield "## Evaluation data"
-    yield bullets(facts.evaluation_data(completed))
-    yield "## Training data"
-    yield bullets(facts.training_data(completed))
-    yield "## Training procedure"
-    yield from facts.procedure(completed)
-    yield "## Quantitative analyses"
-    yield from _analyses(completed)
-    yield "## Ethical considerations"
-    yield (
-        "Not assessed. The run records nothing about the people who made the images or are in them, nor whether they agreed "
-        "to this use."
-    )
-    yield "## Caveats and recommendations"
-    yield bullets(facts.caveats(completed))
-    yield "## Time and energy"
-    yield bullets(facts.time(completed))
-    yield "## How to reproduce"
-    yield from facts.reproduction(completed)
+    rows = [("test", summary.test, summary.test.ci95)]
+    if (groups := summary.image_groups) is not None:
+        rows.append(("test, for new groups", summary.test, groups.ci95))
+    others = {} if summary.validation is None else {"validation": summary.validation}
+    others |= {f"evaluation {name}": score for name, score in read_scores(completed.run).items()}
+    return rows + [(name, score, score.ci95) for name, score in others.items()]
 
 
-def _artefacts(artefacts: Sequence[Sidecar]) -> str:
-    """Return the table of the exported files; every one was checked on all test images."""
-    headings = ("file", "bytes", "largest difference of a probability", "changed predictions", "test error %", "McNemar p")
-    rows = [
-        (
-            text(one.file),
-            f"{one.bytes:,}",
-            f"{one.check.largest_difference:.1e}",
-            f"{one.check.changed:,}",
-            f"{one.check.error.error_percent:.2f}",
-            format_p_value(one.check.mcnemar.p).removeprefix("= "),
-        )
-        for one in artefacts
-    ]
-    return table(headings, rows) + "\n\nEach file was run on all test images, and compared with the network in float32."
+def _commands(completed: CompletedRun) -> list[str]:
+    """Return the commands that repeat the run."""
+    commands = []
+    for run in completed.runs:
+        overrides = _overrides(run.run)
+        arguments = f" # {NOT_RECORDED}" if overrides is None else shlex.join(overrides)
+        commands.append(f"mnist-exp {arguments}".rstrip())
+    if completed.is_ensemble:
+        commands.append(f"mnist-exp ensemble {shlex.join(_name(run.run) for run in completed.runs)}")
+    return commands
 
 
-def _analyses(completed: CompletedRun) -> Iterator[str]:
-    """Yield the errors: of all images, of each class, the confusions, and the calibration."""
-    data = completed.data
-    report = evaluation.error_report(completed.probabilities, data.test_labels, data.class_names, data.mislabelled)
-    yield table(("images", "number", "wrong", "error %", "95 % interval"), facts.errors(completed))
-    yield "By class:"
-    rows = [
-        (
-            text(one["class"]),
-            f"{one['n']:,}",
-            f"{one['errors']:,}",
-            f"{one['error_percent']:.2f}",
-            facts.interval(one["ci95"]),
-        )
-        for one in report["per_class"]
-    ]
-    yield table(("class", "test images", "wrong", "error %", "95 % interval"), rows)
-    if confusions := report["confusions"][:MAX_CONFUSIONS]:
-        names = data.class_names
-        listed = (
-            f"{text(names[one['label']])} as {text(names[one['predicted']])}: {pluralize(one['n'], 'image')}"
-            for one in confusions
-        )
-        yield f"The most frequent confusions: {'; '.join(listed)}."
-    ece = report["calibration"]["ece"]
-    yield (
-        f"Expected calibration error (Guo et al. 2017, {evaluation.CALIBRATION_BINS} bins): {ece:.4f}. Mean "
-        f"negative log-likelihood: {report['negative_log_likelihood']:.4f} nats."
-    )
+def _machine(environment: dict[str, Any]) -> str:
+    """Return the processor and the GPUs in environment.json, an untrusted file."""
+    cpu, gpus = environment.get("cpu"), environment.get("gpus")
+    names = [cpu.get("model") if isinstance(cpu, dict) else None]
+    names += [gpu.get("device_name") for gpu in gpus if isinstance(gpu, dict)] if isinstance(gpus, list) else []
+    return f"{', '.join(str(name or NOT_RECORDED) for name in names)}; device {environment.get('device', NOT_RECORDED)}"
+
+
+def _overrides(run: Run) -> list[str] | None:
+    """Return the overrides of a run without those that only say where and how it was executed; None if unreadable."""
+    try:
+        typed = read_yaml(run.overrides)
+    except UNREADABLE:
+        return None
+    if not isinstance(typed, list) or not all(isinstance(one, str) for one in typed):
+        return None
+    kept = []
+    for override in typed:
+        key, equals, _ = override.partition("=")
+        if key.lstrip("+") in PLACES:
+            kept.append(f"{key}={PLACE}")
+        elif _is_shown(key.lstrip("+~")) or not equals:
+            kept.append(override)
+    return kept
+
+
+def _is_shown(key: str) -> bool:
+    """Return whether a setting is part of the protocol."""
+    return key.partition(".")[0] not in NOT_SETTINGS | {"hydra"} and key not in PLACES

@@ -17,7 +17,7 @@ from mnist_exp.datasets.dataset import Mislabelled, Split
 from mnist_exp.ensemble.completed import CompletedRun
 from mnist_exp.errors import InputError
 from mnist_exp.export import card, sidecars
-from mnist_exp.export.markdown import block, code, table
+from mnist_exp.export.markdown import block, code
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.runs.directory import read_config
@@ -158,7 +158,6 @@ def test_code_has_longer_ticks_than_its_content() -> None:
     assert code("a``b") == "```a``b```"
     assert code("`a") == "`` `a ``"
     assert block(["```", "x"]) == "````text\n```\nx\n````"
-    assert table(("a", "b"), [("x", "1"), ("y", "–")]) == "| a | b |\n| --- | ---: |\n| x | 1 |\n| y | – |"
 
 
 def test_only_a_card_that_was_not_edited_is_replaced(source: CompletedRun, tmp_path: Path) -> None:
