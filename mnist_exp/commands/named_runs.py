@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mnist_exp.commands.arguments import path
-from mnist_exp.config.conversions import SWEPT_PATH, quote
+from mnist_exp.config.conversions import quote
 from mnist_exp.config.initial_weights import Source
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.runs.directory import find_runs, is_run
@@ -91,7 +91,7 @@ def find_weights(name: str, runs_dir: str) -> Source:
 def with_latest_found(line: str, runs_dir: str) -> str:
     """Return an override of `initial_weights` with the run that is the latest now, since a sweep may be resumed later."""
     key, equals, value = line.partition("=")
-    if key.lstrip("+") != SWEPT_PATH or not LATEST.search(value):
+    if key.lstrip("+") != "initial_weights" or not LATEST.search(value):
         return line
     return key + equals + LATEST.sub(lambda _: quote(str(find_directory("latest", runs_dir).resolve())), value)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from mnist_exp.comparison import columns, tables
-from mnist_exp.comparison.ranking import Comparison, compare
+from mnist_exp.comparison.ranking import Comparison, compare_each, titles
 from mnist_exp.comparison.rows import Row
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, UserError
 from mnist_exp.machine import files
@@ -51,7 +51,7 @@ def print_sweep(sweep: Sweep) -> int:
     known = plan.read(sweep)
     rows = leaderboard.job_rows(sweep, known)
     counts = count_outcomes((row.record for row in rows), len(known.jobs))
-    _print_jobs(sweep, rows, compare(rows), counts, all_drawn=not files.exists(sweep.study))
+    _print_jobs(sweep, rows, compare_each(rows), counts, all_drawn=not files.exists(sweep.study))
     if files.exists(sweep.report):
         messages.print_address(sweep.report)
     return EXIT_DONE
@@ -73,15 +73,15 @@ def finish_sweep(sweep: Sweep, known: Plan, total: int, peak_memory: int = 0, in
     if not sweep.plan.exists():
         plan.write(sweep, known)
     rows = leaderboard.job_rows(sweep, known)
-    comparison, counts = compare(rows), count_outcomes((row.record for row in rows), total)
+    boards, counts = compare_each(rows), count_outcomes((row.record for row in rows), total)
     failure = None
     try:
-        leaderboard.write(sweep, comparison)
-        has_report = not interrupted and _write_report(sweep, known, rows, comparison, total)
+        leaderboard.write(sweep, boards)
+        has_report = not interrupted and _write_report(sweep, known, rows, boards[0], total)
     except UserError as error:  # a full disk must not hide the result
         failure, has_report = error, False
     streams.is_stored(sweep.directory)
-    _print_jobs(sweep, rows, comparison, counts, peak_memory)
+    _print_jobs(sweep, rows, boards, counts, peak_memory)
     if has_report:
         messages.print_address(sweep.report)
     if failure is not None:
@@ -108,16 +108,20 @@ def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], comparison: Co
 def _print_jobs(
     sweep: Sweep,
     rows: Sequence[Row],
-    comparison: Comparison,
+    boards: Sequence[Comparison],
     counts: Counts,
     peak_memory: int = 0,
     all_drawn: bool = True,
 ) -> None:
     """Print the leaderboard, the failures and the numbers of jobs; not their total if a search may draw more trials."""
-    if comparison.lines:
-        best = replace(comparison, lines=comparison.lines[:MAX_ROWS], not_ranked={})  # failures are printed below
+    for title, board in zip(titles(boards), boards, strict=True):
+        if not board.lines:
+            continue
+        if title:
+            messages.output().print(messages.cell(title, style="bold"))
+        best = replace(board, lines=board.lines[:MAX_ROWS], not_ranked={})  # failures are printed below
         tables.print_comparison(best, columns.build(best), messages.output())
-        if len(comparison.lines) > MAX_ROWS:
+        if len(board.lines) > MAX_ROWS:
             messages.output().print(messages.cell(f"all lines: {sweep.leaderboard.with_suffix('.md')}"))
     for row in rows:
         if row.record.status in FAILED:

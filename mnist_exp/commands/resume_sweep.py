@@ -70,8 +70,10 @@ def _resume(
     compose = partial(experiments_of, composition, [line for line in overrides if line not in other])
     jobs, experiments = list(known.jobs), dict[int, Experiment]()
     if other:
-        compose({job.config_hash: job for job in jobs}.values())  # one of each configuration
         jobs, experiments = plan.extend_jobs(jobs, composition.combinations())
+        # One of each other configuration: the options may have changed. Data that were moved may now have another path.
+        same = {jobs[number - 1].config_hash for number in experiments}
+        compose({job.config_hash: job for job in known.jobs if job.config_hash not in same}.values())
         if stored is not None and len(jobs) > len(known.jobs):
             cause = f"{' '.join(other)}: the looks of this sweep are planned for its configurations, and choose the seeds"
             raise InputError(cause, "leave it out, or start a new sweep")

@@ -13,9 +13,9 @@ from mnist_exp.commands import results
 from mnist_exp.comparison.looks import Looks
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
-from mnist_exp.config.identity import is_execution_setting
+from mnist_exp.config.identity import HASHES, config_hash, is_execution_setting
 from mnist_exp.config.schema import Experiment
-from mnist_exp.config.search_space import SearchSpace
+from mnist_exp.config.search_space import Combination, SearchSpace
 from mnist_exp.errors import EXIT_DONE, InputError, Interrupted
 from mnist_exp.machine import logs
 from mnist_exp.runs.directory import create_directory
@@ -33,7 +33,6 @@ from mnist_exp.tracking.uploader_process import upload_in_background
 
 log = logging.getLogger(__name__)
 
-HASH = "initial_weights_sha256="  # the start of an override that a dry run does not list
 DRY_RUN = "sweep.dry_run=true"  # an override that the jobs of a dry run do not list
 
 
@@ -68,6 +67,7 @@ def prepare(parsed: argparse.Namespace, composition: Composition) -> Prepared | 
     with messages.spinner("checking all jobs"):
         combinations = composition.combinations()
     jobs, experiments = plan.extend_jobs([], combinations)
+    _note_repetitions(combinations, jobs)
     first = combinations[0].experiment
     compose = partial(experiments_of, composition, ())
     planned = until_decided.plan_looks(jobs, first.sweep, set(map(key_of, parsed.overrides)))
@@ -89,6 +89,21 @@ def prepare(parsed: argparse.Namespace, composition: Composition) -> Prepared | 
             return train(sweep, launcher, source, first, launcher.queue_limit)
 
     return Prepared(sweep, train_jobs)
+
+
+def _note_repetitions(combinations: Sequence[Combination], jobs: Sequence[Job]) -> None:
+    """Say that combinations have the configuration and seed of another, such as two paths with the same images."""
+    if len(jobs) < len(combinations):
+        of_identity = {(job.config_hash, job.seed): job for job in jobs}
+        seen = set[int]()
+        for combination in combinations:
+            job = of_identity[config_hash(combination.experiment), combination.experiment.seed]
+            if job.number in seen:
+                same = f"{' '.join(combination.swept)} is job {job.number}"
+                text = f"{pluralize(len(combinations), 'combination')}, {pluralize(len(jobs), 'job')}"
+                messages.note(f"{text}: combinations with the same configuration and seed share one; for example, {same}")
+                return
+            seen.add(job.number)
 
 
 def _prepare_search(parsed: argparse.Namespace, composition: Composition, settings: OptunaSweeperConfig) -> Prepared | None:
@@ -207,7 +222,7 @@ def is_execution_override(line: str) -> bool:
 def print_jobs(remaining: Sequence[Job], jobs: Sequence[Job], planned: Looks | None) -> int:
     """Print the remaining jobs of a dry run, and the looks at all `jobs` if some are planned."""
     for job in remaining:
-        overrides = " ".join(line for line in job.overrides if not line.endswith(DRY_RUN) and not line.startswith(HASH))
+        overrides = " ".join(line for line in job.overrides if not line.endswith(DRY_RUN) and not line.startswith(HASHES))
         print(messages.sanitize(f"{job.number:>4}  {overrides}"))
     count = pluralize(len(remaining), "job")
     print(count if planned is None else f"{count} until the next look; {until_decided.describe(planned, jobs)}")

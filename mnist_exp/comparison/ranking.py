@@ -8,8 +8,9 @@ from mnist_exp.comparison import looks, significance
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric, check_fields, field_value
 from mnist_exp.comparison.groups import Group, group_runs, select_comparable
 from mnist_exp.comparison.looks import Looks
-from mnist_exp.comparison.rows import Row
+from mnist_exp.comparison.rows import HASHES, Row, differing_settings
 from mnist_exp.comparison.significance import Question, Significance, Tests
+from mnist_exp.config.conversions import format_value
 from mnist_exp.errors import InputError
 
 
@@ -115,6 +116,23 @@ def compare(
         looks=planned or looks.of_sweeps(ranked),
         equivalence=equivalence,
     ).ask(question)
+
+
+def compare_each(rows: Sequence[Row]) -> list[Comparison]:
+    """Compare each set of runs that can be ranked together, such as those of one data set; the first is `compare(rows)`."""
+    comparisons = [compare(rows)]
+    while left := [row for rows in comparisons[-1].not_ranked.values() for row in rows if row.record.summary is not None]:
+        comparisons.append(compare(left))
+    return comparisons
+
+
+def titles(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return for each of several comparisons the settings of the data set in which they differ: dataset.name=kmnist."""
+    firsts = [comparison.groups[0].rows[0] for comparison in comparisons if comparison.groups]
+    if len(firsts) < 2:
+        return [""] * len(comparisons)
+    keys = [key for key in differing_settings(firsts) if key.startswith("dataset.") and key not in HASHES.values()]
+    return [", ".join(f"{key}={format_value(field_value(row, key))}" for key in keys) or "other images" for row in firsts]
 
 
 def _reference(groups: Sequence[Group], baseline: Row | None) -> Group | None:

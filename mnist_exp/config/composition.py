@@ -129,7 +129,8 @@ class Composition:
         swept = {override.get_key_element() for override in several}
         combinations = list(itertools.product(*map(self._single_values, overrides)))
         experiments, found = self._assembler.experiments(combinations)
-        raise_problems([*problems, *found])
+        known = {problem.key for problem in problems}  # of overrides that are left out, and so may be missing
+        raise_problems([*problems, *(problem for problem in found if problem.key not in known)])
         return [
             Combination(_lines(each), _lines(one for one in each if one.get_key_element() in swept), experiment)
             for each, experiment in zip(combinations, experiments, strict=True)

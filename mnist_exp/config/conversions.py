@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 PLAIN_PATH = re.compile(r"[./]*[A-Za-z_][\w./-]*", re.ASCII)  # that Hydra's grammar reads as text
-# Settings that are paths; some may also be a list of paths, or null.
-SWEPT_PATH = "initial_weights"  # may have several values in a sweep, separated by commas, unless it is the path of a run
-MAY_BE_NULL = frozenset({"dataset.root", "dataset.class_names", "dataset.groups", SWEPT_PATH})
-PATHS = frozenset({"runs_dir", "dataset.path", *MAY_BE_NULL})
+# Settings that are paths; some may also be a list of paths, or null. What is at some of them defines a run: these may have
+# several values in a sweep, separated by commas, unless the whole text is a path that exists.
+SWEPT_PATHS = frozenset({"initial_weights", "dataset.path", "dataset.class_names", "dataset.groups"})
+MAY_BE_NULL = SWEPT_PATHS - {"dataset.path"} | {"dataset.root"}
+PATHS = SWEPT_PATHS | {"dataset.root", "runs_dir"}
 GRAMMAR = re.compile(r"(choice|shuffle|sort)\(.*\)|.*\\.*", re.DOTALL)  # a function of Hydra, or a value that it has escaped
 QUOTED_OR_NOT = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^,]*),""")
 LIST_OR_NULL = re.compile(r"\[.*\]|null", re.DOTALL)
@@ -55,9 +56,11 @@ def literal_path(line: str) -> str:
     name = key.lstrip("+")
     if name not in PATHS or not text or (name in MAY_BE_NULL and LIST_OR_NULL.fullmatch(text)):
         return line
-    if name == SWEPT_PATH and not os.path.exists(text):  # noqa: PTH110  (any text)
-        values = [value if value == "null" else _literal(value) for value in QUOTED_OR_NOT.findall(f"{text},")]
-        return line if GRAMMAR.fullmatch(text) else f"{key}={','.join(values)}"
+    if name in SWEPT_PATHS and not os.path.exists(os.path.expanduser(text)):  # noqa: PTH110, PTH111  (any text)
+        values = [value.strip() for value in QUOTED_OR_NOT.findall(f"{text},")]
+        kept = {"null"} if name in MAY_BE_NULL else set()
+        written = ",".join(value if value in kept else _literal(value) for value in values)
+        return line if GRAMMAR.fullmatch(text) else f"{key}={written}"
     return f"{key}={_literal(text)}"
 
 

@@ -161,6 +161,7 @@ def resolved(dataset: AnyDataset, known: Facts) -> AnyDataset:
         changes |= {"root": dataset.source.roots or None}
     else:
         changes |= {"path": dataset.source.path, "class_names": dataset.source.class_names}
+        changes |= {"groups": dataset.source.groups} if isinstance(dataset, FolderDatasetConfig) else {}
     return dataset.model_copy(update=changes)
 
 

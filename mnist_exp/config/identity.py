@@ -12,8 +12,7 @@ from typing import Any, TypeGuard
 from mnist_exp.config import additions
 from mnist_exp.config.schema import Experiment
 
-# Settings that do not change the result: label, places, hardware, display, checkpoints and trackers. What a description says
-# of the data is in dataset.fingerprint.
+# Settings that do not change the result: label, places, hardware, display, checkpoints and trackers.
 EXECUTION_SETTINGS: dict[str, Any] = {
     "name": True,
     "device": True,
@@ -23,10 +22,15 @@ EXECUTION_SETTINGS: dict[str, Any] = {
     "sweep": True,
     "tracker": True,
     "training": {"checkpoint_every"},
-    "dataset": {"root", "fetch", "path", "class_names", "max_unreadable", "description", "groups"},
+    "dataset": {"root", "fetch", "max_unreadable"},
 }
-# Where the initial weights are does not define it either, but initial_weights_sha256 does. A sweep may have several.
-NOT_DEFINING: dict[str, Any] = EXECUTION_SETTINGS | {"initial_weights": True}
+# Settings that do not define a run themselves, but a hash of their content does: initial_weights_sha256, dataset.fingerprint.
+# So a sweep may have several values of them.
+NOT_DEFINING: dict[str, Any] = EXECUTION_SETTINGS | {
+    "initial_weights": True,
+    "dataset": EXECUTION_SETTINGS["dataset"] | {"path", "class_names", "groups", "description"},
+}
+HASHES = ("initial_weights_sha256=", "dataset.fingerprint=")  # the start of overrides that say it again; not shown
 ELEMENT = re.compile(r"\.\d+(\.|$)")  # of a list, in a dotted key
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mnist_exp.config.conversions import SWEPT_PATH, quote
+from mnist_exp.config.conversions import quote
+from mnist_exp.config.dataset import OwnDatasetSettings
 from mnist_exp.config.schema import Experiment
 
 
@@ -17,14 +18,29 @@ class Combination:
 
     @property
     def job_overrides(self) -> tuple[str, ...]:
-        """The overrides without those of Hydra; they name the same initial weights later, in any directory."""
-        weights = SWEPT_PATH, f"{SWEPT_PATH}_sha256"
+        """The overrides without those of Hydra; they name the same data and initial weights later, in any directory."""
         lines = [line for line in self.overrides if not line.lstrip("+~").startswith("hydra")]
-        if self.experiment.initial_weights is None:
-            return tuple(lines)
-        values = quote(self.experiment.initial_weights), self.experiment.initial_weights_sha256
-        others = [line for line in lines if line.lstrip("+").partition("=")[0] not in weights]
-        return (*others, *(f"{key}={value}" for key, value in zip(weights, values, strict=True)))
+        fixed = self._fixed()
+        others = [line for line in lines if line.lstrip("+").partition("=")[0] not in fixed]
+        return (*others, *(f"{key}={value}" for key, value in fixed.items()))
+
+    def _fixed(self) -> dict[str, str]:
+        """Return absolute paths of the job, and the hashes of what is there, as values of overrides by their key."""
+        experiment, dataset = self.experiment, self.experiment.dataset
+        paths = {"initial_weights": experiment.initial_weights}
+        hashes = {"initial_weights_sha256": experiment.initial_weights_sha256}
+        if isinstance(dataset, OwnDatasetSettings):
+            source = dataset.source
+            paths |= {
+                "dataset.path": source.path,
+                "dataset.class_names": source.class_names,
+                "dataset.groups": source.groups,
+            }
+            hashes["dataset.fingerprint"] = dataset.fingerprint
+        fixed = {key: quote(path) for key, path in paths.items() if path is not None}
+        if not isinstance(dataset, OwnDatasetSettings) and dataset.root:
+            fixed["dataset.root"] = f"[{','.join(map(quote, dataset.source.roots))}]"
+        return fixed | {key: value for key, value in hashes.items() if value is not None}
 
 
 @dataclass(frozen=True)

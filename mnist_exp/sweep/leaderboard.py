@@ -1,7 +1,10 @@
 """The leaderboard of a sweep: its configurations, ranked over their seeds, as JSON, CSV and Markdown."""
 
+import json
+from collections.abc import Sequence
+
 from mnist_exp.comparison import columns, export, rows, tables
-from mnist_exp.comparison.ranking import Comparison
+from mnist_exp.comparison.ranking import Comparison, titles
 from mnist_exp.comparison.rows import Row
 from mnist_exp.machine import files
 from mnist_exp.sweep.plan import Plan, Sweep
@@ -13,9 +16,19 @@ def job_rows(sweep: Sweep, known: Plan) -> list[Row]:
     return [row for row in rows.read_rows([sweep.directory]) if row.name in jobs]
 
 
-def write(sweep: Sweep, board: Comparison) -> None:
-    """Write leaderboard.json, .csv and .md from the comparison of a sweep's runs."""
-    files.write(sweep.leaderboard, "".join(export.to_json(board, {"sweep": sweep.directory.name})).encode())
+def write(sweep: Sweep, boards: Sequence[Comparison]) -> None:
+    """Write leaderboard.json, .csv and .md.
+
+    Args:
+        sweep: whose runs are compared.
+        boards: the comparison of each set of runs that can be ranked together; the CSV file contains the first.
+    """
+    board, *others = boards
+    first = {"sweep": sweep.directory.name, "others": [json.loads("".join(export.to_json(other))) for other in others]}
+    files.write(sweep.leaderboard, "".join(export.to_json(board, first)).encode())
     files.write(sweep.leaderboard.with_suffix(".csv"), export.to_csv(board).encode())
-    markdown = tables.to_markdown(board, columns.build(board))
-    files.write(sweep.leaderboard.with_suffix(".md"), f"{markdown}\n".encode())
+    parts = [
+        (f"**{tables.escape_markdown(title)}**\n\n" if title else "") + tables.to_markdown(one, columns.build(one))
+        for title, one in zip(titles(boards), boards, strict=True)
+    ]
+    files.write(sweep.leaderboard.with_suffix(".md"), ("\n\n".join(parts) + "\n").encode())

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mnist_exp.config.conversions import SWEPT_PATH
+from mnist_exp.config.conversions import SWEPT_PATHS
 from mnist_exp.config.identity import config_hash, config_hashes, short_key
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination
@@ -184,7 +184,7 @@ def directory_name(combination: Combination) -> str:
     parts = [combination.experiment.name]
     for line in combination.swept:
         key, _, value = line.lstrip("+~").partition("=")
-        value = Path(value.strip("'\"")).name if key == SWEPT_PATH else value
+        value = Path(value.strip("'\"")).name if key in SWEPT_PATHS else value
         if "." in key or value.startswith("["):
             parts.append(f"{short_key(key)}={_short(value)}")
         elif key != "seed" and value not in parts:  # the name of an option needs no key

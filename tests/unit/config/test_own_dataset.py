@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_exp import config
+from mnist_exp import config, datasets
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.identity import config_hash
 from mnist_exp.config.schema import Experiment
+from mnist_exp.config.search_space import Combination
 from mnist_exp.errors import ConfigError, IntegrityError
+from mnist_exp.sweep import plan
 from tests.own_data import small, write
 
 
@@ -21,6 +23,12 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def _forget() -> None:
+    """Read data again, as another process would."""
+    datasets._load.cache_clear()
+    datasets.facts.cache_clear()
 
 
 def compose(*overrides: str) -> Experiment:
@@ -66,10 +74,7 @@ def test_a_run_whose_data_changed_is_not_resumed(directory: Path) -> None:
     stored = compose(f"dataset.path={path}").model_dump(mode="json")
     train, labels, test, test_labels = small()
     np.savez(path, x_train=255 - train, y_train=labels, x_test=test, y_test=test_labels)
-    from mnist_exp import datasets
-
-    datasets._load.cache_clear()  # another process would read it again
-    datasets.facts.cache_clear()
+    _forget()
     with pytest.raises(ConfigError, match=r"dataset.fingerprint=[0-9a-f]{64}: the data have [0-9a-f]{64}"):
         config.validate(stored)
 
@@ -122,3 +127,43 @@ def test_a_damaged_file_is_no_problem_of_the_settings(directory: Path) -> None:
 def test_without_a_number_each_class_is_held_out(directory: Path) -> None:
     path = write("npz", directory / "a", small(12))
     assert compose(f"dataset.path={path}").dataset.validation == 3
+
+
+def sweep(*overrides: str) -> list[Combination]:
+    return Composition(parse_arguments(["-m", "dataset=npz", "training.batch_size=8", *overrides])).combinations()
+
+
+def test_two_paths_are_two_jobs_wherever_the_sweep_is_resumed(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, count in (("a", 24), ("b", 27), ("same", 24)):
+        write("npz", directory / name, small(count)).rename(f"{name}.npz")
+    jobs, planned = plan.extend_jobs([], sweep("dataset.path=a.npz,b.npz,same.npz", "seed=1,2"))
+    assert [job.directory for job in jobs] == [
+        f"00{n}_mlp_path={name}.npz_s{seed}" for n, name, seed in zip("1234", "aabb", "1212", strict=True)
+    ]
+    (directory / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    resumed = Composition(parse_arguments(["-m"]))
+    assert resumed.experiments([job.overrides for job in jobs]) == list(planned.values())
+    _forget()
+    (directory / "b.npz").replace(directory / "a.npz")
+    with pytest.raises(ConfigError, match="the data have"):
+        resumed.experiments([jobs[0].overrides])
+
+
+def test_names_of_classes_and_of_groups_may_be_swept(directory: Path) -> None:
+    path = write("folder", directory / "a")
+    (directory / "names").write_text("a\nb\nc\n")
+    jobs = sweep("dataset=folder", f"dataset.path={path}", "dataset.class_names=null, names")
+    assert [job.experiment.dataset.source.class_names for job in jobs] == [None, str(directory / "names")]
+    assert len({config_hash(job.experiment) for job in jobs}) == 2
+    (directory / "groups.csv").write_text("".join(f"{file.relative_to(path)},1\n" for file in path.rglob("*.png")))
+    grouped = compose("dataset=folder", f"dataset.path={path}", "dataset.groups=groups.csv").dataset
+    assert grouped.groups == str(directory / "groups.csv")  # it is resumed anywhere
+
+
+def test_several_paths_without_a_sweep_are_one_problem(directory: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Composition(parse_arguments(["dataset=npz", "dataset.path=a.npz,b.npz"])).combinations()
+    assert [problem.cause for problem in caught.value.problems] == [
+        "dataset.path=a.npz,b.npz: several values, but the command is not a sweep"
+    ]

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.ranking import compare_each
 from mnist_exp.comparison.rows import read_rows
+from mnist_exp.machine import files
+from mnist_exp.machine.plain_data import read_json
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import write_status
 from mnist_exp.sweep import leaderboard
@@ -17,7 +19,7 @@ from tests.unit.run_directories import make_run
 
 def written(place: Path) -> Sweep:
     sweep = Sweep(place)
-    leaderboard.write(sweep, compare(read_rows([place])))
+    leaderboard.write(sweep, compare_each(read_rows([place])))
     return sweep
 
 
@@ -51,3 +53,19 @@ def test_a_sweep_without_results_has_an_empty_leaderboard(tmp_path: Path) -> Non
     sweep = written(tmp_path)
     assert json.loads(sweep.leaderboard.read_text())["configurations"] == []
     assert sweep.leaderboard.with_suffix(".csv").read_text() == "rank\n"
+
+
+def test_runs_on_different_data_have_a_ranking_each(tmp_path: Path) -> None:
+    for seed in range(2):
+        make_run(tmp_path / f"a{seed}", 180, f"seed={seed}")
+        make_run(tmp_path / f"b{seed}", 200, f"seed={seed}", "optimizer.learning_rate=0.01")
+    other = make_run(tmp_path / "c", 300, "dataset=fashion_mnist")
+    content = read_json(Run(other).summary)
+    files.write_json(Run(other).summary, content | {"dataset": content["dataset"] | {"sha256": "c"}})
+    sweep = written(tmp_path)
+    board = json.loads(sweep.leaderboard.read_text())
+    assert [len(one["runs"]) for one in board["configurations"]] == [2, 2]
+    assert [one["runs"] for (further,) in [board["others"]] for one in further["configurations"]] == [["c"]]
+    lines = sweep.leaderboard.with_suffix(".md").read_text().splitlines()
+    assert [line for line in lines if line.startswith("**")] == ["**dataset.name=mnist**", "**dataset.name=fashion_mnist**"]
+    assert len([line for line in lines if line.startswith("| 1 |")]) == 2
