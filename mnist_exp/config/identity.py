@@ -24,7 +24,7 @@ EXECUTION_SETTINGS: dict[str, Any] = {
     "training": {"checkpoint_every"},
     "dataset": {"root", "fetch", "max_unreadable"},
 }
-# Settings that do not define a run themselves, but a hash of their content does: initial_weights_sha256, dataset.fingerprint.
+# Settings that do not define a run, but a hash of their content does: initial_weights_sha256, dataset.fingerprint.
 # So a sweep may have several values of them.
 NOT_DEFINING: dict[str, Any] = EXECUTION_SETTINGS | {
     "initial_weights": True,

@@ -161,7 +161,7 @@ def test_names_of_classes_and_of_groups_may_be_swept(directory: Path) -> None:
     assert grouped.groups == str(directory / "groups.csv")  # it is resumed anywhere
 
 
-def test_several_paths_without_a_sweep_are_one_problem(directory: Path) -> None:
+def test_several_paths_without_a_sweep_are_one_problem() -> None:
     with pytest.raises(ConfigError) as caught:
         Composition(parse_arguments(["dataset=npz", "dataset.path=a.npz,b.npz"])).combinations()
     assert [problem.cause for problem in caught.value.problems] == [
