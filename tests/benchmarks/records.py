@@ -103,7 +103,7 @@ def row(recipe: str, summaries: list[dict[str, Any]]) -> tuple[str, float]:
     """A recipe's line, and its mean error: mean and deviation over seeds, and the interval of the mean (Student)."""
     errors = [summary["test"]["error_percent"] for summary in summaries]
     mean = statistics.mean(errors)
-    spread, between = f"{mean:.3f}", mean_interval(np.array(errors), least=0)
+    spread, between = f"{mean:.3f}", mean_interval(np.array(errors), minimum=0)
     interval = ""
     if between is not None:
         spread, interval = f"{mean:.3f} ± {statistics.stdev(errors):.3f}", "{:.2f} – {:.2f}".format(*between)

@@ -1,0 +1,101 @@
+"""`make speedrun` and the rows of `make records`: their commands, tables and bars, without training."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.benchmarks import records, speedrun
+
+
+def summary(error: float, train_seconds: float = 5.0, compile_seconds: float = 0.2) -> dict[str, Any]:
+    return {
+        "test": {"error_percent": error},
+        "train_seconds": train_seconds,
+        "compile_seconds": compile_seconds,
+        "wall_seconds": 60.0,
+        "epochs": 1,
+        "model": {"parameters": 1000},
+        "settings": {"precision": "float32"},
+    }
+
+
+SUMMARIES = [summary(0.4, 9.0, 1.5), summary(0.5, 4.0), summary(0.6, 6.0)]
+
+
+def test_a_row_separates_compiling_and_the_warm_jobs() -> None:
+    row = speedrun.row("speedrun_995", SUMMARIES, [14.0, 15.0, 19.0], [50.0, 60.0])
+    assert row == (
+        "| `experiment=speedrun_995`, until its report is written | 99.50 ± 0.10 | 99.25 – 99.75 | 15.0 (14.0 – 19.0) "
+        "| 0.27 | 1.5 | 5.00 (4.00 – 6.00) |"
+    )
+
+
+def test_a_row_of_the_records_has_the_interval_of_the_mean() -> None:
+    assert records.row("cnn_tiny", SUMMARIES)[0].startswith("| `cnn_tiny` | 0.500 ± 0.100 | 0.25 – 0.75 | 0.40 – 0.60 | 3 |")
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that the benchmark starts; two runs of 0.9 % and 1.0 %, or 0.9 % alone, instead of trainings."""
+    started: list[list[str]] = []
+
+    def train(command: list[str], env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
+        started.append(command)
+        (runs,) = (Path(word.partition("=")[2]) for word in command if word.startswith("runs_dir="))
+        assert env["XDG_CACHE_HOME"].startswith(str(runs.parent))  # nothing is cached
+        for number, error in enumerate((0.9, 1.0) if "-m" in command else (0.9,)):
+            (runs / f"job_{number}").mkdir(parents=True)
+            (runs / f"job_{number}" / "summary.json").write_text(json.dumps(summary(error)))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(speedrun.subprocess, "run", train)
+    monkeypatch.setattr(speedrun, "script_seconds", lambda _: 1000.0)
+    monkeypatch.setattr(speedrun, "machine", lambda: "2 cores")
+    monkeypatch.setattr(speedrun, "gpu_count", lambda: 1)
+    monkeypatch.setattr(speedrun, "driver_description", lambda: ["Model: \t H100"])
+    return started
+
+
+@pytest.fixture
+def measure(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    def main(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["speedrun", *arguments])
+        return speedrun.main()
+
+    return main
+
+
+def test_both_recipes_are_trained_on_the_device(
+    commands: list[list[str]], measure: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert measure("--seeds", "2", "--repetitions", "1", "--device", "gpu") == 1
+    assert [command[3:-2] for command in commands] == [
+        ["-m", "experiment=speedrun", "seed=range(1,3)", "device=gpu"],
+        ["-m", "experiment=speedrun_995", "seed=range(1,3)", "device=gpu"],
+        ["experiment=speedrun", "seed=1", "device=gpu"],
+        ["experiment=speedrun_995", "seed=1", "device=gpu"],
+    ]
+    table, bars = capsys.readouterr()
+    assert table.startswith("Model: H100; 2 cores; ")
+    assert "| `experiment=speedrun_995`, until its report is written | 99.05 ± 0.07 |" in table
+    assert "met: speedrun, mean error in percent: 0.950, bar 1.0" in bars
+    assert "MISSED: speedrun_995, mean error in percent: 0.950, bar 0.5" in bars
+
+
+def test_the_accuracy_of_one_recipe_needs_no_cold_process(commands: list[list[str]], measure: Callable[..., int]) -> None:
+    assert measure("speedrun", "--seeds", "2", "--repetitions", "0", "--device", "cpu") == 0
+    assert [command[3:-2] for command in commands] == [["-m", "experiment=speedrun", "seed=range(1,3)", "device=cpu"]]
+
+
+@pytest.mark.parametrize("arguments", [("--seeds", "1"), ("speedrun", "--manual"), ("--manual", "--repetitions", "0")])
+def test_a_table_without_its_numbers_is_refused(
+    commands: list[list[str]], measure: Callable[..., int], arguments: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        measure(*arguments)
+    assert not commands
