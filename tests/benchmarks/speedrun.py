@@ -3,8 +3,8 @@
 Run with `make speedrun`; ARGS: a recipe, --seeds, --repetitions, --device, --manual. Each recipe is measured twice.
 
 - Warm: a sweep over the seeds in one process. It gives the accuracies, the seconds of compiling (of the first job, with
-  nothing cached), and the seconds of training of each later job: from its first step to its last, without loading,
-  compiling, evaluation and report.
+  nothing cached), and two times of each later job: the training, from its first step to its last; and the whole job, with
+  loading the images, evaluation and report.
 - Cold: whole processes, in turn with the script, so that a slow minute affects all. The seconds are those from the start of
   the process to its exit, with the import of TensorFlow, compiling with nothing cached, and the report. For the script,
   they end at its first test accuracy of 99.0 % or more.
@@ -36,8 +36,8 @@ MAX_EPOCHS = 30  # of the script: the tutorial has ten; a seed may need more
 Summaries = list[dict[str, Any]]  # contents of summary.json, in the order of training
 HEAD = (
     "| | test accuracy % | 95 % interval of the mean | s, from a cold start | of the script | s of compiling "
-    "| s of training, warm |",
-    "| --- | --- | --- | --- | --- | --- | --- |",
+    "| s of training, warm | s of a job, warm |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
 )
 
 
@@ -78,7 +78,6 @@ def row(recipe: str, summaries: Summaries, cold: Sequence[float], script: Sequen
     """Return a recipe's line: the summaries of its sweep, the first job first, and the seconds of whole processes."""
     errors = [summary["test"]["error_percent"] for summary in summaries]
     low, high = mean_interval(np.array(errors), minimum=0) or (0.0, 100.0)
-    warm = [summary["train_seconds"] for summary in summaries[1:]]
     cells = [
         f"`experiment={recipe}`, until its report is written",
         f"{100 - statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f}",
@@ -86,7 +85,7 @@ def row(recipe: str, summaries: Summaries, cold: Sequence[float], script: Sequen
         spread(cold, 1) if cold else "",
         f"{statistics.median(cold) / statistics.median(script):.2f}" if cold else "",
         f"{summaries[0]['compile_seconds'] or 0:.1f}",
-        spread(warm, 2),
+        *(spread([summary[seconds] for summary in summaries[1:]]) for seconds in ("train_seconds", "wall_seconds")),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -121,7 +120,7 @@ def main() -> int:
         f"{'; '.join([*gpu, machine()])}; {chosen.seeds} seeds, {chosen.repetitions} cold starts, median (range).",
         "",
         *HEAD,
-        *([f"| the tutorial's script, until it first shows 99.0 % | | | {spread(script, 1)} | | | |"] if script else []),
+        *([f"| the tutorial's script, until it first shows 99.0 % | | | {spread(script, 1)} | | | | |"] if script else []),
         *(row(recipe, sweeps[recipe], cold[recipe], script) for recipe in recipes),
     ]
     print("\n".join(lines))
