@@ -143,6 +143,8 @@ def _load_initial_weights(experiment: Experiment, run: Run, data: Dataset, parts
         messages.warning(
             f"freeze: {', '.join(random)}: not copied, so random weights are never trained; leave out such layers"
         )
+    if (inverted := initial_weights.polarity_warning(experiment, data)) is not None:
+        messages.warning(inverted)
     if origin.validation_seen:
         few = f"{origin.validation_seen:,} of the {len(parts.validation):,} validation images"
         messages.warning(f"the weights were trained on {few}: the validation error is too low; {SAME_SPLIT}")

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("run", metavar="RUN", help="a completed run or ensemble: a directory, its name, or latest")
     listed = ",".join(formats.FORMATS)
     parser.add_argument("--format", type=command_line.comma_separated, default=[], metavar=listed, help="one or several")
-    quantize = "weights of 8 bits: dynamic; int8: also activations, by training images (onnx and litert)"
+    quantize = "weights of 8 bits for onnx and litert: dynamic; int8: also activations, by training images"
     parser.add_argument("--quantize", choices=formats.QUANTIZATIONS, help=quantize)
     parser.add_argument("--card", action="store_true", help="also write a model card, README.md, from the files of the run")
     output = "a directory (default: exports in the directory of the run)"
@@ -55,12 +55,16 @@ def main(arguments: list[str]) -> int:
     (row,) = read_rows([run.directory])
     source = completed.read(row)
     if parsed.output is not None:  # exports/ of a run contains nothing else
-        sidecars.refuse_other_files(directory, [one.file_name(parsed.quantize) for one in chosen])
+        sidecars.refuse_other_files(directory, [one.file_name(one.possible(parsed.quantize)) for one in chosen])
     if parsed.card:
         card.refuse_other_file(directory)
+    if parsed.quantize and (whole := [one.name for one in chosen if not one.possible(parsed.quantize)]):
+        messages.note(f"{', '.join(whole)}: cannot be quantised; written without --quantize")
     code = _export(source, chosen, parsed.quantize, directory) if chosen else EXIT_DONE
     if parsed.card:
         _write_card(source, directory)
+    elif card.is_card(directory):
+        _update_card(source, directory)
     return code
 
 
@@ -81,7 +85,7 @@ def _export(source: CompletedRun, chosen: list[Format], quantization: Quantizati
             for one in chosen:
                 try:
                     with _progress(one.name, len(source.data.test_labels)) as advance:
-                        written.append(artefact.write(exported, one, quantization, directory, advance))
+                        written.append(artefact.write(exported, one, one.possible(quantization), directory, advance))
                 except UserError as error:
                     if len(chosen) == 1:
                         raise
@@ -89,7 +93,7 @@ def _export(source: CompletedRun, chosen: list[Format], quantization: Quantizati
                     code = error.exit_code
         if written:
             precisions = [run.experiment.precision for run in source.runs]
-            messages.output().print(table.build(written))
+            messages.output().print(table.build(written, messages.output().width))
             caption = table.caption(artefact.reference(exported), precisions)
             messages.output().print(messages.cell(caption))
             text = f"{pluralize(len(written), 'artefact')} in {directory}"
@@ -104,6 +108,16 @@ def _write_card(source: CompletedRun, directory: Path) -> None:
     artefacts = sidecars.read_all(directory, files.file_sha256(source.run.model)) if source.run.model.is_file() else []
     path = card.write(source, directory, artefacts)
     messages.output().print(messages.cell(f"model card: {path}"), soft_wrap=True)
+
+
+def _update_card(source: CompletedRun, directory: Path) -> None:
+    """Write the card of an earlier export again, with the new artefacts; a card that was edited is kept, and named."""
+    try:
+        card.refuse_other_file(directory)
+    except InputError:
+        messages.warning(f"{directory / card.FILE}: was edited, so it is kept: its table of files may be out of date")
+    else:
+        _write_card(source, directory)
 
 
 @contextlib.contextmanager

@@ -9,13 +9,12 @@ import numpy as np
 from mnist_exp.comparison.repetitions import Repetitions
 from mnist_exp.comparison.statistics import Difference, two_networks
 from mnist_exp.errors import InputError, IntegrityError
-from mnist_exp.machine.arrays import read_arrays
+from mnist_exp.machine.arrays import MAX_BYTES, read_arrays
 from mnist_exp.machine.files import array_sha256
 from mnist_exp.machine.plain_data import describe, read_bytes
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.summary import ImageGroups, Score
 
-MAX_BYTES = 2**29  # of the file, and of its arrays: 100,000 images of the most classes
 MAX_CLASSES = 1000
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnist_exp.errors import InputError
+from mnist_exp.machine.arrays import MAX_BYTES
 
+MAX_TEST_IMAGES = 5_000_000  # summary.json has a bit for each, and is at most 1 MiB
+HEADERS = 2**20  # bytes of a file with predictions, besides the arrays
 Choose = Callable[[np.ndarray, int], np.ndarray]  # indices and count → that many of the indices
 
 
@@ -44,6 +47,24 @@ class Dataset:
     def displayed(self, images: np.ndarray) -> np.ndarray:
         """Return images of the set as a picture shows them: those with one channel are ink on paper, others have three."""
         return images if self.ink or images.shape[-1] == 3 else np.repeat(images, 3, axis=-1)
+
+
+def check_test_images(name: str, count: int, classes: int) -> None:
+    """Check that a run can store its predictions for the test images, and read them again.
+
+    Raises:
+        InputError: there are too many.
+    """
+    image = 4 * classes + 6  # bytes: probabilities in float32, label and group
+    most = min(MAX_TEST_IMAGES, (MAX_BYTES - HEADERS) // image)
+    if count > most:
+        needed = (
+            f"their predictions take {count * image / 1e6:,.0f} MB, but a run stores {most * image / 1e6:,.0f} MB at most"
+        )
+        raise InputError(
+            f"{name}: {count:,} test images of {classes:,} classes: {needed}",
+            f"use at most {most:,} test images; those that are drawn follow dataset.test_share",
+        )
 
 
 @dataclass(frozen=True, eq=False)

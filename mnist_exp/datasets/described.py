@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from mnist_exp.datasets import finding, idx, places
-from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.datasets.dataset import Dataset, check_test_images
 from mnist_exp.datasets.description import DataFile, Description, Part
 from mnist_exp.datasets.finding import Content
 from mnist_exp.datasets.idx import Buffer
@@ -23,6 +23,7 @@ def load(source: DescribedSet) -> Dataset:
         IntegrityError: a file is damaged.
     """
     described = source.description
+    check_test_images(source.name, described.test.used_count, len(described.class_names))
 
     def read(file: DataFile) -> Content:
         return finding.read(source, file, from_copy=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mnist_exp.datasets.content import CHECK, Content, Part, check_exists
 from mnist_exp.datasets.idx import format_shape
-from mnist_exp.datasets.resizing import Shape, gather, rows_per_block
+from mnist_exp.datasets.resizing import Shape, check_memory, gather, rows_per_block
 from mnist_exp.datasets.sources import OwnSet
 from mnist_exp.datasets.streams import RESTORE, fill
 from mnist_exp.errors import InputError, IntegrityError
@@ -84,11 +84,12 @@ class NpzFile:
             raise InputError(f"{self.path}: y_{role} has the shape {has}, but x_{role} has {x.shape[0]:,} images", LABELS)
         if y.dtype.kind not in "ui":
             raise InputError(f"{self.path}: y_{role} has {y.dtype} values", f"{LABELS}; use y_{role}.astype(int)")
+        shape = (x.shape[1], x.shape[2], x.shape[3] if len(x.shape) == 4 else 1)
+        images = gather(self.source, x.shape[0], shape, x.pixels(shape))  # first: it checks what the memory can contain
         labels = np.concatenate([*y.blocks()]).reshape(-1)
         if labels.min() < 0 or labels.max() >= 2**31:
             raise InputError(f"{self.path}: y_{role} has values from {labels.min()} to {labels.max()}", LABELS)
-        shape = (x.shape[1], x.shape[2], x.shape[3] if len(x.shape) == 4 else 1)
-        return Part(gather(self.source, x.shape[0], shape, x.pixels(shape)), labels.astype(np.int64))
+        return Part(images, labels.astype(np.int64))
 
 
 class StoredArray:
@@ -106,6 +107,7 @@ class StoredArray:
         with archive.open(self.member) as content:
             header = read_header(content)
         self.shape, self.dtype, self.is_fortran, self.start = header
+        self.nbytes = math.prod(header.shape) * header.dtype.itemsize
         if self.dtype.hasobject:
             advice = "save numbers: images as uint8, labels as integers"
             raise InputError(f"{path}: {name} contains Python objects, which are never loaded", advice)
@@ -115,6 +117,9 @@ class StoredArray:
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield the rows in order."""
         if self.is_fortran:  # the first axis varies fastest: its rows are nowhere together
+            check_memory(
+                self.path, f"{self.name}, {format_shape(self.shape)} of {self.dtype} in Fortran order,", self.nbytes
+            )
             with self.archive.open(self.member) as content:
                 yield np.lib.format.read_array(content, allow_pickle=False)
             return

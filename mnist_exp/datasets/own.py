@@ -8,7 +8,7 @@ import numpy as np
 from mnist_exp.datasets import classes, image_cache, parts
 from mnist_exp.datasets.content import Content, Reader
 from mnist_exp.datasets.csv_file import CsvFiles
-from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.datasets.dataset import Dataset, check_test_images
 from mnist_exp.datasets.facts import Facts
 from mnist_exp.datasets.folder import Folder
 from mnist_exp.datasets.idx import format_shape
@@ -48,6 +48,7 @@ def load(source: OwnSet) -> Dataset:
         with messages.spinner(f"reading {source.path}, once: the images are cached"):
             dataset = _dataset(source, reader.read())
             image_cache.store(source, state, dataset)
+    check_test_images(source.path, len(dataset.test_labels), len(dataset.class_names))
     return dataset
 
 

@@ -1,6 +1,7 @@
 """Images of any size → images of one size, by Pillow; and whether they fit into memory."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -10,6 +11,7 @@ from mnist_exp.datasets.sources import MAX_SIDE, OwnSet
 from mnist_exp.errors import InputError
 from mnist_exp.machine import memory
 
+LABEL_BYTES = 8  # of one, while it is read
 BLOCK = 2**20  # bytes of images that are read at a time
 Shape = tuple[int, int, int]  # height, width, channels
 
@@ -23,8 +25,8 @@ def fit(image: Image.Image, size: tuple[int, int], background: int) -> Image.Ima
         background: the grey value of the sides.
     """
     height, width = size
+    inner = inner_size((image.height, image.width), size)[::-1]
     scale = min(height / image.height, width / image.width)
-    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     if inner != image.size:
         image = image.resize(inner, Image.Resampling.BOX if scale < 1 else Image.Resampling.LANCZOS)
     if inner == (width, height):
@@ -32,6 +34,13 @@ def fit(image: Image.Image, size: tuple[int, int], background: int) -> Image.Ima
     filled = Image.new(image.mode, (width, height), background if image.mode == "L" else (background,) * 3)
     filled.paste(image, ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return filled
+
+
+def inner_size(original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return the height and width of the part of a resized image that is not filled."""
+    scale = min(new / old for new, old in zip(size, original, strict=True))
+    height, width = (max(1, round(old * scale)) for old in original)
+    return height, width
 
 
 def allocate(source: OwnSet, count: int, shape: Shape) -> np.ndarray:
@@ -52,14 +61,19 @@ def allocate(source: OwnSet, count: int, shape: Shape) -> np.ndarray:
             "allowed: height × width, or height × width × 1 (grey) or 3 (RGB), of more than one pixel",
         )
     height, width = source.size or (height, width)
-    needed, available = count * height * width * channels, memory.available_bytes()
+    needed = count * (height * width * channels + LABEL_BYTES)
+    check_memory(source.path, f"{count:,} images of {height}×{width}×{channels} take", needed)
+    return np.empty((count, height, width, channels), np.uint8)
+
+
+def check_memory(path: str | Path, subject: str, needed: int) -> None:
+    """Raise InputError unless the memory can contain that many bytes."""
+    available = memory.available_bytes()
     if available is not None and needed > available:
         raise InputError(
-            f"{source.path}: {count:,} images of {height}×{width}×{channels} take {needed / 1e9:,.1f} GB, "
-            f"but only {available / 1e9:,.1f} GB of memory are available",
+            f"{path}: {subject} {needed / 1e9:,.1f} GB, but only {available / 1e9:,.1f} GB of memory are available",
             "choose a smaller dataset.size, or use fewer images",
         )
-    return np.empty((count, height, width, channels), np.uint8)
 
 
 def rows_per_block(row_bytes: int) -> int:

@@ -32,7 +32,8 @@ from mnist_exp.runs.summary import Score
 from mnist_exp.terminal.messages import pluralize, sanitize
 
 FILE = "README.md"
-MARK = "<!-- mnist-exp export --card: {} -->\n"  # the last line, with the SHA-256 of those above: an edited card is kept
+START = "<!-- mnist-exp export --card: "
+MARK = START + "{} -->\n"  # the last line, with the SHA-256 of those above: an edited card is kept
 MAX_BYTES = 2**20  # of a card; with 1,000 classes it has 100 kB
 WIDE = 2**20  # characters of a line of the metadata: no text is wrapped
 NOT_RECORDED = "not recorded"
@@ -41,6 +42,14 @@ PLACE = "PATH"  # instead of such a place
 SPLITS = {"drawn": "drawn at random", "last": "the last ones of each class", "groups": "whole groups of images"}
 # Of the file of MNIST's test images, about whose writers a publication found out something.
 MNIST_TEST = "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+
+
+def is_card(directory: Path) -> bool:
+    """Return whether a directory has a model card, edited or not."""
+    try:
+        return START.encode() in read_bytes(directory / FILE, MAX_BYTES)
+    except OSError:
+        return False
 
 
 def refuse_other_file(directory: Path) -> None:

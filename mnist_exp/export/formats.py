@@ -61,6 +61,10 @@ class Format:
         """The module of the format; importing it may take seconds."""
         return cast(FormatModule, importlib.import_module(f"mnist_exp.export.{self.name}"))
 
+    def possible(self, quantization: Quantization | None) -> Quantization | None:
+        """Return the quantisation of the artefact: None if the format does not have the wanted one."""
+        return quantization if quantization in self.quantizations else None
+
     def file_name(self, quantization: Quantization | None) -> str:
         """Return the name of the artefact."""
         stem, dot, ending = self.file.partition(".")
@@ -82,7 +86,7 @@ def select_formats(names: Sequence[str], quantization: Quantization | None) -> l
     """Return the formats with these names, once each.
 
     Raises:
-        InputError: a format is unknown, or cannot be quantised in this way.
+        InputError: a format is unknown, or none of them can be quantised in this way.
         EnvironmentFailure: a package is not installed.
     """
     for name in names:
@@ -90,10 +94,11 @@ def select_formats(names: Sequence[str], quantization: Quantization | None) -> l
             nearest = difflib.get_close_matches(name, FORMATS, n=1)
             suggestion = f"; did you mean {nearest[0]}?" if nearest else ""
             raise InputError(f"--format {name}: unknown format", f"allowed: {', '.join(FORMATS)}{suggestion}")
-        if quantization is not None and quantization not in FORMATS[name].quantizations:
-            able = ", ".join(one.name for one in FORMATS.values() if quantization in one.quantizations)
-            raise InputError(f"--quantize {quantization}: not possible for the format {name}", f"allowed formats: {able}")
     formats = [FORMATS[name] for name in dict.fromkeys(names)]
+    if quantization is not None and formats and not any(one.possible(quantization) for one in formats):
+        able = " or ".join(one.name for one in FORMATS.values() if one.possible(quantization))
+        cause = f"--quantize {quantization}: not possible for the format {' and '.join(one.name for one in formats)}"
+        raise InputError(cause, f"add one that can be quantised, {able}; or leave out --quantize")
     for one in formats:
         if missing := [package for package in one.packages if importlib.util.find_spec(package) is None]:
             cause = f"--format {one.name}: not installed: {', '.join(missing)}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 
 from mnist_exp.comparison.significance import format_p_value
@@ -11,13 +12,22 @@ from mnist_exp.terminal import messages
 
 COLUMNS = ("artefact", "kB", "differs by", "changed", "error % (95 %)", "p", "ms")
 WHOLE = 2  # columns whose cells stay on one line
+MAX_WIDTH = 1000  # characters; no table is wider
 
 
-def build(artefacts: Sequence[Artefact]) -> Table:
-    """Return the table, which needs `caption` below it."""
-    table = Table()
+def build(artefacts: Sequence[Artefact], width: int) -> Table:
+    """Return the table, which needs `caption` below it; one without lines if that is wider than `width` characters."""
+    table = _filled(Table(), artefacts)
+    if messages.console(width=MAX_WIDTH).measure(table).maximum <= width:
+        return table
+    return _filled(Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False), artefacts, "\n")
+
+
+def _filled(table: Table, artefacts: Sequence[Artefact], space: str = " ") -> Table:
+    """Return a table with the headings and a row for each artefact; `space` is between the first words of a heading."""
     for place, heading in enumerate(COLUMNS):  # a narrow terminal breaks the lines of the others
-        table.add_column(heading, justify="right" if place else "left", no_wrap=place < WHOLE, overflow="fold")
+        text = heading.replace(" ", space, 1)
+        table.add_column(text, justify="right" if place else "left", no_wrap=place < WHOLE, overflow="fold")
     for one in artefacts:
         table.add_row(messages.cell(one.path.name), f"{one.size / 1000:,.1f}", *_cells(one.check))
     return table

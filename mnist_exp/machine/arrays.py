@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+MAX_BYTES = 2**29  # of the predictions of a run, for whose test images this is checked before it is trained
 KINDS = "biuf"  # of numbers; other arrays may contain objects, or elements of no size
 
 

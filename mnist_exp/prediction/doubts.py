@@ -22,6 +22,7 @@ from mnist_exp.machine.plain_data import read_bytes
 from mnist_exp.models.activations import activations_model
 from mnist_exp.models.averaging import shift_count
 from mnist_exp.prediction.outliers import HIDDEN, Detector, other_images, train_detector
+from mnist_exp.terminal import messages
 from mnist_exp.trained.calibration import Calibration, allowed_outside, calibrate
 from mnist_exp.training.prediction import Predictor
 
@@ -117,6 +118,7 @@ def _strangeness(completed: CompletedRun, model: keras.Model) -> Strangeness:
     data, train = completed.data, completed.split.train
     rng = np.random.default_rng(SEED)
     chosen = rng.permutation(train)[:EXAMPLES]
+    messages.note_without_spinner(f"learning from {len(chosen):,} training images what is not a digit")
     digits, labels = data.train_images[chosen], data.train_labels[chosen]
     others = other_images(digits[..., 0], labels, len(chosen), SEED)[..., None]
     detector = train_detector(features(digits), features(others), SEED)

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from mnist_exp.datasets import pictures as files
+from mnist_exp.datasets import polarity
 from mnist_exp.datasets.pictures import UnreadableError
-from mnist_exp.datasets.resizing import fit
+from mnist_exp.datasets.resizing import fit, inner_size
 from mnist_exp.ensemble.completed import CompletedRun
 from mnist_exp.ensemble.network import PRECISION, rebuild_completed
 from mnist_exp.errors import InputError
@@ -27,8 +28,11 @@ from mnist_exp.prediction.pictures import Picture
 from mnist_exp.prediction.reading import Box, Digit, Reading, verdict_of
 from mnist_exp.prediction.segmentation import Piece, find_lines
 from mnist_exp.prediction.thickness import thicken
+from mnist_exp.terminal import messages
+from mnist_exp.terminal.messages import join_some
 from mnist_exp.training.prediction import Predictor
 
+MAX_NAMED = 3  # pictures in a warning
 TOP = 3  # most probable classes of a digit
 
 CONFIDENCE = 0.99  # of the sets
@@ -79,6 +83,7 @@ class Reader:
         self.background = getattr(completed.runs[0].experiment.dataset, "background", 0)  # of a user's own images
         passes = sum(shift_count(run.experiment.evaluation.tta) for run in completed.runs)
         self.predictor = Predictor(model, towers, passes)
+        self._has_warned = False  # of inverted pictures
 
     @property
     def why_not_calibrated(self) -> str | None:
@@ -100,6 +105,11 @@ class Reader:
         return f"choose a lower confidence, or train with dataset.validation={needed} or more"
 
     @cached_property
+    def _ground(self) -> str | None:
+        """The ground of the training images."""
+        return polarity.ground(self.data.train_images)
+
+    @cached_property
     def _features(self) -> Predictor:
         return Predictor(activations_model(self.model), 1)
 
@@ -116,12 +126,26 @@ class Reader:
         with files.quiet(), ThreadPoolExecutor(min(usable_cores(), MAX_THREADS)) as threads:
             found = list(threads.map(self._find, [source for _, source in sources]))
         usable = [one for one in found if not isinstance(one, UnreadableError)]
+        names = [name for name, _ in sources]
+        self._warn_of_inverted(
+            [(name, one.ground) for name, one in zip(names, found, strict=True) if not isinstance(one, UnreadableError)]
+        )
         images = [image for one in usable for line in one.lines for ways in line for way in ways for image, _ in way]
         digits = iter(self.answer_images(images))
         return [
             one if isinstance(one, UnreadableError) else self._reading(name, one, digits)
             for (name, _), one in zip(sources, found, strict=True)
         ]
+
+    def _warn_of_inverted(self, pictures: Sequence[tuple[str, str | None]]) -> None:
+        """Warn, once, of single pictures whose borders are light where those of the training images are dark, or reverse."""
+        if self._has_warned or all(ground is None for _, ground in pictures):
+            return
+        if inverted := [name for name, ground in pictures if ground and {ground, self._ground} == {"dark", "light"}]:
+            self._has_warned = True
+            opposite = "light" if self._ground == "dark" else "dark"
+            cause = f"{join_some(inverted, MAX_NAMED)}: {opposite} borders, but the training images have {self._ground} ones"
+            messages.warning(f"{cause}: if they are inverted, the answers are wrong")
 
     def _reading(self, name: str, found: "_Found", digits: Iterator[Digit]) -> Reading:
         """Return what was read in a picture, from the answers for all its images."""
@@ -156,7 +180,10 @@ class Reader:
         else:
             size = files.probe(source).size
             image = files.decode(source, channels, (height, width), self.background, resize=True)
-        return _Found([[[[(image, (0, 0, size[1], size[0]))]]]], None)
+        inner = inner_size(size, (height, width))
+        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+        part = image[None, top : top + inner[0], left : left + inner[1]]
+        return _Found([[[[(image, (0, 0, size[1], size[0]))]]]], None, polarity.ground(part))
 
     def answer_images(self, images: Sequence[np.ndarray]) -> list[Digit]:
         """Return the answers for images in the form of the data set, uint8 (height, width, channels), without boxes."""
@@ -190,6 +217,7 @@ class _Found:
 
     lines: Sequence[Sequence[Sequence[Sequence[_Image]]]]  # lines of pieces of ways to cut the piece: images and boxes
     picture: Picture | None
+    ground: str | None = None  # of a single grey image: dark or light
 
 
 def _best(ways: Sequence[Sequence[Digit]]) -> Sequence[Digit]:

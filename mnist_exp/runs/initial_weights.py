@@ -1,19 +1,23 @@
 """The weights of a completed run as the start of another."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from mnist_exp import datasets
+from mnist_exp import config, datasets
 from mnist_exp.config.dataset import AnyDataset
 from mnist_exp.config.initial_weights import Source, match
 from mnist_exp.config.schema import Experiment
+from mnist_exp.datasets import polarity
 from mnist_exp.datasets.dataset import Dataset, Split
+from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.errors import InputError, IntegrityError, UserError
 from mnist_exp.machine import model_files
 from mnist_exp.machine.model_files import Layers
 from mnist_exp.machine.plain_data import LISTS, read_json
+from mnist_exp.runs.directory import read_config
 from mnist_exp.runs.held_out import split_images
 from mnist_exp.runs.lineage import InitialWeights
 from mnist_exp.runs.run import Run
@@ -80,6 +84,21 @@ def load(experiment: Experiment, run: Run, data: Dataset, split: Split) -> tuple
         initialized=matched.initialized,
         validation_seen=max(seen, _inherited(summary, split)),
     )
+
+
+def polarity_warning(experiment: Experiment, data: Dataset) -> str | None:
+    """Return a warning if the weights from which a run starts were trained on images with the opposite ground.
+
+    None also if these images are not on this machine any more.
+    """
+    if polarity.ground(data.train_images) is None:
+        return None
+    try:
+        source = config.validate(read_config(Run(Path(str(experiment.initial_weights))))).dataset.source
+        known = datasets.load(replace(source, fetch=False) if isinstance(source, DescribedSet) else source)
+    except (UserError, ValueError):
+        return None
+    return None if known.sha256 == data.sha256 else polarity.warning(data.train_images, known.train_images)
 
 
 def _inherited(summary: Summary, split: Split) -> int:

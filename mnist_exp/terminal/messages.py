@@ -114,6 +114,12 @@ def note(text: str) -> None:
     print(sanitize(text), file=sys.stderr, flush=True)
 
 
+def note_without_spinner(text: str) -> None:
+    """Print a line about something that takes long, unless a terminal shows a spinner meanwhile."""
+    if not console(stderr=True).is_terminal:
+        note(text)
+
+
 @contextlib.contextmanager
 def spinner(text: str) -> Iterator[None]:
     """Show a spinner with a text while the block runs, in a terminal only."""

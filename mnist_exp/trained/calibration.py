@@ -18,6 +18,7 @@ from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import LISTS, read_json
 from mnist_exp.runs.run import Run
+from mnist_exp.terminal import messages
 
 if TYPE_CHECKING:
     import keras
@@ -119,6 +120,7 @@ def calibrate(completed: Completed, model: "keras.Model", passes: int = 1) -> Ca
         return Calibration(stored.temperature, np.sort(np.array(stored.true_probabilities)))
     from mnist_exp.training.prediction import Predictor  # TensorFlow
 
+    messages.note_without_spinner(f"calibrating from {len(held_out):,} held-out images")
     probabilities = Predictor(model, 1, passes)(completed.data.train_images[held_out])
     result = fit(probabilities, completed.data.train_labels[held_out])
     content = _File(

@@ -12,6 +12,7 @@ import yaml
 from mnist_exp import __version__
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.dataset import AnyDataset
+from mnist_exp.datasets import polarity
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.datasets.parts import ONE_GROUP, digest
 from mnist_exp.errors import InputError
@@ -101,6 +102,9 @@ def evaluate(trained: TrainedRun, images: Images, name: str, towers: int, enviro
     if trained_on and images.part != "train":
         text = f"{trained_on:,} of the {len(data.test_labels):,} images are training images of the run"
         messages.warning(f"{trained.run.directory}: {text}: its error on new images is larger")
+    is_other = trained.data.sha256 != data.sha256
+    if is_other and (text := polarity.warning(data.test_images, trained.data.train_images)) is not None:
+        messages.warning(f"{trained.run.directory}: {text}")
     model = rebuild(trained)
     passes = averaging.shift_count(trained.experiment.evaluation.tta)
     probabilities = Predictor(model, towers, passes)(data.test_images)

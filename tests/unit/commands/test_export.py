@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mnist_exp import cli
+from mnist_exp.export import formats
 from tests.unit.run_directories import make_run
 
 
@@ -25,7 +26,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             ["--format", "saved_model", "--quantize", "int8"],
             "--quantize int8: not possible for the format saved_model",
-            "allowed formats: onnx, litert",
+            "add one that can be quantised, onnx or litert; or leave out --quantize",
+        ),
+        (
+            ["--format", "html,saved_model", "--quantize", "dynamic"],
+            "--quantize dynamic: not possible for the format html and saved_model",
+            "add one that can be quantised",
         ),
         (["--format", "saved_model", "--output", "notes.txt"], "--output notes.txt: is not a directory", "name a directory"),
     ],
@@ -70,3 +76,9 @@ def test_a_link_in_the_run_is_not_followed(run: Path, tmp_path: Path, capfd: pyt
     assert cli.main(["export", "a", "--card"]) == 3
     assert "is a symbolic link" in capfd.readouterr().err
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_formats_that_cannot_be_quantised_are_written_without() -> None:
+    saved_model, onnx = formats.FORMATS["saved_model"], formats.FORMATS["onnx"]
+    assert [saved_model.possible("int8"), onnx.possible("int8"), onnx.possible(None)] == [None, "int8", None]
+    assert [one.file_name(one.possible("int8")) for one in (saved_model, onnx)] == ["saved_model", "model_int8.onnx"]

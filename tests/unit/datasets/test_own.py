@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_exp.datasets import decoding, image_cache, own
+from mnist_exp.datasets import decoding, image_cache, npz_file, own
 from mnist_exp.datasets.classes import natural
-from mnist_exp.datasets.dataset import Dataset
+from mnist_exp.datasets.dataset import Dataset, check_test_images
 from mnist_exp.errors import InputError
+from mnist_exp.machine import memory
 from tests import own_data
 from tests.own_data import settings, small, write
 
@@ -234,3 +235,18 @@ def test_the_cache_counts_every_file_once(tmp_path: Path) -> None:
     (tmp_path / "missing").write_text("")
     assert image_cache.state([str(tmp_path / "a"), str(tmp_path / "missing")]) != one
     assert len(one) == len(hashlib.sha256().hexdigest())
+
+
+@pytest.mark.parametrize(("count", "classes", "most"), [(134_000, 1000, 133_754), (5_000_001, 10, 5_000_000)])
+def test_more_predictions_than_a_run_can_read_again_are_refused(count: int, classes: int, most: int) -> None:
+    check_test_images("set", most, classes)
+    with pytest.raises(InputError, match=rf"{count:,} test images of {classes:,} classes: .* MB at most") as caught:
+        check_test_images("set", count, classes)
+    assert caught.value.remedy.startswith(f"use at most {most:,} test images")
+
+
+def test_the_memory_is_compared_before_labels_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 400)
+    monkeypatch.setattr(npz_file.StoredArray, "blocks", lambda _: pytest.fail("takes memory"))
+    with pytest.raises(InputError, match=r"24 images of 6×6×1 take .* GB of memory are available"):
+        own.load(settings("npz", write("npz", tmp_path)))

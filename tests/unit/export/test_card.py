@@ -204,3 +204,14 @@ def test_the_table_of_files_has_those_that_are_unchanged(source: CompletedRun, t
     assert [one.file for one in found] == ["model.onnx", "saved_model"]
     assert "| model.onnx | 7 | 2.0e-07 | 0 | 1.20 | 1 |" in card.render(source, found)
     assert read_json(tmp_path / "model.onnx.json")["file"] == "model.onnx"
+
+
+def test_a_card_is_known_also_when_it_was_edited(source: CompletedRun, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# A project\n")
+    assert not card.is_card(tmp_path)
+    path = card.write(source, tmp_path, [])
+    assert card.is_card(tmp_path)
+    path.write_text("My words.\n" + path.read_text())
+    assert card.is_card(tmp_path)
+    with pytest.raises(InputError, match="was edited"):
+        card.refuse_other_file(tmp_path)
