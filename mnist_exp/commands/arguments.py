@@ -1,6 +1,7 @@
 """The sub-commands, and parsers and options that they share; quick to import."""
 
 import argparse
+import difflib
 import os
 import re
 import shutil
@@ -28,6 +29,7 @@ COMMANDS = {
     "data": "list, fetch, verify and remove data sets; show one: counts, hashes and the first images",
     "help": "list the topics of the manual, or print one of them",
 }
+REQUIRED, UNKNOWN = "the following arguments are required: ", "unrecognized arguments: "  # messages of argparse
 OVERRIDE = re.compile(r"[+~]*[A-Za-z_][\w./]*=")
 
 
@@ -35,8 +37,20 @@ class Parser(argparse.ArgumentParser):
     """A parser that reports wrong arguments like all other mistakes."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise InputError."""
-        raise InputError(f"{self.prog}: {message}", f"see {self.prog} --help")
+        """Raise InputError; a wrong option is suggested, and an argument that may be missing is not named as required."""
+        text, optional = message, {str(action.metavar) for action in self._actions if action.nargs in ("*", "?")}
+        if message.startswith(REQUIRED):
+            names = message.removeprefix(REQUIRED).split(", ")
+            text = REQUIRED + ", ".join(name for name in names if name not in optional)
+        suggestion = ""
+        for word in message.removeprefix(UNKNOWN).split() if message.startswith(UNKNOWN) else ():
+            if word.startswith("-") and (close := difflib.get_close_matches(word.partition("=")[0], self._options(), 1)):
+                suggestion = f"did you mean {close[0]}? "
+                break
+        raise InputError(f"{self.prog}: {text}", f"{suggestion}see {self.prog} --help")
+
+    def _options(self) -> list[str]:
+        return [name for action in self._actions for name in action.option_strings]
 
 
 def parser(name: str, examples: str, runs_dir: bool = True) -> Parser:

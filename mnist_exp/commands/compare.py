@@ -163,6 +163,10 @@ def _select_rows(parsed: argparse.Namespace) -> list[Row]:
     Raises:
         InputError: no run is found or matches the condition, or the condition is invalid.
     """
+    if setting := next(filter(command_line.is_override, parsed.runs), None):
+        raise InputError(
+            f"{setting}: not a run", "select runs by a setting: --where, such as --where 'model.name=cnn_large'"
+        )
     places = [place for name in parsed.runs for place in find_directories(name, parsed.runs_dir)]
     rows = [row for row in read_rows(places or [Path(parsed.runs_dir)]) if row.record.status != NOT_A_RUN]
     if not rows:

@@ -90,6 +90,10 @@ def _compose(overrides: Sequence[str], config_dir: str | None) -> "tuple[Part, A
             raise InputError(
                 f"{word}: has no effect on the images", "allowed: dataset=NAME, dataset.KEY=VALUE and split=NAME"
             )
+        if not parts and word.lstrip("+").startswith("dataset.limit="):
+            raise InputError(
+                f"{word}: has no effect on the test images", "leave it out: all are evaluated; or add split=validation"
+            )
     if not overrides:
         raise InputError("evaluate: names no images", "add a data set, such as dataset=NAME, or split=validation")
     part = SPLITS[parts[-1]] if parts else "test"

@@ -18,8 +18,9 @@ import yaml
 from mnist_exp import config, datasets, tracking
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import one_run
-from mnist_exp.config.identity import identity
+from mnist_exp.config.identity import flatten, identity
 from mnist_exp.config.initial_weights import layers_of
+from mnist_exp.config.problems import nearest_key
 from mnist_exp.config.schema import Experiment
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
 from mnist_exp.machine import files
@@ -116,7 +117,10 @@ def _completed(source: Run) -> Summary:
 def _with_epochs(source: Run, before: Experiment, overrides: Sequence[str]) -> Experiment:
     """Return the experiment with the new number of epochs."""
     for line in overrides:
-        if line.partition("=")[0] != EPOCHS:
+        key, _, value = line.partition("=")
+        if key.lstrip("+~") != EPOCHS and nearest_key(key, flatten(before.model_dump(mode="json"))) == EPOCHS:
+            raise InputError(f"{line}: unknown key", f"did you mean {EPOCHS}={value}?")
+        if key != EPOCHS:
             cause = f"{line}: a run can be trained longer, but not with other settings"
             raise InputError(cause, f"allowed: {EPOCHS}=N; {_new_run(source, line)}")
     try:

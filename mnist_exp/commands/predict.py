@@ -49,7 +49,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--explain", type=command_line.path, metavar="FILE", help=explain)
     parsed = parser.parse_args(arguments)
     if not MIN_CONFIDENCE <= parsed.confidence < 1:
-        raise InputError(f"--confidence {parsed.confidence:g}: not allowed", "allowed: 0.5 or more, and less than 1")
+        raise InputError(
+            f"--confidence {parsed.confidence:g}: not allowed", "allowed: 0.5 or more, and less than 1; 99 % is 0.99"
+        )
     page = None if parsed.explain is None else command_line.output_file(parsed.explain, (".html",), "--explain")
     run = find_run(parsed.run, parsed.runs_dir)
     paths = _find_pictures(parsed.pictures)

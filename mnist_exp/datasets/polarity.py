@@ -9,7 +9,7 @@ MOST = 0.95  # of the images of a set
 def border_brightness(images: np.ndarray) -> np.ndarray:
     """Return the mean grey value of the outermost pixels of each image, uint8 (n, height, width, 1), as float64 (n,)."""
     edges = images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]
-    return np.concatenate([edge.reshape(len(images), -1) for edge in edges], axis=1).mean(axis=1)
+    return np.asarray(np.concatenate([edge.reshape(len(images), -1) for edge in edges], axis=1).mean(axis=1))
 
 
 def ground(images: np.ndarray) -> str | None:

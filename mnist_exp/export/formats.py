@@ -91,7 +91,7 @@ def select_formats(names: Sequence[str], quantization: Quantization | None) -> l
     """
     for name in names:
         if name not in FORMATS:
-            nearest = difflib.get_close_matches(name, FORMATS, n=1)
+            nearest = difflib.get_close_matches(name.lower(), FORMATS, n=1)
             suggestion = f"; did you mean {nearest[0]}?" if nearest else ""
             raise InputError(f"--format {name}: unknown format", f"allowed: {', '.join(FORMATS)}{suggestion}")
     formats = [FORMATS[name] for name in dict.fromkeys(names)]

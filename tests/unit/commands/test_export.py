@@ -21,6 +21,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ([], "export: names no format", "add --format, with one or several of saved_model,onnx,litert"),
         (["--format", "tflite"], "--format tflite: unknown format", "allowed: saved_model, onnx, litert, html"),
+        (["--format", "ONNX"], "--format ONNX: unknown format", "did you mean onnx?"),
+        (["--format", "onnx", "--quantise", "int8"], "unrecognized arguments: --quantise int8", "did you mean --quantize?"),
         (["--format", "saved_model,onxx"], "--format onxx: unknown format", "did you mean onnx?"),
         (["--card", "--quantize", "int8"], "--quantize int8: without --format", "add --format onnx, litert or both"),
         (

@@ -121,6 +121,13 @@ def test_no_other_setting_can_change(line: str, capsys: pytest.CaptureFixture[st
     assert remedy == f"allowed: training.epochs=N; start a new run from its weights: {command}"
 
 
+def test_a_mistyped_number_of_epochs_is_corrected(capsys: pytest.CaptureFixture[str]) -> None:
+    completed()
+    cause, remedy = refusal(capsys, "epochs=5")
+    assert cause == "error: epochs=5: unknown key"
+    assert remedy == "did you mean training.epochs=5?"
+
+
 def test_a_number_of_images_that_the_data_set_does_not_have_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     source = completed()
     content = read_json(source.summary)
