@@ -103,8 +103,8 @@ def evaluate(trained: TrainedRun, images: Images, name: str, towers: int, enviro
         text = f"{trained_on:,} of the {len(data.test_labels):,} images are training images of the run"
         messages.warning(f"{trained.run.directory}: {text}: its error on new images is larger")
     is_other = trained.data.sha256 != data.sha256
-    if is_other and (text := polarity.warning(data.test_images, trained.data.train_images)) is not None:
-        messages.warning(f"{trained.run.directory}: {text}")
+    if is_other and (inverted := polarity.warning(data.test_images, trained.data.train_images)) is not None:
+        messages.warning(f"{trained.run.directory}: {inverted}")
     model = rebuild(trained)
     passes = averaging.shift_count(trained.experiment.evaluation.tta)
     probabilities = Predictor(model, towers, passes)(data.test_images)
