@@ -1,7 +1,7 @@
 """The shape after each layer of a network, computed without Keras, to report layers that an image cannot pass through."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mnist_exp.config.conversions import format_value
@@ -58,47 +58,6 @@ def projection_stride(before: Shape, after: Shape) -> int | None:
     sides = list(zip(before[:2], after[:2], strict=True))
     strides = max(-(-side // wanted) for side, wanted in sides)
     return strides if all(-(-side // strides) == wanted for side, wanted in sides) else None
-
-
-def layer_sizes(model: AnyModel, image_shape: Shape, classes: int) -> Iterator[tuple[int, int]]:
-    """Yield the weights of the kernel, and the numbers in the output for an image, of each dense layer and convolution.
-
-    Biases and the like are few.
-
-    Args:
-        model: one that `check_model` accepts.
-        image_shape: height, width and channels.
-        classes: the number of outputs.
-    """
-    if isinstance(model, NetworkConfig):
-        yield from _sizes(model.layers, image_shape, classes)
-        return
-    features = math.prod(image_shape)
-    if isinstance(model, CnnConfig):
-        height, width, channels = image_shape
-        for filters, size in zip(model.filters, model.kernel_sizes, strict=True):
-            height, width = height - size + 1, width - size + 1
-            yield size**2 * channels * filters, height * width * filters
-            height, width, channels = height // model.pool_size, width // model.pool_size, filters
-        features = height * width * channels
-    for units in (*model.units, classes):
-        yield features * units, units
-        features = units
-
-
-def _sizes(layers: Sequence[AnyLayer], shape: Shape, classes: int) -> Iterator[tuple[int, int]]:
-    for layer in layers:
-        after = shape_after(layer, shape)
-        match layer:
-            case ConvLayer(filters=filters, kernel_size=size):
-                yield size**2 * shape[-1] * filters, math.prod(after)
-            case DenseLayer(units=units):
-                yield shape[0] * units, units
-            case PlainLayer(name="logits"):
-                yield shape[0] * classes, classes
-            case ResidualLayer():
-                yield from _sizes(layer.layers, shape, classes)
-        shape = after
 
 
 def _check_cnn(model: CnnConfig, image_shape: Shape) -> None:

@@ -1,11 +1,11 @@
-"""The names of the layers that have weights, and the shapes of these, computed without Keras from the settings of a model.
+"""The layers of a network that have weights, computed without Keras from the settings of a model.
 
 `models/build.py` and `models/network.py` give the layers these names.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from mnist_exp.config.networks import (
     AnyLayer,
@@ -16,16 +16,25 @@ from mnist_exp.config.networks import (
     DenseLayer,
     NetworkConfig,
     PlainLayer,
+    PoolLayer,
     ResidualLayer,
 )
 from mnist_exp.config.shapes import Shape, shape_after
 
-HEAD = "logits"  # the first layer whose outputs are the classes
+HEAD: Final = "logits"  # the first layer whose outputs are the classes
 
 LayerShapes = dict[str, tuple[Shape, ...]]  # of the weights of each layer, in the order of Keras
 
 
-def weight_shapes(model: AnyModel, image_shape: Shape, classes: int) -> LayerShapes:
+class WeightedLayer(NamedTuple):
+    """A layer with weights."""
+
+    name: str
+    weights: tuple[Shape, ...]  # the first is the kernel, if it has one
+    output: Shape  # for one image
+
+
+def weighted_layers(model: AnyModel, image_shape: Shape, classes: int) -> list[WeightedLayer]:
     """Return the layers with weights, in the order of the network.
 
     Args:
@@ -33,21 +42,12 @@ def weight_shapes(model: AnyModel, image_shape: Shape, classes: int) -> LayerSha
         image_shape: height, width and channels.
         classes: the number of outputs.
     """
-    if isinstance(model, NetworkConfig):
-        return dict(_of_layers(model.layers, image_shape, classes, Counter()))
-    layers: LayerShapes = {}
-    features = math.prod(image_shape)
-    if isinstance(model, CnnConfig):
-        height, width, channels = image_shape
-        for number, (filters, size) in enumerate(zip(model.filters, model.kernel_sizes, strict=True), 1):
-            layers[f"conv_{number}"] = (size, size, channels, filters), (filters,)
-            height, width = ((side - size + 1) // model.pool_size for side in (height, width))
-            channels = filters
-        features = height * width * channels
-    for number, units in enumerate(model.units, 1):
-        layers[f"dense_{number}"] = (features, units), (units,)
-        features = units
-    return layers | {HEAD: ((features, classes), (classes,))}
+    return list(_weighted(_layers_of(model), image_shape, classes, Counter()))
+
+
+def weight_shapes(model: AnyModel, image_shape: Shape, classes: int) -> LayerShapes:
+    """Return the shapes of the weights of each layer of `weighted_layers`."""
+    return {layer.name: layer.weights for layer in weighted_layers(model, image_shape, classes)}
 
 
 def head_layers(layers: LayerShapes) -> list[str]:
@@ -56,27 +56,37 @@ def head_layers(layers: LayerShapes) -> list[str]:
     return names[names.index(HEAD) :]
 
 
-def _of_layers(
-    layers: Sequence[AnyLayer], shape: Shape, classes: int, counts: Counter[str]
-) -> Iterator[tuple[str, tuple[Shape, ...]]]:
+def _layers_of(model: AnyModel) -> list[AnyLayer]:
+    """Return the layers that change the shape; those of a model without a list of layers, too."""
+    if isinstance(model, NetworkConfig):
+        return list(model.layers)
+    layers: list[AnyLayer] = []
+    if isinstance(model, CnnConfig):
+        for filters, size in zip(model.filters, model.kernel_sizes, strict=True):
+            layers.append(ConvLayer(name="conv", filters=filters, kernel_size=size, strides=1, padding="valid"))
+            layers.append(PoolLayer(name="max_pool", pool_size=model.pool_size))
+    hidden = [DenseLayer(name="dense", units=units) for units in model.units]
+    return [*layers, PlainLayer(name="flatten"), *hidden, PlainLayer(name=HEAD)]
+
+
+def _weighted(layers: Sequence[AnyLayer], shape: Shape, classes: int, counts: Counter[str]) -> Iterator[WeightedLayer]:
     def name(kind: str) -> str:
         counts[kind] += 1
         return f"{kind}_{counts[kind]}"
 
     for layer in layers:
-        after = shape_after(layer, shape)
+        after = (classes,) if layer.name == HEAD else shape_after(layer, shape)
         match layer:
-            case ConvLayer(filters=filters, kernel_size=size):
-                yield name("conv"), ((size, size, shape[-1], filters), (filters,))
-            case DenseLayer(units=units):
-                yield name("dense"), ((shape[0], units), (units,))
+            case ConvLayer(kernel_size=size):
+                yield WeightedLayer(name("conv"), ((size, size, shape[-1], after[-1]), after[-1:]), after)
+            case DenseLayer():
+                yield WeightedLayer(name("dense"), (shape + after, after), after)
             case PlainLayer(name="logits"):
-                after = (classes,)
-                yield HEAD, ((shape[0], classes), after)
+                yield WeightedLayer(HEAD, (shape + after, after), after)
             case BatchNormLayer():  # scale, offset, mean, variance
-                yield name("batch_norm"), (shape[-1:],) * 4
+                yield WeightedLayer(name("batch_norm"), (shape[-1:],) * 4, shape)
             case ResidualLayer():
-                yield from _of_layers(layer.layers, shape, classes, counts)
+                yield from _weighted(layer.layers, shape, classes, counts)
                 if after != shape:
-                    yield name("projection"), ((1, 1, shape[-1], after[-1]),)
+                    yield WeightedLayer(name("projection"), ((1, 1, shape[-1], after[-1]),), after)
         shape = after

@@ -5,7 +5,7 @@ import math
 from mnist_exp import datasets
 from mnist_exp.config.checks import validation_images
 from mnist_exp.config.schema import Experiment
-from mnist_exp.config.shapes import layer_sizes
+from mnist_exp.config.weight_shapes import weighted_layers
 from mnist_exp.datasets.sources import DescribedSet
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import memory
@@ -27,10 +27,11 @@ def check_memory(experiment: Experiment, device: Device) -> None:
     dataset = experiment.dataset
     facts = datasets.facts(dataset.source)
     count, image = (dataset.limit or facts.train_images) - validation_images(dataset), math.prod(facts.image_shape)
-    weights, outputs = zip(*layer_sizes(experiment.model, facts.image_shape, facts.classes), strict=True)
+    layers = weighted_layers(experiment.model, facts.image_shape, facts.classes)
+    weights = [math.prod(layer.weights[0]) for layer in layers]  # biases and the like are few
     trained = 4 * (sum(weights) + max(weights))  # in float32, with the largest gradient
     number = 4 if experiment.precision == "float32" else 2  # bytes of one in an output
-    output = number * min(experiment.training.batch_size, count) * max(outputs)
+    output = number * min(experiment.training.batch_size, count) * max(math.prod(layer.output) for layer in layers)
     # A user's own images may be read from a file while they are used, so the memory need not contain all of them.
     loaded = facts.train_images * image if isinstance(dataset.source, DescribedSet) else 0
     shape = "×".join(map(str, facts.image_shape))

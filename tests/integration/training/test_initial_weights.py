@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from mnist_exp.config.weight_shapes import head_layers, weight_shapes
+from mnist_exp.config.weight_shapes import head_layers, weight_shapes, weighted_layers
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.machine.model_files import Layers, read_layers
 from mnist_exp.models import averaging
@@ -39,6 +39,8 @@ def test_layers_have_the_names_and_shapes_that_the_configuration_knows(name: str
         model = build_model(experiment.model, keras.layers.Rescaling(1 / 255, name="unit"), shape, 26)
     expected = {layer.name: tuple(tuple(one.shape) for one in layer.weights) for layer in model.layers if layer.weights}
     assert weight_shapes(experiment.model, shape, 26) == expected
+    outputs = [tuple(layer.output.shape[1:]) for layer in model.layers if layer.weights]
+    assert [layer.output for layer in weighted_layers(experiment.model, shape, 26)] == outputs
     head = head_layers(weight_shapes(experiment.model, shape, 26))
     assert head == list(expected)[list(expected).index("logits") :]
 
