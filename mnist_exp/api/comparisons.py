@@ -39,13 +39,18 @@ class Comparison:
         """What the ranking and the tests are about, and the runs that are not ranked."""
         return tables.notes(self._content, columns.build(self._content))
 
+    @public
     def to_pandas(self) -> "pd.DataFrame":
         """Return a table with a row for each configuration and the columns of the command's CSV.
 
         Raises:
             EnvironmentFailure: pandas is not installed.
         """
-        return _to_pandas(self._content)
+        try:
+            import pandas as pd
+        except ImportError:
+            raise EnvironmentFailure("to_pandas: pandas is not installed", "pip install pandas") from None
+        return pd.DataFrame(list(export.csv_rows(self._content)))
 
     def __repr__(self) -> str:
         return tables.to_text(self._content, columns.build(self._content))
@@ -103,15 +108,6 @@ def compare(
     }
     options = [f"{name}={value}" for name, value in given.items() if value is not None]
     return Comparison(command.compare_runs(command.parse([*options, "--", *(os.fspath(name) for name in named)])))
-
-
-@public
-def _to_pandas(content: ranking.Comparison) -> "pd.DataFrame":
-    try:
-        import pandas as pd
-    except ImportError:
-        raise EnvironmentFailure("to_pandas: pandas is not installed", "pip install pandas") from None
-    return pd.DataFrame(list(export.csv_rows(content)))
 
 
 def _joined(keys: Keys) -> str:

@@ -14,11 +14,9 @@ from mnist_exp.api.models import keras_of_user
 from mnist_exp.api.names import RunName, default_runs_dir
 from mnist_exp.commands import predict as command
 from mnist_exp.commands.named_runs import find_run
-from mnist_exp.comparison.rows import read_rows
 from mnist_exp.ensemble import completed
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.runs.directory import last_change
-from mnist_exp.runs.run import Run
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -129,8 +127,7 @@ def _reader(directory: Path, _changed: int, confidence: float, single: bool) -> 
     """Return the reader of a run, a new one after the run has changed."""
     from mnist_exp.prediction.reader import open_reader
 
-    (row,) = read_rows([Run(directory).directory])
-    opened = open_reader(completed.read(row), confidence, single=single)
+    opened = open_reader(completed.read_directory(directory), confidence, single=single)
     command.warn_not_calibrated(opened)
     return opened
 

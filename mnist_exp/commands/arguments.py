@@ -6,12 +6,15 @@ import os
 import re
 import shutil
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mnist_exp.errors import InputError
+
+if TYPE_CHECKING:
+    from mnist_exp.config.schema import Experiment
 
 # Sub-command → its purpose; each is a module of this package with a `main(arguments) -> exit code`.
 COMMANDS = {
@@ -66,6 +69,41 @@ def parser(name: str, examples: str, runs_dir: bool = True) -> Parser:
         text, default = "the directory of the runs (default: %(default)s)", primary_config()["runs_dir"]
         command.add_argument("--runs-dir", type=path, default=default, metavar="DIR", help=text)
     return command
+
+
+def add_config_dir(command: Parser, text: str) -> None:
+    """Add the option `--config-dir`, with its help."""
+    command.add_argument("--config-dir", type=path, metavar="DIR", help=text)
+
+
+def compose(overrides: Sequence[str], config_dir: str | None) -> "Experiment":
+    """Compose an experiment for a command that uses a part of it and trains nothing.
+
+    Raises:
+        ConfigError: the overrides have problems.
+    """
+    from mnist_exp.config.command_line import parse_arguments
+    from mnist_exp.config.composition import Composition
+
+    flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
+    return Composition(parse_arguments([*flags, *overrides]), can_sweep=False).combinations()[0].experiment
+
+
+def checked_label(name: str) -> str:
+    """Return the value of `--name`, which becomes part of the name of a directory.
+
+    Raises:
+        InputError: it cannot.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    from mnist_exp.config.settings import Label
+
+    try:
+        return str(TypeAdapter(Label).validate_python(name))
+    except ValidationError:
+        allowed = TypeAdapter(Label).json_schema()["description"]
+        raise InputError(f"--name {name}: not allowed", f"allowed: {allowed}") from None
 
 
 def path(text: str) -> str:

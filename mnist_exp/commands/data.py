@@ -62,12 +62,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--output", type=command_line.path, metavar="FILE", help="the PNG (default: NAME.png in the directory of the runs)"
     )
-    parser.add_argument(
-        "--config-dir",
-        type=command_line.path,
-        metavar="DIR",
-        help="a directory with options of your own: dataset/NAME.yaml, augmentation/NAME.yaml",
-    )
+    text = "a directory with options of your own: dataset/NAME.yaml, augmentation/NAME.yaml"
+    command_line.add_config_dir(parser, text)
     parsed = parser.parse_intermixed_args(arguments)
     experiment = _compose(parsed.settings, parsed.config_dir) if parsed.settings else None
     data = datasets.load(experiment.dataset.source if experiment else datasets.DEFAULT)
@@ -110,13 +106,9 @@ def _compose(settings: Sequence[str], config_dir: str | None) -> Experiment:
         ConfigError: the overrides have problems.
         InputError: an override has no effect on the images.
     """
-    from mnist_exp.config.command_line import parse_arguments
-    from mnist_exp.config.composition import Composition
-
-    flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
     keys = [override.lstrip("+~").partition("=")[0] for override in settings]
     more = [override for override in ANY_DATA if override.partition("=")[0] not in keys]
-    experiment = Composition(parse_arguments([*flags, *settings, *more]), can_sweep=False).combinations()[0].experiment
+    experiment = command_line.compose([*settings, *more], config_dir)
     for override, key in zip(settings, keys, strict=True):
         if key in SPLIT or (key not in SETTINGS and not key.startswith(("augmentation.", "dataset."))):
             cause = f"{override}: has no effect on the images"

@@ -49,8 +49,7 @@ def main(arguments: list[str]) -> int:
     else:
         text = "data sets" if action != "verify" else "data sets (default: all that are on this machine)"
         parser.add_argument("names", nargs="*" if action == "verify" else "+", metavar="NAME", help=text)
-    help_text = "a directory with data sets of your own: dataset/NAME.yaml"
-    parser.add_argument("--config-dir", type=command_line.path, metavar="DIR", help=help_text)
+    command_line.add_config_dir(parser, "a directory with data sets of your own: dataset/NAME.yaml")
     parsed = parser.parse_args(others)
     known = datasets.shipped() | _own_sets(parsed.config_dir)
     names = [] if action == "list" else parsed.names

@@ -6,14 +6,13 @@ import webbrowser
 from pathlib import Path
 
 from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands.computing import on_cpu
 from mnist_exp.commands.named_runs import find_run
-from mnist_exp.comparison.rows import read_rows
-from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.ensemble import completed
 from mnist_exp.ensemble.completed import CompletedRun
 from mnist_exp.errors import EXIT_DONE
 from mnist_exp.export.formats import FORMATS
-from mnist_exp.machine import backend, files
+from mnist_exp.machine import files
 from mnist_exp.runs.run import refuse_special_files
 from mnist_exp.terminal import messages
 
@@ -35,12 +34,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--no-open", action="store_true", help="only write the page and print its address")
     parsed = parser.parse_args(arguments)
     page = None if parsed.output is None else command_line.output_file(parsed.output, (".html",))
-    run = find_run(parsed.run, parsed.runs_dir)
-    (row,) = read_rows([run.directory])
-    source = completed.read(row)
+    source = completed.read_directory(find_run(parsed.run, parsed.runs_dir).directory)
     text = _render(source)
     if page is None:
-        page = run.exports / FORMATS["html"].file
+        page = source.run.exports / FORMATS["html"].file
         _write_export(page, text)
     else:
         files.write_output(page, text.encode())
@@ -51,16 +48,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _render(source: CompletedRun) -> str:
-    defaults = command_line.primary_config()
-    with backend.tensorflow(Path(os.devnull), quiet=False):
+    with on_cpu() as target:
         from mnist_exp.ensemble.network import PRECISION, rebuild_completed
         from mnist_exp.export import html
         from mnist_exp.export.network import ExportedNetwork
-        from mnist_exp.training import device
-        from mnist_exp.training.prediction import PREDICTION_BATCH
 
-        threads = ThreadsConfig.model_validate(defaults["threads"])
-        target = device.prepare("cpu", "float32", threads, PREDICTION_BATCH, seed=0)
         with messages.spinner("rebuilding the network"), target.scope():
             model = rebuild_completed(source, PRECISION)
             return html.render(ExportedNetwork(source, model, source.probabilities))

@@ -3,19 +3,16 @@
 from functools import partial
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import results
 from mnist_exp.commands.named_runs import find_directories
 from mnist_exp.comparison import tables
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.schema import ThreadsConfig
-from mnist_exp.config.settings import Label
 from mnist_exp.ensemble import members
 from mnist_exp.ensemble.members import Ensemble
 from mnist_exp.ensemble.ranking import columns, rank_members
-from mnist_exp.errors import EXIT_FAILED, InputError, Interrupted
+from mnist_exp.errors import EXIT_FAILED, Interrupted
 from mnist_exp.machine import backend, files
 from mnist_exp.runs.directory import create_directory
 from mnist_exp.runs.outcome import run_locked
@@ -37,11 +34,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("runs", nargs="+", metavar="RUN|SWEEP|GLOB", help="its members: runs, or directories of runs")
     parser.add_argument("--name", default="ensemble", metavar="NAME", help="its label (default: %(default)s)")
     parsed = parser.parse_args(arguments)
-    try:
-        name: str = TypeAdapter(Label).validate_python(parsed.name)
-    except ValidationError:
-        allowed = TypeAdapter(Label).json_schema()["description"]
-        raise InputError(f"--name {parsed.name}: not allowed", f"allowed: {allowed}") from None
+    name = command_line.checked_label(parsed.name)
     places = [place for word in parsed.runs for place in find_directories(word, parsed.runs_dir)]
     ensemble = members.read_ensemble(name, places)
     run = Run(create_directory(Path(parsed.runs_dir), name))

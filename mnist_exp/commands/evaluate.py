@@ -6,18 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
-
 from mnist_exp import datasets
 from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands.computing import prepare_device
 from mnist_exp.commands.named_runs import find_directories
 from mnist_exp.comparison import columns, export, tables
 from mnist_exp.comparison.fields import METRICS, TEST
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.config.dataset import AnyDataset
-from mnist_exp.config.schema import ThreadsConfig
-from mnist_exp.config.settings import Label
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, InputError, UserError
 from mnist_exp.machine import backend
 from mnist_exp.runs.evaluations import directory
@@ -48,7 +45,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("words", nargs="+", metavar=words, help=images)
     parser.add_argument("--name", metavar="NAME", help="of the evaluation (default: the data set and the split)")
     parser.add_argument("--format", choices=("table", "json"), default="table")
-    parser.add_argument("--config-dir", type=command_line.path, metavar="DIR", help="a directory with your own options")
+    command_line.add_config_dir(parser, "a directory with your own options")
     parsed = parser.parse_intermixed_args(arguments)
     overrides = [word for word in parsed.words if command_line.is_override(word)]
     places = [place for word in parsed.words if word not in overrides for place in find_directories(word, parsed.runs_dir)]
@@ -78,9 +75,6 @@ def _compose(overrides: Sequence[str], config_dir: str | None) -> "tuple[Part, A
         ConfigError: the settings have problems.
         InputError: an override is neither of the data set nor `split`, or no images are named.
     """
-    from mnist_exp.config.command_line import parse_arguments
-    from mnist_exp.config.composition import Composition
-
     parts = [word.partition("=")[2] for word in overrides if word.startswith("split=")]
     of_dataset = [word for word in overrides if not word.startswith("split=")]
     if unknown := next((one for one in parts if one not in SPLITS), None):
@@ -99,9 +93,7 @@ def _compose(overrides: Sequence[str], config_dir: str | None) -> "tuple[Part, A
     part = SPLITS[parts[-1]] if parts else "test"
     if not of_dataset:
         return part, None
-    flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
-    composition = Composition(parse_arguments([*flags, *of_dataset, SMALL_BATCHES]), can_sweep=False)
-    return part, composition.combinations()[0].experiment.dataset
+    return part, command_line.compose([*of_dataset, SMALL_BATCHES], config_dir).dataset
 
 
 def _select(places: Sequence[Path]) -> list[Row]:
@@ -118,27 +110,20 @@ def _select(places: Sequence[Path]) -> list[Row]:
 def _name(chosen: str | None, part: "Part", settings: AnyDataset | None, rows: Sequence[Row]) -> str:
     """Return the name of the evaluation, which is the name of a directory."""
     data = rows[0].summary.dataset.name if settings is None else settings.name
-    try:
-        return str(TypeAdapter(Label).validate_python(chosen if chosen is not None else f"{data}_{part}"))
-    except ValidationError:
-        allowed = TypeAdapter(Label).json_schema()["description"]
-        raise InputError(f"--name {chosen}: not allowed", f"allowed: {allowed}") from None
+    return command_line.checked_label(f"{data}_{part}" if chosen is None else chosen)
 
 
 def _evaluate(rows: Sequence[Row], part: "Part", settings: AnyDataset | None, name: str) -> list[Row]:
     """Evaluate the runs one after the other; an error of one is printed, and the others are evaluated."""
-    defaults = command_line.primary_config()
     evaluated: list[Row] = []
+    device = command_line.primary_config()["device"]
     with backend.tensorflow(Path(os.devnull), quiet=False):
         from mnist_exp.runs import environment
         from mnist_exp.trained.evaluate import evaluate, select_images
-        from mnist_exp.training import device
-        from mnist_exp.training.prediction import PREDICTION_BATCH
 
-        threads = ThreadsConfig.model_validate(defaults["threads"])
         images: Images | None = None
         for number, row in enumerate(rows, 1):
-            target = device.prepare(defaults["device"], "float32", threads, PREDICTION_BATCH, seed=0)
+            target = prepare_device(device)
             recorded = environment.describe() | target.describe()
             try:
                 trained = trained_run.read(row)

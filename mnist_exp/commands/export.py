@@ -1,22 +1,16 @@
 """`mnist-exp export RUN --format …`: a trained model as files for other runtimes, checked on all test images."""
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands.computing import on_cpu
 from mnist_exp.commands.named_runs import find_run
-from mnist_exp.comparison.rows import read_rows
-from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.ensemble import completed
 from mnist_exp.ensemble.completed import CompletedRun
 from mnist_exp.errors import EXIT_DONE, InputError, UserError
 from mnist_exp.export import card, formats, sidecars
 from mnist_exp.export.formats import Format, Quantization
-from mnist_exp.machine import backend, files
+from mnist_exp.machine import files
 from mnist_exp.runs.run import refuse_special_files
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
@@ -52,8 +46,7 @@ def main(arguments: list[str]) -> int:
         refuse_special_files(directory)
     elif files.exists(directory) and not directory.is_dir():
         raise InputError(f"--output {directory}: is not a directory", "name a directory, such as a new one")
-    (row,) = read_rows([run.directory])
-    source = completed.read(row)
+    source = completed.read_directory(run.directory)
     if parsed.output is not None:  # exports/ of a run contains nothing else
         sidecars.refuse_other_files(directory, [one.file_name(one.possible(parsed.quantize)) for one in chosen])
     if parsed.card:
@@ -70,21 +63,18 @@ def main(arguments: list[str]) -> int:
 
 def _export(source: CompletedRun, chosen: list[Format], quantization: Quantization | None, directory: Path) -> int:
     """Export into a directory; an error of one format is printed, and the others are exported."""
-    defaults = command_line.primary_config()
-    with backend.tensorflow(Path(os.devnull), quiet=False):
+    with on_cpu() as target:
         from mnist_exp.export import artefact, network, table
-        from mnist_exp.training import device
-        from mnist_exp.training.prediction import PREDICTION_BATCH
 
-        threads = ThreadsConfig.model_validate(defaults["threads"])
-        target = device.prepare("cpu", "float32", threads, PREDICTION_BATCH, seed=0)
-        written, code = [], EXIT_DONE
+        written, code, images = [], EXIT_DONE, len(source.data.test_labels)
         with artefact.prepared(directory):
             with messages.spinner("rebuilding the network"):
                 exported = network.build(source, target)
             for one in chosen:
                 try:
-                    with _progress(one.name, len(source.data.test_labels)) as advance:
+                    with messages.progress_bar(
+                        f"exporting and checking {one.name}", images, prints_results=False
+                    ) as advance:
                         written.append(artefact.write(exported, one, one.possible(quantization), directory, advance))
                 except UserError as error:
                     if len(chosen) == 1:
@@ -118,13 +108,3 @@ def _update_card(source: CompletedRun, directory: Path) -> None:
         messages.warning(f"{directory / card.FILE}: was edited, so it is kept: its table of files may be out of date")
     else:
         _write_card(source, directory)
-
-
-@contextlib.contextmanager
-def _progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar over the images of a check, in a terminal only; yield a function that moves it by a number of images."""
-    console = messages.console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.completed:,.0f} images")
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"exporting and checking {name}", total=total)
-        yield lambda count: bar.advance(task, count)

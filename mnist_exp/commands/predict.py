@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_exp.commands import arguments as command_line
+from mnist_exp.commands.computing import on_cpu
 from mnist_exp.commands.named_runs import find_run
-from mnist_exp.comparison.rows import read_rows
-from mnist_exp.config.schema import ThreadsConfig
 from mnist_exp.ensemble import completed
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, InputError, IntegrityError
-from mnist_exp.machine import backend, files
+from mnist_exp.machine import files
 from mnist_exp.terminal import messages
 
 if TYPE_CHECKING:
@@ -55,16 +54,10 @@ def main(arguments: list[str]) -> int:
     page = None if parsed.explain is None else command_line.output_file(parsed.explain, (".html",), "--explain")
     run = find_run(parsed.run, parsed.runs_dir)
     paths = _find_pictures(parsed.pictures)
-    (row,) = read_rows([run.directory])
-    source = completed.read(row)
-    defaults = command_line.primary_config()
-    with backend.tensorflow(Path(os.devnull), quiet=False):
+    source = completed.read_directory(run.directory)
+    with on_cpu() as target:
         from mnist_exp.prediction.reader import open_reader
-        from mnist_exp.training import device
-        from mnist_exp.training.prediction import PREDICTION_BATCH
 
-        threads = ThreadsConfig.model_validate(defaults["threads"])
-        target = device.prepare("cpu", "float32", threads, PREDICTION_BATCH, seed=0)
         with target.scope():
             with messages.spinner("rebuilding and calibrating the network"):
                 reader = open_reader(
@@ -74,7 +67,7 @@ def main(arguments: list[str]) -> int:
             explained, failed = _print_all(reader, paths, parsed.format, page is not None)
             if page is not None:
                 with messages.spinner("explaining"):
-                    _write_page(page, reader, explained, row.name, len(paths) - failed - len(explained))
+                    _write_page(page, reader, explained, source.row.name, len(paths) - failed - len(explained))
     return EXIT_FAILED if failed else EXIT_DONE
 
 

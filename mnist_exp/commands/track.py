@@ -30,12 +30,7 @@ def main(arguments: list[str]) -> int:
     """Upload what the tracker lacks of runs and sweeps."""
     parser = command_line.parser("track", EXAMPLES)
     parser.add_argument("words", nargs="+", metavar="RUN|SWEEP|tracker=...", help="directories, their names, or latest")
-    parser.add_argument(
-        "--config-dir",
-        type=command_line.path,
-        metavar="DIR",
-        help="a directory with your own options, such as tracker/NAME.yaml",
-    )
+    command_line.add_config_dir(parser, "a directory with your own options, such as tracker/NAME.yaml")
     parsed = parser.parse_intermixed_args(arguments)
     overrides = [word for word in parsed.words if command_line.is_override(word)]
     places = [find_directory(word, parsed.runs_dir) for word in parsed.words if word not in overrides]
@@ -49,11 +44,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _tracker_settings(overrides: Sequence[str], config_dir: str | None) -> AnyTracker:
-    from mnist_exp.config.command_line import parse_arguments
-    from mnist_exp.config.composition import Composition
-
-    flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
-    settings = Composition(parse_arguments([*flags, *overrides])).combinations()[0].experiment.tracker
+    settings = command_line.compose(overrides, config_dir).tracker
     for override in overrides:
         if override.lstrip("+~").partition("=")[0].partition(".")[0] != "tracker":
             raise InputError(f"{override}: not a setting of a tracker", "an existing run keeps its configuration")

@@ -84,11 +84,9 @@ def _locked(directory: Path) -> Iterator[None]:
     lock = directory / LOCK
     if locks.is_locked(lock):
         messages.note(f"{directory}: waiting for another process that fetches or removes a data set")
-    try:
-        with locks.locked(lock, LOCK_SECONDS):
-            yield
-    except BlockingIOError:
-        raise EnvironmentFailure(f"{directory}: another process has locked it", "wait until it has finished") from None
+    cause = f"{directory}: another process has locked it"
+    with locks.locked(lock, LOCK_SECONDS, lambda: EnvironmentFailure(cause, "wait until it has finished")):
+        yield
 
 
 def _is_stored(source: DescribedSet, file: DataFile, directory: Path) -> bool:

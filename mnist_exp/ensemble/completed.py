@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from mnist_exp.comparison.predictions import read_probabilities
-from mnist_exp.comparison.rows import Row
+from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.ensemble.members import read_ensemble
 from mnist_exp.errors import InputError, IntegrityError
@@ -42,6 +43,12 @@ class CompletedRun:
         if any(run.row.summary.has_seen_validation for run in self.runs):
             return "the weights from which it started were trained on some of the held-out images"
         return None if len(self.split.validation) else "the run held out no images"
+
+
+def read_directory(directory: Path) -> CompletedRun:
+    """Read the completed run or ensemble in a directory, as `read`."""
+    (row,) = read_rows([directory])
+    return read(row)
 
 
 def read(row: Row) -> CompletedRun:

@@ -49,18 +49,15 @@ def prepared(directory: Path) -> Iterator[None]:
     """
     with files.writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    lock = directory / LOCK
-    try:
-        with locks.locked(lock):
-            for unfinished in directory.glob(f"{UNFINISHED}*"):
-                _remove(unfinished)
-            try:
-                yield
-            finally:
-                with contextlib.suppress(OSError):
-                    lock.unlink()
-    except BlockingIOError:
-        raise InputError(f"{directory}: another process exports into it", "wait for it, or use --output") from None
+    lock, cause = directory / LOCK, f"{directory}: another process exports into it"
+    with locks.locked(lock, in_use=lambda: InputError(cause, "wait for it, or use --output")):
+        for unfinished in directory.glob(f"{UNFINISHED}*"):
+            _remove(unfinished)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                lock.unlink()
 
 
 def write(

@@ -8,11 +8,12 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mnist_exp.errors import UserError
 from mnist_exp.machine import files
 from mnist_exp.terminal import messages
 
@@ -22,13 +23,13 @@ UNSUPPORTED = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EN
 
 
 @contextlib.contextmanager
-def locked(path: Path, timeout: float = 0.0) -> Iterator[None]:
+def locked(path: Path, timeout: float = 0.0, in_use: Callable[[], UserError] | None = None) -> Iterator[None]:
     """Lock a file, created if necessary, until the process exits in any way, and write this process into it.
 
     Waits up to `timeout` seconds for another process to release it. Where the file system has no locks, it warns once.
 
     Raises:
-        BlockingIOError: another process has locked it.
+        BlockingIOError: another process has locked it; or the error that `in_use` returns.
         EnvironmentFailure: it cannot be opened.
     """
     deadline = time.monotonic() + max(timeout, READER_SECONDS)
@@ -42,6 +43,8 @@ def locked(path: Path, timeout: float = 0.0) -> Iterator[None]:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 os.close(descriptor)
+                if in_use is not None:
+                    raise in_use() from None
                 raise
             time.sleep(POLL_SECONDS)
         except OSError as error:

@@ -51,11 +51,7 @@ def exclusive(
     # Where the file was removed, is of an earlier version, or cannot be locked, it does not exclude that process.
     if locks.is_locked(lock) is None and _is_in_use(lock, earlier_lock, process):
         raise _in_use_error(lock.parent, state, process)
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(locks.locked(lock, timeout))
-        except BlockingIOError:
-            raise _in_use_error(lock.parent, state, read_json(lock)) from None
+    with locks.locked(lock, timeout, lambda: _in_use_error(lock.parent, state, read_json(lock))):
         yield
 
 

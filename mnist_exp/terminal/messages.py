@@ -129,16 +129,16 @@ def spinner(text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress_bar(noun: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar while the block prints results to a file; yield a function to which the block reports what is done.
+def progress_bar(noun: str, total: int, prints_results: bool = True) -> Iterator[Callable[[int], None]]:
+    """Show a bar in a terminal; yield a function to which the block reports what is done.
 
-    In a terminal, the results themselves show the progress, and a bar would break their lines.
+    Results that the block prints in a terminal show the progress themselves, and a bar would break their lines.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     target = console(stderr=True)
     columns = TextColumn(escape(noun)), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn()
-    hidden = not target.is_terminal or sys.stdout.isatty() or total < 2
+    hidden = not target.is_terminal or (prints_results and sys.stdout.isatty()) or total < 2
     # Rich would send standard output to the console of the bar, and not to the file.
     with Progress(*columns, console=target, transient=True, disable=hidden, redirect_stdout=False) as bar:
         task = bar.add_task(noun, total=total)

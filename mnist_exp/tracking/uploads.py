@@ -12,7 +12,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -111,15 +112,10 @@ class Uploads:
             return self._tracker.open_run(snapshot, self._read_sweep(sweep))
 
 
-@contextlib.contextmanager
-def _locked(lock: Path, timeout: float) -> Iterator[None]:
+def _locked(lock: Path, timeout: float) -> AbstractContextManager[None]:
     """Lock the upload of a run or a sweep; raise InputError if another process has the lock after `timeout` seconds."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(locks.locked(lock, timeout))
-        except BlockingIOError:
-            raise InputError(f"{lock.parent}: another process is uploading it", "wait until it has finished") from None
-        yield
+    cause = f"{lock.parent}: another process is uploading it"
+    return locks.locked(lock, timeout, lambda: InputError(cause, "wait until it has finished"))
 
 
 def _version(run: Run) -> tuple[int, int]:
