@@ -52,11 +52,12 @@ class Reading:
 
     def _repr_html_(self) -> str:
         from mnist_exp.prediction.formats import describe, percent, tops
+        from mnist_exp.report.images import png
 
         rows = []
         for digit in self.digits:
             answer = describe(digit)
-            rows.append([html.picture(_png(digit.image), answer), answer, percent(digit.probability), tops(digit)])
+            rows.append([html.picture(png(digit.image), answer), answer, percent(digit.probability), tops(digit)])
         headings = ["the network saw", "digit", "probability", "top three"]
         return html.table(rows, headings, [html.LEFT, html.LEFT, html.RIGHT], f"{self._content.name}: {self.text}")
 
@@ -150,12 +151,3 @@ def _source(picture: "Picture", number: int) -> tuple[str, str | bytes | np.ndar
     if not path.is_file():
         raise InputError(f"{path}: picture not found", "name a file, or give an array or an image of Pillow")
     return str(path), str(path)
-
-
-def _png(image: np.ndarray) -> bytes:
-    """Return an input of the network as a picture: ink on paper is dark on light."""
-    from PIL import Image
-
-    content = io.BytesIO()
-    Image.fromarray(255 - image[..., 0] if image.shape[-1] == 1 else image).save(content, "PNG")
-    return content.getvalue()

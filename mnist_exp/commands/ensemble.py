@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         raise
     record = read_record(run.directory)
     if record.summary is not None:
-        board = rank_members(Row(run.directory.name, record), [member.trained.row for member in ensemble.members])
+        board = rank_members(Row(run.directory.name, record), [member.row for member in ensemble.members])
         tables.print_comparison(board, columns(board), messages.output())
     return results.print_run_result(run, code)
 

@@ -159,10 +159,20 @@ AnySchedule = ConstantConfig | CosineConfig | ExponentialConfig | OneCycleConfig
 ScheduleConfig = Annotated[AnySchedule, Field(discriminator="name")]
 
 
+def shift_count(max_shift: int) -> int:
+    """Return the number of shifts by up to `max_shift` pixels in each direction, including no shift."""
+    return (2 * max_shift + 1) ** 2
+
+
 class EvaluationConfig(Settings):
     """How the finished model predicts, on validation and test images."""
 
     tta: Annotated[int, Field(ge=0, le=3)]
+
+    @property
+    def passes(self) -> int:
+        """How often an image passes through the network."""
+        return shift_count(self.tta)
 
 
 class ThreadsConfig(Settings):

@@ -9,11 +9,10 @@ import numpy as np
 
 from mnist_exp.comparison.rows import Row
 from mnist_exp.config.schema import ThreadsConfig
-from mnist_exp.ensemble.members import Ensemble
+from mnist_exp.ensemble.members import Ensemble, describe_member
 from mnist_exp.ensemble.network import MODEL, rebuild_mean
 from mnist_exp.ensemble.ranking import page_table, rank_members
 from mnist_exp.machine import backend, files
-from mnist_exp.models import averaging
 from mnist_exp.report import run_page
 from mnist_exp.runs import environment, evaluation
 from mnist_exp.runs.run import Run
@@ -45,14 +44,14 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
     probabilities = ensemble.probabilities
     validation, validation_score = ensemble.split.validation, None
     with target.scope(), messages.spinner("averaging"):
-        model = rebuild_mean([member.trained for member in members], data.test_images, probabilities)
+        model = rebuild_mean(members, data.test_images, probabilities)
         if len(validation):
-            passes = sum(averaging.shift_count(member.trained.experiment.evaluation.tta) for member in members)
+            passes = sum(member.experiment.evaluation.passes for member in members)
             predicted = Predictor(model, target.towers, passes)(data.train_images[validation])
             validation_score = evaluation.score(predicted, data.train_labels[validation])
 
     errors = evaluation.write_results(run, model, data, probabilities)
-    summaries = [member.trained.row.summary for member in members]
+    summaries = [member.row.summary for member in members]
     train_seconds = sum(summary.train_seconds for summary in summaries)
     compile_seconds = [summary.compile_seconds for summary in summaries if summary.compile_seconds is not None]
     images_seen = sum(summary.images_per_second * summary.train_seconds for summary in summaries)
@@ -75,10 +74,10 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
         images_per_second=images_seen / train_seconds if train_seconds else 0.0,
         compile_seconds=sum(compile_seconds) if compile_seconds else None,
         settings=_common_settings(summaries) | {"name": ensemble.name, "ensemble.members": len(members)},
-        members=[member.described(run.directory) for member in members],
+        members=[describe_member(member, run.directory) for member in members],
     )
     own_row = Row(run.directory.resolve().name, Record(run.directory, "completed", None, None, summary))
-    table = page_table(rank_members(own_row, [member.trained.row for member in members]), run.report)
+    table = page_table(rank_members(own_row, [member.row for member in members]), run.report)
     rates, members_file = np.empty(0, np.float32), ensemble.to_yaml(run.directory)
     run_page.write(run, "last", summary, errors, [], rates, data, probabilities, recorded, members_file, table)
     if not run.ensemble.exists():  # it was removed meanwhile; without it, the directory is not an ensemble

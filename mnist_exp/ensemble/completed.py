@@ -38,6 +38,11 @@ class CompletedRun:
         return self.row.summary.members is not None
 
     @property
+    def passes(self) -> int:
+        """How often each image passes through a network."""
+        return sum(run.experiment.evaluation.passes for run in self.runs)
+
+    @property
     def not_calibrated(self) -> str | None:
         """Why the run cannot be calibrated; None if it has held-out images, and was trained on none of them before."""
         if any(run.row.summary.has_seen_validation for run in self.runs):
@@ -77,5 +82,4 @@ def read(row: Row) -> CompletedRun:
     probabilities, _ = read_probabilities(Run(record.directory), record.summary.test)
     if probabilities.shape != ensemble.probabilities.shape:
         raise IntegrityError(f"{record.directory}: its predictions are of other images", "build the ensemble again")
-    members = [member.trained for member in ensemble.members]
-    return CompletedRun(row, members, ensemble.data, ensemble.split, probabilities)
+    return CompletedRun(row, ensemble.members, ensemble.data, ensemble.split, probabilities)

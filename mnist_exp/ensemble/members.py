@@ -15,7 +15,6 @@ from mnist_exp.comparison.groups import select_comparable
 from mnist_exp.comparison.rows import Row, read_rows
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.errors import InputError
-from mnist_exp.machine.files import file_sha256
 from mnist_exp.runs.summary import MemberSummary
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import pluralize
@@ -24,37 +23,18 @@ from mnist_exp.trained.trained_run import TrainedRun
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
-    """A run that is averaged."""
-
-    trained: TrainedRun
-    predictions_sha256: str
-    model_sha256: str
-
-    def described(self, directory: Path) -> MemberSummary:
-        """Return the member's entry in summary.json of the ensemble in `directory`."""
-        summary = self.trained.row.summary
-        return MemberSummary(
-            run=os.path.relpath(self.trained.run.directory.resolve(), directory.resolve()),
-            name=summary.name,
-            seed=summary.seed,
-            config_hash=summary.config_hash,
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class Ensemble:
     """The members of an ensemble, its label and its data."""
 
     name: str
-    members: Sequence[Member]
+    members: Sequence[TrainedRun]
     data: Dataset
     split: Split  # training images of any member; validation images if all members have the same and learned from none
 
     @property
     def probabilities(self) -> np.ndarray:
         """The mean of the members' probabilities for the test images, summed in float64, float32 (n, classes)."""
-        mean = np.mean([member.trained.probabilities for member in self.members], axis=0, dtype=np.float64)
+        mean = np.mean([member.probabilities for member in self.members], axis=0, dtype=np.float64)
         return np.asarray(mean, np.float32)
 
     @property
@@ -65,11 +45,22 @@ class Ensemble:
     def to_yaml(self, directory: Path) -> str:
         """Return the content of ensemble.yaml in `directory`."""
         members = [
-            member.described(directory).model_dump()
+            describe_member(member, directory).model_dump()
             | {"predictions_sha256": member.predictions_sha256, "model_sha256": member.model_sha256}
             for member in self.members
         ]
         return yaml.safe_dump({"name": self.name, "members": members}, sort_keys=False, allow_unicode=True)
+
+
+def describe_member(member: TrainedRun, directory: Path) -> MemberSummary:
+    """Return the entry of a member in summary.json of the ensemble in `directory`."""
+    summary = member.row.summary
+    return MemberSummary(
+        run=os.path.relpath(member.run.directory.resolve(), directory.resolve()),
+        name=summary.name,
+        seed=summary.seed,
+        config_hash=summary.config_hash,
+    )
 
 
 def read_ensemble(name: str, places: Sequence[Path]) -> Ensemble:
@@ -80,14 +71,14 @@ def read_ensemble(name: str, places: Sequence[Path]) -> Ensemble:
             is there twice.
         IntegrityError: a file of a member is damaged.
     """
-    members = [_read_member(row) for row in _select(places)]
+    members = [trained_run.read(row) for row in _select(places)]
     _refuse_copies(members)
-    splits = [member.trained.split for member in members]
+    splits = [member.split for member in members]
     is_common = len({one.sha256 for one in splits}) == 1
-    is_seen = any(member.trained.row.summary.has_seen_validation for member in members)
+    is_seen = any(member.row.summary.has_seen_validation for member in members)
     validation = splits[0].validation if is_common and not is_seen else splits[0].validation[:0]
     parts = Split(reduce(np.union1d, [one.train for one in splits]), validation)
-    return Ensemble(name, members, members[0].trained.data, parts)
+    return Ensemble(name, members, members[0].data, parts)
 
 
 def _select(places: Sequence[Path]) -> list[Row]:
@@ -110,15 +101,10 @@ def _select(places: Sequence[Path]) -> list[Row]:
     return selected
 
 
-def _read_member(row: Row) -> Member:
-    trained = trained_run.read(row)
-    return Member(trained, file_sha256(trained.run.predictions), file_sha256(trained.run.model))
-
-
-def _refuse_copies(members: Sequence[Member]) -> None:
+def _refuse_copies(members: Sequence[TrainedRun]) -> None:
     """Refuse a run that is there twice, as a copy: it would count twice in the mean."""
-    known: dict[tuple[str, str], Member] = {}
+    known: dict[tuple[str, str], TrainedRun] = {}
     for member in members:
         if (other := known.setdefault((member.model_sha256, member.predictions_sha256), member)) is not member:
-            cause = f"{member.trained.run.directory}: has the same model and predictions as {other.trained.run.directory}"
+            cause = f"{member.run.directory}: has the same model and predictions as {other.run.directory}"
             raise InputError(cause, "a run is averaged once: remove the copy, or name the runs to average")

@@ -19,13 +19,13 @@ from mnist_exp.export.check import Check, check
 from mnist_exp.export.formats import Format, Quantization
 from mnist_exp.export.network import ExportedNetwork
 from mnist_exp.machine import files, locks
+from mnist_exp.machine.plain_data import describe
 from mnist_exp.runs.status import now
 from mnist_exp.training.prediction import images_at_once
 
 LOCK = ".lock"
 UNFINISHED = f"{files.UNFINISHED}export."  # prefix of the directory in which an artefact is written and checked
 FULL_DISK = "No space left on device"  # in the messages of TensorFlow
-MAX_MESSAGE = 300  # characters of a library's error message
 
 
 @dataclass(frozen=True)
@@ -174,10 +174,9 @@ def _library_errors(chosen: Format) -> Iterator[None]:
     except OSError:
         raise
     except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        if FULL_DISK in text:
+        if FULL_DISK in str(error):
             raise EnvironmentFailure(f"{chosen.name}: cannot be written: {FULL_DISK}", "free disk space") from error
-        cause = f"{chosen.name}: cannot be exported: {text[:MAX_MESSAGE]}"
+        cause = f"{chosen.name}: cannot be exported: {describe(error)}"
         raise UserError(cause, "choose another format, and report this") from error
 
 

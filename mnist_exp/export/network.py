@@ -13,7 +13,6 @@ import mnist_exp
 from mnist_exp.ensemble.completed import CompletedRun
 from mnist_exp.ensemble.network import PRECISION, rebuild_completed
 from mnist_exp.machine import files
-from mnist_exp.models import averaging
 from mnist_exp.training.device import Device
 from mnist_exp.training.prediction import Predictor
 
@@ -82,7 +81,7 @@ class ExportedNetwork:
                     {"scale": _plain(layer.scale), "offset": _plain(layer.offset)} for layer in _scalings(self.model)
                 ],  # one, or one for each member
             },
-            "shifts": [averaging.shift_count(run.experiment.evaluation.tta) for run in completed.runs],  # in the model
+            "shifts": [run.experiment.evaluation.passes for run in completed.runs],  # in the model
             "mnist_exp": mnist_exp.__version__,
         }
 
@@ -93,10 +92,9 @@ def build(completed: CompletedRun, device: Device) -> ExportedNetwork:
     Raises:
         IntegrityError: the files of the run do not agree.
     """
-    passes = sum(averaging.shift_count(run.experiment.evaluation.tta) for run in completed.runs)
     with device.scope():
         model = rebuild_completed(completed, PRECISION)
-        probabilities = Predictor(model, device.towers, passes)(completed.data.test_images)
+        probabilities = Predictor(model, device.towers, completed.passes)(completed.data.test_images)
     return ExportedNetwork(completed, model, probabilities)
 
 

@@ -1,6 +1,5 @@
 """Node.js, which runs the script of a drawing page without a browser."""
 
-import shutil
 import struct
 import subprocess
 import weakref
@@ -16,11 +15,6 @@ from mnist_exp.export.formats import Predict
 PROGRAM = "node"
 MAX_MESSAGE = 300  # characters of an error message of the script
 UINT32 = struct.Struct("<I")
-
-
-def is_installed() -> bool:
-    """Return whether Node.js is installed."""
-    return shutil.which(PROGRAM) is not None
 
 
 def load(page: Path) -> Predict:

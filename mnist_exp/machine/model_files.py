@@ -11,8 +11,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from mnist_exp.machine.plain_data import describe
+
 WEIGHTS = "model.weights.h5"  # the part of a .keras archive with the weights
-MAX_MESSAGE = 300  # characters of a library's error message
 
 Layers = dict[str, list[np.ndarray]]  # the weights of each layer that has any, in the order of Keras
 
@@ -52,7 +53,7 @@ def read_layers(path: Path) -> Layers:
                 raise ValueError(f"its layers take {size:,} bytes, more than {limit:,}")
             layers = {name: [np.asarray(weight) for weight in weights] for name, weights in stored.items()}
     except Exception as error:  # noqa: BLE001  (zipfile and HDF5 raise many classes for a damaged file)
-        raise ValueError(f"{path}: {message(error)}") from None
+        raise ValueError(f"{path}: {describe(error)}") from None
     if not layers:
         raise ValueError(f"{path}: contains no weights")
     return layers
@@ -66,11 +67,6 @@ def sha256(layers: Layers) -> str:
             digest.update(repr((name, weight.shape, weight.dtype.str)).encode())
             digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
-
-
-def message(error: Exception) -> str:
-    """Return the message of a library on one line, or the class of the error."""
-    return " ".join(str(error).split())[:MAX_MESSAGE] or type(error).__name__
 
 
 def _add_layer(layers: dict[str, list[h5py.Dataset]], path: str, item: h5py.Group | h5py.Dataset) -> None:

@@ -30,6 +30,7 @@ MAX_DEPTH = 100  # levels; this program writes fewer
 MAX_ALIASED = 100_000  # values and characters that all aliases of a YAML file together repeat
 MAX_NUMBER = 1000  # characters; YAML takes quadratic time for a number of base 60
 MAX_INTEGER = 2**63
+MAX_MESSAGE = 300  # characters of a library's error message
 
 
 def open_regular(path: Path) -> io.BufferedReader:
@@ -153,9 +154,9 @@ def read_json(path: Path, limits: Limits = SETTINGS) -> dict[str, Any]:
 
 
 def describe(error: Exception) -> str:
-    """Return on one line why a file is unreadable, without its path."""
+    """Return the message of an error on one line, without the path of a file."""
     text = str(error.strerror or error) if isinstance(error, OSError) else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    return " ".join(text.split())[:MAX_MESSAGE] or type(error).__name__
 
 
 def is_in_range(value: Any) -> bool:

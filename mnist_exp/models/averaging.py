@@ -7,11 +7,6 @@ import keras
 from mnist_exp.models.build import PROBABILITIES
 
 
-def shift_count(max_shift: int) -> int:
-    """Return the number of shifts by up to `max_shift` pixels in each direction, including no shift."""
-    return (2 * max_shift + 1) ** 2
-
-
 def over_shifts(model: keras.Model, max_shift: int) -> keras.Model:
     """Average a model's probabilities over all shifts of the image (test-time augmentation).
 

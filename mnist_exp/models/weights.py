@@ -6,7 +6,8 @@ from pathlib import Path
 import keras
 
 from mnist_exp.errors import IntegrityError
-from mnist_exp.machine.model_files import message, weights_file
+from mnist_exp.machine.model_files import weights_file
+from mnist_exp.machine.plain_data import describe
 
 OVERHEAD_BYTES = 2**24  # of HDF5, the model's configuration and random states
 
@@ -26,5 +27,5 @@ def load_weights(model: keras.Model, path: Path) -> None:
             warnings.simplefilter("ignore")  # Keras also warns about weights for which it then raises an error
             model.load_weights(copy)
     except Exception as error:  # noqa: BLE001  (zipfile, HDF5 and Keras raise many classes for a damaged file)
-        cause = f"{path}: its weights do not fit the settings of its run: {message(error)}"
+        cause = f"{path}: its weights do not fit the settings of its run: {describe(error)}"
         raise IntegrityError(cause, "no code of the file was run; train the run again") from None

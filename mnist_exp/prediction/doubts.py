@@ -20,7 +20,6 @@ from mnist_exp.machine import files
 from mnist_exp.machine.arrays import read_arrays
 from mnist_exp.machine.plain_data import read_bytes
 from mnist_exp.models.activations import activations_model
-from mnist_exp.models.averaging import shift_count
 from mnist_exp.prediction.outliers import HIDDEN, Detector, other_images, train_detector
 from mnist_exp.terminal import messages
 from mnist_exp.trained.calibration import Calibration, allowed_outside, calibrate
@@ -100,8 +99,7 @@ def learn(completed: CompletedRun, model: keras.Model) -> Doubts | None:
     """
     if completed.not_calibrated is not None:
         return None
-    passes = sum(shift_count(run.experiment.evaluation.tta) for run in completed.runs)
-    calibration = calibrate(completed, model, passes)
+    calibration = calibrate(completed, model, completed.passes)
     if calibration is None:
         return None
     return Doubts(calibration, _strangeness(completed, model) if completed.data.handwriting else None)

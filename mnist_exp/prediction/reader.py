@@ -18,7 +18,6 @@ from mnist_exp.ensemble.network import PRECISION, rebuild_completed
 from mnist_exp.errors import InputError
 from mnist_exp.machine.cores import usable_cores
 from mnist_exp.models.activations import activations_model
-from mnist_exp.models.averaging import shift_count
 from mnist_exp.prediction import pictures
 from mnist_exp.prediction.cuts import alternatives
 from mnist_exp.prediction.doubts import Doubts, learn
@@ -81,8 +80,7 @@ class Reader:
         self.doubts = doubts
         self._not_calibrated = completed.not_calibrated
         self.background = getattr(completed.runs[0].experiment.dataset, "background", 0)  # of a user's own images
-        passes = sum(shift_count(run.experiment.evaluation.tta) for run in completed.runs)
-        self.predictor = Predictor(model, towers, passes)
+        self.predictor = Predictor(model, towers, completed.passes)
         self._has_warned = False  # of inverted pictures
 
     @property

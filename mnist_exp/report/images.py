@@ -90,6 +90,11 @@ def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> 
     return _png(grid)
 
 
+def png(image: np.ndarray) -> bytes:
+    """Return an image, uint8 (height, width, 1 or 3), as a PNG file."""
+    return _png(_picture(image))
+
+
 def _shortened(title: str, font: Any, width: int) -> str:
     """Return a title of at most that many pixels."""
     if font.getlength(title) <= width:

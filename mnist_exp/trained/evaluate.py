@@ -17,7 +17,6 @@ from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.datasets.parts import ONE_GROUP, digest
 from mnist_exp.errors import InputError
 from mnist_exp.machine import files
-from mnist_exp.models import averaging
 from mnist_exp.report import run_page
 from mnist_exp.runs import evaluation
 from mnist_exp.runs.evaluations import RESULT, directory
@@ -106,8 +105,7 @@ def evaluate(trained: TrainedRun, images: Images, name: str, towers: int, enviro
     if is_other and (inverted := polarity.warning(data.test_images, trained.data.train_images)) is not None:
         messages.warning(f"{trained.run.directory}: {inverted}")
     model = rebuild(trained)
-    passes = averaging.shift_count(trained.experiment.evaluation.tta)
-    probabilities = Predictor(model, towers, passes)(data.test_images)
+    probabilities = Predictor(model, towers, trained.experiment.evaluation.passes)(data.test_images)
     result = Run(directory(trained.run, name))
     refuse_special_files(result.directory.parent, result.directory, result.figures)
     with files.writing(result.directory):

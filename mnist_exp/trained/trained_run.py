@@ -11,6 +11,7 @@ from mnist_exp.comparison.rows import Row
 from mnist_exp.config.schema import Experiment
 from mnist_exp.datasets.dataset import Dataset, Split
 from mnist_exp.errors import ConfigError, InputError, IntegrityError
+from mnist_exp.machine.files import file_sha256
 from mnist_exp.runs.directory import read_config
 from mnist_exp.runs.held_out import split_images
 from mnist_exp.runs.run import Run
@@ -34,6 +35,16 @@ class TrainedRun:
     @cached_property
     def run(self) -> Run:
         return Run(self.row.record.directory)
+
+    @cached_property
+    def model_sha256(self) -> str:
+        """The SHA-256 of model.keras."""
+        return file_sha256(self.run.model)
+
+    @cached_property
+    def predictions_sha256(self) -> str:
+        """The SHA-256 of predictions.npz."""
+        return file_sha256(self.run.predictions)
 
     @property
     def tolerance(self) -> float:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mnist_exp.config.schema import shift_count
 from mnist_exp.errors import DivergenceError
 from mnist_exp.models import averaging
 from mnist_exp.runs import evaluation
@@ -159,7 +160,7 @@ class Trainer:
         """Make `predict` return the mean over all shifts of an image by up to `most` pixels."""
         if most:
             self.final_model = averaging.over_shifts(self.model, most)
-            self._predict = Predictor(self.final_model, self.steps.towers, averaging.shift_count(most), self._key)
+            self._predict = Predictor(self.final_model, self.steps.towers, shift_count(most), self._key)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of everything that the rest of the training depends on, by name."""

@@ -16,8 +16,8 @@ from scipy.special import log_softmax
 from mnist_exp import datasets
 from mnist_exp.config import validate
 from mnist_exp.config.checks import validation_images
+from mnist_exp.config.schema import shift_count
 from mnist_exp.datasets.dataset import split
-from mnist_exp.models.averaging import shift_count
 from mnist_exp.runs.directory import read_config
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import read_record

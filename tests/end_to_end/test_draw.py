@@ -32,7 +32,7 @@ ONE = [(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)]  # in parts of the drawing area
 ZERO = [(0.5 + 0.2 * math.sin(angle), 0.5 - 0.3 * math.cos(angle)) for angle in np.linspace(0, 2 * math.pi, 20)]
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
-needs_node = pytest.mark.skipif(not node.is_installed(), reason="Node.js is not installed")
+needs_node = pytest.mark.skipif(shutil.which(node.PROGRAM) is None, reason="Node.js is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +48,7 @@ def needs(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.skipif(bool(missing), reason=reason))
 
 
-NEEDS_NODE = pytest.mark.skipif(not node.is_installed(), reason="Node.js is not installed")
+NEEDS_NODE = pytest.mark.skipif(shutil.which(node.PROGRAM) is None, reason="Node.js is not installed")
 EXACT = [needs(name) for name in ("saved_model", "onnx", "litert")]
 QUANTIZED = [needs(name) for name in ("onnx", "litert")]
 

@@ -1,5 +1,6 @@
 """The network of the drawing page, in Node, against Keras: every kind of layer, activation and average of networks."""
 
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -96,7 +97,7 @@ def test_every_kind_of_layer_of_the_program_is_tested_here() -> None:
     assert isinstance(compose("model=cnn").model, NetworkConfig)
 
 
-@pytest.mark.skipif(not node.is_installed(), reason="Node.js is not installed")
+@pytest.mark.skipif(shutil.which(node.PROGRAM) is None, reason="Node.js is not installed")
 class TestInNode:
     def test_the_layers_give_the_probabilities_of_keras(self, tmp_path: Path) -> None:
         assert difference(network(), tmp_path) < 1e-3

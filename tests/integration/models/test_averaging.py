@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mnist_exp import experiment
+from mnist_exp.config.schema import shift_count
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.models import averaging, preprocessing
 from mnist_exp.models.build import build_model
@@ -53,7 +54,7 @@ def test_the_mean_over_shifts_equals_numpy(max_shift: int, overrides: tuple[str,
 def test_no_shift_is_the_model_itself() -> None:
     model = small(*SMALL)
     assert averaging.over_shifts(model, 0) is model
-    assert [averaging.shift_count(max_shift) for max_shift in range(4)] == [1, 9, 25, 49]
+    assert [shift_count(max_shift) for max_shift in range(4)] == [1, 9, 25, 49]
 
 
 def test_the_border_is_filled_with_black() -> None:
@@ -111,7 +112,7 @@ def test_a_trainer_predicts_the_mean_in_small_batches(
         sizes.clear()
         predicted = built.predict(images[:count])
         assert sizes
-        assert max(sizes) * averaging.shift_count(3) <= 1000
+        assert max(sizes) * shift_count(3) <= 1000
         assert np.array_equal(predicted, built.predict(images[:count]))
         assert predicted == pytest.approx(expected[:count], abs=1e-6)
         assert predicted == pytest.approx(one_tower(images[:count]), abs=1e-6)

@@ -1,12 +1,12 @@
 """Runs and sweeps as objects: found as on the command line, read from their directories, shown in a notebook."""
 
-import html
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from markupsafe import escape
 
 import mnist_exp as mx
 from mnist_exp import cli
@@ -206,7 +206,7 @@ def test_a_comparison_has_the_numbers_and_words_of_the_command(capsys: pytest.Ca
     assert comparison.verdicts[0].startswith("worse by ")
     for text in (*comparison.verdicts, *comparison.notes):
         assert text in printed
-        assert html.escape(text) in comparison._repr_html_()
+        assert escape(text) in comparison._repr_html_()
     assert repr(comparison).strip() == printed.strip()
     assert len(mx.compare(top=1).rows) == 1
 

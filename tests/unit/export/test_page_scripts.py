@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from typing import Any
 
@@ -12,7 +13,7 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.export import drawing_page, node
 from mnist_exp.prediction.normalization import is_flat, normalize
 
-pytestmark = pytest.mark.skipif(not node.is_installed(), reason="Node.js is not installed")
+pytestmark = pytest.mark.skipif(shutil.which(node.PROGRAM) is None, reason="Node.js is not installed")
 
 # Reads JSON, the images of which are lists of rows, and answers with JSON.
 READER = """
