@@ -4,14 +4,11 @@ import argparse
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 from mnist_exp.commands import help as manual
 from mnist_exp.commands.arguments import COMMANDS
 from mnist_exp.commands.named_runs import find_weights
-from mnist_exp.config import composition
 from mnist_exp.config.command_line import parse_arguments
-from mnist_exp.config.composer import Composer
 from mnist_exp.config.composition import Composition
 from mnist_exp.errors import ConfigError, Problem
 
@@ -22,21 +19,9 @@ KEY = re.compile("unknown key|unknown group|this part of Hydra")  # the key is w
 MEANT = re.compile(r"did you mean ([^?]+)\?")
 
 
-@cache
-def shared_composer() -> Composer:
-    """The composer of `conf/`, which composes nothing twice."""
-    return Composer()
-
-
 def compositions(arguments: argparse.Namespace) -> Composition:
-    """Make a composition, without a new composer if all files are in `conf/`."""
-    original = composition.Composer
-    if arguments.config_dir is None and arguments.config_name is None:
-        composition.Composer = lambda *_: shared_composer()  # type: ignore[assignment,misc]
-    try:
-        return Composition(arguments, find=find_weights)
-    finally:
-        composition.Composer = original  # type: ignore[misc]
+    """Make a composition that finds the runs of initial weights."""
+    return Composition(arguments, find=find_weights)
 
 
 def solve(arguments: Sequence[str], found: Sequence[Problem]) -> int:

@@ -16,7 +16,7 @@ from mnist_exp.config import problems
 from mnist_exp.errors import InputError, Problem
 from mnist_exp.machine import devices
 from tests import advice
-from tests.conftest import ROOT
+from tests.conftest import ROOT, shared_composer
 from tests.unit.datasets.tiny import described
 from tests.unit.run_directories import make_run, write_weights
 
@@ -208,7 +208,7 @@ DIRECTORIES: list[tuple[list[str], Files, list[str] | Files | None]] = [
 
 def test_every_advice_is_followed_and_solves_its_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "gpu_count", lambda: 0)
-    advice.shared_composer.cache_clear()  # it remembers problems
+    shared_composer.cache_clear()  # it remembers problems
     made = record_problems(monkeypatch)
     write_weights(make_run(tmp_path / "source", 100, "model=cnn_simple"))
     followed: set[Site] = set()

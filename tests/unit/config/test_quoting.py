@@ -6,11 +6,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mnist_exp.config.composer import Composer
 from mnist_exp.config.conversions import quote
-from tests.conftest import compose
+from tests.conftest import compose, shared_composer
 
-COMPOSER = Composer()
+COMPOSER = shared_composer()
 
 
 @given(st.text(st.sampled_from("ab/\\'\"$ {}[](),=: é~*"), min_size=1, max_size=12) | st.text(min_size=1))

@@ -58,7 +58,7 @@ def change(directory: Path, **changes: Any) -> None:
 def test_the_mean_is_of_the_stored_probabilities(place: Path) -> None:
     chosen = [place / name for name in "cab"]
     found = members.read_ensemble("x", chosen)
-    assert [one.trained.row.name for one in found.members] == ["c", "a", "b"]  # in the user's order
+    assert [one.row.name for one in found.members] == ["c", "a", "b"]  # in the user's order
     stored = [read_probabilities(Run(one))[0].astype(np.float64) for one in chosen]
     assert found.probabilities.dtype == np.float32
     assert np.array_equal(found.probabilities, (sum(stored) / 3).astype(np.float32))
@@ -81,7 +81,7 @@ def test_all_completed_runs_of_a_directory_are_members(place: Path, capfd: pytes
     ensemble_of(place / "e", place / "a", place / "b")
     (place / "f").mkdir()
     write_status(Run(place / "f"), "failed", 1, "the cause")
-    assert [one.trained.row.name for one in members.read_ensemble("x", [place]).members] == ["a", "b", "c"]
+    assert [one.row.name for one in members.read_ensemble("x", [place]).members] == ["a", "b", "c"]
     assert capfd.readouterr().err == "skipped: 2 runs without a result, or ensembles\n"
     assert refused(InputError, place / "a", place / "f") == f"{place / 'f'}: has no result: the cause"
     assert refused(InputError, place / "a", place / "e") == f"{place / 'e'}: is an ensemble"
@@ -173,7 +173,7 @@ def test_validation_images_must_be_the_same_for_all_members(place: Path) -> None
 
 def test_directories_with_the_same_name_are_distinguished(place: Path) -> None:
     member(place / "other" / "a", range(90), "seed=9")
-    rows = [one.trained.row for one in members.read_ensemble("x", [place / "a", place / "other" / "a"]).members]
+    rows = [one.row for one in members.read_ensemble("x", [place / "a", place / "other" / "a"]).members]
     assert [row.name for row in rows] == [str(place / "a"), str(place / "other" / "a")]
     lines = compare(read_rows([place / "a", place / "other" / "a"]), by=["run"]).lines
     assert [line.group.n for line in lines] == [1, 1]
@@ -189,10 +189,10 @@ def test_a_link_to_a_run_counts_once_and_a_copy_is_refused(place: Path) -> None:
 def ranked(place: Path, wrong: range) -> list[dict[str, str]]:
     """The rows of the ranking of a, b, c and their ensemble, which misclassifies these images."""
     ensemble = members.read_ensemble("x", [place])
-    directory = ensemble_of(place / "e", *(one.trained.run.directory for one in ensemble.members), errors=len(wrong))
+    directory = ensemble_of(place / "e", *(one.run.directory for one in ensemble.members), errors=len(wrong))
     write_predictions(directory, wrong)
     (own,) = read_rows([directory])
-    board = ranking.rank_members(own, [one.trained.row for one in ensemble.members])
+    board = ranking.rank_members(own, [one.row for one in ensemble.members])
     columns = ranking.columns(board)
     return [{column.key: column.cells[row] for column in columns} for row in range(len(board.lines))]
 
@@ -220,7 +220,7 @@ def test_the_ranking_says_why_a_member_cannot_be_tested(place: Path) -> None:
     ensemble = members.read_ensemble("x", [place])
     set_wrong_images(ensemble_of(place / "e", place / "a", place / "b"), None)
     (own,) = read_rows([place / "e"])
-    board = ranking.rank_members(own, [one.trained.row for one in ensemble.members])
+    board = ranking.rank_members(own, [one.row for one in ensemble.members])
     column = {column.key: column.cells for column in ranking.columns(board)}
     assert column["p"] == ["", "–", "–", "–"]
     assert all("predictions.npz" in words for words in column["significance"][1:])

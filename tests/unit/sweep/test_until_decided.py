@@ -9,14 +9,12 @@ import yaml
 
 from mnist_exp import cli
 from mnist_exp.commands import results
-from mnist_exp.config import composition
 from mnist_exp.machine import files
 from mnist_exp.runs.directory import read_config
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import write_status
 from mnist_exp.sweep import launchers, plan, report, until_decided
 from mnist_exp.sweep.plan import Sweep
-from tests import advice
 from tests.unit.run_directories import complete_run, set_wrong_images
 from tests.unit.sweep.test_driver import FakeLauncher
 
@@ -81,7 +79,6 @@ def constant(errors: dict[int, tuple[int, int]]) -> Errors:
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(results, "_write_report", lambda *_: False)
-    monkeypatch.setattr(composition, "Composer", lambda *_: advice.shared_composer())  # composing takes most of the time
     return Command(monkeypatch)
 
 
