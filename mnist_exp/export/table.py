@@ -1,21 +1,24 @@
 """The table of artefacts that `export` prints."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 
 from mnist_exp.comparison.significance import format_p_value
-from mnist_exp.export.artefact import Artefact
 from mnist_exp.export.check import Check
 from mnist_exp.terminal import messages
+
+if TYPE_CHECKING:
+    from mnist_exp.export.artefact import Artefact  # TensorFlow
 
 COLUMNS = ("artefact", "kB", "differs by", "changed", "error % (95 %)", "p", "ms")
 WHOLE = 2  # columns whose cells stay on one line
 MAX_WIDTH = 1000  # characters; no table is wider
 
 
-def build(artefacts: Sequence[Artefact], width: int) -> Table:
+def build(artefacts: "Sequence[Artefact]", width: int) -> Table:
     """Return the table, which needs `caption` below it; one without lines if that is wider than `width` characters."""
     table = _filled(Table(), artefacts)
     if messages.console(width=MAX_WIDTH).measure(table).maximum <= width:
@@ -23,7 +26,7 @@ def build(artefacts: Sequence[Artefact], width: int) -> Table:
     return _filled(Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False), artefacts, "\n")
 
 
-def _filled(table: Table, artefacts: Sequence[Artefact], space: str = " ") -> Table:
+def _filled(table: Table, artefacts: "Sequence[Artefact]", space: str = " ") -> Table:
     """Return a table with the headings and a row for each artefact; `space` is between the first words of a heading."""
     for place, heading in enumerate(COLUMNS):  # a narrow terminal breaks the lines of the others
         text = heading.replace(" ", space, 1)

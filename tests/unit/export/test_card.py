@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from mnist_exp import datasets
+from mnist_exp.commands import export
 from mnist_exp.comparison.predictions import read_probabilities
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.config import validate
@@ -215,3 +216,16 @@ def test_a_card_is_known_also_when_it_was_edited(source: CompletedRun, tmp_path:
     assert card.is_card(tmp_path)
     with pytest.raises(InputError, match="was edited"):
         card.refuse_other_file(tmp_path)
+
+
+def test_a_later_export_writes_the_card_again_unless_it_was_edited(
+    source: CompletedRun, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, old = tmp_path / "README.md", b"# Of an earlier export\n"
+    path.write_bytes(old + card._mark(old))
+    export._update_card(source, tmp_path)
+    assert card.render(source) in path.read_text()
+    path.write_text("My words.\n" + path.read_text())
+    export._update_card(source, tmp_path)
+    assert path.read_text().startswith("My words.\n")
+    assert "was edited, so it is kept" in capfd.readouterr().err

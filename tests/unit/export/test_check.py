@@ -1,14 +1,18 @@
 """The numbers of a check, against NumPy."""
 
+import io
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mnist_exp.comparison.statistics import mcnemar_exact
 from mnist_exp.errors import UserError
-from mnist_exp.export import check
+from mnist_exp.export import check, table
 from mnist_exp.export.check import Check
+from mnist_exp.terminal import messages
 from tests.unit.members import DATA
 
 LABELS = DATA.test_labels
@@ -64,3 +68,16 @@ def test_all_images_are_predicted_in_batches_and_then_timed_one_by_one() -> None
 def test_an_output_that_is_no_probability_is_an_error(output: np.ndarray) -> None:
     with pytest.raises(UserError, match="is not a probability of each class"):
         check.check(lambda _: output, DATA, probabilities(range(0)), 10_000, lambda _: None)
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_row_is_one_line_of_a_terminal(width: int) -> None:
+    checked = Check(DATA, probabilities(range(30)), probabilities(range(20, 25)), 0.5)
+    artefact = SimpleNamespace(path=Path("model_int8.tflite"), size=72_300, check=checked)
+    console = messages.console(file=io.StringIO(), width=width)
+    with console.capture() as captured:
+        console.print(table.build([artefact], width))  # type: ignore[list-item]
+    row = next(line for line in captured.get().splitlines() if "model_int8.tflite" in line)
+    assert "0.30 (0.21 – 0.43)" in row
+    assert row.rstrip(" │").endswith("0.500")
+    assert max(map(len, captured.get().splitlines())) <= width
