@@ -183,7 +183,9 @@ def test_pictures_are_read_in_float32_as_by_exports_which_share_the_calibration(
     assert {layer.compute_dtype for layer in open_reader(source).model.layers[1:]} == {"float32"}
 
 
-def test_a_single_picture_is_an_image_of_the_data_set(run: Path, place: Path, digits: Dataset) -> None:
+def test_a_single_picture_is_an_image_of_the_data_set(
+    run: Path, place: Path, digits: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
     for index in range(20):
         Image.fromarray(digits.test_images[index, ..., 0]).save(place / f"{index:02d}.png")
     source = read(run)
@@ -197,6 +199,14 @@ def test_a_single_picture_is_an_image_of_the_data_set(run: Path, place: Path, di
         assert digit.probability == pytest.approx(expected.max(), abs=1e-4)
     (array,) = reader.read([("array", digits.test_images[0, ..., 0])])
     assert array.digits[0].probability == pytest.approx(readings[0].digits[0].probability, abs=1e-6)
+    assert capsys.readouterr().err == ""
+    narrow = 255 - digits.test_images[0, :, 5:23, 0]  # dark on light; its sides are filled with black
+    reader.read([("narrow", narrow), ("again", narrow)])
+    reader.read([("once more", narrow)])
+    assert capsys.readouterr().err == (
+        "warning: narrow, again: light borders, but the training images have dark ones: "
+        "if they are inverted, the answers are wrong\n"
+    )
 
 
 def test_a_minus_sign_is_not_a_digit(run: Path, digits: Dataset) -> None:
