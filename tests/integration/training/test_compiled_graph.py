@@ -44,11 +44,23 @@ SLOW = re.compile(
 )
 def test_a_step_has_no_slow_operation(overrides: tuple[str, ...], digits: Dataset) -> None:
     """The message says which operation brought it in. The only loop is that over the steps."""
+    found = [(match["operation"], match["origin"]) for match in map(SLOW.search, hlo(overrides, digits)) if match]
+    assert len(found) == 1, found
+    assert found[0][0] == "while", found
+
+
+def test_a_step_of_cnn_best_stays_small(digits: Dataset) -> None:
+    """The seconds of compiling grow with the instructions, and most with those that become kernels, such as sums."""
+    lines = hlo(("experiment=cnn_best", "precision=bfloat16"), digits)
+    assert sum(" = " in line for line in lines) < 5200
+    assert sum(" reduce(" in line for line in lines) < 60
+
+
+def hlo(overrides: tuple[str, ...], digits: Dataset) -> list[str]:
+    """Return the lines of the program that XLA gets: a chunk of steps before any optimization."""
     steps = trainer_for(compose(*overrides, "threads.towers=1"), digits, use_xla=True).steps
     size, rows = steps._batch_size, steps._rows
     chunk = np.zeros((rows, size), np.int32), np.zeros(rows, np.float32), np.int64(0), np.int32(rows), np.int32(size)
     graph = tf.function(steps._chunk, jit_compile=True)
-    hlo = graph.experimental_get_compiler_ir(steps._gradients.inputs, *map(tf.constant, chunk))(stage="hlo")
-    found = [(match["operation"], match["origin"]) for match in map(SLOW.search, hlo.splitlines()) if match]
-    assert len(found) == 1, found
-    assert found[0][0] == "while", found
+    text: str = graph.experimental_get_compiler_ir(steps._gradients.inputs, *map(tf.constant, chunk))(stage="hlo")
+    return text.splitlines()
