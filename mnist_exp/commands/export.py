@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     code = _export(source, chosen, parsed.quantize, directory) if chosen else EXIT_DONE
     if parsed.card:
         _write_card(source, directory)
-    elif card.is_card(directory):
+    elif card.is_card(source, directory):
         _update_card(source, directory)
     return code
 

@@ -44,12 +44,13 @@ SPLITS = {"drawn": "drawn at random", "last": "the last ones of each class", "gr
 MNIST_TEST = "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
 
 
-def is_card(directory: Path) -> bool:
-    """Return whether a directory has a model card, edited or not."""
+def is_card(completed: CompletedRun, directory: Path) -> bool:
+    """Return whether a directory has the model card of a run, edited or not; the card of another run is not."""
     try:
-        return START.encode() in read_bytes(directory / FILE, MAX_BYTES)
+        content = read_bytes(directory / FILE, MAX_BYTES)
     except OSError:
         return False
+    return START.encode() in content and f" of the run {code(_name(completed.run))};".encode() in content
 
 
 def refuse_other_file(directory: Path) -> None:

@@ -209,13 +209,20 @@ def test_the_table_of_files_has_those_that_are_unchanged(source: CompletedRun, t
 
 def test_a_card_is_known_also_when_it_was_edited(source: CompletedRun, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# A project\n")
-    assert not card.is_card(tmp_path)
+    assert not card.is_card(source, tmp_path)
     path = card.write(source, tmp_path, [])
-    assert card.is_card(tmp_path)
+    assert card.is_card(source, tmp_path)
     path.write_text("My words.\n" + path.read_text())
-    assert card.is_card(tmp_path)
+    assert card.is_card(source, tmp_path)
     with pytest.raises(InputError, match="was edited"):
         card.refuse_other_file(tmp_path)
+
+
+def test_the_card_of_another_run_is_not_written_again(source: CompletedRun, tmp_path: Path) -> None:
+    path = card.write(source, tmp_path, [])
+    name = source.run.directory.resolve().name
+    path.write_text(path.read_text().replace(f"of the run `{name}`", f"of the run `{name}_2`"))
+    assert not card.is_card(source, tmp_path)
 
 
 def test_a_later_export_writes_the_card_again_unless_it_was_edited(
