@@ -84,7 +84,7 @@ def _compose(overrides: Sequence[str], config_dir: str | None) -> "tuple[Part, A
             raise InputError(
                 f"{word}: has no effect on the images", "allowed: dataset=NAME, dataset.KEY=VALUE and split=NAME"
             )
-        if not parts and word.lstrip("+").startswith("dataset.limit="):
+        if parts[-1:] in ([], ["test"]) and word.lstrip("+").startswith("dataset.limit="):
             raise InputError(
                 f"{word}: has no effect on the test images", "leave it out: all are evaluated; or add split=validation"
             )

@@ -97,7 +97,8 @@ def select_formats(names: Sequence[str], quantization: Quantization | None) -> l
     formats = [FORMATS[name] for name in dict.fromkeys(names)]
     if quantization is not None and formats and not any(one.possible(quantization) for one in formats):
         able = " or ".join(one.name for one in FORMATS.values() if one.possible(quantization))
-        cause = f"--quantize {quantization}: not possible for the format {' and '.join(one.name for one in formats)}"
+        listed = " and ".join(one.name for one in formats)
+        cause = f"--quantize {quantization}: not possible for the format{'s' * (len(formats) > 1)} {listed}"
         raise InputError(cause, f"add one that can be quantised, {able}; or leave out --quantize")
     for one in formats:
         if missing := [package for package in one.packages if importlib.util.find_spec(package) is None]:

@@ -32,7 +32,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         (
             ["--format", "html,saved_model", "--quantize", "dynamic"],
-            "--quantize dynamic: not possible for the format html and saved_model",
+            "--quantize dynamic: not possible for the formats html and saved_model",
             "add one that can be quantised",
         ),
         (["--format", "saved_model", "--output", "notes.txt"], "--output notes.txt: is not a directory", "name a directory"),
