@@ -24,7 +24,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["runs/a=1", "dataset=mnst"], "dataset=mnst: ", "mnist"),
         (["runs/a=1", "dataset.limt=5"], "dataset.limt", "dataset.limit"),
         (["runs/a=1", "dataset.limit=5"], "dataset.limit=5: has no effect on the test images", "all are evaluated"),
-        (["runs/a=1", "dataset.limit=5", "split=test"], "dataset.limit=5: has no effect on the test images", "all are evaluated"),
+        (
+            ["runs/a=1", "dataset.limit=5", "split=test"],
+            "dataset.limit=5: has no effect on the test images",
+            "all are evaluated",
+        ),
         (["runs/b", "split=test"], "runs/b: run not found", "name a run directory"),
         (["runs/a=1", "split=test", "--name", "../x"], "--name ../x: not allowed", "allowed: "),
     ],
