@@ -147,7 +147,8 @@ def normalize(
     axes = list(range(len(values.shape) - 1))
     distance = (values - guess) * mask
     shift, square = tf.reduce_sum(distance, axes) / number, tf.reduce_sum(tf.square(distance), axes) / number
-    mean, variance = guess + shift, square - tf.square(shift)
+    mean = guess + shift
+    variance = tf.maximum(square - tf.square(shift), 0.0)  # rounding could make that of equal values, far away, negative
     factor = tf.math.rsqrt(variance + epsilon)
     normal = (values - mean) * factor
 
