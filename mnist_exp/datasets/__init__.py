@@ -34,17 +34,18 @@ def facts(source: Source) -> Facts:
     return own.facts(load(source))
 
 
-def load(source: Source | str) -> "Dataset":
+def load(source: Source | str, keep: bool = True) -> "Dataset":
     """Load and verify a data set, once in a process.
 
     Args:
         source: or the name of a described set in `conf/dataset/`.
+        keep: whether it stays in memory; without, it is loaded each time.
 
     Raises:
         InputError: the name is unknown, files are not on this machine, or a user's own data cannot be used.
         IntegrityError: a file is damaged.
     """
-    return _load(_described(source) if isinstance(source, str) else source)
+    return (_load if keep else _load.__wrapped__)(_described(source) if isinstance(source, str) else source)
 
 
 def _described(name: str) -> DescribedSet:

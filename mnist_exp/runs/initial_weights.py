@@ -95,7 +95,10 @@ def polarity_warning(experiment: Experiment, data: Dataset) -> str | None:
         return None
     try:
         source = config.validate(read_config(Run(Path(str(experiment.initial_weights))))).dataset.source
-        known = datasets.load(replace(source, fetch=False) if isinstance(source, DescribedSet) else source)
+        if source == experiment.dataset.source:
+            return None
+        # The training needs the memory.
+        known = datasets.load(replace(source, fetch=False) if isinstance(source, DescribedSet) else source, keep=False)
     except (UserError, ValueError):
         return None
     return None if known.sha256 == data.sha256 else polarity.warning(data.train_images, known.train_images)

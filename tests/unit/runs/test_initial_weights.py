@@ -1,6 +1,7 @@
 """The weights of a run are loaded once, when a training starts, from a file that may be damaged or changed."""
 
 import dataclasses
+import functools
 import io
 import shutil
 import zipfile
@@ -11,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mnist_exp import datasets
 from mnist_exp import experiment as pipeline
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.schema import Experiment
@@ -19,7 +21,7 @@ from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.machine.model_files import WEIGHTS, Layers, read_layers
 from mnist_exp.machine.plain_data import read_json
-from mnist_exp.runs import lineage
+from mnist_exp.runs import initial_weights, lineage
 from mnist_exp.runs.held_out import split_images
 from mnist_exp.runs.run import Run
 from tests.advice import compositions
@@ -208,3 +210,21 @@ def test_a_file_that_could_do_harm_is_refused(fill: Callable[[h5py.File], None],
         archive.writestr(WEIGHTS, content.getvalue())
     with pytest.raises(ValueError, match=f"(?i){reason}"):
         read_layers(tmp_path / "model.keras")
+
+
+def test_weights_of_inverted_images_have_a_warning_and_the_other_images_do_not_stay_in_memory(
+    source: Run, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_weights(source.directory)
+    train, labels = 255 - digits.train_images[:200], digits.train_labels[:200]
+    np.savez(tmp_path / "own.npz", x_train=train, y_train=labels, x_test=train, y_test=labels)
+    settings = "dataset=npz", "dataset.path=own.npz", "training.batch_size=8"
+    experiment = started(source, *settings)
+    kept = functools.cache(datasets._load.__wrapped__)
+    monkeypatch.setattr(datasets, "_load", kept)
+    data = dataclasses.replace(digits, train_images=train, sha256="b")
+    warning = initial_weights.polarity_warning(experiment, data)
+    assert warning is not None
+    assert "these images have light borders" in warning
+    assert kept.cache_info().currsize == 0
+    assert initial_weights.polarity_warning(started(source), digits) is None
