@@ -25,6 +25,7 @@ from mnist_exp.terminal.messages import pluralize
 log = logging.getLogger(__name__)
 
 MAX_ROWS = 20  # of a leaderboard in the terminal
+MAX_TABLES = 10  # leaderboards that are printed, one for each set of images
 
 
 def print_run_result(run: Run, code: int) -> int:
@@ -114,7 +115,7 @@ def _print_jobs(
     all_drawn: bool = True,
 ) -> None:
     """Print the leaderboard, the failures and the numbers of jobs; not their total if a search may draw more trials."""
-    for title, board in zip(titles(boards), boards, strict=True):
+    for title, board in list(zip(titles(boards), boards, strict=True))[:MAX_TABLES]:
         if not board.lines:
             continue
         if title:
@@ -123,6 +124,9 @@ def _print_jobs(
         tables.print_comparison(best, columns.build(best), messages.output())
         if len(board.lines) > MAX_ROWS:
             messages.output().print(messages.cell(f"all lines: {sweep.leaderboard.with_suffix('.md')}"))
+    if len(boards) > MAX_TABLES:
+        text = f"all {len(boards):,} leaderboards, one for each set of images: {sweep.leaderboard.with_suffix('.md')}"
+        messages.output().print(messages.cell(text))
     for row in rows:
         if row.record.status in FAILED:
             print_failure(row.record)

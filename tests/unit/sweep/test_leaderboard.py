@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mnist_exp.commands import results
 from mnist_exp.comparison.ranking import compare_each
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.machine import files
@@ -14,6 +15,7 @@ from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import write_status
 from mnist_exp.sweep import leaderboard
 from mnist_exp.sweep.plan import Sweep
+from mnist_exp.sweep.progress import Counts
 from tests.unit.run_directories import make_run
 
 
@@ -69,3 +71,15 @@ def test_runs_on_different_data_have_a_ranking_each(tmp_path: Path) -> None:
     lines = sweep.leaderboard.with_suffix(".md").read_text().splitlines()
     assert [line for line in lines if line.startswith("**")] == ["**dataset.name=mnist**", "**dataset.name=fashion_mnist**"]
     assert len([line for line in lines if line.startswith("| 1 |")]) == 2
+
+
+def test_at_most_ten_leaderboards_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(12):
+        run = Run(make_run(tmp_path / f"{number}", 100 + number, f"dataset.split_seed={number}"))
+        content = read_json(run.summary)
+        files.write_json(run.summary, content | {"dataset": content["dataset"] | {"split_sha256": f"{number}"}})
+    rows = read_rows([tmp_path])
+    results._print_jobs(Sweep(tmp_path), rows, compare_each(rows), Counts(12, 12, 0, 0, 0))
+    printed = capsys.readouterr().out
+    assert printed.count("dataset.split_seed=") == 10
+    assert "all 12 leaderboards, one for each set of images: " in printed
