@@ -219,3 +219,13 @@ for package in backend.NOT_NEEDED:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="needs Debian's dataset-fashion-mnist")
+def test_a_recipe_of_another_data_set_trains(command: Command, tmp_path: Path) -> None:
+    quick = ("dataset.limit=600", "training.epochs=1", "schedule.warmup_epochs=0", "evaluation.tta=0", "progress=quiet")
+    done = command("experiment=fashion_best", *quick)
+    assert done.returncode == 0, done.stderr
+    (summary,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/*/summary.json"))
+    assert (summary["name"], summary["dataset"]["name"]) == ("fashion_best", "fashion_mnist")
+    assert summary["model"]["parameters"] == 648_538
