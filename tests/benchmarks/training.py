@@ -104,11 +104,11 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     return f"{middle} ({low} – {high})"
 
 
-def machine() -> str:
-    """Return the machine and the versions."""
+def machine(*others: str) -> str:
+    """Return the machine and the versions: of TensorFlow and Keras, and of other packages that take part, if installed."""
     described = environment.describe()
     packages = [
-        f"{name} {metadata.version(name)}" for name in ("tensorflow", "keras", "torch") if importlib.util.find_spec(name)
+        f"{name} {metadata.version(name)}" for name in ("tensorflow", "keras", *others) if importlib.util.find_spec(name)
     ]
     cpu = f"{described['cores']['usable']} cores of an {described['cpu']['model']}"
     return f"{cpu}, {platform.system()}, Python {platform.python_version()}, {', '.join(packages)}"
@@ -174,7 +174,8 @@ def main() -> int:
 
     import_seconds = statistics.median(imports.process)
     added = [around - import_seconds for around in cold[OURS].around]
-    lines = [f"{machine()}; {arguments.repetitions} repetitions, median (range).", "", *epochs_table(seen, profiles), ""]
+    measured_on = f"{machine('torch')}; {arguments.repetitions} repetitions, median (range)."
+    lines = [measured_on, "", *epochs_table(seen, profiles), ""]
     lines += [
         "`mnist-exp experiment=tutorial_mlp`, from the cold start to the finished report, takes "
         f"{spread(cold[OURS].process, 1)} s, the bare script {spread(cold[KERAS].process, 1)} s. Importing TensorFlow takes "
