@@ -1,7 +1,7 @@
 """Cheaper layers for the graph of training, each with the weights of the Keras layer that it replaces."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -103,61 +103,19 @@ class BatchNorm(Replacement):
         return tf.reshape(normal, shape)
 
     def _of_valid(self, inputs: tf.Tensor, valid: Valid) -> tf.Tensor:
-        layer, size = self.layer, inputs.shape[1:-1]
-        features, mean, variance = normalize(
-            tf.cast(inputs, tf.float32),
-            tf.convert_to_tensor(layer.gamma.value),
-            tf.convert_to_tensor(layer.beta.value),
-            tf.reshape(tf.cast(valid.mask, tf.float32), [-1, *(1 for _ in size), 1]),
-            tf.cast(valid.count * math.prod(size), tf.float32),
-            tf.convert_to_tensor(layer.moving_mean.value),
-            layer.epsilon,
-        )
+        layer, values, axes = self.layer, tf.cast(inputs, tf.float32), list(range(len(inputs.shape) - 1))
+        mask = tf.reshape(tf.cast(valid.mask, tf.float32), [-1] + [1] * len(axes))
+        number = tf.cast(valid.count * math.prod(inputs.shape[1:-1]), tf.float32)
+        mean = tf.reduce_sum(values * mask, axes) / number
+        centered = values - mean
+        variance = tf.reduce_sum(tf.square(centered) * mask, axes) / number
         self._update(mean, variance)
-        return tf.cast(features, inputs.dtype)
+        return tf.cast(centered * (tf.math.rsqrt(variance + layer.epsilon) * layer.gamma) + layer.beta, inputs.dtype)
 
     def _update(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
         layer = self.layer
         for moving, current in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
             moving.assign(moving * layer.momentum + current * (1 - layer.momentum))
-
-
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def normalize(
-    values: tf.Tensor,
-    scale: tf.Tensor,
-    offset: tf.Tensor,
-    mask: tf.Tensor,
-    number: tf.Tensor,
-    guess: tf.Tensor,
-    epsilon: float,
-) -> tuple[Any, Any]:
-    """Return the batch norm of a padded batch, and the means and variances of its valid images, which have no gradient.
-
-    XLA compiles each sum over the images for itself, so all sums of a direction are of the same pass. With a guess near the
-    means, the variances keep their digits (Chan et al. 1983, "Algorithms for Computing the Sample Variance").
-
-    Args:
-        values: float32 (n, ..., channels).
-        scale, offset, guess: float32 (channels,); the guess is one of the means.
-        mask: float32 (n, 1, ...): 1 for valid images, 0 for the others.
-        number: of valid values in a channel, a float32 scalar.
-        epsilon: is added to the variances.
-    """
-    axes = list(range(len(values.shape) - 1))
-    distance = (values - guess) * mask
-    shift, square = tf.reduce_sum(distance, axes) / number, tf.reduce_sum(tf.square(distance), axes) / number
-    mean = guess + shift
-    variance = tf.maximum(square - tf.square(shift), 0.0)  # rounding could make that of equal values, far away, negative
-    factor = tf.math.rsqrt(variance + epsilon)
-    normal = (values - mean) * factor
-
-    def gradients(upstream: tf.Tensor, *_: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
-        to_scale, to_offset = tf.reduce_sum(upstream * normal, axes), tf.reduce_sum(upstream, axes)
-        of_moments = (normal * to_scale + to_offset) * (mask / number)
-        return (upstream - of_moments) * (scale * factor), to_scale, to_offset, None, None, None, None
-
-    return (normal * scale + offset, mean, variance), gradients
 
 
 class Pointwise(Replacement):

@@ -52,8 +52,8 @@ def test_a_step_has_no_slow_operation(overrides: tuple[str, ...], digits: Datase
 def test_a_step_of_cnn_best_stays_small(digits: Dataset) -> None:
     """The seconds of compiling grow with the instructions, and most with those that become kernels, such as sums."""
     lines = hlo(("experiment=cnn_best", "precision=bfloat16"), digits)
-    assert sum(" = " in line for line in lines) < 5200
-    assert sum(" reduce(" in line for line in lines) < 60
+    assert sum(" = " in line for line in lines) < 5750
+    assert sum(" reduce(" in line for line in lines) < 75
 
 
 def hlo(overrides: tuple[str, ...], digits: Dataset) -> list[str]:
