@@ -34,18 +34,17 @@ def facts(source: Source) -> Facts:
     return own.facts(load(source))
 
 
-def load(source: Source | str, keep: bool = True) -> "Dataset":
+def load(source: Source | str) -> "Dataset":
     """Load and verify a data set, once in a process.
 
     Args:
         source: or the name of a described set in `conf/dataset/`.
-        keep: whether it stays in memory; without, it is loaded each time.
 
     Raises:
         InputError: the name is unknown, files are not on this machine, or a user's own data cannot be used.
         IntegrityError: a file is damaged.
     """
-    return (_load if keep else _load.__wrapped__)(_described(source) if isinstance(source, str) else source)
+    return _load(_described(source) if isinstance(source, str) else source)
 
 
 def _described(name: str) -> DescribedSet:
@@ -56,8 +55,8 @@ def _described(name: str) -> DescribedSet:
     raise InputError(f"{name}: unknown data set", f"allowed: {', '.join(shipped())}{suggestion}")
 
 
-@cache
-def _load(source: Source) -> "Dataset":
+def read(source: Source) -> "Dataset":
+    """Load and verify a data set as `load` does, but do not keep it in memory for the next call."""
     from mnist_exp.datasets import described, own  # NumPy
 
     if isinstance(source, OwnSet):
@@ -72,6 +71,9 @@ def _load(source: Source) -> "Dataset":
 
     store.fetch(source, shipped().values())
     return described.load(source)
+
+
+_load = cache(read)
 
 
 def check_available(source: Source) -> None:

@@ -98,7 +98,7 @@ def polarity_warning(experiment: Experiment, data: Dataset) -> str | None:
         if source == experiment.dataset.source:
             return None
         # The training needs the memory.
-        known = datasets.load(replace(source, fetch=False) if isinstance(source, DescribedSet) else source, keep=False)
+        known = datasets.read(replace(source, fetch=False) if isinstance(source, DescribedSet) else source)
     except (UserError, ValueError):
         return None
     return None if known.sha256 == data.sha256 else polarity.warning(data.train_images, known.train_images)
