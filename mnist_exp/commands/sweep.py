@@ -13,7 +13,7 @@ from mnist_exp.commands import results
 from mnist_exp.comparison.looks import Looks
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
-from mnist_exp.config.identity import HASHES, config_hash, is_execution_setting
+from mnist_exp.config.identity import config_hash, is_content_hash, is_execution_setting
 from mnist_exp.config.schema import Experiment
 from mnist_exp.config.search_space import Combination, SearchSpace
 from mnist_exp.errors import EXIT_DONE, InputError, Interrupted
@@ -93,17 +93,15 @@ def prepare(parsed: argparse.Namespace, composition: Composition) -> Prepared | 
 
 def _note_repetitions(combinations: Sequence[Combination], jobs: Sequence[Job]) -> None:
     """Say that combinations have the configuration and seed of another, such as two paths with the same images."""
-    if len(jobs) < len(combinations):
-        of_identity = {(job.config_hash, job.seed): job for job in jobs}
-        seen = set[int]()
-        for combination in combinations:
-            job = of_identity[config_hash(combination.experiment), combination.experiment.seed]
-            if job.number in seen:
-                same = f"{' '.join(combination.swept)} is job {job.number}"
-                text = f"{pluralize(len(combinations), 'combination')}, {pluralize(len(jobs), 'job')}"
-                messages.note(f"{text}: combinations with the same configuration and seed share one; for example, {same}")
-                return
-            seen.add(job.number)
+    if len(jobs) == len(combinations):
+        return
+    numbers = {(job.config_hash, job.seed): job.number for job in jobs}
+    shared = [numbers[config_hash(one.experiment), one.experiment.seed] for one in combinations]
+    first = {number: place for place, number in reversed(list(enumerate(shared)))}
+    repeated = next(place for place, number in enumerate(shared) if first[number] != place)
+    same = f"{' '.join(combinations[repeated].swept)} is job {shared[repeated]}"
+    text = f"{pluralize(len(combinations), 'combination')}, {pluralize(len(jobs), 'job')}"
+    messages.note(f"{text}: combinations with the same configuration and seed share one; for example, {same}")
 
 
 def _prepare_search(parsed: argparse.Namespace, composition: Composition, settings: OptunaSweeperConfig) -> Prepared | None:
@@ -222,7 +220,7 @@ def is_execution_override(line: str) -> bool:
 def print_jobs(remaining: Sequence[Job], jobs: Sequence[Job], planned: Looks | None) -> int:
     """Print the remaining jobs of a dry run, and the looks at all `jobs` if some are planned."""
     for job in remaining:
-        overrides = " ".join(line for line in job.overrides if not line.endswith(DRY_RUN) and not line.startswith(HASHES))
+        overrides = " ".join(line for line in job.overrides if not line.endswith(DRY_RUN) and not is_content_hash(line))
         print(messages.sanitize(f"{job.number:>4}  {overrides}"))
     count = pluralize(len(remaining), "job")
     print(count if planned is None else f"{count} until the next look; {until_decided.describe(planned, jobs)}")

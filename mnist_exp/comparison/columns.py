@@ -7,8 +7,8 @@ from typing import Any
 from mnist_exp.comparison import verdicts
 from mnist_exp.comparison.fields import METRICS, TEST, Metric, check_fields, field_value
 from mnist_exp.comparison.ranking import Comparison, Line
-from mnist_exp.comparison.rows import HASHES
 from mnist_exp.config.conversions import format_value
+from mnist_exp.config.identity import CONTENT_HASHES
 from mnist_exp.terminal.messages import MISSING
 
 COSTS = {"model.parameters": 2, "train_seconds": 3, "images_per_second": 1}  # metrics of every table, with priorities
@@ -74,7 +74,7 @@ def _default(comparison: Comparison) -> list[Column]:
     if repeated and comparison.shown_metrics[-1].key == TEST:
         columns.append(Column("spread", "std over seeds: images, rest", [_spread(line) for line in lines], 4))
     columns += [
-        Column(key, key, [_setting(line, key) for line in lines], 8, "left", wraps=key in HASHES)
+        Column(key, key, [_setting(line, key) for line in lines], 8, "left", wraps=key in CONTENT_HASHES)
         for key in comparison.settings
     ]
     keys = {column.key for column in columns}

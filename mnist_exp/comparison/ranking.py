@@ -8,9 +8,10 @@ from mnist_exp.comparison import looks, significance
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric, check_fields, field_value
 from mnist_exp.comparison.groups import Group, group_runs, select_comparable
 from mnist_exp.comparison.looks import Looks
-from mnist_exp.comparison.rows import HASHES, Row, differing_settings
+from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.comparison.significance import Question, Significance, Tests
 from mnist_exp.config.conversions import format_value
+from mnist_exp.config.identity import CONTENT_HASHES
 from mnist_exp.errors import InputError
 
 
@@ -131,7 +132,7 @@ def titles(comparisons: Sequence[Comparison]) -> list[str]:
     firsts = [comparison.groups[0].rows[0] for comparison in comparisons if comparison.groups]
     if len(firsts) < 2:
         return [""] * len(comparisons)
-    keys = [key for key in differing_settings(firsts) if key.startswith("dataset.") and key not in HASHES.values()]
+    keys = [key for key in differing_settings(firsts) if key.startswith("dataset.") and key not in CONTENT_HASHES.values()]
     return [", ".join(f"{key}={format_value(field_value(row, key))}" for key in keys) or "other images" for row in firsts]
 
 

@@ -8,7 +8,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mnist_exp.config.identity import expand_layers, is_layer_name, layer_count, layer_list_of, recorded_settings
+from mnist_exp.config.identity import (
+    CONTENT_HASHES,
+    expand_layers,
+    is_layer_name,
+    layer_count,
+    layer_list_of,
+    recorded_settings,
+)
 from mnist_exp.runs.directory import find_runs, read_config
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import Record, read_record, recorded_time
@@ -17,7 +24,6 @@ from mnist_exp.runs.summary import Summary
 MAX_LAYER_KINDS = 3  # kinds of layers that are listed one by one
 # The label of a run, where it is stored, and how it is displayed.
 NOT_SETTINGS = frozenset({"name", "runs_dir", "progress", "sweep", "tracker"})
-HASHES = {"initial_weights": "initial_weights_sha256", "dataset.path": "dataset.fingerprint"}  # of what is at a place
 # Limits of an untrusted file: a YAML anchor can make it endless, and a number can be too long to print.
 MAX_VALUES, MAX_DEPTH, MAX_BITS = 10_000, 20, 1000
 
@@ -123,18 +129,18 @@ def differing_settings(rows: Sequence[Row], ignored: frozenset[str] = frozenset(
     lists = {name for key in kinds if (name := layer_list_of(key))}
     same_length = {name for name in lists if len({layer_count(one, name) for one in settings} - {""}) == 1}
     redundant = kinds if len(kinds) > MAX_LAYER_KINDS else same_length
-    for place in HASHES.keys() & differing:
+    for place in CONTENT_HASHES.keys() & differing:
         redundant |= _redundant(place, settings)
     return [key for key in differing if key not in redundant]
 
 
 def _redundant(place: str, settings: Sequence[dict[str, Any]]) -> set[str]:
     """Return what a reader does not need of a place and the hash of its content: the place, if the content is the same."""
-    places, hashes = ({repr(one.get(key)) for one in settings} for key in (place, HASHES[place]))
+    places, hashes = ({repr(one.get(key)) for one in settings} for key in (place, CONTENT_HASHES[place]))
     if len(hashes) == 1:
         return {place}
-    pairs = {repr((one.get(place), one.get(HASHES[place]))) for one in settings}
-    return {HASHES[place]} if len(places) == len(pairs) else set()
+    pairs = {repr((one.get(place), one.get(CONTENT_HASHES[place]))) for one in settings}
+    return {CONTENT_HASHES[place]} if len(places) == len(pairs) else set()
 
 
 def _differs(key: str, settings: Sequence[dict[str, Any]]) -> bool:

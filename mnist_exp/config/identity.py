@@ -30,7 +30,7 @@ NOT_DEFINING: dict[str, Any] = EXECUTION_SETTINGS | {
     "initial_weights": True,
     "dataset": EXECUTION_SETTINGS["dataset"] | {"path", "class_names", "groups", "description"},
 }
-HASHES = ("initial_weights_sha256=", "dataset.fingerprint=")  # the start of overrides that say it again; not shown
+CONTENT_HASHES = {"initial_weights": "initial_weights_sha256", "dataset.path": "dataset.fingerprint"}  # by the place
 ELEMENT = re.compile(r"\.\d+(\.|$)")  # of a list, in a dotted key
 
 
@@ -42,6 +42,11 @@ def identity(experiment: Experiment) -> dict[str, Any]:
 def is_execution_setting(key: str) -> bool:
     """Return whether a dotted key is a setting that only changes how the experiment runs."""
     return _is_in(EXECUTION_SETTINGS, key)
+
+
+def is_content_hash(override: str) -> bool:
+    """Return whether an override sets the hash of what is at a place; it repeats the place, and is not shown."""
+    return override.partition("=")[0] in CONTENT_HASHES.values()
 
 
 def _is_in(settings: dict[str, Any], key: str) -> bool:

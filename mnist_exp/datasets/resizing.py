@@ -25,8 +25,8 @@ def fit(image: Image.Image, size: tuple[int, int], background: int) -> Image.Ima
         background: the grey value of the sides.
     """
     height, width = size
-    inner = inner_size((image.height, image.width), size)[::-1]
-    scale = min(height / image.height, width / image.width)
+    original = image.height, image.width
+    inner, scale = inner_size(original, size)[::-1], _scale(original, size)
     if inner != image.size:
         image = image.resize(inner, Image.Resampling.BOX if scale < 1 else Image.Resampling.LANCZOS)
     if inner == (width, height):
@@ -38,9 +38,12 @@ def fit(image: Image.Image, size: tuple[int, int], background: int) -> Image.Ima
 
 def inner_size(original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """Return the height and width of the part of a resized image that is not filled."""
-    scale = min(new / old for new, old in zip(size, original, strict=True))
-    height, width = (max(1, round(old * scale)) for old in original)
+    height, width = (max(1, round(old * _scale(original, size))) for old in original)
     return height, width
+
+
+def _scale(original: tuple[int, int], size: tuple[int, int]) -> float:
+    return min(new / old for new, old in zip(size, original, strict=True))
 
 
 def allocate(source: OwnSet, count: int, shape: Shape) -> np.ndarray:

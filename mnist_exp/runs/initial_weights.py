@@ -97,7 +97,7 @@ def polarity_warning(experiment: Experiment, data: Dataset) -> str | None:
         source = config.validate(read_config(Run(Path(str(experiment.initial_weights))))).dataset.source
         if source == experiment.dataset.source:
             return None
-        # The training needs the memory.
+        # `read` does not keep them: the training needs the memory.
         known = datasets.read(replace(source, fetch=False) if isinstance(source, DescribedSet) else source)
     except (UserError, ValueError):
         return None

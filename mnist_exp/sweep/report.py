@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mnist_exp.comparison.ranking import Comparison
 from mnist_exp.comparison.rows import Row
-from mnist_exp.config.identity import HASHES
+from mnist_exp.config.identity import is_content_hash
 from mnist_exp.machine import files
 from mnist_exp.report import comparison_page, search_charts
 from mnist_exp.report.comparison_view import ComparisonView
@@ -51,7 +51,7 @@ def _swept(known: Plan, study: SearchResult | None) -> dict[str, str]:
         return {key: domain(distribution) for key, distribution in study.parameters.items()}
     values: dict[str, dict[str, None]] = {}
     for job in known.jobs:
-        for line in (line for line in job.overrides if not line.startswith(HASHES)):
+        for line in (line for line in job.overrides if not is_content_hash(line)):
             key, _, value = line.lstrip("+~").partition("=")
             values.setdefault(key, {})[value] = None
     values["seed"] = dict.fromkeys(str(job.seed) for job in known.jobs)  # the first may be the default, without an override

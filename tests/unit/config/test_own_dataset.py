@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mnist_exp import config, datasets
+from mnist_exp.commands import train
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.identity import config_hash
@@ -148,6 +149,17 @@ def test_two_paths_are_two_jobs_wherever_the_sweep_is_resumed(directory: Path, m
     (directory / "b.npz").replace(directory / "a.npz")
     with pytest.raises(ConfigError, match="the data have"):
         resumed.experiments([jobs[0].overrides])
+
+
+def test_the_first_combination_that_shares_a_job_is_named(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, count in (("a", 24), ("b", 27), ("same", 24)):
+        write("npz", directory / name, small(count)).rename(f"{name}.npz")
+    paths = "dataset.path=b.npz,a.npz,same.npz"
+    assert train.main(["-m", "dataset=npz", "training.batch_size=8", paths, "seed=1,2", "sweep.dry_run=true"]) == 0
+    shown = capsys.readouterr()
+    assert "6 combinations, 4 jobs: " in shown.err
+    assert "for example, dataset.path=same.npz seed=1 is job 3" in shown.err
+    assert "dataset.fingerprint" not in shown.out
 
 
 def test_names_of_classes_and_of_groups_may_be_swept(directory: Path) -> None:
