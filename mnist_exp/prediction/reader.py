@@ -2,45 +2,33 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import keras
 import numpy as np
-from PIL import Image
 
-from mnist_exp.datasets import pictures as files
 from mnist_exp.datasets import polarity
-from mnist_exp.datasets.pictures import UnreadableError
-from mnist_exp.datasets.resizing import fit, inner_size
+from mnist_exp.datasets.pictures import UnreadableError, quiet
 from mnist_exp.ensemble.completed import CompletedRun
 from mnist_exp.ensemble.network import PRECISION, rebuild_completed
 from mnist_exp.errors import InputError
 from mnist_exp.machine.cores import usable_cores
 from mnist_exp.models.activations import activations_model
-from mnist_exp.prediction import pictures
-from mnist_exp.prediction.cuts import alternatives
+from mnist_exp.prediction import candidates
+from mnist_exp.prediction.candidates import Candidates, Source
 from mnist_exp.prediction.doubts import Doubts, learn
-from mnist_exp.prediction.ink import extract_ink
-from mnist_exp.prediction.normalization import is_flat, normalize
-from mnist_exp.prediction.pictures import Picture
-from mnist_exp.prediction.reading import Box, Digit, Reading, verdict_of
-from mnist_exp.prediction.segmentation import Piece, find_lines
-from mnist_exp.prediction.thickness import thicken
+from mnist_exp.prediction.normalization import is_flat
+from mnist_exp.prediction.reading import Digit, Reading, verdict_of
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import join_some
 from mnist_exp.training.prediction import Predictor
 
 MAX_NAMED = 3  # pictures in a warning
 TOP = 3  # most probable classes of a digit
-
 CONFIDENCE = 0.99  # of the sets
 MAX_THREADS = 4  # that read pictures; each takes some 100 MB for a large photo
-
 CLEAR = 0.9  # probability of a digit that is not cut, if the run is not calibrated
-
-Source = str | bytes | np.ndarray  # a path, the content of a file, or an array
-_Image = tuple[np.ndarray, Box]  # in the form of the data set
 
 
 class Reader:
@@ -57,7 +45,7 @@ class Reader:
         keep: bool = False,
         towers: int = 1,
     ) -> None:
-        """Check that the network can read pictures.
+        """Set the parts; see `open_reader`.
 
         Args:
             completed: the run.
@@ -67,11 +55,7 @@ class Reader:
             single: take each picture as one image of the data set.
             keep: keep the pictures in the readings, for a page.
             towers: parts of a batch that are computed in parallel.
-
-        Raises:
-            InputError: the data set is not handwriting in the form of MNIST's, and `single` is false.
         """
-        check_handwriting(completed, single)
         self.model = model
         self.single = single
         self.keep = keep
@@ -121,7 +105,7 @@ class Reader:
         Returns:
             For each picture what was read, or the reason why it cannot be used.
         """
-        with files.quiet(), ThreadPoolExecutor(min(usable_cores(), MAX_THREADS)) as threads:
+        with quiet(), ThreadPoolExecutor(min(usable_cores(), MAX_THREADS)) as threads:
             found = list(threads.map(self._find, [source for _, source in sources]))
         usable = [one for one in found if not isinstance(one, UnreadableError)]
         names = [name for name, _ in sources]
@@ -145,7 +129,7 @@ class Reader:
             cause = f"{join_some(inverted, MAX_NAMED)}: {opposite} borders, but the training images have {self._ground} ones"
             messages.warning(f"{cause}: if they are inverted, the answers are wrong")
 
-    def _reading(self, name: str, found: "_Found", digits: Iterator[Digit]) -> Reading:
+    def _reading(self, name: str, found: Candidates, digits: Iterator[Digit]) -> Reading:
         """Return what was read in a picture, from the answers for all its images."""
         lines = []
         for line in found.lines:
@@ -153,35 +137,13 @@ class Reader:
             lines.append([digit for ways in answered for digit in _best(ways)])
         return Reading(name, lines, found.picture if self.keep else None)
 
-    def _find(self, source: Source) -> "_Found | UnreadableError":
+    def _find(self, source: Source) -> Candidates | UnreadableError:
         try:
             if self.single:
-                return self._whole(source)
-            picture = pictures.from_array(source) if isinstance(source, np.ndarray) else pictures.read(source)
+                return candidates.whole(source, self.data.test_images.shape[1:], self.background)
+            return candidates.find(source)
         except UnreadableError as error:
             return error
-
-        def ways(piece: Piece) -> list[list[_Image]]:
-            cut = [[piece], *alternatives(piece)]
-            return [[(normalize(thicken(part.ink))[..., None], _box(part, picture)) for part in way] for way in cut]
-
-        return _Found([[ways(piece) for piece in line] for line in find_lines(extract_ink(picture.pixels))], picture)
-
-    def _whole(self, source: Source) -> "_Found":
-        """Return a picture as one image of the data set."""
-        height, width, channels = self.data.test_images.shape[1:]
-        if isinstance(source, np.ndarray):
-            picture = pictures.from_array(source)
-            flat = Image.fromarray(picture.pixels).convert("L" if channels == 1 else "RGB")
-            image = np.asarray(fit(flat, (height, width), self.background)).reshape(height, width, channels)
-            size = picture.size
-        else:
-            size = files.probe(source).size
-            image = files.decode(source, channels, (height, width), self.background, resize=True)
-        inner = inner_size(size, (height, width))
-        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-        part = image[None, top : top + inner[0], left : left + inner[1]]
-        return _Found([[[[(image, (0, 0, size[1], size[0]))]]]], None, polarity.ground(part))
 
     def answer_images(self, images: Sequence[np.ndarray]) -> list[Digit]:
         """Return the answers for images in the form of the data set, uint8 (height, width, channels), without boxes."""
@@ -209,29 +171,12 @@ class Reader:
         return answers
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """The digits of a picture, before they are answered."""
-
-    lines: Sequence[Sequence[Sequence[Sequence[_Image]]]]  # lines of pieces of ways to cut the piece: images and boxes
-    picture: Picture | None
-    ground: str | None = None  # of a single grey image: dark or light
-
-
 def _best(ways: Sequence[Sequence[Digit]]) -> Sequence[Digit]:
     """Return the best way to cut a piece of ink: not at all if that is sure, else the one whose worst digit is the best."""
     whole = ways[0][0]
     if whole.verdict == "sure" or (whole.verdict == "not calibrated" and whole.probability >= CLEAR):
         return ways[0]
     return max(ways, key=lambda way: min(0.0 if digit.verdict == "not a digit" else digit.probability for digit in way))
-
-
-def _box(piece: Piece, picture: Picture) -> Box:
-    """Return the box of a digit in pixels of the file's picture."""
-    down, across = (whole / part for whole, part in zip(picture.size, picture.pixels.shape[:2], strict=True))
-    sides = piece.left * across, piece.top * down, piece.right * across, piece.bottom * down
-    left, top, right, bottom = map(round, sides)
-    return left, top, right, bottom
 
 
 def open_reader(
@@ -247,15 +192,10 @@ def open_reader(
         InputError: the data set is not handwriting in the form of MNIST's, and `single` is false.
         IntegrityError: the files of the run do not agree.
     """
-    check_handwriting(completed, single)
-    model = rebuild_completed(completed, PRECISION)
-    return Reader(completed, model, learn(completed, model), confidence, single=single, keep=keep, towers=towers)
-
-
-def check_handwriting(completed: CompletedRun, single: bool) -> None:
-    """Raise InputError unless pictures can be normalised to the images of the data set, or are single images of it."""
     if not single and not completed.data.handwriting:
         cause = f"{completed.run.directory}: was trained on {completed.data.name}, not on digits in the form of MNIST's"
         raise InputError(
             cause, "add --single (in Python single=True): each picture is then taken as one image of the data set"
         )
+    model = rebuild_completed(completed, PRECISION)
+    return Reader(completed, model, learn(completed, model), confidence, single=single, keep=keep, towers=towers)

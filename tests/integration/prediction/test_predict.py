@@ -26,7 +26,7 @@ from mnist_exp.prediction import doubts
 from mnist_exp.prediction.doubts import learn
 from mnist_exp.prediction.normalization import normalize
 from mnist_exp.prediction.occlusion import occlusion
-from mnist_exp.prediction.reader import Reader, open_reader
+from mnist_exp.prediction.reader import open_reader
 from tests.integration.ensemble.test_ensemble import untrained
 from tests.integration.models.test_averaging import SAVES
 from tests.sheets import draw_sheet
@@ -222,7 +222,7 @@ def test_another_data_set_needs_single(run: Path) -> None:
     source = read(run)
     others = SimpleNamespace(data=SimpleNamespace(handwriting=False, name="fashion_mnist"), run=source.run)
     with pytest.raises(InputError, match=r"trained on fashion_mnist.*\n.*--single"):
-        Reader(others, None, None, 0.99)
+        open_reader(others)
 
 
 @pytest.mark.parametrize("change", ["damaged", "other model"])
