@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contrast import Color, contrast
+from tests.contrast import Color
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Without the sandbox it runs as root in a container; the other flags keep it from looking for its maker's servers.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-COLORS = """
-selector => [...document.querySelectorAll(selector)].map(element => {
-  const style = getComputedStyle(element)
-  return [element instanceof SVGElement ? style.fill : style.color, style.backgroundColor, style.opacity]
-})
-"""
 
 
 def rgba(text: str) -> Color:
@@ -77,23 +69,3 @@ def column(page: Page, heading: str) -> list[str]:
         }""",
         heading,
     )
-
-
-def assert_readable(page: Page, scheme: str, selectors: Mapping[str, int]) -> Color:
-    """Every text on the page's cards has a contrast of 4.5 : 1, as WCAG 2.2 requires (1.4.3); return the colour of a card.
-
-    Args:
-        page: in that colour scheme.
-        scheme: light or dark.
-        selectors: of the texts, and how many of each there are at least.
-    """
-    card = rgba(page.evaluate("getComputedStyle(document.querySelector('section')).backgroundColor"))
-    assert contrast(card, (0, 0, 0) if scheme == "light" else (255, 255, 255)) > 12
-    for selector, least in selectors.items():
-        found = page.evaluate(COLORS, selector)
-        assert len(found) >= least
-        for text, background, opacity in found:
-            behind = over(rgba(background), card)
-            *color, alpha = rgba(text)
-            assert contrast(over((*color, alpha * float(opacity)), behind), behind) >= 4.5, (selector, text, background)
-    return card

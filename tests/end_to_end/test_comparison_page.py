@@ -10,7 +10,7 @@ import pytest
 
 from mnist_exp.report import comparison_page
 from tests import boards
-from tests.end_to_end.pages import CHROMIUM, answering, assert_accessible, assert_readable, column, opened
+from tests.end_to_end.pages import CHROMIUM, answering, assert_accessible, column, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -207,21 +207,6 @@ def test_nothing_is_cut_off_in_print(browser: Browser, grid: Path) -> None:
     hidden = "element => getComputedStyle(element).overflowX"
     assert page.locator(".scroll, .chart").first.evaluate(hidden) == "visible"
     assert complaints == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_is_readable(browser: Browser, grid: Path, scheme: Literal["light", "dark"]) -> None:
-    page, _ = answering(browser, grid)
-    page.emulate_media(color_scheme=scheme)
-    text = "figure:not(.grid0) svg text, .grid0 .role-axis text"
-    assert_readable(page, scheme, {text: 40, "td, th": 60, "td a": 16, "figcaption": 3, ".legend button": 8})
-    figure = page.locator("figure.grid0")
-    inks = figure.locator(".role-mark.mark-text text").evaluate_all(
-        "texts => texts.map(text => getComputedStyle(text).fill)"
-    )
-    fills = figure.locator(".layer_0_marks path").evaluate_all("cells => cells.map(cell => cell.getAttribute('fill'))")
-    assert set(inks) == {"rgb(0, 0, 0)", "rgb(255, 255, 255)"}  # the cells, too, are the same in both schemes
-    assert len(fills) == len(set(fills)) == 8
 
 
 def test_it_is_complete_without_a_script(browser: Browser, grid: Path) -> None:

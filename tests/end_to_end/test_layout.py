@@ -81,7 +81,7 @@ COLORS = """
   while (walker.nextNode()) {
     const { data, parentElement: element } = walker.currentNode
     if (!data.trim() || !element.checkVisibility()) continue
-    if (element.closest('.symbol, [class^=grid]')) continue // marks; cells of heat maps, which have a test of their own
+    if (element.closest('.symbol, [class^=grid] .role-mark')) continue // marks; numbers of heat maps have a unit test
     const around = []
     for (let one = element; one; one = one.parentElement) around.push(getComputedStyle(one))
     const color = element instanceof SVGElement ? around[0].fill : around[0].color
@@ -91,6 +91,12 @@ COLORS = """
   }
   return [...found.values()]
 }
+"""
+# The colours of the marks of charts.
+MARKS = """
+() => ['fill', 'stroke']
+  .flatMap(name => [...document.querySelectorAll('svg path')].map(path => path.getAttribute(name)))
+  .filter((color, place, all) => /^#[0-9a-f]{6}$/.test(color) && all.indexOf(color) === place)
 """
 
 
@@ -121,10 +127,13 @@ def test_nothing_collides_is_cut_off_or_unreadable(browser: Browser, digits: Dat
         if leaderboard.count():  # with three settings and four seeds a table; with eight settings only on the widest page
             is_record = "records" in str(leaderboard.get_attribute("class"))
             assert is_record == (width < (WIDTHS[-1] if kind == "search" else WIDE))
-    page.emulate_media(color_scheme="light")
-    faults["light"] = unreadable(page)
-    page.emulate_media(color_scheme="dark")
-    faults["dark"] = unreadable(page)
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    for scheme, opposite in (("light", (0, 0, 0)), ("dark", (255, 255, 255))):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        card = rgba(page.evaluate("getComputedStyle(document.querySelector('section')).backgroundColor"))
+        assert contrast(card, opposite) > 12
+        faults[scheme] = unreadable(page)
+        faults[f"marks, {scheme}"] = [one for one in page.evaluate(MARKS) if contrast((*bytes.fromhex(one[1:]),), card) < 3]
     assert {where: what for where, what in faults.items() if what} == {}
     links = page.locator("nav a").evaluate_all("all => all.map(({ hash }) => [hash, !!document.querySelector(hash)])")
     assert len(links) >= 2
