@@ -32,13 +32,17 @@ def gpu_count() -> int | None:
 
 
 def driver_description() -> list[str]:
-    """Return the version of NVIDIA's driver and the models of the GPUs, as far as it reports them."""
+    """Return the version of NVIDIA's driver and the models of the GPUs, each once, as far as it reports them."""
     lines = []
     for path in (DRIVER / "version", *sorted(DRIVER.glob("gpus/*/information"))):
         with contextlib.suppress(OSError):
             text = path.read_text(errors="replace")
             lines += [line.strip() for line in text.splitlines() if line.startswith(("NVRM", "Model"))]
-    return lines
+    if not lines and (nvidia_smi := shutil.which("nvidia-smi")):  # WSL
+        text = _output([nvidia_smi, "--query-gpu=driver_version,name", "--format=csv,noheader"])
+        rows = [row.partition(", ") for row in text.splitlines() if ", " in row]
+        lines = [f"NVRM version: {version}" for version, _, _ in rows] + [f"Model: {name}" for _, _, name in rows]
+    return list(dict.fromkeys(lines))
 
 
 def gpu_memory(index: int) -> tuple[int, int] | None:

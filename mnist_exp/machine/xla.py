@@ -21,12 +21,15 @@ from mnist_exp.machine import devices, files
 
 VARIABLE, FLAG = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory="
 COMPILERS = re.compile(r"tensorflow|keras|nvidia-")  # packages that compilation depends on
-VARIABLES = re.compile(r"TF_(?!CPP_)|XLA_|CUDA_|CUBLAS|CUDNN|NVIDIA_|LD_LIBRARY_PATH")  # those of the environment
+VARIABLES = re.compile(
+    r"TF_(?!CPP_)|XLA_|(CUDA|NVIDIA)_(?!VISIBLE_DEVICES)|CUBLAS|CUDNN|LD_LIBRARY_PATH"
+)  # of the environment
 # All kernels of a step, and the loop over steps, are started as one: 5 to 10 % faster, same weights.
 LAUNCHES = "--xla_gpu_enable_command_buffer=FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,CONDITIONAL,WHILE"
 GRAPHS = "--xla_gpu_graph_min_graph_size=2"
 LIMIT = 512 * 2**20  # bytes of all programs
 CHECKSUM = ".sha256"  # suffix of the file beside a program
+UNFINISHED = ".tmp"  # suffix of a program that TensorFlow is writing, to be renamed
 
 
 @cache
@@ -34,7 +37,8 @@ def enable() -> Path | None:
     """Have a TensorFlow that starts later use the flags and the cache; return its directory, or None without a cache.
 
     Programs that were not completely written, or changed afterwards, are removed. A directory that another user could have
-    written to is not used: a compiled program is code.
+    written to is not used: a compiled program is code. A program that cannot be stored or loaded ends the training: so there
+    is no cache on a full or read-only disk, and none for GPUs of different models: TensorFlow would mix up their programs.
     """
     if not devices.gpu_count():
         return None
@@ -42,14 +46,15 @@ def enable() -> Path | None:
     if LAUNCHES.partition("=")[0] not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {LAUNCHES} {GRAPHS}".strip()
     given = os.environ.get(VARIABLE, "")
-    if FLAG in given or not hasattr(os, "getuid"):
+    driver = devices.driver_description()
+    if FLAG in given or not hasattr(os, "getuid") or sum(line.startswith("Model") for line in driver) > 1:
         return None
     parent = files.user_cache() / "xla"
-    directory = parent / _key()
+    directory = parent / _key(driver)
     with contextlib.suppress(OSError):
         for path in (parent, directory):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (_is_private(parent) and _is_private(directory)):
+        if not (_is_private(parent) and _is_private(directory) and _is_usable(directory)):
             return None
         _remove_damaged(directory)
         _remove_oldest(parent, directory)
@@ -72,14 +77,14 @@ def user_flags(text: str) -> str:
     return " ".join(flag for flag in text.split() if not flag.startswith(FLAG) and flag not in (LAUNCHES, GRAPHS))
 
 
-def _key() -> str:
+def _key(driver: list[str]) -> str:
     """Return a hash of everything that a compiled program depends on, besides its source."""
     packages = {(found.metadata["Name"], found.version) for found in metadata.distributions()}
     used = {
         "program": mnist_exp.__version__,
         "packages": sorted(package for package in packages if COMPILERS.match(package[0].lower())),
         "variables": {name: os.environ[name] for name in sorted(os.environ) if VARIABLES.match(name)},
-        "driver": devices.driver_description(),
+        "driver": driver,
     }
     return hashlib.sha256(json.dumps(used).encode()).hexdigest()[:16]
 
@@ -87,11 +92,17 @@ def _key() -> str:
 def _is_private(directory: Path) -> bool:
     """Return whether only this user can have written to a directory, which is not a link."""
     found = directory.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def _is_usable(directory: Path) -> bool:
+    """Return whether TensorFlow can write programs to a directory, and read its name, which ends at a space or a quote."""
+    is_plain = re.search(r"[\s'\"]", str(directory)) is None
+    return is_plain and os.access(directory, os.W_OK) and shutil.disk_usage(directory).free > LIMIT
 
 
 def _programs(directory: Path) -> list[Path]:
-    return [path for path in directory.iterdir() if path.suffix != CHECKSUM]
+    return [path for path in directory.iterdir() if path.suffix not in {CHECKSUM, UNFINISHED}]
 
 
 def _remove_damaged(directory: Path) -> None:

@@ -1,5 +1,6 @@
 """environment.json: what a run's numbers may depend on besides its configuration."""
 
+import json
 import os
 import platform
 import subprocess
@@ -32,7 +33,7 @@ def record(run: Run, device: dict[str, Any]) -> tuple[dict[str, Any], list[str]]
     Returns:
         The content of environment.json, and the keys that determine the weights and have changed since the run started.
     """
-    current = describe() | device
+    current = json.loads(json.dumps(describe() | device))  # as it is read when the run is resumed: a tuple is a list
     earlier = read_json(run.environment)
     if isinstance(earlier.get("variables"), dict):  # earlier versions stored others too
         earlier["variables"] = {name: text for name, text in earlier["variables"].items() if name in NUMERICAL}

@@ -4,6 +4,7 @@ import os
 import re
 
 # The variables that the libraries read and that may change numbers. Others with such a prefix may contain secrets.
+# CUDA_VISIBLE_DEVICES only selects the GPU, whose model is recorded: workers of a sweep have different values.
 NUMERICAL = frozenset(
     {
         # kernels of the CPU: oneDNN, NumPy, Eigen
@@ -45,7 +46,6 @@ NUMERICAL = frozenset(
         "TF_XLA_FLAGS",
         "XLA_FLAGS",
         # threads and devices
-        "CUDA_VISIBLE_DEVICES",
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
         "TF_GPU_ALLOCATOR",

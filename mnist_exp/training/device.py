@@ -36,11 +36,12 @@ class Device:
         return memory.explained(self.name)
 
     def describe(self) -> dict[str, Any]:
-        """Return what the weights may depend on, for environment.json: device, GPUs, CUDA, cuDNN, threads."""
+        """Return what the weights may depend on, for environment.json: device, its GPU, CUDA, cuDNN, threads."""
         build, cores = tf.sysconfig.get_build_info(), usable_cores()
+        gpus = [gpu for gpu in tf.config.list_physical_devices("GPU") if gpu.name.endswith(self.name.removeprefix("/"))]
         return {
             "device": self.name,
-            "gpus": [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")],
+            "gpus": [tf.config.experimental.get_device_details(gpu) for gpu in gpus],
             "cuda": build.get("cuda_version"),
             "cudnn": build.get("cudnn_version"),
             "tf32": self.uses_xla and tf.config.experimental.tensor_float_32_execution_enabled(),

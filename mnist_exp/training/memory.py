@@ -46,7 +46,7 @@ def _failure(device: str, text: str) -> EnvironmentFailure:
     usage, remedy = "", f"{remedy}; in a sweep lower sweep.jobs_per_gpu; or choose another GPU with device=gpu:N"
     if memory := gpu_memory(int(index)):
         total, used = memory
-        own = _own_bytes(device)
+        own = own_bytes(device)
         usage = f"; {used / 1e9:.1f} GB of its {total / 1e9:.1f} GB are in use"
         if (others := used - own - CONTEXT) > SHARE * total:
             usage += f", about {others / 1e9:.1f} GB by other processes"
@@ -54,8 +54,8 @@ def _failure(device: str, text: str) -> EnvironmentFailure:
     return EnvironmentFailure(f"GPU {index} is out of memory{needed}{usage}", remedy)
 
 
-def _own_bytes(device: str) -> int:
-    """Return the most bytes that TensorFlow has used in this process."""
+def own_bytes(device: str) -> int:
+    """Return the most bytes of a GPU that TensorFlow has used in this process: it keeps them, for its next tensors."""
     try:
         return int(tf.config.experimental.get_memory_info(device.strip("/"))["peak"])
     except (ValueError, RuntimeError, tf.errors.OpError):

@@ -84,7 +84,8 @@ LARGE = Facts((256, 256, 3), tuple(map(str, range(100))), 60_000, "0")  # 11.8 G
     [
         (CPU, None, 30, "need at least 45.8 GB of memory, but 30.0 GB are available"),  # 11.8 + 3 · 10.8 + 1.5
         (GPU, (80, 0), 20, "need at least 33.4 GB of memory, but 20.0 GB are available"),  # 11.8 + 2 · 10.8
-        (GPU, (80, 70), 90, "need at least 10.9 GB of the memory of GPU 1, but 10.0 GB are available"),
+        (GPU, (80, 72), 90, "need at least 10.9 GB of the memory of GPU 1, but 10.0 GB are available"),  # 8 + 2 of its own
+        (GPU, (80, 71), 90, None),
         (GPU, (80, 0), 90, None),
         (GPU, None, None, None),  # unknown
     ],
@@ -99,6 +100,7 @@ def test_images_that_do_not_fit_are_reported_before_they_are_loaded(
     experiment = compose("model=cnn_large", "dataset.validation=5000")
     monkeypatch.setattr("mnist_exp.machine.memory.available_bytes", lambda: available and available * 10**9)
     monkeypatch.setattr(capacity, "gpu_memory", lambda index: gpu and index == 1 and tuple(part * 10**9 for part in gpu))
+    monkeypatch.setattr(capacity, "own_bytes", lambda _: 2 * 10**9)  # of an earlier run of this process
     monkeypatch.setattr(capacity.datasets, "facts", lambda _: LARGE)
     if cause is None:
         check_memory(experiment, target)

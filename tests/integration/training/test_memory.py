@@ -47,7 +47,7 @@ def test_a_gpu_out_of_memory_is_an_error_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(memory, "gpu_memory", lambda index: usage if index == 1 else None)
-    monkeypatch.setattr(memory, "_own_bytes", lambda _: 49 * 10**9)
+    monkeypatch.setattr(memory, "own_bytes", lambda _: 49 * 10**9)
     monkeypatch.setattr(tf, "device", lambda _: memory.contextlib.nullcontext())
     with pytest.raises(EnvironmentFailure) as caught, memory.explained("/GPU:1"):
         raise error

@@ -54,6 +54,13 @@ def test_the_driver_describes_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert devices.driver_description() == ["NVRM version: NVIDIA UNIX 580.159", "Model: \t NVIDIA H100"]
 
 
+def test_without_its_files_nvidia_smi_describes_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "DRIVER", tmp_path)
+    monkeypatch.setattr(devices.shutil, "which", lambda _: "nvidia-smi")
+    monkeypatch.setattr(devices, "_output", lambda _: "580.159, NVIDIA H100\n" * 2)
+    assert devices.driver_description() == ["NVRM version: 580.159", "Model: NVIDIA H100"]
+
+
 @pytest.mark.parametrize(("visible", "index", "asked"), [(None, 1, "1"), ("3,GPU-5", 1, "GPU-5"), ("", 0, "0")])
 def test_nvidia_smi_reports_the_memory_of_a_gpu(
     visible: str | None, index: int, asked: str, nodes: Path, monkeypatch: pytest.MonkeyPatch

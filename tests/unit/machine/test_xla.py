@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,8 +62,36 @@ def test_a_program_is_kept_and_an_incomplete_or_changed_one_is_removed(enable: E
     unfinished.write_bytes(b"compi")
     (directory / "directory").mkdir()
     (directory / "link").symlink_to("/nothing")
+    (directory / "written_now.pb.tmp").write_bytes(b"c")  # by another process, which fails if it cannot rename it
+    directory.chmod(0o755)  # TensorFlow makes it so if it was deleted during a training
     assert enable() == directory
-    assert sorted(path.name for path in directory.iterdir()) == ["kept.pb", "kept.pb.sha256"]
+    assert sorted(path.name for path in directory.iterdir()) == ["kept.pb", "kept.pb.sha256", "written_now.pb.tmp"]
+
+
+@pytest.mark.parametrize("fault", ["name", "full", "read-only", "models"])
+def test_a_directory_in_which_a_training_would_fail_is_not_used(
+    enable: Enable, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "name":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
+    elif fault == "full":
+        monkeypatch.setattr(xla.shutil, "disk_usage", lambda _: SimpleNamespace(free=xla.LIMIT))
+    elif fault == "read-only":
+        monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
+    else:
+        models = ["Model: NVIDIA H100", "Model: NVIDIA A100"]
+        monkeypatch.setattr(devices, "driver_description", lambda: models)
+    assert enable() is None
+    assert VARIABLE not in os.environ
+    assert "WHILE" in os.environ["XLA_FLAGS"]
+
+
+def test_workers_with_a_gpu_each_share_a_directory(enable: Enable, monkeypatch: pytest.MonkeyPatch) -> None:
+    directories = {enable()}
+    for visible in ("0", "1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        directories.add(enable())
+    assert len(directories) == 1
 
 
 @pytest.mark.parametrize("fault", ["others may write", "parent", "link", "file", "no space"])

@@ -50,6 +50,19 @@ def test_what_is_missing_is_written_again_and_named(damaged: dict[str, Any], tmp
     assert {"platform", "cpu"} <= set(changed)
 
 
+def test_the_same_gpu_in_a_sweep_and_alone_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = DEVICE | {
+        "device": "/GPU:0",
+        "gpus": [{"device_name": "H100", "compute_capability": (9, 0)}],
+    }  # TensorFlow's tuple
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    environment.record(Run(tmp_path), gpu)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert environment.record(Run(tmp_path), gpu)[1] == []
+    other = gpu | {"gpus": [{"device_name": "A100", "compute_capability": (8, 0)}]}
+    assert environment.record(Run(tmp_path), other)[1] == ["gpus"]
+
+
 def recorded_variables(run: Run) -> Any:
     environment.record(run, DEVICE)
     return read_json(run.environment)["variables"]
