@@ -56,9 +56,13 @@ class Parser(argparse.ArgumentParser):
         return [name for action in self._actions for name in action.option_strings]
 
 
-def parser(name: str, examples: str, runs_dir: bool = True) -> Parser:
-    """Return the parser of a sub-command, whose help ends with examples; `runs_dir` adds the option `--runs-dir`."""
-    purpose = f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
+def parser(name: str, examples: str, runs_dir: bool = True, purpose: str = "") -> Parser:
+    """Return the parser of a sub-command, whose help ends with examples; `runs_dir` adds the option `--runs-dir`.
+
+    Args:
+        purpose: in a sentence; empty for that in `COMMANDS`.
+    """
+    purpose = purpose or f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
     command = Parser(
         prog=f"mnist-exp {name}",
         description=textwrap.fill(purpose, max(11, shutil.get_terminal_size().columns - 2)),  # the width of argparse

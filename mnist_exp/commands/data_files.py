@@ -38,12 +38,7 @@ Sets = dict[str, DescribedSet]
 def main(arguments: list[str]) -> int:
     """Run one of the actions."""
     action, *others = arguments
-    parser = command_line.Parser(
-        prog=f"mnist-exp data {action}",
-        description=NOTES[action],
-        epilog="examples:\n" + EXAMPLES[action],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line.parser(f"data {action}", EXAMPLES[action], runs_dir=False, purpose=NOTES[action])
     if action == "list":
         parser.add_argument("--format", choices=("table", "json"), default="table")
     else:

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"{place}: not a sweep", "a run continues with its own settings: mnist-exp resume RUN")
     run = run_in(place)
     if not parsed.overrides:
-        return _resume(run)
+        return one_run.train(prepare(run), run)
     chosen = parsed.runs_dir if parsed.runs_dir != command_line.primary_config()["runs_dir"] else None
     return extension.extend(run, parsed.overrides, chosen)
 
@@ -66,9 +66,3 @@ def prepare(run: Run) -> Experiment:
     if not any(run.checkpoints.glob("epoch_*")) and experiment.progress != "quiet":
         messages.note(f"{run.directory}: has no checkpoint; training starts from the beginning")
     return experiment
-
-
-def _resume(run: Run) -> int:
-    """Train the remaining epochs of a run, from its last undamaged checkpoint, and print its result."""
-    experiment = prepare(run)
-    return one_run.train(experiment, run)

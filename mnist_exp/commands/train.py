@@ -48,7 +48,11 @@ def main(arguments: list[str]) -> int:
         from mnist_exp.commands import sweep
 
         return sweep.start(parsed, composition)
-    return _train(composition.single(), parsed.overrides)
+    experiment = composition.single()
+    # Imported after the command line has been checked, so that errors appear sooner.
+    from mnist_exp.commands import one_run
+
+    return one_run.train(experiment, prepare(experiment, parsed.overrides, "running"))
 
 
 def compose(parsed: argparse.Namespace) -> Composition:
@@ -80,14 +84,6 @@ def prepare(experiment: Experiment, overrides: Sequence[str], status: "Status") 
     run = Run(create_directory(Path(command_line.path(experiment.runs_dir)), f"{experiment.name}_s{experiment.seed}"))
     prepare_run(experiment, run, [line for line in overrides if not line.lstrip("+~").startswith("hydra")], status)
     return run
-
-
-def _train(experiment: Experiment, overrides: Sequence[str]) -> int:
-    # Imported after the command line has been checked, so that errors appear sooner.
-    from mnist_exp.commands import one_run
-
-    run = prepare(experiment, overrides, "running")
-    return one_run.train(experiment, run)
 
 
 @hydra.main(version_base=composer.HYDRA_VERSION_BASE, config_path=composer.CONFIG_PATH, config_name=composer.CONFIG_NAME)

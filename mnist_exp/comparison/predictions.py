@@ -25,6 +25,11 @@ class Predictions(NamedTuple):
     labels: np.ndarray  # uint8 or uint16 (n,)
     confidence: np.ndarray  # float32 (n,), the probability of the predicted class
 
+    @classmethod
+    def of(cls, probabilities: np.ndarray, labels: np.ndarray) -> "Predictions":
+        """Return the predictions of probabilities, float32 (n, classes)."""
+        return cls(probabilities.argmax(axis=1).astype(np.uint16), labels, probabilities.max(axis=1))
+
 
 @dataclass(frozen=True)
 class PairedErrors:
@@ -64,8 +69,7 @@ def pair_errors(a: Predictions, b: Predictions, image_groups: np.ndarray | None 
 
 def read_predictions(run: Run, score: Score | None = None) -> Predictions:
     """Read the predictions of a run for the test images, as `read_probabilities` does."""
-    probabilities, labels = read_probabilities(run, score)
-    return Predictions(probabilities.argmax(axis=1).astype(np.uint16), labels, probabilities.max(axis=1))
+    return Predictions.of(*read_probabilities(run, score))
 
 
 def read_probabilities(run: Run, score: Score | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_exp.datasets.content import CHECK, Content, Part, check_exists
+from mnist_exp.datasets.content import Content, Part, check_exists, reading
 from mnist_exp.datasets.idx import format_shape
 from mnist_exp.datasets.resizing import Shape, check_memory, gather, rows_per_block
 from mnist_exp.datasets.sources import OwnSet
@@ -49,10 +49,8 @@ class NpzFile:
             InputError: an array is missing, or is not one of images or labels.
             IntegrityError: the file is damaged.
         """
-        try:
+        with reading(self.path):
             file = open_regular(self.path)
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be read: {error.strerror or error}", CHECK) from None
         with file:
             try:
                 with zipfile.ZipFile(file) as archive:

@@ -9,9 +9,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from mnist_exp.datasets.content import CHECK
+from mnist_exp.datasets.content import reading
 from mnist_exp.datasets.idx import GZIP
-from mnist_exp.errors import InputError, IntegrityError
+from mnist_exp.errors import IntegrityError
 from mnist_exp.machine.plain_data import describe, open_regular
 
 RESTORE = "copy or download it again"
@@ -25,10 +25,8 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         InputError: it cannot be opened.
         IntegrityError: it cannot be decompressed.
     """
-    try:
+    with reading(path):
         file = open_regular(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}", CHECK) from None
     with file:
         is_compressed = file.peek(2)[:2] == GZIP
         try:

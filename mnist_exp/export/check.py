@@ -46,7 +46,7 @@ class Check:
         if groups is not None:
             groups = None if np.ptp(groups) == 0 else np.unique(groups, return_inverse=True)[1]
         labels = self.data.test_labels
-        return pair_errors(_predictions(self.probabilities, labels), _predictions(self.original, labels), groups)
+        return pair_errors(Predictions.of(self.probabilities, labels), Predictions.of(self.original, labels), groups)
 
     @property
     def changed(self) -> np.ndarray:
@@ -119,7 +119,3 @@ def _milliseconds(predict: Predict, images: np.ndarray) -> float:
         if time.perf_counter() - start > TIMED_SECONDS:
             break
     return 1000 * float(np.median(seconds))
-
-
-def _predictions(probabilities: np.ndarray, labels: np.ndarray) -> Predictions:
-    return Predictions(probabilities.argmax(axis=1).astype(np.uint16), labels, probabilities.max(axis=1))

@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,22 +69,17 @@ def _quantize(network: ExportedNetwork, exact: Path, path: Path, quantization: Q
     if quantization == "dynamic":
         tools.quantize_dynamic(exact, path, weight_type=tools.QuantType.QUInt8)
     else:
-        reader = _reader(network.calibration_images)
+        reader = _Batches(network.calibration_images)
         tools.quantize_static(exact, path, reader, quant_format=tools.QuantFormat.QDQ, per_channel=True)
 
 
-def _reader(images: np.ndarray) -> Any:
-    from onnxruntime.quantization import CalibrationDataReader
+class _Batches:
+    """Batches of calibration images, with the interface of ONNX Runtime's CalibrationDataReader."""
 
-    class Reader(CalibrationDataReader):
-        """Batches of calibration images."""
+    def __init__(self, images: np.ndarray) -> None:
+        self._batches = iter([images[start : start + BATCH] for start in range(0, len(images), BATCH)])
 
-        def __init__(self) -> None:
-            self._batches: Iterator[np.ndarray] = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            """Return the next batch, or None."""
-            batch = next(self._batches, None)
-            return None if batch is None else {INPUT: batch}
-
-    return Reader()
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """Return the next batch, or None."""
+        batch = next(self._batches, None)
+        return None if batch is None else {INPUT: batch}

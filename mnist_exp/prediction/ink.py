@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from mnist_exp.prediction.paper import find_sheet
+from mnist_exp.prediction.paper import find_sheet, reduced_size
 from mnist_exp.prediction.rules import find_rules
 
 REDUCED = 48  # pixels of the longer side of the picture in which the paper is estimated
@@ -46,8 +46,7 @@ def extract_ink(pixels: np.ndarray) -> np.ndarray:
 def _continued(light: np.ndarray, sheet: np.ndarray) -> np.ndarray:
     """Return the light of a sheet, continued beyond its edges with that of the nearest paper."""
     height, width = sheet.shape
-    factor = max(1.0, max(height, width) / REDUCED)
-    size = max(1, round(width / factor)), max(1, round(height / factor))
+    size = reduced_size(height, width, REDUCED)
     known = _resize(sheet.astype(np.float32), size) > 0.99
     rows, columns = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     filled = [_resize(_resize(plane, size)[rows, columns], (width, height)) for plane in np.moveaxis(light, 2, 0)]
@@ -104,8 +103,7 @@ def _contrast(light: np.ndarray) -> np.ndarray:
     follows shadows more closely: first without clear ink, then without all ink.
     """
     height, width, channels = light.shape
-    factor = max(1.0, max(height, width) / REDUCED)
-    size = max(1, round(width / factor)), max(1, round(height / factor))
+    size = reduced_size(height, width, REDUCED)
     result = np.full((height, width), -np.inf, np.float32)
     for channel in range(channels):
         plane = np.ascontiguousarray(light[..., channel])

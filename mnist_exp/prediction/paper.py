@@ -22,9 +22,7 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     height, width = grey.shape
     if min(height, width) < SMALLEST:
         return None
-    factor = max(1.0, max(height, width) / REDUCED)
-    size = max(1, round(width / factor)), max(1, round(height / factor))
-    small = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+    small = np.asarray(Image.fromarray(grey).resize(reduced_size(height, width, REDUCED), Image.Resampling.BOX))
     light = small > _otsu(small)
     border = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
     if 1 - border.mean() < TABLE:
@@ -39,6 +37,12 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     inner = ndimage.binary_erosion(sheet, iterations=MARGIN)
     wide = Image.fromarray(inner).resize((width, height), Image.Resampling.NEAREST)
     return np.asarray(wide, bool)
+
+
+def reduced_size(height: int, width: int, most: int) -> tuple[int, int]:
+    """Return the width and height of a picture whose longer side is reduced to `most` pixels."""
+    factor = max(1.0, max(height, width) / most)
+    return max(1, round(width / factor)), max(1, round(height / factor))
 
 
 def _smallest_rectangle(mask: np.ndarray) -> float:
