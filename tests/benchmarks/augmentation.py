@@ -19,7 +19,8 @@ from mnist_exp.datasets.dataset import split
 from mnist_exp.training import device, threads
 from mnist_exp.training.build import build_trainer
 from mnist_exp.training.steps import Steps
-from tests.benchmarks.training import machine, spread
+from tests.benchmarks.manual import spread
+from tests.benchmarks.training import machine
 from tests.conftest import ROOT, compose
 
 SHARE_BAR = 25.0  # % of a step

@@ -11,7 +11,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ import numpy as np
 
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import write_status
-from tests.benchmarks.manual import TABLES, replace_between
+from tests.benchmarks.manual import TABLES, replace_between, spread
 from tests.unit.run_directories import TEST_IMAGES, make_run
 
 COUNTS = (100, 1_000, 10_000)
@@ -107,7 +106,7 @@ def main() -> int:
                 costs.append(measure(places[seeds, count], form))
     rows = ["| runs | | s, cold | CPU s | memory, MB |", "| --- | --- | --- | --- | --- |"]
     rows += [
-        f"| {count:,} | {kind} | " + " | ".join(map(median_and_range, zip(*costs, strict=True), (2, 2, 0))) + " |"
+        f"| {count:,} | {kind} | " + " | ".join(map(spread, zip(*costs, strict=True), (2, 2, 0))) + " |"
         for (kind, count), costs in results.items()
     ]
     text = "\n".join(rows)
@@ -126,11 +125,6 @@ def is_met(kind: str, results: dict[tuple[str, int], list[Cost]]) -> bool:
     return (
         most <= SECONDS_BAR and memory <= MEMORY_BAR and most - few <= 1.2 * (COUNTS[-1] / COUNTS[1]) * max(many - few, 0.1)
     )
-
-
-def median_and_range(values: Sequence[float], decimals: int) -> str:
-    """Median (range)."""
-    return f"{statistics.median(values):.{decimals}f} ({min(values):.{decimals}f} – {max(values):.{decimals}f})"
 
 
 if __name__ == "__main__":

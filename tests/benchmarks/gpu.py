@@ -19,8 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from mnist_exp.machine.devices import driver_description, gpu_count
-from tests.benchmarks.manual import TABLES, replace_between
-from tests.benchmarks.training import spread
+from tests.benchmarks.manual import TABLES, replace_between, spread
 
 MODELS = ("mlp", "cnn_simple", "cnn_large")
 OURS = {"mnist-exp": (), "mnist-exp, tf32": ("tf32=true",), "mnist-exp, bfloat16": ("precision=bfloat16",),

@@ -6,7 +6,6 @@ Each number is that of a process of its own, after a first process has read the 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from mnist_exp.machine.cores import usable_cores
+from tests.benchmarks.manual import spread
 
 CLASSES = 10
 SHAPES = ((28, 28, 1), (64, 64, 3), (128, 128, 3))
@@ -42,8 +42,8 @@ def main() -> None:
             results = [start(root, fresh=True) for _ in range(parsed.repetitions + 1)][1:]
             cached = [start(root, fresh=False) for _ in range(parsed.repetitions)]
         size = parsed.images * int(np.prod(shape))
-        first, core = (cell([result[key] for result in results]) for key in ("seconds", "cpu"))
-        later = cell([result["seconds"] for result in cached])
+        first, core = (spread([result[key] for result in results]) for key in ("seconds", "cpu"))
+        later = spread([result["seconds"] for result in cached])
         peak = max(result["peak"] for result in [*results, *cached]) / size
         name, arrays = "×".join(map(str, shape)), f"{size / 1e6:.0f} MB"
         print(f"| {name} | {arrays} | {first} s | {core} s | {later} s | {peak:.2f} |", flush=True)
@@ -98,11 +98,6 @@ def measure(path: str) -> dict[str, float]:
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     assert len(data.class_names) == CLASSES
     return {"seconds": seconds, "cpu": cpu, "peak": (memory.resident_bytes(peak=True) or 0) - before}
-
-
-def cell(values: list[float]) -> str:
-    """Return the median with the range."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} – {max(values):.2f})"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The measured tables of the manual: each is between two comments on one of its pages, where benchmarks replace it."""
 
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 PAGES = Path(__file__).parent.parent.parent / "mnist_exp" / "docs"
@@ -23,6 +25,12 @@ TABLES = {
     "drawing": ("<!-- make benchmark-drawing -->", "<!-- end of drawing -->"),
     "repeats": ("<!-- repeats -->", "<!-- end of repeats -->"),
 }
+
+
+def spread(values: Sequence[float], decimals: int = 2) -> str:
+    """Return the median and the range."""
+    low, middle, high = (f"{value:,.{decimals}f}" for value in (min(values), statistics.median(values), max(values)))
+    return f"{middle} ({low} – {high})"
 
 
 def between(begin: str, end: str) -> str:

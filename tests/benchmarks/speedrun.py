@@ -26,8 +26,8 @@ import numpy as np
 
 from mnist_exp.comparison.statistics import mean_interval
 from mnist_exp.machine.devices import driver_description, gpu_count
-from tests.benchmarks.manual import TABLES, replace_between
-from tests.benchmarks.training import machine, spread
+from tests.benchmarks.manual import TABLES, replace_between, spread
+from tests.benchmarks.training import machine
 
 ERROR_BARS = {"speedrun": 1.0, "speedrun_995": 0.5}  # mean test error in percent
 SHARE_BARS = {"speedrun": 0.2}  # of the script's time

@@ -12,10 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
-from tests.benchmarks.manual import TABLES, replace_between
+from tests.benchmarks.manual import TABLES, replace_between, spread
 
 HERE = Path(__file__).parent
 JOBS, EPOCHS = 8, 2
@@ -85,14 +85,8 @@ def overhead(place: Path) -> tuple[list[str], bool]:
 def job_log(log: Path) -> tuple[float, float]:
     """The start of a job in seconds, and the memory of its process at the end, in MB."""
     text = log.read_text()
-    when, milliseconds = re.findall(r"^([\d-]+ [\d:]+),(\d+) ", text, re.MULTILINE)[0]
     megabytes = re.findall(r"this process has (\d+) MB", text)[-1]
-    return time.mktime(time.strptime(when, "%Y-%m-%d %H:%M:%S")) + int(milliseconds) / 1000, float(megabytes)
-
-
-def spread(values: Sequence[float]) -> str:
-    """Median (range)."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} – {max(values):.2f})"
+    return datetime.fromisoformat(text.partition(" ")[0]).timestamp(), float(megabytes)
 
 
 def main() -> int:

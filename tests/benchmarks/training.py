@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 
 from mnist_exp.runs import environment
-from tests.benchmarks.manual import TABLES, replace_between
+from tests.benchmarks.manual import TABLES, replace_between, spread
 
 HERE = Path(__file__).parent
 MODELS = ("mlp", "cnn_simple", "cnn_large")
@@ -96,12 +96,6 @@ def measure(program: str, measured: Measured, model: str, epochs: int) -> None:
         script("torch_tutorial.py", measured, model, epochs)
     else:
         ours("bfloat16" if program == OURS_BF16 else "float32", measured, model, epochs)
-
-
-def spread(values: Sequence[float], digits: int = 2) -> str:
-    """Return the median and the range."""
-    low, middle, high = (f"{value:,.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
-    return f"{middle} ({low} – {high})"
 
 
 def machine(*others: str) -> str:
