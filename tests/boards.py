@@ -11,15 +11,13 @@ import numpy as np
 from mnist_exp.comparison.ranking import compare
 from mnist_exp.comparison.rows import Row
 from mnist_exp.report.comparison_view import ComparisonView
-from mnist_exp.runs import evaluation
 from mnist_exp.runs.history import Epoch
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import Record
 from mnist_exp.runs.summary import Summary
-from tests.unit.run_directories import pack
+from tests.unit.run_directories import TEST_IMAGES, summary_content
 
 EPOCHS = 20
-IMAGES = 10_000
 
 
 def row(
@@ -29,39 +27,20 @@ def row(
     directory.mkdir(parents=True)
     run = Run(directory)
     run.report.touch()
-    curve = np.geomspace(90, errors * 100 / IMAGES, EPOCHS)
+    curve = np.geomspace(90, errors * 100 / TEST_IMAGES, EPOCHS)
     table = [f"{epoch},0.001,0.1,{error:.4f},0.1,{error:.4f},1.0,1000.0" for epoch, error in enumerate(curve, 1)]
     run.history.write_text("\n".join([",".join(field.name for field in fields(Epoch)), *table]) + "\n")
-    score = evaluation.error_rate(errors, IMAGES) | {"loss": 0.1}
-    summary = {
-        "schema": 4,
-        "name": str(settings.get("model.name", "mlp")),
-        "status": "completed",
+    name = str(settings.get("model.name", "mlp"))
+    summary = summary_content(name, errors, errors, parameters) | {
+        "name": name,
         "seed": seed,
         "config_hash": repr(sorted(settings.items())),
-        "dataset": {
-            "name": "mnist",
-            "sha256": "a",
-            "labels_sha256": "b",
-            "split_sha256": "c",
-            "train": 50_000,
-            "validation": IMAGES,
-            "test": IMAGES,
-        },
-        "model": {"name": str(settings.get("model.name", "mlp")), "parameters": parameters},
-        "test": score,
-        "wrong_images": pack(range(errors)),
-        "validation": score,
         "epochs": EPOCHS,
-        "best_epoch": None,
         "train_seconds": seconds,
         "wall_seconds": seconds,
-        "images_per_second": 1000.0,
         "settings": {**settings, "seed": seed},
-        "members": None,
     }
-    record = Record(directory, "completed", None, None, Summary.model_validate(summary))
-    return Row(directory.name, record)
+    return Row(directory.name, Record(directory, "completed", None, None, Summary.model_validate(summary)))
 
 
 def view(rows: Sequence[Row]) -> ComparisonView:

@@ -58,26 +58,36 @@ def complete_run(run: Run, errors: int = 100, validation_errors: int | None = No
     experiment = Experiment.model_validate(read_config(run))
     write_status(run, "completed", 0)
 
+    changes = {
+        "name": experiment.name,
+        "seed": experiment.seed,
+        "config_hash": config_hash(experiment),
+        "settings": recorded_settings(experiment.model_dump(mode="json")),
+    }
+    content = summary_content(experiment.model.name, errors, validation_errors) | changes
+    content["dataset"]["split_sha256"] = "none" if validation_errors is None else str(experiment.dataset.split_seed)
+    files.write_json(run.summary, content)
+
+
+def summary_content(model: str, errors: int, validation_errors: int | None, parameters: int = 1000) -> dict[str, Any]:
+    """What summary.json of a completed run has, with these errors on 10,000 images each, and without its identity."""
+
     def score(wrong: int) -> dict[str, Any]:
         return evaluation.error_rate(wrong, TEST_IMAGES) | {"loss": 0.1}
 
-    dataset = {
-        "name": "mnist",
-        "sha256": "a",
-        "labels_sha256": "b",
-        "split_sha256": "none" if validation_errors is None else str(experiment.dataset.split_seed),
-        "train": 50_000,
-        "validation": 0 if validation_errors is None else 10_000,
-        "test": TEST_IMAGES,
-    }
-    summary = {
+    return {
         "schema": 4,
-        "name": experiment.name,
         "status": "completed",
-        "seed": experiment.seed,
-        "config_hash": config_hash(experiment),
-        "dataset": dataset,
-        "model": {"name": experiment.model.name, "parameters": 1000},
+        "dataset": {
+            "name": "mnist",
+            "sha256": "a",
+            "labels_sha256": "b",
+            "split_sha256": "c",
+            "train": 50_000,
+            "validation": 0 if validation_errors is None else TEST_IMAGES,
+            "test": TEST_IMAGES,
+        },
+        "model": {"name": model, "parameters": parameters},
         "test": score(errors),
         "wrong_images": pack(range(errors)),
         "validation": None if validation_errors is None else score(validation_errors),
@@ -86,10 +96,8 @@ def complete_run(run: Run, errors: int = 100, validation_errors: int | None = No
         "train_seconds": 20.0,
         "wall_seconds": 30.0,
         "images_per_second": 1000.0,
-        "settings": recorded_settings(experiment.model_dump(mode="json")),
         "members": None,
     }
-    files.write_json(run.summary, summary)
 
 
 def write_weights(directory: Path, start: float = 0.0) -> dict[str, list[np.ndarray]]:
