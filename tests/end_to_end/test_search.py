@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from tests.conftest import TINY, Command
 from tests.end_to_end.conftest import Once
-from tests.end_to_end.sweeps import sabotage, statuses, sweep_of, until, workers
+from tests.end_to_end.sweeps import statuses, sweep_of, until, workers
 from tests.forks import Forks
 
 RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
@@ -76,15 +76,6 @@ def test_resume_continues_a_killed_search(command: Command, forks: Forks, tmp_pa
     assert workers(tmp_path) == []
 
 
-def test_a_grid_trains_every_combination_once(command: Command, tmp_path: Path) -> None:
-    choices = ("optimizer.learning_rate=choice(1e-3,1e-2)", "training.batch_size=range(32,65,32)")
-    done = command(
-        "-m", "hydra/sweeper=optuna", "hydra.sweeper.sampler=grid", *TINY[:3], *choices, "hydra.sweeper.n_trials=9"
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(errors_of(sweep_of(tmp_path))) == 4
-
-
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_bad_trials_are_pruned(pruner: str, command: Command, tmp_path: Path) -> None:
     """A learning rate with which nothing is learnt, and one that works."""
@@ -95,6 +86,7 @@ def test_bad_trials_are_pruned(pruner: str, command: Command, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     sweep = sweep_of(tmp_path)
     ended = statuses(sweep)
+    assert len(ended) == len(study_of(sweep).trials) == 8  # each combination once, although 30 trials are allowed
     assert set(ended.values()) == {"completed", "pruned"}
     pruned = [name for name, status in ended.items() if status == "pruned"]
     assert f"{len(pruned)} pruned" in done.stdout
@@ -109,21 +101,6 @@ def test_a_dry_run_prints_the_search_space(command: Command, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert "optimizer.learning_rate: 0.0001 to 0.1, logarithmic" in done.stdout
     assert list(tmp_path.iterdir()) == []
-
-
-def test_failed_trials_are_retried_once(command: Command, tmp_path: Path) -> None:
-    arguments = (*SEARCH, "hydra.sweeper.n_trials=2", "training.epochs=1")
-    failed = command(*arguments, env=sabotage("7=vanish"))
-    assert failed.returncode == 1
-    sweep = sweep_of(tmp_path)
-    assert set(statuses(sweep).values()) == {"failed"}
-    resumed = command("resume", str(sweep), "--retry-failed")
-    assert resumed.returncode == 0, resumed.stderr
-    finished = {path: path.stat().st_mtime_ns for path in sweep.glob("*/summary.json")}
-    again = command("resume", str(sweep), "--retry-failed")
-    assert again.returncode == 0, again.stderr
-    assert {path: path.stat().st_mtime_ns for path in sweep.glob("*/summary.json")} == finished
-    assert len(finished) == 2
 
 
 @pytest.fixture(scope="module")
