@@ -1,8 +1,17 @@
-"""What unit tests of pages share."""
+"""What unit tests share."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path) -> Iterator[None]:
+    """Have each test run in an empty directory."""
+    with contextlib.chdir(tmp_path):
+        yield
 
 
 @pytest.fixture

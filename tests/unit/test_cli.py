@@ -19,11 +19,6 @@ from tests.conftest import ROOT
 from tests.unit.run_directories import make_run
 
 
-@pytest.fixture(autouse=True)
-def _temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def test_help_names_all_groups_options_and_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out

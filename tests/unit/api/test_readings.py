@@ -40,8 +40,7 @@ class FakeReader:
 
 
 @pytest.fixture
-def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeReader:
-    monkeypatch.chdir(tmp_path)
+def reader(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
     make_run(Path("runs/a"), 100)
     fake = FakeReader()
 

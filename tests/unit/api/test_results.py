@@ -18,11 +18,6 @@ from mnist_exp.runs.status import write_status
 from tests.unit.run_directories import make_run, write_predictions
 
 
-@pytest.fixture(autouse=True)
-def _temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def make_sweep(jobs: int) -> Path:
     """Create a sweep whose last job has not started."""
     directory = Path("runs/sweep")

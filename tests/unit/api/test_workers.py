@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,11 +17,6 @@ from tests.unit.run_directories import complete_run
 
 Follow = Callable[[], bool]
 Work = Callable[[Run, Follow], None]
-
-
-@pytest.fixture(autouse=True)
-def _temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -17,9 +17,8 @@ from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
-def _runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _runs() -> None:
     """An empty directory with two runs, a sweep with a job, and an option of a user."""
-    monkeypatch.chdir(tmp_path)
     for name, file in {
         "runs/a_mlp_s7": "summary.json", "runs/b_cnn_s1": "status.json", "runs/c_sweep": "sweep.yaml",
         "runs/c_sweep/001_mlp": "status.json", "other/d_mlp": "status.json", "runs/x${y} [1]": "status.json",
@@ -166,12 +165,11 @@ def test_the_script_of_a_shell(shell: str, tmp_path: Path) -> None:
         assert done.stderr == ""
 
 
-def test_the_actions_of_data_and_the_names_of_described_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_actions_of_data_and_the_names_of_described_sets(tmp_path: Path) -> None:
     assert completions("mnist-exp data ") == ["fetch", "list", "remove", "show", "verify"]
     assert "kmnist" in completions("mnist-exp data fetch ")
     assert completions("mnist-exp data fetch fash") == ["fashion_mnist"]
     assert completions("mnist-exp dataset=emnist_l") == ["dataset=emnist_letters"]
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "mine.yaml").write_text("kind: files\n")
-    monkeypatch.chdir(tmp_path)
     assert completions("mnist-exp data --config-dir . fetch mi") == ["mine"]

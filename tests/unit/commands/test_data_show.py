@@ -14,9 +14,8 @@ from tests import sample_pages, synthetic
 
 
 @pytest.fixture
-def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def photos(tmp_path: Path) -> Path:
     """Colour images, all of one class after the other, with ten times as many in the last class."""
-    monkeypatch.chdir(tmp_path)
     data = synthetic.dataset(synthetic.COLOR, 5, train=100, test=20)
     kept = np.concatenate([np.flatnonzero(data.train_labels == label)[: 20 if label == 4 else 2] for label in range(5)])
     parts = {"x_train": data.train_images[kept], "y_train": data.train_labels[kept]}
@@ -47,9 +46,8 @@ def test_settings_that_do_not_change_the_images_are_refused(photos: Path, capsys
 
 @pytest.mark.parametrize(("classes", "rows"), [(47, 47), (100, command.MAX_CLASSES)])
 def test_names_are_escaped_and_many_classes_are_a_short_table(
-    classes: int, rows: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    classes: int, rows: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     data = replace(
         synthetic.dataset((4, 4, 1), classes, train=3 * classes), class_names=sample_pages.photos(classes).class_names
     )

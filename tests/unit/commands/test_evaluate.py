@@ -9,8 +9,7 @@ from tests.unit.run_directories import make_run
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def run(tmp_path: Path) -> Path:
     return make_run(tmp_path / "runs" / "a=1", 100)  # not an override, since it exists
 
 

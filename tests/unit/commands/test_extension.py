@@ -32,8 +32,7 @@ STATE = {"position": np.array([3, 0]), "sums": np.zeros(4)}
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(one_run, "train", lambda *_: 0)
 
 

@@ -129,11 +129,10 @@ def _no_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("replace", KINDS)
 @pytest.mark.parametrize("owner", ["run", "sweep"])
 def test_whatever_is_in_place_of_a_file_costs_a_line(
-    owner: str, replace: Callable[[Path], None], origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    owner: str, replace: Callable[[Path], None], origin: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """Every file with a pipe, and those that every command reads with other kinds: the same check refuses them."""
-    monkeypatch.chdir(tmp_path)
     for names in FILES[owner] if replace is to_pipe else FILES[owner][:1]:
         shutil.rmtree("runs", ignore_errors=True)
         shutil.copytree(origin, "runs")
@@ -244,10 +243,7 @@ def outputs(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 @pytest.mark.usefixtures("library")
-def test_text_of_any_file_is_inert_in_every_format(
-    origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_text_of_any_file_is_inert_in_every_format(origin: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(origin, "runs")
     shutil.rmtree("runs/sweep")
     runs = [Run(Path("runs", name)) for name in ("run", "b")]

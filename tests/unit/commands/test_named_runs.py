@@ -22,11 +22,6 @@ from tests.unit.run_directories import make_run, set_time, set_wrong_images, wri
 from tests.unit.sweep.test_plan import planned
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture(scope="module")
 def two_jobs() -> Plan:
     return planned("seed=1,2")

@@ -11,8 +11,7 @@ DIRECTORIES = ["/", ".", "..", "", "runs", "runs/", "new/"]
 
 
 @pytest.fixture(autouse=True)
-def _two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _two_runs() -> None:
     make_run(Path("runs/a"), 100)
     make_run(Path("runs/b"), 100)
 

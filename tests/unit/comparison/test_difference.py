@@ -33,11 +33,6 @@ Pair = tuple[Run, Run]
 GIT = {"commit": "0123456789abcdef" * 2 + "01234567", "dirty": False}
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def make_trained_run(name: str, labels: np.ndarray, wrong: dict[int, int], *overrides: str, **recorded: Any) -> Run:
     """Create a completed run with these wrong predictions, by index of the image."""
     run = Run(make_run(Path("runs") / name, len(wrong), *overrides))

@@ -226,7 +226,6 @@ def test_every_advice_is_followed_and_solves_its_problem(tmp_path: Path, monkeyp
             write({} if isinstance(advised, list) else advised)
             assert found_problems(advised if isinstance(advised, list) else arguments) == [], (arguments, found)
         followed |= {made[problem] for problem in found}
-        monkeypatch.chdir(tmp_path)
         shutil.rmtree(directory)
     assert [site for site in problem_sites() if not any((site[0], line) in followed for line in site[1])] == []
 

@@ -51,11 +51,6 @@ ADDED_TO_ROOT = ("tf32", "initial_weights", "initial_weights_sha256", "freeze")
 ADDED_TO_DATASET = ("validation_of", "split", "kind", "root", "fetch", "fingerprint", "description")
 
 
-@pytest.fixture(autouse=True)
-def _directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture
 def newer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The version that has added these settings."""

@@ -32,11 +32,6 @@ from tests.unit.run_directories import change_settings, complete_run, make_run, 
 SMALL = ("model=cnn_large", "model.filters=[4,3]", "model.units=[8]")
 
 
-@pytest.fixture(autouse=True)
-def _directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture
 def source() -> Path:
     """A completed run with weights."""

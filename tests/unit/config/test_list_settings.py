@@ -20,11 +20,6 @@ SHORT = "{name:flatten},{name:dense,units:%d},{name:activation},{name:logits}"
 OWN = ("model=cnn", "model.dropout=0")
 
 
-@pytest.fixture(autouse=True)
-def _temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def settings(*overrides: str) -> dict[str, object]:
     return expand_layers(identity(compose(*overrides)))
 

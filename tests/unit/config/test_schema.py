@@ -171,7 +171,6 @@ def test_the_configuration_is_checked_without_numpy_and_without_the_network() ->
 
 
 def test_a_place_of_files_means_the_same_in_every_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/you")
     roots = {"x y": f"{tmp_path}/x y", "~/a": "/home/you/a", "[b,'c, d']": (f"{tmp_path}/b", f"{tmp_path}/c, d")}
     for typed, expected in roots.items():

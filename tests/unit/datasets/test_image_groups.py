@@ -12,10 +12,7 @@ from mnist_exp.datasets.parts import ONE_GROUP, doubtful_groups
 from mnist_exp.errors import InputError
 from tests.own_data import settings
 
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_places")
 
 
 @pytest.fixture

@@ -13,13 +13,10 @@ from PIL import Image
 from mnist_exp.datasets import own, pictures, resizing
 from tests.own_data import settings, small, write
 
+pytestmark = pytest.mark.usefixtures("own_places")
+
 GREY = np.array([[0, 50, 100], [150, 200, 255]], np.uint8)
 COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], -1)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def read(path: Path, channels: int, size: tuple[int, int] = (2, 3)) -> np.ndarray:

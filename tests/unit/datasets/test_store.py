@@ -40,11 +40,6 @@ from tests.unit.run_directories import make_run
 pytestmark = pytest.mark.usefixtures("own_places", "impatient")
 
 
-@pytest.fixture(autouse=True)
-def _directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
     with serving({**STORED, "all.zip": ARCHIVE}) as started:

@@ -31,8 +31,7 @@ SMALL = ("model=mlp", "model.units=[8]", "progress=plain")
 
 
 @pytest.fixture
-def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
+def source(tmp_path: Path) -> Run:
     return Run(make_run(tmp_path / "runs" / "a", 100, *SMALL))
 
 

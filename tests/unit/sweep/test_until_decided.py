@@ -76,8 +76,7 @@ def constant(errors: dict[int, tuple[int, int]]) -> Errors:
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
+def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setattr(results, "_write_report", lambda *_: False)
     return Command(monkeypatch)
 

@@ -113,10 +113,7 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (">&- 2>&- <&-; code=$?; touch err", 5, ""),
     ],
 )
-def test_a_lost_result_is_an_exit_code(
-    redirection: str, code: int, cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_lost_result_is_an_exit_code(redirection: str, code: int, cause: str) -> None:
     make_run(Path("runs/a"), 100)
     done = shell(f"$M show {redirection}; cat err >&2; exit $code")
     assert done.returncode == code
@@ -124,8 +121,7 @@ def test_a_lost_result_is_an_exit_code(
     assert bool(done.stderr) == bool(cause)
 
 
-def test_characters_that_the_encoding_lacks_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_characters_that_the_encoding_lacks_are_replaced() -> None:
     make_run(Path("runs/a"), 100)
     done = shell("$M show && $M show nothing", PYTHONIOENCODING="ascii")
     assert done.returncode == 2

@@ -404,9 +404,8 @@ def _not_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("_not_installed")
 @pytest.mark.parametrize("arguments", [[], ["-m", "seed=1,2"], ["track", "a"]], ids=" ".join)
 def test_a_missing_package_is_reported_before_anything_is_written(
-    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     make_run(Path("a"), 100)
     before = sorted(path.name for path in Path().rglob("*"))
     assert cli.main([*arguments, "tracker=mlflow"]) == 2
@@ -428,12 +427,11 @@ def test_a_missing_package_is_reported_before_anything_is_written(
     ],
 )
 def test_track_reports_mistakes(
-    arguments: list[str], code: int, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    arguments: list[str], code: int, expected: str, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     if code == 5:
         skip_without("mlflow")
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", os.environ.copy())  # changed by the library
     make_run(Path("a"), 100)
     Path("empty").mkdir()
@@ -444,10 +442,7 @@ def test_track_reports_mistakes(
     assert captured.out == ""
 
 
-def test_track_continues_after_a_damaged_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_track_continues_after_a_damaged_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake()
     monkeypatch.setattr(tracking, "build_tracker", lambda _: fake)
     for name in ("a", "b", HOSTILE.replace("/", "")):
@@ -465,9 +460,8 @@ def test_track_continues_after_a_damaged_run(
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "mlflow", "wandb"])
-def test_track_imports_no_tensorflow(tracker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_track_imports_no_tensorflow(tracker: str) -> None:
     skip_without(tracker)
-    monkeypatch.chdir(tmp_path)
     make_run(Path("a"), 100)
     if tracker == "mlflow":  # which has no server here
         modules = modules_of_failing("track", "a", "tracker=mlflow", URI)

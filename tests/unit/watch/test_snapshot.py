@@ -32,11 +32,6 @@ from tests.unit.sweep.test_plan import planned
 CONFIG = {"name": "mlp", "training": {"epochs": 10, "early_stopping_patience": None}}
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture(scope="module")
 def gone() -> int:
     """The ID of a process that has ended."""
