@@ -23,11 +23,20 @@ from tests.sheets import draw_sheet
 QUICK = ["dataset.limit=600", "training.epochs=1", "schedule.warmup_epochs=0", "evaluation.tta=0", "progress=quiet"]
 NOT_TRAINING = {*SUB_COMMANDS, "--cfg", "--help", "sweep.dry_run=true"}
 # With -m: test_clusters runs the launchers; the recipes take long, and cnn_best is trained without -m; test_sweep trains all
-# combinations of a learning rate and seeds.
+# combinations of a learning rate and seeds, and until it is decided; another search is trained; networks of changed layers
+# are built by the tests of models.
 ONLY_COMPOSED = {
     "hydra/launcher=submitit_slurm", "hydra/launcher=ray", "experiment=record", "experiment=cnn_best",
-    "optimizer.learning_rate=1e-3,2e-3",
+    "optimizer.learning_rate=1e-3,2e-3", "optimizer.learning_rate=1e-4,1e-3", "sweep.until_decided=true",
+    "hydra.sweeper.n_trials=4", "model.layers.0.filters=8,16",
 }  # fmt: skip
+# Other commands train the same network. To predict all test images takes it seconds.
+TRAINED_BY_OTHERS = {
+    "mnist-exp experiment=tutorial_cnn_simple seed=8",
+    "mnist-exp experiment=tutorial_cnn_large seed=8",
+    "mnist-exp model=cnn_large augmentation=affine",
+    "mnist-exp model=cnn_large schedule=cosine optimizer.learning_rate=2e-3",
+}
 OTHER_PROGRAMS = {"pip", "source", "ray", "tensorboard", "wandb", "mlflow"}  # not run here
 
 COMMANDS = unique_commands()
@@ -48,6 +57,8 @@ def run(command: str, place: Path, forks: Forks, trained: str) -> subprocess.Com
         arguments = [re.sub(r"max_seeds=\d+", "max_seeds=3", argument) for argument in few] + QUICK
     if ONLY_COMPOSED & set(arguments) and "-m" in arguments:
         arguments += ["sweep.dry_run=true"]
+    if command in TRAINED_BY_OTHERS:
+        arguments += ["--cfg", "job"]
     if arguments[0] in NEED_A_RUN:
         arguments = [trained if argument == "latest" else argument for argument in arguments]
     return forks.run(*arguments, cwd=place)
@@ -75,6 +86,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, trained: Path, forks: Forks)
 def test_there_are_commands_to_run() -> None:
     assert len(OURS) > 30
     assert len(EXAMPLES) == 9
+    assert {*OURS, *EXAMPLES} >= TRAINED_BY_OTHERS
     assert {"README.md", "python.md", "runs.md"} == set(SCRIPTS)
 
 
