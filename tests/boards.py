@@ -45,7 +45,7 @@ def row(
 
 def view(rows: Sequence[Row]) -> ComparisonView:
     """The comparison of these runs."""
-    return ComparisonView("runs", compare(rows))
+    return ComparisonView(compare(rows))
 
 
 def many(place: Path, configurations: int, seeds: int) -> ComparisonView:

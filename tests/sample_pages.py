@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.ranking import compare_each
 from mnist_exp.comparison.rows import Row
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.ensemble.ranking import page_table, rank_members
@@ -181,7 +181,7 @@ def _means(data: Dataset) -> ScriptNetwork:
 
 def comparison(directory: Path) -> Path:
     """Write the page of a comparison of eight configurations with three seeds each."""
-    comparison_page.write(directory / "page.html", boards.grid(directory / "runs", GRID, seeds=3))
+    comparison_page.write(directory / "page.html", "runs", boards.grid(directory / "runs", GRID, seeds=3))
     return directory / "page.html"
 
 
@@ -245,5 +245,5 @@ def _write_sweep(directory: Path, rows: Sequence[Row], settings: Mapping[str, Se
     texts = {"created": "2026-11-27T14:44:54+00:00", "version": "0.1.0", "config_dir": None, "config_name": None}
     plan = Plan(layout=1, overrides=typed, extensions=(), jobs=tuple(jobs), **texts)  # type: ignore[arg-type]
     known = Sweep(directory)
-    report.write(known, plan, rows, compare(rows), len(rows) + 2)
+    report.write(known, plan, rows, compare_each(rows), len(rows) + 2)
     return known.report

@@ -50,7 +50,7 @@ class Comparison:
             import pandas as pd
         except ImportError:
             raise EnvironmentFailure("to_pandas: pandas is not installed", "pip install pandas") from None
-        return pd.DataFrame(list(export.csv_rows(self._content)))
+        return pd.DataFrame(list(export.csv_rows([self._content])))
 
     def __repr__(self) -> str:
         return tables.to_text(self._content, columns.build(self._content))
@@ -59,7 +59,8 @@ class Comparison:
         built = columns.build(self._content)
         rows = list(zip(*(column.cells for column in built), strict=True))
         alignments = [column.justify for column in built]
-        shown = html.table(rows, [column.heading for column in built], alignments) if built else ""
+        headings = [column.heading for column in built]
+        shown = html.table(rows, headings, alignments, self._content.title) if built else ""
         return shown + html.paragraphs(self.notes)
 
 

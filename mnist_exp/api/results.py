@@ -11,11 +11,12 @@ import numpy as np
 
 from mnist_exp.api import html, models, workers
 from mnist_exp.api.boundary import public
-from mnist_exp.api.comparisons import Comparison, compare
+from mnist_exp.api.comparisons import Comparison
 from mnist_exp.api.names import RunName, default_runs_dir
 from mnist_exp.commands import results
 from mnist_exp.commands.named_runs import find_directory, find_run
 from mnist_exp.comparison.predictions import read_probabilities
+from mnist_exp.comparison.ranking import compare_each
 from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.machine.plain_data import LISTS, read_json
 from mnist_exp.runs import history
@@ -166,9 +167,16 @@ class Sweep:
         return [Run(self._files.run(job).directory) for job in known.jobs if job.directory in started]
 
     @property
+    @public
+    def comparisons(self) -> list[Comparison]:
+        """The leaderboards: one for each set of images, such as those of each data set, the largest first."""
+        rows = leaderboard.job_rows(self._files, plan.read(self._files))
+        return [Comparison(one) for one in compare_each(rows)]
+
+    @property
     def comparison(self) -> Comparison:
-        """The leaderboard: the configurations of the sweep, ranked over their seeds."""
-        return compare(self.directory)
+        """The first leaderboard: the configurations of the sweep, ranked over their seeds."""
+        return self.comparisons[0]
 
     @property
     def report(self) -> Path:
@@ -197,7 +205,7 @@ class Sweep:
         return f"<Sweep {self.directory.name}>"
 
     def _repr_html_(self) -> str:
-        return self.comparison._repr_html_() + html.paragraphs([f"report: {self.report}"])
+        return "".join(one._repr_html_() for one in self.comparisons) + html.paragraphs([f"report: {self.report}"])
 
 
 @public

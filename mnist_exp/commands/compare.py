@@ -120,7 +120,7 @@ def _write_page(path: Path, title: str, comparison: Comparison) -> int:
     from mnist_exp.report.comparison_view import ComparisonView
 
     with messages.spinner("drawing"):
-        comparison_page.write(path, ComparisonView(title, comparison))
+        comparison_page.write(path, title, ComparisonView(comparison))
     streams.is_stored(path)
     messages.print_address(path)
     return EXIT_DONE
@@ -199,6 +199,6 @@ def _to_text(comparison: Comparison, form: str, chosen: list[str] | None) -> Ite
     if form == "json":
         return export.to_json(comparison)
     if form == "csv":
-        return [export.to_csv(comparison)]
+        return [export.to_csv([comparison])]
     write = {"table": tables.to_text, "markdown": tables.to_markdown, "latex": tables.to_latex}[form]
     return [write(comparison, columns.build(comparison, chosen)), "\n"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from mnist_exp.comparison import columns, tables
-from mnist_exp.comparison.ranking import Comparison, compare_each, titles
+from mnist_exp.comparison.ranking import Comparison, compare_each
 from mnist_exp.comparison.rows import Row
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, UserError
 from mnist_exp.machine import files
@@ -78,7 +78,7 @@ def finish_sweep(sweep: Sweep, known: Plan, total: int, peak_memory: int = 0, in
     failure = None
     try:
         leaderboard.write(sweep, boards)
-        has_report = not interrupted and _write_report(sweep, known, rows, boards[0], total)
+        has_report = not interrupted and _write_report(sweep, known, rows, boards, total)
     except UserError as error:  # a full disk must not hide the result
         failure, has_report = error, False
     streams.is_stored(sweep.directory)
@@ -91,13 +91,13 @@ def finish_sweep(sweep: Sweep, known: Plan, total: int, peak_memory: int = 0, in
     return EXIT_FAILED if counts.failed or counts.left else EXIT_DONE
 
 
-def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], comparison: Comparison, total: int) -> bool:
+def _write_report(sweep: Sweep, known: Plan, rows: Sequence[Row], boards: Sequence[Comparison], total: int) -> bool:
     """Write report.html and return whether that was possible."""
     from mnist_exp.sweep import report
 
     try:
         with messages.spinner("writing the report"):
-            report.write(sweep, known, rows, comparison, total)
+            report.write(sweep, known, rows, boards, total)
     except ValueError as error:  # from the drawing library, for unexpected values in a run
         log.exception("no report")
         cause = " ".join(str(error).split())
@@ -115,11 +115,11 @@ def _print_jobs(
     all_drawn: bool = True,
 ) -> None:
     """Print the leaderboard, the failures and the numbers of jobs; not their total if a search may draw more trials."""
-    for title, board in list(zip(titles(boards), boards, strict=True))[:MAX_TABLES]:
+    for board in boards[:MAX_TABLES]:
         if not board.lines:
             continue
-        if title:
-            messages.output().print(messages.cell(title, style="bold"))
+        if board.title:
+            messages.output().print(messages.cell(board.title, style="bold"))
         best = replace(board, lines=board.lines[:MAX_ROWS], not_ranked={})  # failures are printed below
         tables.print_comparison(best, columns.build(best), messages.output())
         if len(board.lines) > MAX_ROWS:

@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from mnist_exp.comparison import verdicts
-from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION
+from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, field_value
 from mnist_exp.comparison.ranking import Comparison, Line
 from mnist_exp.comparison.significance import Significance
 from mnist_exp.comparison.verdicts import Subject
@@ -31,6 +31,7 @@ def to_json(comparison: Comparison, first: Mapping[str, Any] = MappingProxyType(
     reference, tests = comparison.reference, comparison.tests
     content = dict(first) | {
         "schema": 3,
+        "images": dict(comparison.images),
         "ranked_by": comparison.metric.key,
         "against": reference and {"run": reference.rows[0].name, "is": comparison.reference_name},
         "question": verdicts.subject(comparison),
@@ -74,20 +75,24 @@ def line_to_json(comparison: Comparison, line: Line) -> dict[str, Any]:
     }
 
 
-def to_csv(comparison: Comparison) -> str:
-    """Return CSV text with a row for each line."""
+def to_csv(comparisons: Sequence[Comparison]) -> str:
+    """Return CSV text with a row for each line of some comparisons."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for place, row in enumerate(csv_rows(comparison)):  # all have the same names
+    for place, row in enumerate(csv_rows(comparisons)):  # all have the same names
         if not place:
             writer.writerow(map(messages.csv_value, row))
         writer.writerow(map(messages.csv_value, row.values()))
     return text.getvalue() or "rank\n"
 
 
-def csv_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
+def csv_rows(comparisons: Sequence[Comparison]) -> Iterator[dict[str, Any]]:
     """Yield a row for each line, by the names of its columns; nested values have columns such as test_mean."""
-    return (_csv_row(line_to_json(comparison, line)) for line in comparison.lines)
+    settings = dict.fromkeys(key for comparison in comparisons for key in comparison.settings)
+    for comparison in comparisons:
+        for line in comparison.lines:
+            values = dict(comparison.images) | {key: field_value(line.group.rows[0], key) for key in settings}
+            yield _csv_row(line_to_json(comparison, line) | {"settings": values})
 
 
 def _record_to_json(record: Record) -> dict[str, str | None]:

@@ -128,31 +128,39 @@ def select_comparable(
 ) -> tuple[list[Row], dict[str, list[Row]], Metric]:
     """Select the runs that can be ranked together: those evaluated on the same images with the same labels.
 
-    If the runs were evaluated on several sets of images, the set of the reference is selected, or else the set with the
-    most runs, or else the set with the latest run.
-
     Args:
         metric: to rank by; None for the validation error or, without validation images, the test error.
+        reference: a run of the set that is selected; None for the first of `comparable_sets`.
 
     Returns:
         The selected runs, the others by the reason why they cannot be ranked with them, and the metric.
     """
     not_ranked: dict[str, list[Row]] = {}
-    sets: dict[tuple[str | int, ...], list[Row]] = {}
     for row in rows:
         if row.record.summary is None:
             reason = "unfinished" if row.record.status in UNFINISHED else row.record.status
             not_ranked.setdefault(reason, []).append(row)
-        else:
-            sets.setdefault(_evaluated_images(row.record.summary, metric), []).append(row)
 
-    selected = _largest(list(sets.values()), reference)
-    for members in sets.values():
-        if members is not selected:
-            not_ranked.setdefault(_difference(members[0].summary, selected[0].summary), []).extend(members)
+    selected, *others = comparable_sets(rows, metric, reference) or [[]]
+    for members in others:
+        not_ranked.setdefault(_difference(members[0].summary, selected[0].summary), []).extend(members)
     if metric is None:
         metric = METRICS[VALIDATION if selected and selected[0].summary.validation is not None else TEST]
     return selected, not_ranked, metric
+
+
+def comparable_sets(rows: Sequence[Row], metric: Metric | None = None, reference: Row | None = None) -> list[list[Row]]:
+    """Divide completed runs into those that were evaluated on the same images with the same labels.
+
+    The first is the set of the reference, or else the one with the most runs, or else the one with the latest run.
+    """
+    sets: dict[tuple[str | int, ...], list[Row]] = {}
+    for row in rows:
+        if row.record.summary is not None:
+            sets.setdefault(_evaluated_images(row.record.summary, metric), []).append(row)
+    if len(sets) < 2:  # the times are in a file of each run, which is read only if they decide
+        return list(sets.values())
+    return sorted(sets.values(), key=lambda one: (reference in one, len(one), max(row.time for row in one)), reverse=True)
 
 
 def group_runs(rows: Sequence[Row], by: Sequence[str] | None) -> list[Group]:
@@ -179,13 +187,6 @@ def _wrong_bits(row: Row) -> np.ndarray:
         return bits
     predictions = read_predictions(row.tested, row.summary.test)
     return np.packbits(predictions.classes != predictions.labels)
-
-
-def _largest(sets: Sequence[list[Row]], reference: Row | None) -> list[Row]:
-    """Return the set of the reference, or else the one with the most runs, or else the one with the latest run."""
-    if len(sets) < 2:  # the times are in a file of each run, which is read only if they decide
-        return sets[0] if sets else []
-    return max(sets, key=lambda members: (reference in members, len(members), max(row.time for row in members)))
 
 
 def _latest(rows: Sequence[Row]) -> list[Row]:

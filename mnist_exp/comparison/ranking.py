@@ -1,12 +1,12 @@
 """The ranking of groups of runs, with a significance test of each group against the best or the baseline."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mnist_exp.comparison import looks, significance
 from mnist_exp.comparison.fields import METRICS, TEST, VALIDATION, Metric, check_fields, field_value
-from mnist_exp.comparison.groups import Group, group_runs, select_comparable
+from mnist_exp.comparison.groups import Group, comparable_sets, group_runs, select_comparable
 from mnist_exp.comparison.looks import Looks
 from mnist_exp.comparison.rows import Row, differing_settings
 from mnist_exp.comparison.significance import Question, Significance, Tests
@@ -39,6 +39,7 @@ class Comparison:
     superseded: int  # number of runs that a later run with the same configuration and seed replaces
     looks: Looks | None  # that were planned for the sweeps of the runs
     equivalence: float | None  # the difference of two test errors below which they count as equal
+    images: Mapping[str, Any] = field(default_factory=dict)  # how its images differ from those of other comparisons
 
     def ask(self, question: Question) -> "Comparison":
         """Return this comparison with the tests that answer a question."""
@@ -52,6 +53,11 @@ class Comparison:
         return replace(
             self, tests=tests, lines=[Line(line.rank, line.group, results[id(line.group)]) for line in self.lines]
         )
+
+    @property
+    def title(self) -> str:
+        """How its images differ from those of other comparisons, such as dataset.name=kmnist; empty without others."""
+        return ", ".join(f"{key}={format_value(value)}" for key, value in self.images.items())
 
     @property
     def has_repetitions(self) -> bool:
@@ -119,21 +125,21 @@ def compare(
     ).ask(question)
 
 
-def compare_each(rows: Sequence[Row]) -> list[Comparison]:
-    """Compare each set of runs that can be ranked together, such as those of one data set; the first is `compare(rows)`."""
-    comparisons = [compare(rows)]
-    while left := [row for rows in comparisons[-1].not_ranked.values() for row in rows if row.record.summary is not None]:
-        comparisons.append(compare(left))
-    return comparisons
+def compare_each(rows: Sequence[Row], planned: Looks | None = None) -> list[Comparison]:
+    """Compare each set of runs that can be ranked together, such as those of one data set: see `comparable_sets`.
 
-
-def titles(comparisons: Sequence[Comparison]) -> list[str]:
-    """Return for each of several comparisons the settings of the data set in which they differ: dataset.name=kmnist."""
-    firsts = [comparison.groups[0].rows[0] for comparison in comparisons if comparison.groups]
-    if len(firsts) < 2:
-        return [""] * len(comparisons)
-    keys = [key for key in differing_settings(firsts) if key.startswith("dataset.") and key not in CONTENT_HASHES.values()]
-    return [", ".join(f"{key}={format_value(field_value(row, key))}" for key in keys) or "other images" for row in firsts]
+    Runs without a result are in the first comparison. Several comparisons have titles.
+    """
+    first, *others = comparable_sets(rows) or [[]]
+    without_result = [row for row in rows if row.record.summary is None]
+    comparisons = [compare(one, planned=planned) for one in ([*first, *without_result], *others)]
+    if not others:
+        return comparisons
+    examples = [first[0], *(one[0] for one in others)]
+    settings = [key for key in differing_settings(examples) if key.startswith("dataset.")]
+    keys = [key for key in settings if key not in CONTENT_HASHES.values()]
+    images = [{key: field_value(row, key) for key in keys} or {"images": place} for place, row in enumerate(examples, 1)]
+    return [replace(comparison, images=one) for comparison, one in zip(comparisons, images, strict=True)]
 
 
 def _reference(groups: Sequence[Group], baseline: Row | None) -> Group | None:

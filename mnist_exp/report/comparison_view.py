@@ -71,7 +71,6 @@ class Answer:
 class ComparisonView:
     """A board with what its page shows in addition."""
 
-    title: str
     board: Comparison
 
     @property

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from mnist_exp.comparison import columns, export, rows, tables
-from mnist_exp.comparison.ranking import Comparison, titles
+from mnist_exp.comparison.ranking import Comparison
 from mnist_exp.comparison.rows import Row
 from mnist_exp.machine import files
 from mnist_exp.sweep.plan import Plan, Sweep
@@ -21,14 +21,14 @@ def write(sweep: Sweep, boards: Sequence[Comparison]) -> None:
 
     Args:
         sweep: whose runs are compared.
-        boards: the comparison of each set of runs that can be ranked together; the CSV file contains the first.
+        boards: the comparison of each set of runs that can be ranked together; in JSON, the further ones are in `others`.
     """
     board, *others = boards
     first = {"sweep": sweep.directory.name, "others": [json.loads("".join(export.to_json(other))) for other in others]}
     files.write(sweep.leaderboard, "".join(export.to_json(board, first)).encode())
-    files.write(sweep.leaderboard.with_suffix(".csv"), export.to_csv(board).encode())
+    files.write(sweep.leaderboard.with_suffix(".csv"), export.to_csv(boards).encode())
     parts = [
-        (f"**{tables.escape_markdown(title)}**\n\n" if title else "") + tables.to_markdown(one, columns.build(one))
-        for title, one in zip(titles(boards), boards, strict=True)
+        (f"**{tables.escape_markdown(one.title)}**\n\n" if one.title else "") + tables.to_markdown(one, columns.build(one))
+        for one in boards
     ]
     files.write(sweep.leaderboard.with_suffix(".md"), ("\n\n".join(parts) + "\n").encode())

@@ -18,18 +18,20 @@ from mnist_exp.terminal.messages import join_some
 MAX_VALUES = 8  # of a setting, listed in the header
 
 
-def write(sweep: Sweep, known: Plan, rows: Sequence[Row], board: Comparison, total: int) -> None:
-    """Write report.html from a sweep's plan, runs and comparison; `total` includes the trials that are not drawn yet."""
-    view = ComparisonView(sweep.directory.name, board)
+def write(sweep: Sweep, known: Plan, rows: Sequence[Row], boards: Sequence[Comparison], total: int) -> None:
+    """Write report.html from a sweep's plan, runs and comparisons; `total` includes the trials that are not drawn yet."""
+    views = [ComparisonView(board) for board in boards]
     study = None
     if sweep.study.exists():  # Optuna is imported only for a search
         from mnist_exp.sweep.study import read_result
 
         study = read_result(sweep, known)
-    searched = list(search_charts.charts(study, view.styles)) if study else []
+    styles = {name: style for view in views for name, style in view.styles.items()}
+    searched = list(search_charts.charts(study, styles)) if study else []
     text = comparison_page.render(
         sweep.report,
-        view,
+        sweep.directory.name,
+        views,
         "sweep.html.j2",
         more=searched,
         plan=known,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from mnist_exp.comparison import looks
 from mnist_exp.comparison.looks import Looks
-from mnist_exp.comparison.ranking import Comparison, compare
+from mnist_exp.comparison.ranking import Comparison, compare_each
 from mnist_exp.comparison.significance import format_p_value
 from mnist_exp.config.schema import Experiment, SweepConfig
 from mnist_exp.errors import InputError
@@ -95,17 +95,18 @@ def take_look(sweep: Sweep, known: Plan, planned: Looks, is_quiet: bool) -> list
     Returns:
         The jobs that the next look needs; none after the last.
     """
-    board = compare(leaderboard.job_rows(sweep, known), planned=planned)
+    boards = compare_each(leaderboard.job_rows(sweep, known), planned)
     of_directory = {job.directory: job for job in known.jobs}
-    names = _names([of_directory[group.rows[0].name] for group in board.groups])
-    are_open = {of_directory[row.name].config_hash for group in board.open_groups for row in group.rows}
+    are_open = {of_directory[row.name].config_hash for board in boards for group in board.open_groups for row in group.rows}
     number, looks_in_all = planned.look(_seeds(known.jobs)), len(planned.sizes)
     # After the last look: only the seeds that others have; a change of the best may have made a configuration undecided.
     jobs = plan.repetitions(known.jobs, are_open, planned.sizes[min(number, looks_in_all - 1)])
     text = f"look {number} of {looks_in_all}, {planned.sizes[number - 1]} seeds: "
-    text += _summary(board, len(_configurations(known.jobs)))
+    text += _summary(boards, len(_configurations(known.jobs)))
     text += f"; {pluralize(len(jobs), 'job')} to train" if jobs else ""
-    _show([text, *_lines(board, names, not jobs)], is_quiet)
+    names = [_names([of_directory[group.rows[0].name] for group in board.groups]) for board in boards]
+    lines = [line for board, of_board in zip(boards, names, strict=True) for line in _lines(board, of_board, not jobs)]
+    _show([text, *lines], is_quiet)
     return jobs
 
 
@@ -115,14 +116,15 @@ def _names(jobs: Sequence[Job]) -> list[str]:
     return [job.configuration if count[job.configuration] == 1 else job.directory for job in jobs]
 
 
-def _summary(board: Comparison, configurations: int) -> str:
-    """Return how many configurations of a sweep are undecided against the best."""
-    if board.reference is None:
+def _summary(boards: Sequence[Comparison], configurations: int) -> str:
+    """Return how many configurations of a sweep are undecided against the best on the same images."""
+    lines = [line for board in boards for line in board.lines]
+    if not lines:
         return "no configuration has a result"
     text = "decided: all others differ significantly from the best"
-    if undecided := sum(line.significance is not None and not line.significance.significant for line in board.lines):
-        text = f"{undecided:,} of {pluralize(len(board.groups), 'configuration')} undecided"
-    without = configurations - len(board.groups)
+    if undecided := sum(line.significance is not None and not line.significance.significant for line in lines):
+        text = f"{undecided:,} of {pluralize(len(lines), 'configuration')} undecided"
+    without = configurations - len(lines)
     return text + (f"; {without:,} not ranked" if without else "")
 
 

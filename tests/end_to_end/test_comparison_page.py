@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from mnist_exp.report import comparison_page
+from mnist_exp.report.comparison_view import ComparisonView
 from tests import boards
 from tests.end_to_end.pages import CHROMIUM, answering, assert_accessible, column, opened
 
@@ -47,7 +49,7 @@ CUT_OFF = """
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of eight configurations over two seeds; it is next to the directory of the runs."""
     place = tmp_path_factory.mktemp("grid")
-    comparison_page.write(place / "page.html", boards.grid(place / "runs", SETTINGS, seeds=2))
+    comparison_page.write(place / "page.html", "runs", boards.grid(place / "runs", SETTINGS, seeds=2))
     return place / "page.html"
 
 
@@ -55,7 +57,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a thousand configurations."""
     place = tmp_path_factory.mktemp("large")
-    comparison_page.write(place / "page.html", boards.many(place / "runs", configurations=1000, seeds=1))
+    comparison_page.write(place / "page.html", "runs", boards.many(place / "runs", configurations=1000, seeds=1))
     return place / "page.html"
 
 
@@ -103,6 +105,31 @@ def test_a_cell_of_a_grid_has_a_tooltip_and_the_lowest_is_marked(browser: Browse
     )
     assert len(links) == 16
     assert all(Path(link).is_file() for link in links)
+    assert complaints == []
+
+
+def test_each_leaderboard_has_its_own_filter_question_and_legend(browser: Browser, tmp_path: Path) -> None:
+    grids = {name: boards.grid(tmp_path / name, {"model.name": ["mlp", "cnn"]}, seeds=2) for name in ("mnist", "kmnist")}
+    views = [ComparisonView(replace(grid.board, images={"dataset.name": name})) for name, grid in grids.items()]
+    (tmp_path / "page.html").write_text(comparison_page.render(tmp_path / "page.html", "runs", views))
+    page, complaints = answering(browser, tmp_path / "page.html", 390)
+    assert_accessible(page)
+    page.get_by_label("Filter").nth(1).fill("cnn")
+    page.get_by_label("Would other seeds give").nth(1).check()
+    page.locator(".legend").nth(1).locator("button").first.click()
+    page.wait_for_timeout(200)
+    assert [table.locator("tbody tr:visible").count() for table in page.locator("table[data-filter]").all()] == [2, 1]
+    assert page.locator('th[data-question="0"]').evaluate_all(
+        "cells => cells.map(cell => cell.hidden || !cell.offsetParent)"
+    ) == [
+        False,
+        True,
+    ]
+    faded = page.locator("figure.intervals").evaluate_all(
+        "figures => figures.map(figure => figure.querySelectorAll('.mark-symbol path[opacity=\"0.12\"]').length)"
+    )
+    assert faded == [0, 1]
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert complaints == []
 
 

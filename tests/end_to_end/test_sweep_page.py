@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.ranking import compare_each
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.sweep import plan, report
 from mnist_exp.sweep.plan import Sweep
@@ -137,7 +137,7 @@ def test_the_content_of_files_is_escaped(browser: Browser, search: Path, tmp_pat
     for path in sweep.directory.glob("*/summary.json"):
         change_settings(path.parent, **{"optimizer.name": f"{hostile}{path.parent.name}"})
     rows = read_rows([sweep.directory])
-    report.write(sweep, plan.read(sweep), rows, compare(rows), len(rows))
+    report.write(sweep, plan.read(sweep), rows, compare_each(rows), len(rows))
     page, complaints = ready(browser, sweep.directory)
     page.locator("figure.intervals").locator(".mark-symbol path").first.hover()
     expect(page.locator("#vg-tooltip-element.visible")).to_contain_text(hostile)

@@ -5,13 +5,14 @@
   const views = []
   const buttons = [...document.querySelectorAll('.legend button')]
 
-  const select = label => {
-    for (const view of views) view.signal('selected', label).runAsync()
-    for (const button of buttons) button.ariaPressed = String(button.value === label)
+  const select = (label, section) => { // in the charts of the legend's section, and in those without a legend
+    const isSelected = element => element.closest('section') === section
+    for (const [view, place] of views) view.signal('selected', isSelected(place) || !place.closest('section').querySelector('.legend') ? label : null).runAsync()
+    for (const button of buttons) button.ariaPressed = String(button.value === label && isSelected(button))
   }
   for (const button of buttons) {
     button.disabled = false
-    button.addEventListener('click', () => select(button.ariaPressed === 'true' ? null : button.value))
+    button.addEventListener('click', () => select(button.ariaPressed === 'true' ? null : button.value, button.closest('section')))
   }
   document.addEventListener('keydown', event => { if (event.key === 'Escape') select(null) })
 
@@ -36,7 +37,7 @@
     image.before(interactive)
     try {
       const { view } = await vegaEmbed(interactive, { ...spec, ...responsive, data: { values: data[table] } }, options)
-      views.push(view)
+      views.push([view, interactive])
       image.remove()
       interactive.classList.remove('hidden')
     } catch {

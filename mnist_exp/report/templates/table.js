@@ -63,10 +63,11 @@
     if (!field) continue
     let texts
     const read = () => { // without the verdicts of the question that is not chosen
-      const question = document.querySelector('.questions :checked')?.value ?? '0'
+      const question = section.querySelector('.questions :checked')?.value ?? '0'
       texts = rows.map(row => [...row.cells].filter(cell => (cell.dataset.question ?? question) === question)
         .map(cell => cell.textContent).join(' ').toLowerCase())
     }
+    const section = table.closest('section')
     const status = document.getElementById(`${field.id}-status`)
     field.closest('[hidden]').hidden = false
     const filter = () => {
@@ -76,7 +77,7 @@
     }
     read()
     field.addEventListener('input', filter)
-    document.querySelector('.questions')?.addEventListener('change', () => { read(); filter(); fit() })
+    section.querySelector('.questions')?.addEventListener('change', () => { read(); filter(); fit() })
   }
   fit()
   let width = innerWidth

@@ -31,7 +31,7 @@ PREDICT = ["run", "image", "confidence", "single", "runs_dir"]
 MEMBERS = {
     "Reading": {"digits", "text"},
     "Run": {"directory", "errors", "history", "model", "name", "predictions", "report", "resume", "status", "summary"},
-    "Sweep": {"comparison", "directory", "report", "resume", "runs"},
+    "Sweep": {"comparison", "comparisons", "directory", "report", "resume", "runs"},
     "Comparison": {"notes", "rows", "to_pandas", "verdicts"},
     "Predictions": {"classes", "labels", "probabilities", "wrong"},
 }

@@ -72,7 +72,7 @@ def test_all_formats_of_a_comparison(tmp_path: Path) -> None:
         [row(tmp_path / name, {"model.name": setting}, 100) for name, setting in (("a", hostile), ("b", "b"))]
     )
     shown = columns.build(comparison)
-    texts = [tables.to_markdown(comparison, shown), tables.to_latex(comparison, shown), export.to_csv(comparison)]
+    texts = [tables.to_markdown(comparison, shown), tables.to_latex(comparison, shown), export.to_csv([comparison])]
     for text in texts:
         assert not CONTROL.search(text)
         assert "�" in text

@@ -150,7 +150,7 @@ def test_formulas_in_csv_are_text(tmp_path: Path) -> None:
     for index, value in enumerate(("=cmd()", "@x", "-1+1", "-0.5")):
         make_run(tmp_path / str(index), 100, f"seed={index}")
         change_settings(tmp_path / str(index), **{"optimizer.learning_rate": value})
-    rows = list(csv.DictReader(io.StringIO(export.to_csv(compare_directory(tmp_path)))))
+    rows = list(csv.DictReader(io.StringIO(export.to_csv([compare_directory(tmp_path)]))))
     assert {row["optimizer.learning_rate"] for row in rows} == {"'=cmd()", "'@x", "'-1+1", "-0.5"}
 
 
@@ -180,13 +180,13 @@ def test_json_and_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "runs": [{"run": "x", "status": "diverged", "cause": "the loss is nan", "remedy": "fix it"}],
         }
     ]
-    rows = list(csv.DictReader(io.StringIO(export.to_csv(compare_directory(tmp_path)))))
+    rows = list(csv.DictReader(io.StringIO(export.to_csv([compare_directory(tmp_path)]))))
     assert [(row["test_mean"], row["validation_mean"], row["seeds"]) for row in rows] == [("1.0", "", "7"), ("1.8", "", "7")]
     assert rows[1]["significance_words"].startswith("worse by 0.80 (")
 
 
 def test_a_comparison_without_lines_is_exported() -> None:
     empty = compare([])
-    assert export.to_csv(empty) == "rank\n"
+    assert export.to_csv([empty]) == "rank\n"
     assert json.loads("".join(export.to_json(empty)))["configurations"] == []
     assert tables.to_markdown(empty, []) == ""

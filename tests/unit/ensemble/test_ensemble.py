@@ -243,7 +243,7 @@ def test_compare_lists_an_ensemble_as_a_group(place: Path, capfd: pytest.Capture
 
 def test_a_page_labels_other_runs_by_their_model(place: Path) -> None:
     ensemble_of(place / "e", place / "a", place / "b")
-    found = ComparisonView("x", compare(read_rows([place / name for name in "abe"])))
+    found = ComparisonView(compare(read_rows([place / name for name in "abe"])))
     assert [one.label for one in found.configurations] == ["1 · members=2", "2 · mlp"]
     assert [list(one.settings) for one in found.configurations] == [["ensemble.members"]] * 2
 

@@ -30,7 +30,7 @@ def hrefs(page: str) -> list[str]:
 
 def test_the_page_has_its_charts_and_a_row_for_each_configuration(tmp_path: Path) -> None:
     view = boards.grid(tmp_path, SETTINGS, seeds=2)
-    page = comparison_page.render(tmp_path / "page.html", view)
+    page = comparison_page.render(tmp_path / "page.html", "runs", [view])
     assert list(embedded(page)["charts"]) == ["learning_curves", "intervals", "spreads", "parallel", "grid0"]
     assert page.count("<figure") == page.count("<svg") == 5
     rows = re.findall(r'<tr><th scope="row".*?</tr>', page, re.DOTALL)
@@ -61,11 +61,11 @@ def test_both_questions_have_the_words_of_the_table(tmp_path: Path) -> None:
 def test_a_page_with_one_question_has_no_switch(tmp_path: Path) -> None:
     networks = boards.grid(tmp_path / "networks", SETTINGS)
     repeated = [row for group in boards.grid(tmp_path / "repeated", SETTINGS, seeds=2).board.groups for row in group.rows]
-    by_time = ComparisonView("x", compare(repeated, METRICS["images_per_second"]))
+    by_time = ComparisonView(compare(repeated, METRICS["images_per_second"]))
     for view, heading in ((networks, "best, test error %"), (by_time, "best, images/s")):
         assert [answer.heading for answer in view.answers] == [f"compared with the {heading}"]
-        assert 'type="radio"' not in comparison_page.render(tmp_path / "page.html", view)
-    assert "the test compares two networks" in comparison_page.render(tmp_path / "page.html", networks)
+        assert 'type="radio"' not in comparison_page.render(tmp_path / "page.html", "runs", [view])
+    assert "the test compares two networks" in comparison_page.render(tmp_path / "page.html", "runs", [networks])
 
 
 @pytest.mark.parametrize("place", [".", "elsewhere/below", "runs/0001_s0", "a b#c"])
@@ -74,7 +74,7 @@ def test_links_lead_to_the_reports_from_any_place_of_the_page(tmp_path: Path, pl
     groups = [line.group for line in view.board.lines]
     groups[1].rows[0].record.directory.joinpath("report.html").unlink()
     page = tmp_path / place / "page.html"
-    found = hrefs(comparison_page.render(page, view))
+    found = hrefs(comparison_page.render(page, "runs", [view]))
     assert len(found) == 5
     for href, group in zip(found, [*groups[:1], *groups[2:]], strict=True):
         assert (page.parent / unquote(href)).resolve() == (group.rows[0].record.directory / "report.html").resolve()
@@ -84,8 +84,8 @@ def test_links_lead_to_the_reports_from_any_place_of_the_page(tmp_path: Path, pl
 def test_links_lead_through_no_other_directory_than_needed(tmp_path: Path) -> None:
     view = boards.grid(tmp_path / "runs", SETTINGS)
     (tmp_path / "link").symlink_to(tmp_path / "runs")
-    assert hrefs(comparison_page.render(tmp_path / "link" / "page.html", view))[0] == "0000_s0/report.html"
-    assert hrefs(comparison_page.render(tmp_path / "page.html", view))[0] == "runs/0000_s0/report.html"
+    assert hrefs(comparison_page.render(tmp_path / "link" / "page.html", "runs", [view]))[0] == "0000_s0/report.html"
+    assert hrefs(comparison_page.render(tmp_path / "page.html", "runs", [view]))[0] == "runs/0000_s0/report.html"
 
 
 def test_an_unranked_run_has_its_reason(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_an_unranked_run_has_its_reason(tmp_path: Path) -> None:
     other = summary.model_copy(update={"dataset": summary.dataset.model_copy(update={"sha256": "f" * 64})})
     foreign = Row(rows[1].name, replace(rows[1].record, summary=other))
     later = boards.row(tmp_path / "later", {"model.name": "resnet"}, 10, seed=8)
-    page = comparison_page.render(tmp_path / "page.html", boards.view([failed, foreign, rows[2], later]))
+    page = comparison_page.render(tmp_path / "page.html", "runs", [boards.view([failed, foreign, rows[2], later])])
     failed_row, foreign_row = re.findall(r'<tr><th scope="row".*?</tr>', page.partition('id="unranked"')[2], re.DOTALL)
     assert 'href="0000_s0/train.log"' in failed_row
     assert "&lt;/script&gt;" in failed_row
@@ -115,7 +115,7 @@ def test_an_unranked_run_has_its_reason(tmp_path: Path) -> None:
 
 
 def test_a_comparison_without_runs_has_a_page(tmp_path: Path) -> None:
-    page = comparison_page.render(tmp_path / "page.html", boards.view([]))
+    page = comparison_page.render(tmp_path / "page.html", "runs", [boards.view([])])
     assert "No run has a result." in page
     assert embedded(page)["charts"] == {}
 
@@ -123,7 +123,7 @@ def test_a_comparison_without_runs_has_a_page(tmp_path: Path) -> None:
 def test_hostile_settings_are_text_in_every_chart(tmp_path: Path) -> None:
     settings = {HOSTILE: [HOSTILE, "${jndi:x}", 1e300], "b": [None, 2**62, [HOSTILE, {"a": None}]]}
     view = boards.grid(tmp_path, settings)
-    page = comparison_page.render(tmp_path / "page.html", view)
+    page = comparison_page.render(tmp_path / "page.html", "runs", [view])
     assert "<script>alert" not in page
     assert "grid0" in embedded(page)["charts"]
     assert page.count("</script") == page.count("<script") == 4
@@ -131,7 +131,7 @@ def test_hostile_settings_are_text_in_every_chart(tmp_path: Path) -> None:
 
 def test_a_thousand_runs_are_a_page_of_limited_size(tmp_path: Path) -> None:
     view = boards.many(tmp_path, configurations=200, seeds=5)
-    comparison_page.write(tmp_path / "page.html", view)
+    comparison_page.write(tmp_path / "page.html", "runs", view)
     page = (tmp_path / "page.html").read_text()
     assert len(hrefs(page)) == 200
     assert page.count("report.html") == 1000
@@ -144,7 +144,7 @@ def test_a_thousand_runs_are_a_page_of_limited_size(tmp_path: Path) -> None:
 
 def test_each_chart_has_a_description_and_is_svg_without_a_script(tmp_path: Path) -> None:
     view = boards.grid(tmp_path, SETTINGS, seeds=2)
-    page = comparison_page.render(tmp_path / "page.html", view)
+    page = comparison_page.render(tmp_path / "page.html", "runs", [view])
     figures = re.findall(r'<figure class="(\w+).*?aria-label="([^"]+)".*?id="chart-(\w+)"><svg', page, re.DOTALL)
     assert [(name, still) for name, _, still in figures] == [(name, name) for name in embedded(page)["charts"]]
     descriptions = {name: description for name, description, _ in figures}

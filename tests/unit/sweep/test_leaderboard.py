@@ -57,20 +57,38 @@ def test_a_sweep_without_results_has_an_empty_leaderboard(tmp_path: Path) -> Non
     assert sweep.leaderboard.with_suffix(".csv").read_text() == "rank\n"
 
 
-def test_runs_on_different_data_have_a_ranking_each(tmp_path: Path) -> None:
+def make_two_sets(place: Path, other: str = "dataset=fashion_mnist") -> None:
+    """Two configurations on one set of images, and one run on another."""
     for seed in range(2):
-        make_run(tmp_path / f"a{seed}", 180, f"seed={seed}")
-        make_run(tmp_path / f"b{seed}", 200, f"seed={seed}", "optimizer.learning_rate=0.01")
-    other = make_run(tmp_path / "c", 300, "dataset=fashion_mnist")
-    content = read_json(Run(other).summary)
-    files.write_json(Run(other).summary, content | {"dataset": content["dataset"] | {"sha256": "c"}})
+        make_run(place / f"a{seed}", 180, f"seed={seed}")
+        make_run(place / f"b{seed}", 200, f"seed={seed}", "optimizer.learning_rate=0.01")
+    run = Run(make_run(place / "c", 300, other))
+    content = read_json(run.summary)
+    files.write_json(run.summary, content | {"dataset": content["dataset"] | {"sha256": "c"}})
+
+
+def test_runs_on_different_data_have_a_ranking_each(tmp_path: Path) -> None:
+    make_two_sets(tmp_path)
     sweep = written(tmp_path)
     board = json.loads(sweep.leaderboard.read_text())
     assert [len(one["runs"]) for one in board["configurations"]] == [2, 2]
-    assert [one["runs"] for (further,) in [board["others"]] for one in further["configurations"]] == [["c"]]
+    assert (board["images"], board["not_ranked"]) == ({"dataset.name": "mnist"}, [])
+    (further,) = board["others"]
+    assert [one["runs"] for one in further["configurations"]] == [["c"]]
+    assert further["images"] == {"dataset.name": "fashion_mnist"}
+    with sweep.leaderboard.with_suffix(".csv").open() as file:
+        rows = [(row["dataset.name"], row["rank"], row["optimizer.learning_rate"]) for row in csv.DictReader(file)]
+    assert rows == [("mnist", "1", "0.001"), ("mnist", "2", "0.01"), ("fashion_mnist", "1", "0.001")]
     lines = sweep.leaderboard.with_suffix(".md").read_text().splitlines()
     assert [line for line in lines if line.startswith("**")] == ["**dataset.name=mnist**", "**dataset.name=fashion_mnist**"]
     assert len([line for line in lines if line.startswith("| 1 |")]) == 2
+
+
+def test_other_images_with_the_same_settings_are_numbered(tmp_path: Path) -> None:
+    make_two_sets(tmp_path, "seed=2")
+    sweep = written(tmp_path)
+    with sweep.leaderboard.with_suffix(".csv").open() as file:
+        assert [(row["images"], row["rank"]) for row in csv.DictReader(file)] == [("1", "1"), ("1", "2"), ("2", "1")]
 
 
 def test_at_most_ten_leaderboards_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,11 +15,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from mnist_exp.commands import results
-from mnist_exp.comparison.ranking import compare
+from mnist_exp.comparison.ranking import compare_each
 from mnist_exp.comparison.rows import read_rows
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine import files
-from mnist_exp.report import search_charts, vega
+from mnist_exp.machine.plain_data import read_json
+from mnist_exp.report import comparison_page, search_charts, vega
 from mnist_exp.report.encodings import UNFINISHED
 from mnist_exp.runs.history import Epoch
 from mnist_exp.runs.run import Run
@@ -80,7 +81,7 @@ def plan_of(sweep: Sweep, *overrides: str) -> Plan:
 def written(sweep: Sweep, *overrides: str, total: int | None = None) -> str:
     known = plan_of(sweep, *overrides)
     rows = read_rows([sweep.directory]) if known.jobs else []
-    report.write(sweep, known, rows, compare(rows), total or len(known.jobs))
+    report.write(sweep, known, rows, compare_each(rows), total or len(known.jobs))
     return sweep.report.read_text()
 
 
@@ -117,6 +118,31 @@ def test_a_row_for_each_configuration_with_links_to_its_runs(sweep: Sweep) -> No
     assert [row["group"] for row in embedded(page)["data"]["runs"]] == ["2 · learning_rate=0.001"] * 2 + [
         "1 · learning_rate=0.01"
     ] * 2
+
+
+def test_each_set_of_images_has_its_leaderboard_and_its_charts(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, (errors, name, seed) in enumerate(((300, "mnist", 1), (340, "mnist", 2), (200, "kmnist", 1)), 1):
+        summary = Run(completed(sweep, number, errors, f"dataset={name}", f"seed={seed}")).summary
+        content = read_json(summary)
+        files.write_json(summary, content | {"dataset": content["dataset"] | {"sha256": name}})
+    ended(sweep, 4, "failed", "out of memory")
+    page = written(sweep)
+    assert re.findall(r'<h2 id="leaderboard(.*?)">Leaderboard: (.*?)</h2>', page) == [
+        ("", "dataset.name=mnist"),
+        ("-2", "dataset.name=kmnist"),
+    ]
+    rows = re.findall(r'<tr><th scope="row.*?</tr>', page, re.DOTALL)
+    assert [re.findall(r"\d{3}_mlp", row)[0] for row in rows] == ["001_mlp", "003_mlp", "004_mlp"]
+    content = embedded(page)
+    assert [name for name in content["charts"] if name.startswith("learning")] == ["learning_curves", "learning_curves-2"]
+    assert [row["run"] for row in content["data"]["runs-2"]] == ["003_mlp"]
+    identifiers = re.findall(r'\sid="([^"]+)"', page)
+    assert len(identifiers) == len(set(identifiers))
+    monkeypatch.setattr(comparison_page, "MAX_CHARTED", 1)
+    page = written(sweep)
+    assert list(embedded(page)["charts"]) == ["learning_curves", "spreads"]
+    assert "Only the first 1 of 2 sets of images have charts." in page
+    assert page.count("Leaderboard: ") >= 2
 
 
 def test_runs_without_a_result_are_counted_and_explained(sweep: Sweep) -> None:

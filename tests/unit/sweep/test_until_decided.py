@@ -1,6 +1,8 @@
 """Sweeps that train further seeds until all is decided, with the real commands and a launcher that trains nothing."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -117,6 +119,17 @@ def test_only_undecided_configurations_and_the_best_get_further_seeds(
     assert "look 3 of 3 planned ones (3, 5, 8 seeds)" in printed.out
     board = json.loads((sweep() / "leaderboard.json").read_text())
     assert board["looks"] == {"seeds": [3, 5, 8], "look": 3}
+
+
+def test_each_set_of_images_is_decided(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.start(*UNTIL, "dataset.split_seed=0,1", units="[16],[24],[32]") == 0
+    seeds = {one: sorted(seed for other, seed in jobs() if other == one) for one, _ in jobs()}
+    assert {name: len(found) for name, found in seeds.items()} == {
+        f"{units}_split_seed={split}": 3 if units == 32 else 8 for units in (16, 24, 32) for split in (0, 1)
+    }
+    printed = capsys.readouterr().err
+    assert "look 1 of 3, 3 seeds: 2 of 6 configurations undecided; 8 jobs to train\n" in printed
+    assert Counter(re.findall("best: (.*)", printed)) == {f"mlp_units=16_split_seed={split}": 3 for split in (0, 1)}
 
 
 def test_it_ends_when_all_is_decided(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
