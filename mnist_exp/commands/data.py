@@ -91,11 +91,11 @@ def main(arguments: list[str]) -> int:
         console.print(table)
     console.print(_balance(data), markup=False, highlight=False)
     if console.is_terminal:
-        columns = max(2, characters.images_per_row(images.shape[3], console.width))
-        titled = _named([title for row in titles for title in row[:columns]], data.class_names)
-        shown = _flat(images[:, :columns]), titled
-        console.print(characters.draw_images(*shown, console.width))
-    console.print(f"{caption}: {path}", markup=False, highlight=False)
+        across = characters.images_per_row(images.shape[3], console.width)
+        rows, columns = (characters.ROWS * across, 1) if augmentation == "none" else (characters.ROWS, max(2, across))
+        titled = _named([title for row in titles[:rows] for title in row[:columns]], data.class_names)
+        console.print(characters.draw_images(_flat(images[:rows, :columns]), titled, console.width))
+    messages.print_line(f"{caption}: {path}")
     return EXIT_DONE
 
 

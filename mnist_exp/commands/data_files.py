@@ -79,18 +79,27 @@ def _list(known: Sets, parsed: argparse.Namespace) -> int:
     if parsed.format == "json":
         print(json.dumps({"schema": 1, "data_directory": str(places.data_directory()), "sets": entries}, indent=2))
         return EXIT_DONE
-    table = Table(title="data sets", title_justify="left")
-    for heading in ("name", "training", "test", "classes", "image", "MB", "licence", "place"):
+    out = messages.output()
+    table = _table(entries, Table())
+    out.print(table if messages.width_of(table) <= out.width else _table(entries, messages.table_without_lines()))
+    for name, entry in entries.items():
+        if entry["place"]:
+            messages.print_line(f"{name}: {entry['place']}")
+    if missing := [name for name, entry in entries.items() if not entry["place"]]:
+        messages.print_line(f"not on this machine: {', '.join(missing)}; fetch one: mnist-exp data fetch {missing[0]}")
+    return EXIT_DONE
+
+
+def _table(entries: dict[str, dict[str, Any]], table: Table) -> Table:
+    for heading in ("name", "training", "test", "classes", "image", "MB", "licence"):
         is_number = heading in ("training", "test", "classes", "MB")
         table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
     for name, entry in entries.items():
         size = MISSING if entry["bytes"] is None else f"{entry['bytes'] / 1e6:,.1f}"
         numbers = f"{entry['train_images']:,}", f"{entry['test_images']:,}", str(len(entry["class_names"]))
         shape = "×".join(map(str, entry["image_shape"]))
-        place = entry["place"] or f"not on this machine: mnist-exp data fetch {name}"
-        table.add_row(*map(messages.cell, (name, *numbers, shape, size, entry["licence"], place)))
-    messages.output().print(table)
-    return EXIT_DONE
+        table.add_row(*map(messages.cell, (name, *numbers, shape, size, entry["licence"])))
+    return table
 
 
 def _entry(source: DescribedSet) -> dict[str, Any]:

@@ -24,7 +24,6 @@ EXAMPLES = """\
 """
 NO_IMAGES = "none"
 MAX_IMAGES = 60  # in the image grid
-ROWS = 2  # of images in a terminal
 NAME_CHARACTERS = 100  # of a run, in the name of a file
 
 
@@ -63,7 +62,7 @@ def main(arguments: list[str]) -> int:
         if text:
             console.print(messages.cell(text + ("; label: prediction of A | prediction of B" if classes else "")))
         if console.is_terminal:
-            count = ROWS * characters.images_per_row(images.shape[2], console.width)
+            count = characters.ROWS * characters.images_per_row(images.shape[2], console.width)
             console.print(characters.draw_images(images[:count], _titles(classes[:count], names), console.width), end="")
     for fault in (*found.a.faults, *found.b.faults):
         if isinstance(fault, IntegrityError):

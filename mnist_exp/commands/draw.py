@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
         _write_export(page, text)
     else:
         files.write_output(page, text.encode())
-    messages.output().print(messages.cell(f"page: {page.resolve().as_uri()}"), soft_wrap=True)
+    messages.print_line(f"page: {page.resolve().as_uri()}")
     if not parsed.no_open and _has_screen():
         webbrowser.open(page.resolve().as_uri())
     return EXIT_DONE

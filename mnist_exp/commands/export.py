@@ -87,7 +87,7 @@ def _export(source: CompletedRun, chosen: list[Format], quantization: Quantizati
             caption = table.caption(artefact.reference(exported), precisions)
             messages.output().print(messages.cell(caption))
             text = f"{pluralize(len(written), 'artefact')} in {directory}"
-            messages.output().print(messages.cell(text), soft_wrap=True)
+            messages.print_line(text)
         return code
 
 
@@ -97,7 +97,7 @@ def _write_card(source: CompletedRun, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     artefacts = sidecars.read_all(directory, files.file_sha256(source.run.model)) if source.run.model.is_file() else []
     path = card.write(source, directory, artefacts)
-    messages.output().print(messages.cell(f"model card: {path}"), soft_wrap=True)
+    messages.print_line(f"model card: {path}")
 
 
 def _update_card(source: CompletedRun, directory: Path) -> None:

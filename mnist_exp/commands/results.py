@@ -123,10 +123,10 @@ def _print_jobs(
         best = replace(board, lines=board.lines[:MAX_ROWS], not_ranked={})  # failures are printed below
         tables.print_comparison(best, columns.build(best), messages.output())
         if len(board.lines) > MAX_ROWS:
-            messages.output().print(messages.cell(f"all lines: {sweep.leaderboard.with_suffix('.md')}"))
+            messages.print_line(f"all lines: {sweep.leaderboard.with_suffix('.md')}")
     if len(boards) > MAX_TABLES:
         text = f"all {len(boards):,} leaderboards, one for each set of images: {sweep.leaderboard.with_suffix('.md')}"
-        messages.output().print(messages.cell(text))
+        messages.print_line(text)
     for row in rows:
         if row.record.status in FAILED:
             print_failure(row.record)
@@ -137,7 +137,7 @@ def _print_jobs(
     parts += [f"{peak_memory / 1e6:,.0f} MB at most in one process"] if peak_memory else []
     parts += [f"{pluralize(left, 'job')} left: mnist-exp resume {sweep.directory}"] if left else []
     parts += [f"{failed:,} failed: mnist-exp resume {sweep.directory} --retry-failed"] if failed else []
-    messages.output().print(messages.cell("; ".join(parts)))
+    messages.print_line("; ".join(parts))
 
 
 def print_summary(directory: Path, summary: Summary) -> None:

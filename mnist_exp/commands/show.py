@@ -33,5 +33,5 @@ def main(arguments: list[str]) -> int:
         raise IntegrityError(f"{record.directory}: {record.cause}", f"write it again: mnist-exp resume {record.directory}")
     for line in (f"{record.directory}: {record.status}", record.cause, record.remedy):
         if line:
-            messages.output().print(messages.cell(line))
+            messages.print_line(line)
     return EXIT_DONE

@@ -60,7 +60,7 @@ def _complete_sweeps(runs: Sequence[Run], places: Sequence[Path]) -> list[Sweep]
 
 def _upload(runs: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) -> int:
     """Upload runs and sweeps and print the result of each; raise EnvironmentFailure if the tracker cannot be reached."""
-    output, failed = messages.output(), 0
+    failed = 0
     started = [run for run in runs if read_record(run.directory).status != "waiting"]
     places: list[Run | Sweep] = [*started, *sweeps]
     with messages.spinner(f"starting {settings.name}"):
@@ -75,8 +75,8 @@ def _upload(runs: Sequence[Run], sweeps: Sequence[Sweep], settings: AnyTracker) 
                 failed += 1
                 messages.error(error.cause, error.remedy)
             else:
-                output.print(messages.cell(f"{number:,}/{len(places):,}  {place.directory}: {address}"))
+                messages.print_line(f"{number:,}/{len(places):,}  {place.directory}: {address}")
     parts = [pluralize(len(started), "run"), *([pluralize(len(sweeps), "sweep")] if sweeps else [])]
     total = f"{settings.name}: {' and '.join(parts)}" + (f", {failed:,} of them failed" if failed else "")
-    output.print(messages.cell(total))
+    messages.print_line(total)
     return EXIT_FAILED if failed else EXIT_DONE

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     watcher = Watcher(places, named=bool(parsed.places))
     out = messages.output()
     snapshots = watcher.snapshots()
-    if parsed.once or not out.is_terminal:
+    if parsed.once or not out.is_terminal or not (snapshots or parsed.forever):
         if snapshots:
             out.print(table.render(snapshots, out.width))
     else:
@@ -54,5 +54,5 @@ def main(arguments: list[str]) -> int:
                 time.sleep(parsed.interval)
                 snapshots = watcher.snapshots()
     if not any(snapshot.running for snapshot in snapshots):
-        out.print(messages.cell(f"nothing is running in {', '.join(map(str, places))}"))
+        messages.print_line(f"nothing is running in {', '.join(map(str, places))}")
     return EXIT_DONE

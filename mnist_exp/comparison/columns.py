@@ -12,6 +12,7 @@ from mnist_exp.config.identity import CONTENT_HASHES
 from mnist_exp.terminal.messages import MISSING
 
 COSTS = {"model.parameters": 2, "train_seconds": 3, "images_per_second": 1}  # metrics of every table, with priorities
+MODEL_NAME = "model.name"
 NEEDED = 7  # the priority of a column without which two rows can look the same
 
 
@@ -55,7 +56,7 @@ def _default(comparison: Comparison) -> list[Column]:
     columns = [
         Column("rank", "rank", [str(line.rank) for line in lines], 8),
         Column("name", "name", [line.group.name for line in lines], 9, "left", wraps=True),
-        Column("n", "n", [str(line.group.n) for line in lines], 7),
+        Column("n", "n", [str(line.group.n) for line in lines], 7 if repeated else 3),
     ]
     for metric, priority in zip(comparison.shown_metrics, (9, 8), strict=False):
         is_ranking = metric is comparison.metric
@@ -67,16 +68,15 @@ def _default(comparison: Comparison) -> list[Column]:
             cells = [_interval(line, metric, repeated) for line in lines]
             columns.append(Column(f"{metric.key}.ci95", heading, cells, priority - 3))
         if repeated and is_ranking:
-            columns.append(Column("best", "best", [metric.format(one["best"] if one else None) for one in statistics], 3))
+            columns.append(
+                Column("best", "best run", [metric.format(one["best"] if one else None) for one in statistics], 3)
+            )
     if len(lines) > 1:
         texts = verdicts.results(comparison)
         columns.append(Column("significance", verdicts.heading(comparison), texts, 8, "left", wraps=True))
     if repeated and comparison.shown_metrics[-1].key == TEST:
-        columns.append(Column("spread", "std over seeds: images, rest", [_spread(line) for line in lines], 4))
-    columns += [
-        Column(key, key, [_setting(line, key) for line in lines], 8, "left", wraps=key in CONTENT_HASHES)
-        for key in comparison.settings
-    ]
+        columns.append(Column("spread", "std over seeds (images, rest)", [_spread(line) for line in lines], 4))
+    columns += [_of_setting(lines, key) for key in comparison.settings]
     keys = {column.key for column in columns}
     return columns + [
         Column(key, METRICS[key].heading, [METRICS[key].format(line.group.mean(METRICS[key])) for line in lines], priority)
@@ -92,6 +92,14 @@ def _additional(comparison: Comparison, key: str) -> Column:
         cells = [_mean(line.group.statistics(metric), metric) for line in comparison.lines]
         return Column(key, metric.heading, cells, NEEDED)
     return Column(key, key, [_setting(line, key) for line in comparison.lines], NEEDED, "left")
+
+
+def _of_setting(lines: Sequence[Line], key: str) -> Column:
+    """Return the column of a setting; a narrow terminal hides it only if the name in each row contains the setting."""
+    cells, names = [_setting(line, key) for line in lines], [line.group.name for line in lines]
+    stated = f"{key.rpartition('.')[2]}="  # in the name of a job
+    is_named = all(stated in name or (key == MODEL_NAME and cell in name) for name, cell in zip(names, cells, strict=True))
+    return Column(key, key, cells, 6 if is_named else 8, "left", wraps=key in CONTENT_HASHES)
 
 
 def _setting(line: Line, key: str) -> str:

@@ -14,8 +14,7 @@ from mnist_exp.comparison.ranking import Comparison
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import join_some, pluralize
 
-MAX_WIDTH = 10_000  # characters; no table is wider
-WRAP_WIDTH = 32  # characters of a column that wraps
+WRAP_WIDTHS = (32, 24, 16)  # characters of a column that wraps; the smaller ones where the needed columns do not fit
 MAX_NAMED = 10  # runs that are listed for each reason
 # Without images, links, HTML and emphasis; `_` within a word is no emphasis. Addresses become links without any markup.
 MARKDOWN = str.maketrans(
@@ -43,7 +42,7 @@ def print_comparison(comparison: Comparison, columns: Sequence[Column], console:
 
 def to_text(comparison: Comparison, columns: Sequence[Column]) -> str:
     """Return the printed table for a file, with all columns."""
-    console = messages.console(file=io.StringIO(), width=MAX_WIDTH)
+    console = messages.console(file=io.StringIO(), width=messages.MAX_WIDTH)
     with console.capture() as captured:
         print_comparison(comparison, columns, console)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
@@ -114,19 +113,26 @@ def _not_ranked(comparison: Comparison) -> Iterator[str]:
 def _fit(columns: Sequence[Column], width: int) -> tuple[list[Column], Table]:
     """Return the shown columns, and a table that fits a width.
 
-    It wraps headings and sentences first, then hides columns that are not needed. Where the needed ones do not fit, it is a
-    record for each row.
+    It wraps headings and sentences first, then hides columns that are not needed, then has no vertical lines. Where the
+    needed columns do not fit, it is a record for each row.
     """
-    shown, narrow = list(columns), False
-    measure = messages.console(width=MAX_WIDTH).measure
-    while measure(table := _table(shown, narrow)).maximum > width:
-        optional = [column for column in reversed(shown) if not column.is_needed]
-        if narrow and not optional:
-            return list(columns), _records(columns)
-        if narrow:
-            shown.remove(min(optional, key=lambda column: column.priority))
-        narrow = True
-    return shown, table
+    for shown, table in _tables(columns):
+        if messages.width_of(table) <= width:
+            return shown, table
+    return list(columns), _records(columns)
+
+
+def _tables(columns: Sequence[Column]) -> Iterator[tuple[list[Column], Table]]:
+    """Yield tables of these columns, from the widest to the narrowest, each with the columns that it shows."""
+    shown = list(columns)
+    yield shown, _table(shown, Table())
+    yield shown, _table(shown, Table(), WRAP_WIDTHS[0])
+    optional = [column for column in reversed(columns) if not column.is_needed]
+    for hidden in sorted(optional, key=lambda column: column.priority):
+        shown = [column for column in shown if column is not hidden]
+        yield shown, _table(shown, Table(), WRAP_WIDTHS[0])
+    for wrap_width in WRAP_WIDTHS:
+        yield shown, _table(shown, messages.table_without_lines(), wrap_width)
 
 
 def _records(columns: Sequence[Column]) -> Table:
@@ -141,16 +147,15 @@ def _records(columns: Sequence[Column]) -> Table:
     return table
 
 
-def _table(columns: Sequence[Column], narrow: bool) -> Table:
-    """Return a table; if narrow, a column is no wider than its cells and the longest word of its heading."""
-    table = Table()
+def _table(columns: Sequence[Column], table: Table, wrap_width: int | None = None) -> Table:
+    """Fill a table; with `wrap_width`, a column is no wider than its cells and the longest word of its heading."""
     for column in columns:
         heading, max_width = messages.cell(column.heading), None
-        if narrow:
+        if wrap_width is not None:
             parts = column.heading.replace(".", ".\n").split("\n")
             heading = Text("\n").join(messages.cell(part) for part in parts)
             words = [len(word) for part in parts for word in part.split()]
-            max_width = WRAP_WIDTH if column.wraps else max(*map(len, column.cells), *words, 1)
+            max_width = wrap_width if column.wraps else max(*map(len, column.cells), *words, 1)
         table.add_column(heading, justify=column.justify, overflow="fold", max_width=max_width)  # type: ignore[arg-type]
     for row in _rows(columns):
         table.add_row(*(messages.cell(text) for text in row))

@@ -26,10 +26,10 @@ def columns(comparison: Comparison) -> list[Column]:
     scores = [line.group.summaries[0].test for line in lines]
     differences, p_values, results = map(list, zip(*(_describe(line.significance) for line in lines), strict=True))
     return [
-        Column("name", "run", [line.group.name for line in lines], 9, "left"),
+        Column("name", "run", [line.group.name for line in lines], 9, "left", wraps=True),
         Column(metric.key, metric.heading, [metric.format(score.error_percent) for score in scores], 9),
         Column(f"{metric.key}.ci95", "95 % interval", [metric.format_interval(score.ci95) for score in scores], 5),
-        Column("difference", "difference, interval", differences, 6),
+        Column("difference", "difference (interval)", differences, 6),
         Column("p", "p", p_values, 7),
         Column("significance", "compared with the ensemble", results, 8, "left", wraps=True),
     ]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.table import Table
 
 from mnist_exp.comparison.significance import format_p_value
@@ -15,15 +14,14 @@ if TYPE_CHECKING:
 
 COLUMNS = ("artefact", "kB", "differs by", "changed", "error % (95 %)", "p", "ms")
 WHOLE = 2  # columns whose cells stay on one line
-MAX_WIDTH = 1000  # characters; no table is wider
 
 
 def build(artefacts: "Sequence[Artefact]", width: int) -> Table:
     """Return the table, which needs `caption` below it; one without lines if that is wider than `width` characters."""
     table = _filled(Table(), artefacts)
-    if messages.console(width=MAX_WIDTH).measure(table).maximum <= width:
+    if messages.width_of(table) <= width:
         return table
-    return _filled(Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False), artefacts, "\n")
+    return _filled(messages.table_without_lines(), artefacts, "\n")
 
 
 def _filled(table: Table, artefacts: "Sequence[Artefact]", space: str = " ") -> Table:

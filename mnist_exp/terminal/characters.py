@@ -13,8 +13,8 @@ from mnist_exp.terminal import messages
 BRAILLE = 0x2800  # the character without dots; each of its eight dots, in four rows of two, is a bit
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
-
 MAX_WIDTH = 32  # characters of an image: larger ones are reduced
+ROWS = 2  # lines of images that a command draws; more would push its tables out of the window
 
 
 def images_per_row(image_width: int, width: int) -> int:

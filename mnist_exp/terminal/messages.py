@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 from rich.text import Text
 
 from mnist_exp.terminal import streams
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 logging.getLogger("mnist_exp").addHandler(logging.NullHandler())  # without a log file, Python would print warnings twice
 
 MISSING = "–"  # a cell without a value
+MAX_WIDTH = 10_000  # characters; no table is wider
 PIPE_WIDTH = 1000  # characters, for a pipe or file: wider than any table
 # Control characters of ASCII and Latin-1, with which a name could move the cursor, change colours or break a table; those of
 # Unicode that break a line or change its direction; and surrogates, which stand for undecodable bytes of a file name.
@@ -35,6 +38,16 @@ def sanitize(text: object) -> str:
 def cell(text: object, style: str = "") -> Text:
     """Return untrusted text for a table, without control characters and without Rich's markup."""
     return Text(sanitize(text), style=style)
+
+
+def width_of(table: Table) -> int:
+    """Return the width in characters at which no cell of a table is broken."""
+    return console(width=MAX_WIDTH).measure(table).maximum
+
+
+def table_without_lines() -> Table:
+    """Return an empty table with a line below the headings only, for a narrow terminal."""
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
 
 
 def csv_value(value: Any) -> Any:
@@ -78,9 +91,14 @@ def output() -> Console:
     return console(width=None if sys.stdout.isatty() else max(PIPE_WIDTH, shutil.get_terminal_size().columns))
 
 
+def print_line(text: object) -> None:
+    """Print a result on one line, whole: a path, address or command that a line break cut could not be copied."""
+    output().print(cell(text), soft_wrap=True)
+
+
 def print_address(page: Path) -> None:
-    """Print the address of a page on a line of its own, whole, so that a terminal makes it a link."""
-    output().print(cell(f"report: {page.resolve().as_uri()}"), soft_wrap=True)
+    """Print the address of a page on a line of its own, so that a terminal makes it a link."""
+    print_line(f"report: {page.resolve().as_uri()}")
 
 
 def error(cause: str, *more: str) -> None:

@@ -89,7 +89,7 @@ class UploaderProcess:
                     os.killpg(self._process.pid, signal.SIGKILL)
             self._reader.join()
         if self._address is not None and not self._failed:
-            messages.output().print(messages.cell(f"{self._settings.name}: {self._address}"))
+            messages.print_line(f"{self._settings.name}: {self._address}")
 
     def _read_replies(self) -> None:
         with self._process.stdout as replies:  # type: ignore[union-attr]

@@ -39,16 +39,16 @@ def display(setting: Literal["auto", "live", "plain", "quiet"], epochs: int, ima
     return Plain(epochs)
 
 
-def epoch_line(row: Epoch, epochs: int) -> str:
-    """Return one epoch in one line."""
+def epoch_line(row: Epoch, epochs: int, width: int | None = None) -> str:
+    """Return one epoch in one line; in a terminal of few characters, without parts about its time."""
     validation = row.validation_error_percent
-    return (
-        f"epoch {row.epoch:>{len(str(epochs))}}/{epochs}  loss {row.train_loss:.4f}"
-        f"  accuracy {100 - row.train_error_percent:6.2f} %"
-        + ("" if validation is None else f"  validation error {validation:.2f} %")
-        + f"  {row.images_per_second:,.0f} images/s  {row.seconds:.1f} s"
-        + (f"  compiled in {row.compile_seconds:.1f} s" if row.compile_seconds else "")
-    )
+    line = f"epoch {row.epoch:>{len(str(epochs))}}/{epochs}  loss {row.train_loss:.4f}"
+    line += f"  accuracy {100 - row.train_error_percent:6.2f} %"
+    line += "" if validation is None else f"  validation error {validation:.2f} %"
+    rate, seconds = f"  {row.images_per_second:,.0f} images/s", f"  {row.seconds:.1f} s"
+    compiled = f"  compiled in {row.compile_seconds:.1f} s" if row.compile_seconds else ""
+    lines = [line + times for times in (rate + seconds + compiled, rate + seconds, seconds, "")]
+    return next((line for line in lines if width is None or len(line) <= width), line)
 
 
 class Plain(Display):
@@ -110,4 +110,5 @@ class Live(Display):
         """Print the finished epoch above the bar."""
         if row.validation_error_percent is not None:
             self._validation = f"  validation error {row.validation_error_percent:.2f} %"
-        self._bar.console.print(epoch_line(row, self._epochs), highlight=False, soft_wrap=True)
+        console = self._bar.console
+        console.print(epoch_line(row, self._epochs, console.width), highlight=False, soft_wrap=True)

@@ -15,6 +15,7 @@ from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.runs.directory import read_config
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import write_status
+from mnist_exp.terminal import messages
 from tests.conftest import ROOT
 from tests.unit.run_directories import make_run
 
@@ -193,13 +194,17 @@ def test_a_closed_pipe_prints_no_error() -> None:
 
 
 @pytest.mark.parametrize("status", ["running", "failed", "completed"])
-def test_show_prints_the_status_of_a_run_without_a_result(status: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_the_status_of_a_run_without_a_result(
+    status: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow_terminal(monkeypatch, 20)
     Path("runs/a").mkdir(parents=True)
-    write_status(Run(Path("runs/a")), status, 1, "the cause", "the remedy")  # type: ignore[arg-type]
+    write_status(Run(Path("runs/a")), status, 1, "the cause", "continue: mnist-exp resume runs/a")  # type: ignore[arg-type]
     assert cli.main(["show"]) == 0
-    text = capsys.readouterr().out
-    assert text.startswith(f"runs/a: {'incomplete' if status == 'completed' else status}")
-    assert ("the remedy" in text) == (status != "completed")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"runs/a: {'incomplete' if status == 'completed' else status}"
+    # Not broken at the width of the terminal: who copies a part of it would train the default.
+    assert ("continue: mnist-exp resume runs/a" in lines) == (status != "completed")
 
 
 def test_show_of_a_damaged_summary_is_exit_3(capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,6 +219,37 @@ def test_show_of_a_sweep_names_a_run(capsys: pytest.CaptureFixture[str]) -> None
     assert cli.main(["show", "sweep"]) == 2
     assert "runs/sweep/0_mlp_s7" in capsys.readouterr().err
     assert cli.main(["show", "sweep/0_mlp_s7"]) == 0
+
+
+def narrow_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Let standard output, which a test captures, look like a terminal of this width."""
+    monkeypatch.setattr(messages, "PIPE_WIDTH", columns)
+    monkeypatch.setenv("COLUMNS", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--once"]])
+def test_watch_prints_no_heading_without_a_row(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow_terminal(monkeypatch, 80)
+    Path("runs").mkdir()
+    assert cli.main(["watch", *arguments]) == 0
+    assert capsys.readouterr().out == "nothing is running in runs\n"
+
+
+def test_data_show_and_list_fit_the_window(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow_terminal(monkeypatch, 80)
+    assert cli.main(["data", "show"]) == 0
+    drawn = capsys.readouterr().out.splitlines()
+    assert sum("▀" in line for line in drawn) == 2 * 28 // 2  # two lines of images; all 20 are in the PNG
+    assert drawn[-1] == "the first 20 training images: runs/mnist.png"
+    assert cli.main(["data", "list"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    (row,) = (line for line in listed if line.startswith("qmnist_test50k "))
+    assert row.split() == ["qmnist_test50k", "60,000", "50,000", "10", "28×28×1", "–", "BSD", "3-Clause"]
+    assert f"mnist: {ROOT / 'mnist_exp/datasets/mnist'}" in listed
 
 
 def test_data_show_prints_and_draws(digits: Dataset, capsys: pytest.CaptureFixture[str]) -> None:

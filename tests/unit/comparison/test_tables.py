@@ -56,34 +56,22 @@ def test_an_evaluation_on_validation_images_is_no_selection_on_the_test_data(tmp
     assert tables.caption(board, with_significance=False) == ["ranked by lowest mnist_validation error %"]
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120, 160, 1000])
-def test_a_table_fits_the_terminal_or_is_a_record_for_each_row(two: Path, width: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "is_table"), [(40, False), (60, False), (80, True), (120, True), (160, True), (1000, True)]
+)
+def test_a_table_fits_the_terminal_or_is_a_record_for_each_row(two: Path, width: int, is_table: bool) -> None:
     text = print_to_text(compare_directory(two), width)
-    table = [line for line in text.splitlines() if line.startswith(("┃", "│"))]
-    assert max(map(len, table)) <= width
-    built = columns.build(compare_directory(two))
-    written = "".join(re.sub(r"[│┃\s]", "", line) for line in table)
-    heads = [line.split("┃")[1:-1] for line in table if line.startswith("┃")]
-    if heads:
-        shown = {"".join("".join(parts).split()) for parts in zip(*heads, strict=True)}
-        hidden = "".join(text.split()).partition("theterminalistoonarrow:")[2].split(",")
-        everything = {"".join(column.heading.replace(",", "").split()): column.is_needed for column in built}
-        shown, missing = (
-            {head.replace(",", "") for head in shown},
-            everything.keys() - {head.replace(",", "") for head in shown},
-        )
-        assert shown | missing == {*everything}
-        assert not any(everything[head] for head in missing)
-        assert len([*filter(None, hidden)]) == len(missing)
-    else:  # everything is in the records
-        assert "hidden" not in text
-        assert written.count("rank") == 2
-    assert bool(heads) == (width >= 160)
-    for column in built:
-        for cell in column.cells:
-            if width > 40 and (column.is_needed or not heads):  # at 40 columns, words are folded
-                words = cell.split()
-                assert all(word in written for word in words), (width, column.key)
+    table, _, notes = text.partition("ranked by")
+    assert max(map(len, table.splitlines())) <= width
+    assert any({"rank", "name"} <= set(re.split(r"[┃│\s]+", line)) for line in table.splitlines()) == is_table
+    hidden = " ".join(notes.split()).partition("the terminal is too narrow: ")[2].split("not ranked")[0].split(", ")
+    written = re.sub(r"[│┃\s]", "", table)
+    for column in columns.build(compare_directory(two)):
+        assert not (column.is_needed and column.heading in hidden)
+        if column.heading not in hidden and width > 40:  # at 40 columns, words are folded
+            for word in [word for cell in column.cells for word in cell.split()]:
+                assert word in written or column.wraps, (width, column.key)
+    assert is_table or hidden == [""]  # a record has all columns
 
 
 def test_repetitions_at_80_columns_keep_what_distinguishes_them(tmp_path: Path) -> None:
@@ -93,10 +81,22 @@ def test_repetitions_at_80_columns_keep_what_distinguishes_them(tmp_path: Path) 
                 tmp_path / f"{number}{seed}", 100 + 9 * number + seed, f"optimizer.learning_rate={rate}", f"seed={seed}",
                 validation_errors=90 + number,
             )  # fmt: skip
+    table = print_to_text(compare_directory(tmp_path), 80).split("ranked by")[0].splitlines()
+    assert max(map(len, table)) <= 80
+    first, second = (line.split() for line in table if line.split()[:1] in (["1"], ["2"]))
+    assert first == ["1", "mlp", "3", "0.90", "±", "0.00", "1.01", "±", "0.01", "best", "0.001"]
+    assert (second[:3], second[-1]) == (["2", "mlp", "3"], "0.01")
+
+
+def test_a_narrow_terminal_hides_settings_that_the_names_contain(tmp_path: Path) -> None:
+    for number, rate in enumerate((0.001, 0.01, 0.1)):
+        name = f"00{number}_mlp_learning_rate={rate}_units=16_batch_size=256_s7"
+        make_run(tmp_path / name, 100 + 99 * number, f"optimizer.learning_rate={rate}", validation_errors=90 + number)
     text = print_to_text(compare_directory(tmp_path), 80)
-    for heading in ("rank", " n ", "compared with the best", "optimizer.learning_rate", "0.001", "0.01"):
-        assert heading in text, text
-    assert max(map(len, text.split("ranked by")[0].splitlines())) <= 80
+    assert "rank  name" in text
+    assert "optimizer.learning_rate" in " ".join(text.partition("too narrow:")[2].split())
+    change_settings(tmp_path / "000_mlp_learning_rate=0.001_units=16_batch_size=256_s7", **{"model.dropout": 0.5})
+    assert "dropout" in print_to_text(compare_directory(tmp_path), 80).split("ranked by")[0]
 
 
 def test_columns_are_chosen_by_key(two: Path) -> None:

@@ -41,6 +41,10 @@ def test_a_narrow_terminal_cuts_no_words(width: int) -> None:
     bars = [line for line in drawn_lines(width) if "left" in line]
     assert any("images/s" in line for line in bars)
     assert all(len(line) <= width and "…" not in line for line in bars)
+    (finished,) = (line for line in drawn_lines(width) if "loss 0.2500" in line)
+    assert width < 80 or len(finished) <= width
+    assert finished.startswith("epoch 2/3  loss 0.2500  accuracy  92.50 %  validation error 8.25 %")
+    assert finished.endswith({60: "8.25 %", 80: "8.25 %  1.5 s", 110: "41,234 images/s  1.5 s"}[width])
 
 
 def test_a_line_for_an_epoch() -> None:
