@@ -8,11 +8,13 @@ import json
 import math
 import shutil
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mnist_exp.config.identity import changes
 from mnist_exp.errors import InputError, IntegrityError
@@ -35,7 +37,7 @@ class Checkpoint:
     epoch: int  # finished ones
     step: int  # finished ones of the next epoch
     wall_seconds: float  # spent so far, by all processes that trained the run
-    state: dict[str, np.ndarray]  # from `Trainer.state`
+    state: Mapping[str, ArrayLike]  # from `Trainer.state`; tensors are copied from the device when it is saved
     history: list[Epoch]
 
 

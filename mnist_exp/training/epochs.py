@@ -3,6 +3,7 @@
 import logging
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -34,7 +35,8 @@ def resume(trainer: Trainer, experiment: Experiment, run: Run) -> tuple[list[Epo
         EnvironmentFailure: the disk has too little space for the run.
     """
     weights = sum(weight.nbytes for weight in trainer.model.get_weights())
-    state = sum(array.nbytes for array in trainer.state().values()) + weights * (experiment.training.select == "best")
+    state = sum(np.asarray(array).nbytes for array in trainer.state().values())
+    state += weights * (experiment.training.select == "best")
     latest, faults = checkpoints.load_latest(run.checkpoints, identity(experiment), state)
     for fault in faults:
         messages.warning(f"skipped a damaged checkpoint: {fault}")
@@ -73,8 +75,9 @@ def train(
 ) -> list[Epoch]:
     """Train the remaining epochs.
 
-    A state is written while the next epoch trains; only the first is written before training, to find out at once whether
-    that is possible. SIGINT and SIGTERM stop the training after the current chunk of steps; its state is saved.
+    A state is copied from the device and written while the next epoch trains; if several epochs finish meanwhile, only the
+    last of their states is written. The first is written before training, to find out at once whether that is possible.
+    SIGINT and SIGTERM stop the training after the current chunk of steps; its state is saved.
 
     Args:
         trainer: at its first step, or restored by `resume`.
@@ -95,25 +98,25 @@ def train(
     history = list(history)
     finished = bool(history) and _is_finished(history, training)
 
-    def snapshot() -> Callable[[], None]:
+    def checkpoint() -> Checkpoint:
         state, seconds = trainer.state(), time.perf_counter() - start
-        checkpoint = Checkpoint(identity(experiment), trainer.epoch, trainer.step, seconds, state, list(history))
-        return partial(checkpoints.save, run.checkpoints, checkpoint)
+        return Checkpoint(identity(experiment), trainer.epoch, trainer.step, seconds, state, list(history))
 
+    records = Records(run, display, training.epochs, len(history))
     with signals.deferred() as interrupted, Background() as background:
         if not history and not trainer.step:
-            snapshot()()
+            checkpoints.save(run.checkpoints, checkpoint())
         while not finished and not run.prune_request.exists():
             row = trainer.run_epoch(*validation, display.steps_done, stop=lambda: interrupted() or background.failed)
             if row is None:
-                background.do(snapshot())
+                background.do(records.task(history, checkpoint()))
                 break
             history.append(row)
             finished, stopping = _is_finished(history, training), interrupted()
             if training.select == "best" and best_epoch(history) == row.epoch:
                 trainer.remember_best()
-            save = snapshot() if finished or stopping or row.epoch % training.checkpoint_every == 0 else None
-            background.do(partial(_record, list(history), save, training.epochs, run, display))
+            saves = finished or stopping or row.epoch % training.checkpoint_every == 0
+            background.do(records.task(history, checkpoint() if saves else None))
             if stopping:
                 break
     if not finished and run.prune_request.exists():
@@ -121,13 +124,30 @@ def train(
     return history
 
 
-def _record(history: list[Epoch], save: Callable[[], None] | None, epochs: int, run: Run, display: Display) -> None:
-    """Save the last epoch, if it gets a checkpoint, and then report it."""
-    if save is not None:
-        save()
-    files.write_table(run.history, history, Epoch)
-    log.info("%s", epoch_line(history[-1], epochs))
-    display.epoch_done(history[-1])
+class Records:
+    """What is written of finished epochs: the latest checkpoint, then `history.csv`, then a line for each."""
+
+    def __init__(self, run: Run, display: Display, epochs: int, reported: int) -> None:
+        """Write to a run's directory and show on a display; `reported` epochs of all `epochs` were shown before."""
+        self._run, self._display, self._epochs, self._reported = run, display, epochs, reported
+        self._unsaved: deque[Checkpoint] = deque(maxlen=1)  # a newer one replaces it
+
+    def task(self, history: list[Epoch], checkpoint: Checkpoint | None) -> Callable[[], None]:
+        """Return a task that writes all finished epochs, also those of earlier tasks that were left out."""
+        if checkpoint is not None:
+            self._unsaved.append(checkpoint)
+        return partial(self._write, list(history))
+
+    def _write(self, history: list[Epoch]) -> None:
+        if self._unsaved:
+            checkpoints.save(self._run.checkpoints, self._unsaved.pop())
+        if self._reported == len(history):
+            return
+        files.write_table(self._run.history, history, Epoch)
+        for row in history[self._reported :]:
+            log.info("%s", epoch_line(row, self._epochs))
+            self._display.epoch_done(row)
+        self._reported = len(history)
 
 
 def _recorded_epochs(run: Run) -> int:

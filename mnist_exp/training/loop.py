@@ -1,7 +1,7 @@
 """The training loop: epochs in chunks of steps, and a state to resume from after any chunk."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ from mnist_exp.errors import DivergenceError
 from mnist_exp.models import averaging
 from mnist_exp.runs import evaluation
 from mnist_exp.runs.history import Epoch
+from mnist_exp.training.average import assign, values
 from mnist_exp.training.prediction import Predictor
 from mnist_exp.training.schedules import steps_per_epoch
 from mnist_exp.training.steps import Steps
@@ -47,7 +48,7 @@ class Trainer:
         self.epoch = 0  # finished ones
         self.step = 0  # finished ones of the current epoch
         self._sums = np.zeros(4)  # of the current epoch: loss over images, errors, seconds of training, seconds of compiling
-        self._best: list[np.ndarray] = []
+        self._best: list[tf.Tensor | np.ndarray] = []
         self._batch_size = batch_size
         self._seed = seed
         self._key = key
@@ -125,9 +126,10 @@ class Trainer:
 
     def _check_weights(self) -> None:
         """Check the last step's update, which no loss depends on yet."""
-        for weight in [*self.model.weights, *self.steps.average.variables]:
-            if not tf.reduce_all(tf.math.is_finite(weight)):
-                raise self._divergence(f"{weight.path} is not finite in", self.epoch + 1, self.step)
+        weights = [*self.model.weights, *self.steps.average.variables]
+        finite = tf.stack([tf.reduce_all(tf.math.is_finite(weight)) for weight in weights])
+        for index in np.flatnonzero(~finite.numpy()):  # once for all: on a GPU, each copy waits for it
+            raise self._divergence(f"{weights[index].path} is not finite in", self.epoch + 1, self.step)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels), n ≥ 1.
@@ -146,13 +148,12 @@ class Trainer:
 
     def remember_best(self) -> None:
         """Remember the weights as they would be evaluated now, for `select_weights`."""
-        with self.steps.average.applied():
-            self._best = self.model.get_weights()
+        self._best = self.steps.average.weights()
 
     def select_weights(self, select: str) -> None:
         """Give the model the weights to evaluate and save: the remembered ones (`best`) or the current ones (`last`)."""
         if select == "best":
-            self.model.set_weights(self._best)
+            assign(self.model.weights, self._best)
         else:
             self.steps.average.apply()
 
@@ -162,14 +163,15 @@ class Trainer:
             self.final_model = averaging.over_shifts(self.model, most)
             self._predict = Predictor(self.final_model, self.steps.towers, shift_count(most), self._key)
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Return copies of everything that the rest of the training depends on, by name."""
-        state = {name: variable.numpy() for name, variable in self._variables().items()}
+    def state(self) -> dict[str, tf.Tensor | np.ndarray]:
+        """Return everything that the rest of the training depends on, by name; what is on the device stays there."""
+        variables = self._variables()
+        state = dict(zip(variables, values(variables.values()), strict=True))
         state |= {f"{BEST}{index:03d}": weight for index, weight in enumerate(self._best)}
         return state | {"position": np.array([self.epoch, self.step]), "sums": self._sums.copy()}
 
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Continue from a state, as returned by `state`.
+    def restore(self, state: Mapping[str, tf.Tensor | np.ndarray]) -> None:
+        """Continue from a state, as returned by `state`, or from copies of its tensors.
 
         Raises:
             KeyError, ValueError: the state belongs to another model or optimizer.
@@ -181,10 +183,9 @@ class Trainer:
         self.epoch, self.step = map(int, position)
         variables = self._variables()
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-        if shapes != {name: array.shape for name, array in state.items()}:
+        if shapes != {name: tuple(array.shape) for name, array in state.items()}:
             raise ValueError("the state belongs to another model or optimizer")
-        for name, variable in variables.items():
-            variable.assign(state[name])
+        assign(variables.values(), [state[name] for name in variables])
 
     def _variables(self) -> dict[str, keras.Variable]:
         # `model.variables` includes the statistics of batch norm and the state of random layers, which files of Keras omit.
