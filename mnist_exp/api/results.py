@@ -47,12 +47,24 @@ class Predictions:
         return np.flatnonzero(self.classes != self.labels)
 
 
-class Run:
-    """One run. Its directory is read again at each access, so a running run shows its progress."""
+class Place:
+    """The directory of a run or a sweep, which is a path."""
 
     def __init__(self, directory: RunName) -> None:
-        """Use `mx.run` and `mx.load` instead."""
+        """Use `mx.run`, `mx.load`, `mx.run_sweep` and `mx.load_sweep` instead."""
         self.directory = Path(directory).absolute()
+
+    @property
+    def report(self) -> Path:
+        """The path of report.html."""
+        return self.directory / "report.html"
+
+    def __fspath__(self) -> str:
+        return str(self.directory)
+
+
+class Run(Place):
+    """One run. Its directory is read again at each access, so a running run shows its progress."""
 
     @property
     def name(self) -> str:
@@ -92,11 +104,6 @@ class Run:
             raise IntegrityError(f"{self._files.errors}: is missing or damaged", "train the run again")
         return content
 
-    @property
-    def report(self) -> Path:
-        """The path of report.html."""
-        return self._files.report
-
     @public
     def model(self) -> "keras.Model":
         """Return the trained network: raw uint8 images (n, height, width, channels) to probabilities (n, classes).
@@ -134,9 +141,6 @@ class Run:
         remedy = record.remedy or "wait until it is completed"
         raise (IntegrityError if record.status == "unreadable" else InputError)(cause, remedy)
 
-    def __fspath__(self) -> str:
-        return str(self.directory)
-
     def __repr__(self) -> str:
         record = self._record
         result = "" if record.summary is None else f", test error {record.summary.test.error_percent:.2f} %"
@@ -151,12 +155,8 @@ class Run:
         return html.table([*(row for row in rows if row[1]), ("run directory", str(self.directory))], title=self.name)
 
 
-class Sweep:
+class Sweep(Place):
     """Many runs from one command."""
-
-    def __init__(self, directory: RunName) -> None:
-        """Use `mx.run_sweep` and `mx.load_sweep` instead."""
-        self.directory = Path(directory).absolute()
 
     @property
     @public
@@ -178,11 +178,6 @@ class Sweep:
         """The first leaderboard: the configurations of the sweep, ranked over their seeds."""
         return self.comparisons[0]
 
-    @property
-    def report(self) -> Path:
-        """The path of report.html."""
-        return self._files.report
-
     @public
     def resume(self, overrides: Sequence[str] = (), retry_failed: bool = False) -> "Sweep":
         """Train the remaining jobs, and return the sweep.
@@ -197,9 +192,6 @@ class Sweep:
     @functools.cached_property
     def _files(self) -> plan.Sweep:
         return plan.Sweep(self.directory)
-
-    def __fspath__(self) -> str:
-        return str(self.directory)
 
     def __repr__(self) -> str:
         return f"<Sweep {self.directory.name}>"

@@ -17,7 +17,7 @@ from mnist_exp.report import run_page
 from mnist_exp.runs import environment, evaluation
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import Record
-from mnist_exp.runs.summary import ModelSummary, Score, Summary, dataset_summary, summarize_groups
+from mnist_exp.runs.summary import ModelSummary, Score, Summary, summarize_images
 from mnist_exp.terminal import messages
 from mnist_exp.training import device
 from mnist_exp.training.prediction import PREDICTION_BATCH, Predictor
@@ -61,11 +61,8 @@ def build_ensemble(ensemble: Ensemble, run: Run, device_setting: str, threads_se
         status="completed",
         seed=None,
         config_hash=ensemble.config_hash,
-        dataset=dataset_summary(data, ensemble.split),
         model=ModelSummary(name=MODEL, parameters=model.count_params()),
-        test=Score(**evaluation.score(probabilities, data.test_labels)),
-        wrong_images=evaluation.pack_wrong_images(probabilities, data.test_labels),
-        image_groups=summarize_groups(data, probabilities),
+        **summarize_images(data, ensemble.split, probabilities),
         validation=None if validation_score is None else Score(**validation_score),
         epochs=sum(summary.epochs for summary in summaries),
         best_epoch=None,

@@ -194,6 +194,16 @@ def summarize_groups(data: Dataset, probabilities: np.ndarray) -> ImageGroups | 
     return ImageGroups(**grouped_error(wrong, data.test_groups), sha256=array_sha256(data.test_groups))
 
 
+def summarize_images(data: Dataset, split: Split, probabilities: np.ndarray) -> dict[str, Any]:
+    """Return the sections about the images, from the probabilities of the test images, float32 (n, classes)."""
+    return {
+        "dataset": dataset_summary(data, split),
+        "test": Score(**score(probabilities, data.test_labels)),
+        "wrong_images": pack_wrong_images(probabilities, data.test_labels),
+        "image_groups": summarize_groups(data, probabilities),
+    }
+
+
 def summarize(
     experiment: Experiment,
     data: Dataset,
@@ -227,11 +237,8 @@ def summarize(
         status="completed",
         seed=experiment.seed,
         config_hash=config_hash(experiment),
-        dataset=dataset_summary(data, split),
         model=ModelSummary(name=experiment.model.name, parameters=parameters),
-        test=Score(**score(probabilities, data.test_labels)),
-        wrong_images=pack_wrong_images(probabilities, data.test_labels),
-        image_groups=summarize_groups(data, probabilities),
+        **summarize_images(data, split, probabilities),
         validation=None if validation_probabilities is None else Score(**score(validation_probabilities, validation_labels)),
         epochs=len(history),
         best_epoch=best_epoch(history),

@@ -22,7 +22,7 @@ from mnist_exp.runs import evaluation
 from mnist_exp.runs.evaluations import RESULT, directory
 from mnist_exp.runs.run import Run, refuse_special_files
 from mnist_exp.runs.status import Record
-from mnist_exp.runs.summary import Score, Summary, dataset_summary, summarize_groups
+from mnist_exp.runs.summary import Summary, summarize_images
 from mnist_exp.terminal import messages
 from mnist_exp.terminal.messages import join_some
 from mnist_exp.trained.network import rebuild
@@ -110,15 +110,8 @@ def evaluate(trained: TrainedRun, images: Images, name: str, towers: int, enviro
     refuse_special_files(result.directory.parent, result.directory, result.figures)
     with files.writing(result.directory):
         result.directory.mkdir(parents=True, exist_ok=True)
-    summary = trained.row.summary.model_copy(
-        update={
-            "dataset": dataset_summary(data, images.split),
-            "test": Score(**evaluation.score(probabilities, data.test_labels)),
-            "wrong_images": evaluation.pack_wrong_images(probabilities, data.test_labels),
-            "image_groups": summarize_groups(data, probabilities),
-            "validation": None,
-        }
-    )
+    changes = summarize_images(data, images.split, probabilities) | {"validation": None}
+    summary = trained.row.summary.model_copy(update=changes)
     if (
         data.test_groups is not None and summary.image_groups is None and images.part != "test"
     ):  # the data warn of the latter
