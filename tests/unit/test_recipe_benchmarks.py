@@ -1,15 +1,18 @@
-"""`make speedrun` and the rows of `make records`: their commands, tables and bars, without training."""
+"""`make speedrun`, the rows of `make records`, and the log that `make benchmark-sweeps` reads, without training."""
 
 import json
+import logging
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.benchmarks import records, speedrun
+from mnist_exp.machine import logs
+from tests.benchmarks import records, speedrun, sweeps
 
 
 def summary(error: float, train_seconds: float = 5.0, compile_seconds: float = 0.2) -> dict[str, Any]:
@@ -99,3 +102,13 @@ def test_a_table_without_its_numbers_is_refused(
     with pytest.raises(SystemExit, match="2"):
         measure(*arguments)
     assert not commands
+
+
+def test_the_log_of_a_job_has_its_start_and_its_memory(tmp_path: Path) -> None:
+    before = time.time()
+    with logs.log_to_file(tmp_path / "train.log"):
+        logging.getLogger("mnist_exp.x").info("training")
+        logging.getLogger("mnist_exp.x").info("completed; this process has %.0f MB in memory", 512.4)
+    start, megabytes = sweeps.job_log(tmp_path / "train.log")
+    assert megabytes == 512
+    assert before - 0.001 <= start <= time.time()
