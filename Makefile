@@ -15,7 +15,7 @@ STRAY := $(filter-out ARGS=% PYTHON=% RUNS_DIR=% $(if $(filter records,$(MAKECMD
 $(if $(STRAY),$(error settings go through ARGS: make $(MAKECMDGOALS) ARGS="$(STRAY)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types check tutorial-table benchmark benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation benchmark-loading benchmark-drawing benchmark-predict statistics statistics-looks spread-picture records speedrun screenshots sweep-demo faults constraints clean
+.PHONY: help run install test lint types check tutorial-table benchmark benchmark-gpu benchmark-sweeps benchmark-searches benchmark-comparison benchmark-augmentation benchmark-loading benchmark-drawing benchmark-predict statistics statistics-looks spread-picture records speedrun screenshots sweep-demo faults constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}' | sort

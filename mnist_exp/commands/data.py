@@ -1,6 +1,5 @@
 """`mnist-exp data`: `show` draws a data set and the effect of an augmentation; `data_files` has the other actions."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +10,13 @@ from rich.table import Table
 from mnist_exp import datasets
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands import data_files
+from mnist_exp.commands.computing import on_cpu
 from mnist_exp.config.schema import Experiment, RandomAugmentationConfig
 from mnist_exp.datasets.dataset import Dataset
 from mnist_exp.datasets.idx import format_shape
 from mnist_exp.datasets.statistics import channel_statistics
 from mnist_exp.errors import EXIT_DONE, InputError
-from mnist_exp.machine import backend, files
+from mnist_exp.machine import files
 from mnist_exp.terminal import characters, messages
 
 EXAMPLES = """\
@@ -137,7 +137,7 @@ def _images(data: Dataset, count: int, experiment: Experiment | None) -> tuple[n
     if experiment is not None and isinstance(experiment.augmentation, RandomAugmentationConfig):
         caption += f", each with its augmented versions in steps 0 to {STEPS - 1} of a training with seed {experiment.seed}"
         caption += ", mixed with the next image (a training shuffles)" if experiment.augmentation.mixup else ""
-        with backend.tensorflow(Path(os.devnull), quiet=False):
+        with on_cpu() as cpu, cpu.scope():  # a GPU may be full
             import tensorflow as tf
 
             from mnist_exp.training import augmentation, transforms

@@ -42,15 +42,16 @@ def main() -> None:
         sys.exit("this machine has no NVIDIA GPU")
     seen: Seconds = defaultdict(list)
     failed: set[str] = set()
+    versions = {f"tensorflow {metadata.version('tensorflow')}"}
     for _ in range(chosen.repetitions):
         for program, overrides in OURS.items():
             ours(seen, program, overrides, chosen.epochs)
         for program, (name, package) in OTHERS.items():
             python = [sys.executable] if name == "keras" else shlex.split(chosen.other_python)
-            if package not in failed and not other(seen, program, [*python, name], chosen.epochs):
+            if package not in failed and not other(seen, versions, program, [*python, name], chosen.epochs):
                 failed.add(package)
                 print(f"{program}: left out", file=sys.stderr)
-    text = "\n".join([described(), "", *table(seen)])
+    text = "\n".join([described(versions), "", *table(seen)])
     print(text)
     replace_between(*TABLES["gpu"], text)
 
@@ -71,26 +72,27 @@ def ours(seen: Seconds, program: str, overrides: tuple[str, ...], epochs: int) -
                 seen[COMPILING, model].append(sum(float(row["compile_seconds"]) for row in rows))
 
 
-def other(seen: Seconds, program: str, command: list[str], epochs: int) -> bool:
-    """Measure another program; return False if it fails, for example because it is not installed."""
+def other(seen: Seconds, versions: set[str], program: str, command: list[str], epochs: int) -> bool:
+    """Measure another program, and add its version; return False if it fails, for example because it is not installed."""
     *python, name = command
     script = str(Path(__file__).parent / "gpu_programs.py")
     done = subprocess.run([*python, script, name, str(epochs), *MODELS], capture_output=True, text=True, check=False)
     if done.returncode:
         print(done.stderr[-500:], file=sys.stderr)
         return False
-    for model, seconds in json.loads(done.stdout.splitlines()[-1]).items():
+    result = json.loads(done.stdout.splitlines()[-1])
+    versions.add(result["version"])
+    for model, seconds in result["seconds"].items():
         seen[program, model] += seconds[1:]
     return True
 
 
-def described() -> str:
+def described(versions: set[str]) -> str:
     """Return the date, the GPU, the driver and the versions."""
-    packages = [f"{name} {metadata.version(name)}" for name in ("tensorflow", "keras")]
     gpu = "; ".join(" ".join(line.split()) for line in driver_description())
     day = datetime.now(UTC).date().isoformat()
     what = "55,000 images in batches of 200, median (range) of the epochs after the first"
-    return f"{day}; {gpu}; {', '.join(packages)}; {what}."
+    return f"{day}; {gpu}; {', '.join(sorted(versions))}; {what}."
 
 
 def table(seen: Seconds) -> list[str]:

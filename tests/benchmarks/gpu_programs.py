@@ -1,6 +1,6 @@
 """The tutorial's networks in other programs on a GPU: python gpu_programs.py PROGRAM EPOCHS MODEL…
 
-Prints a JSON object: the seconds of each epoch by model, and the version. All numbers are float32; PyTorch and JAX keep the
+Prints a JSON object: the version, and the seconds of each epoch by model. All numbers are float32; PyTorch and JAX keep the
 images on the GPU, as this program does.
 """
 
@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -180,13 +181,15 @@ def main() -> None:
     program, epochs, models = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     data = datasets.load("mnist")
     images, labels = data.train_images[:TRAIN], data.train_labels[:TRAIN]
+    package = program.removesuffix("_graph")
     measured = {
         "keras": keras,
         "jax": jax,
         "torch": lambda *given: torch(False, *given),
         "torch_graph": lambda *given: torch(True, *given),
     }[program](images, labels, epochs, models)
-    print(json.dumps(dict(zip(models, measured, strict=True))))
+    seconds = dict(zip(models, measured, strict=True))
+    print(json.dumps({"version": f"{package} {metadata.version(package)}", "seconds": seconds}))
 
 
 if __name__ == "__main__":

@@ -136,15 +136,15 @@ def line(recipe: str, error: str, interval: str, spread: str, n: int | str, summ
     return f"| {' | '.join(cells)} |"
 
 
-def table(rows: dict[str, str]) -> str:
+def table(rows: dict[str, str], trained_on: str) -> str:
     """All lines, in the order of the recipes, below what they were trained on."""
-    return "\n".join([f"{machine()}.", "", *HEAD, *(rows[recipe] for recipe in RECIPES if recipe in rows)])
+    return "\n".join([f"{trained_on}.", "", *HEAD, *(rows[recipe] for recipe in RECIPES if recipe in rows)])
 
 
-def previous_rows() -> dict[str, str]:
+def previous_rows(trained_on: str) -> dict[str, str]:
     """The lines of recipes in the manual, if they are from this machine."""
     first, *lines = between(*TABLES["records"]).splitlines()
-    return {line.split("`")[1]: line for line in lines if line.startswith("| `")} if first == f"{machine()}." else {}
+    return {line.split("`")[1]: line for line in lines if line.startswith("| `")} if first == f"{trained_on}." else {}
 
 
 def main() -> int:
@@ -168,9 +168,11 @@ def main() -> int:
             text, error = row(recipe, read(runs))
         rows[recipe] = text
         missed += [f"{recipe}: {error:.3f} %, wanted ≤ {RECIPES[recipe][0]} %"] if error > RECIPES[recipe][0] else []
-    print(table(rows))
+    devices = [setting.removeprefix("device=") for setting in arguments.set if setting.startswith("device=")]
+    trained_on = machine(device=devices[-1] if devices else "auto")
+    print(table(rows, trained_on))
     if arguments.manual:
-        replace_between(*TABLES["records"], table(previous_rows() | rows))
+        replace_between(*TABLES["records"], table(previous_rows(trained_on) | rows, trained_on))
     for sentence in missed:
         print(f"MISSED: {sentence}", file=sys.stderr)
     return int(bool(missed))

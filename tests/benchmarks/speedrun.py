@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 from mnist_exp.comparison.statistics import mean_interval
-from mnist_exp.machine.devices import driver_description, gpu_count
 from tests.benchmarks.manual import TABLES, replace_between, spread
 from tests.benchmarks.training import machine
 
@@ -115,9 +114,8 @@ def main() -> int:
         for recipe in recipes:
             cold[recipe].append(train(f"experiment={recipe}", f"seed={seed}", device)[0])
         print(f"repetition {seed} of {chosen.repetitions}", file=sys.stderr, flush=True)
-    gpu = [] if chosen.device == "cpu" or not gpu_count() else [" ".join(line.split()) for line in driver_description()]
     lines = [
-        f"{'; '.join([*gpu, machine()])}; {chosen.seeds} seeds, {chosen.repetitions} cold starts, median (range).",
+        f"{machine(device=chosen.device)}; {chosen.seeds} seeds, {chosen.repetitions} cold starts, median (range).",
         "",
         *HEAD,
         *([f"| the tutorial's script, until it first shows 99.0 % | | | {spread(script, 1)} | | | | |"] if script else []),

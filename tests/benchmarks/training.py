@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from mnist_exp.machine.devices import driver_description, gpu_count
 from mnist_exp.runs import environment
 from tests.benchmarks.manual import TABLES, replace_between, spread
 
@@ -98,14 +99,19 @@ def measure(program: str, measured: Measured, model: str, epochs: int) -> None:
         ours("bfloat16" if program == OURS_BF16 else "float32", measured, model, epochs)
 
 
-def machine(*others: str) -> str:
-    """Return the machine and the versions: of TensorFlow and Keras, and of other packages that take part, if installed."""
+def machine(*others: str, device: str = "cpu") -> str:
+    """Return the machine and the versions: of TensorFlow and Keras, and of other packages that take part, if installed.
+
+    The setting `device` says whether a GPU takes part; then its model and its driver come first.
+    """
+    gpu = [] if device == "cpu" or not gpu_count() else [" ".join(line.split()) for line in driver_description()]
     described = environment.describe()
     packages = [
         f"{name} {metadata.version(name)}" for name in ("tensorflow", "keras", *others) if importlib.util.find_spec(name)
     ]
     cpu = f"{described['cores']['usable']} cores of an {described['cpu']['model']}"
-    return f"{cpu}, {platform.system()}, Python {platform.python_version()}, {', '.join(packages)}"
+    system = f"{cpu}, {platform.system()}, Python {platform.python_version()}, {', '.join(packages)}"
+    return "; ".join([*gpu, system])
 
 
 def epochs_table(seen: dict[tuple[str, str], Measured], profiles: dict[tuple[str, str], dict[str, object]]) -> list[str]:

@@ -21,7 +21,8 @@ from tests.conftest import ROOT, compose
 from tests.faults.result import result_of
 
 pytestmark = pytest.mark.gpu
-SMALL = ("model=cnn_simple", "dataset.limit=6050", "dataset.validation=50", "training.epochs=3")
+LIMITS = {"full": 6050, "padded": 6130}  # images: 50 for validation, and whether the last of 200 in a batch are fewer
+SMALL = ("model=cnn_simple", f"dataset.limit={LIMITS['padded']}", "dataset.validation=50", "training.epochs=3")
 NO_IMAGES = np.empty((0, 28, 28, 1), np.uint8), np.empty(0, np.uint8)
 
 
@@ -62,14 +63,23 @@ def _train(trainer: Any, stops: bool) -> None:
             return
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_the_same_seed_and_a_resumed_training_have_the_same_weights(precision: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "precision", "last_batch"),
+    [
+        ("cnn_simple", "float32", "padded"),
+        ("cnn_simple", "float16", "padded"),
+        ("cnn_tiny", "float32", "padded"),  # with batch norm
+        ("cnn_tiny", "bfloat16", "full"),
+    ],
+)
+def test_the_same_seed_and_a_resumed_training_have_the_same_weights(model: str, precision: str, last_batch: str) -> None:
     from mnist_exp.training import device, threads
     from mnist_exp.training.build import build_trainer
 
     data = datasets.load("mnist")
-    experiment = compose(*SMALL, f"precision={precision}", "augmentation=affine")
-    parts = split(data.train_labels, 6050, 50, 1)
+    limit = LIMITS[last_batch]
+    experiment = compose(*SMALL, f"model={model}", f"dataset.limit={limit}", f"precision={precision}", "augmentation=affine")
+    parts = split(data.train_labels, limit, 50, 1)
     hashes, state = [], None
     for stops in (None, None, 7, None):
         target = device.prepare("gpu", precision, threads.requested(experiment), experiment.training.batch_size, 7)
@@ -114,15 +124,16 @@ def test_jobs_that_share_a_gpu_have_the_weights_of_jobs_in_one_process(tmp_path:
 
 def test_the_cache_of_compiled_programs_changes_no_weight(tmp_path: Path) -> None:
     without, _ = run(tmp_path, *SMALL, XDG_CACHE_HOME="/dev/null/none")
-    filling, cold = run(tmp_path, *SMALL)
+    filling, _ = run(tmp_path, *SMALL)
     programs = [path for path in tmp_path.glob("cache/mnist-exp/xla/*/*") if path.suffix != ".sha256"]
-    assert programs
-    using, warm = run(tmp_path, *SMALL)
-    assert warm["compile_seconds"] < cold["compile_seconds"] / 2
+    written = [path.stat().st_mtime_ns for path in programs]
+    assert written
+    using, _ = run(tmp_path, *SMALL)
+    assert [path.stat().st_mtime_ns for path in programs] == written  # nothing was compiled
     for program in programs:
         program.write_bytes(program.read_bytes()[:-1000] + bytes(1000))
-    damaged, again = run(tmp_path, *SMALL)
-    assert again["compile_seconds"] > cold["compile_seconds"] / 2
+    damaged, _ = run(tmp_path, *SMALL)
+    assert not any(program.read_bytes().endswith(bytes(1000)) for program in programs)
     assert len({result_of(directory)[0] for directory in (without, filling, using, damaged)}) == 1
 
 
@@ -135,6 +146,10 @@ def test_tf32_is_a_choice(tmp_path: Path) -> None:
 
 
 def test_too_large_a_model_is_an_error_of_the_environment(tmp_path: Path) -> None:
-    done = mnist_exp(tmp_path, "model=mlp", "model.units=[65536,65536,65536]", "device=gpu", "progress=quiet", code=5)
+    total, used = devices.gpu_memory(0) or (80 * 10**9, 0)
+    # Four layers of n units: 16·n² bytes for weights and the largest gradient fit, 36·n² with Adam's moments do not.
+    units = min(int((0.8 * (total - used) / 16) ** 0.5), 65536)
+    sizes = f"model.units=[{','.join([str(units)] * 4)}]"
+    done = mnist_exp(tmp_path, "model=mlp", sizes, "device=gpu", "progress=quiet", code=5)
     assert "GPU 0 is out of memory" in done.stderr
     assert "lower training.batch_size" in done.stderr

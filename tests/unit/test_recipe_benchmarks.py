@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from mnist_exp.machine import logs
-from tests.benchmarks import records, speedrun, sweeps
+from tests.benchmarks import gpu as gpu_benchmark
+from tests.benchmarks import records, speedrun, sweeps, training
 
 
 def summary(error: float, train_seconds: float = 5.0, compile_seconds: float = 0.2) -> dict[str, Any]:
@@ -42,6 +44,21 @@ def test_a_row_of_the_records_has_the_interval_of_the_mean() -> None:
     assert records.row("cnn_tiny", SUMMARIES)[0].startswith("| `cnn_tiny` | 0.500 ± 0.100 | 0.25 – 0.75 | 0.40 – 0.60 | 3 |")
 
 
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(
+    ("settings", "named"), [((), True), (("device=gpu", "precision=bfloat16"), True), (("device=cpu",), False)]
+)
+def test_the_records_of_a_gpu_name_it(
+    settings: tuple[str, ...], named: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(records, "runs_of_seeds", lambda *_: [])
+    monkeypatch.setattr(records, "read", lambda _: SUMMARIES)
+    monkeypatch.setattr(records.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["records", "cnn_tiny", *(f"--set={setting}" for setting in settings)])
+    assert records.main() == 0
+    assert capsys.readouterr().out.startswith("Model: H100; ") == named
+
+
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that the benchmark starts; two runs of 0.9 % and 1.0 %, or 0.9 % alone, instead of trainings."""
@@ -58,10 +75,14 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(speedrun.subprocess, "run", train)
     monkeypatch.setattr(speedrun, "script_seconds", lambda _: 1000.0)
-    monkeypatch.setattr(speedrun, "machine", lambda: "2 cores")
-    monkeypatch.setattr(speedrun, "gpu_count", lambda: 1)
-    monkeypatch.setattr(speedrun, "driver_description", lambda: ["Model: \t H100"])
     return started
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine has a GPU."""
+    monkeypatch.setattr(training, "gpu_count", lambda: 1)
+    monkeypatch.setattr(training, "driver_description", lambda: ["Model: \t H100"])
 
 
 @pytest.fixture
@@ -73,6 +94,7 @@ def measure(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return main
 
 
+@pytest.mark.usefixtures("gpu")
 def test_both_recipes_are_trained_on_the_device(
     commands: list[list[str]], measure: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,7 +106,7 @@ def test_both_recipes_are_trained_on_the_device(
         ["experiment=speedrun_995", "seed=1", "device=gpu"],
     ]
     table, bars = capsys.readouterr()
-    assert table.startswith("Model: H100; 2 cores; ")
+    assert re.match(r"Model: H100; \d+ cores of .*; 2 seeds, 1 cold starts", table)
     assert "| `experiment=speedrun_995`, until its report is written | 99.05 ± 0.07 |" in table
     assert "met: speedrun, mean error in percent: 0.950, bar 1.0" in bars
     assert "MISSED: speedrun_995, mean error in percent: 0.950, bar 0.5" in bars
@@ -112,3 +134,38 @@ def test_the_log_of_a_job_has_its_start_and_its_memory(tmp_path: Path) -> None:
     start, megabytes = sweeps.job_log(tmp_path / "train.log")
     assert megabytes == 512
     assert before - 0.001 <= start <= time.time()
+
+
+@pytest.mark.usefixtures("gpu")
+def test_the_table_of_a_gpu_has_each_installed_program(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(command: list[str], env: dict[str, str] | None = None, **_: Any) -> subprocess.CompletedProcess[str]:
+        if env is not None:  # this program: a sweep over the models
+            (runs,) = (Path(word.partition("=")[2]) for word in command if word.startswith("runs_dir="))
+            for model in gpu_benchmark.MODELS:
+                (runs / "sweep" / f"1_tutorial_{model}_s7").mkdir(parents=True)
+                table = "seconds,compile_seconds\n9.0,2.0\n0.05,0.0\n0.07,0.0\n"
+                (runs / "sweep" / f"1_tutorial_{model}_s7" / "history.csv").write_text(table)
+        name = command[-5]
+        seconds = {model: [9.0, 0.5, 0.7] for model in gpu_benchmark.MODELS}
+        output = json.dumps({"version": f"{name} 1.2", "seconds": seconds})
+        return subprocess.CompletedProcess(command, name == "torch", f"loading\n{output}\n", "no module torch")
+
+    written: list[str] = []
+    monkeypatch.setattr(gpu_benchmark.subprocess, "run", run)
+    monkeypatch.setattr(gpu_benchmark, "gpu_count", lambda: 1)
+    monkeypatch.setattr(gpu_benchmark, "driver_description", lambda: ["Model: \t H100"])
+    monkeypatch.setattr(gpu_benchmark, "replace_between", lambda *texts: written.append(texts[-1]))
+    monkeypatch.setattr(sys, "argv", ["gpu", "--repetitions", "1", "--epochs", "3"])
+    gpu_benchmark.main()
+    first, _, _, _, *rows = written[0].splitlines()
+    assert re.search(r"; Model: H100; jax 1.2, keras 1.2, tensorflow \d", first)
+    assert rows[0] == f"| mnist-exp |{' 0.0600 (0.0500 – 0.0700) |' * 3}"
+    assert rows[1] == f"| compiling, once in a process |{' 2.0 (2.0 – 2.0) |' * 3}"
+    assert [row.split("|")[1].strip() for row in rows[2:]] == [
+        *list(gpu_benchmark.OURS)[1:],
+        "plain Keras",
+        "JAX, an epoch as one scan",
+    ]
+    assert "PyTorch, eager: left out" in capsys.readouterr().err
