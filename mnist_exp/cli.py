@@ -98,7 +98,8 @@ def _dispatch(arguments: list[str]) -> int:
     if first and not first.startswith("-") and not SETTING.search(first):
         from mnist_exp.commands import overview
 
-        close = overview.settings_with_option(first) or difflib.get_close_matches(first, COMMANDS, n=1)
+        close = overview.settings_with_option(first) or overview.setting_with_spaces(arguments)
+        close = close or difflib.get_close_matches(first, COMMANDS, n=1)
         suggestion = f"did you mean {' or '.join(close)}? " if close else ""
         raise InputError(
             f"{first}: not a sub-command and not a setting (key=value)",

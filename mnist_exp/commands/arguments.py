@@ -33,6 +33,7 @@ COMMANDS = {
     "help": "list the topics of the manual, or print one of them",
 }
 REQUIRED, UNKNOWN = "the following arguments are required: ", "unrecognized arguments: "  # messages of argparse
+INVALID = re.compile(r"argument ([^:]+): invalid (choice|int value|float value): (.*?)(?: \(choose from (.*)\))?", re.DOTALL)
 OVERRIDE = re.compile(r"[+~]*[A-Za-z_][\w./]*=")
 
 
@@ -40,17 +41,35 @@ class Parser(argparse.ArgumentParser):
     """A parser that reports wrong arguments like all other mistakes."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise InputError; a wrong option is suggested, and an argument that may be missing is not named as required."""
-        text, optional = message, {str(action.metavar) for action in self._actions if action.nargs in ("*", "?")}
+        """Raise InputError; a wrong option or value is suggested, and only what must not be missing is named as required."""
+        if (invalid := INVALID.fullmatch(message)) is not None:
+            raise self._invalid_value(*invalid.groups())
+        text, hint = message, ""
         if message.startswith(REQUIRED):
+            optional = {str(action.metavar) for action in self._actions if action.nargs in ("*", "?")}
             names = message.removeprefix(REQUIRED).split(", ")
             text = REQUIRED + ", ".join(name for name in names if name not in optional)
-        suggestion = ""
+            positional = [str(action.metavar) for action in self._actions if not action.option_strings]
+            usage = " ".join(f"[{name}]" if name in optional else name for name in positional)
+            hint = f"write {self.prog} {usage}; "
         for word in message.removeprefix(UNKNOWN).split() if message.startswith(UNKNOWN) else ():
             if word.startswith("-") and (close := difflib.get_close_matches(word.partition("=")[0], self._options(), 1)):
-                suggestion = f"did you mean {close[0]}? "
+                hint = f"did you mean {close[0]}? "
                 break
-        raise InputError(f"{self.prog}: {text}", f"{suggestion}see {self.prog} --help")
+        raise InputError(f"{self.prog}: {text}", f"{hint}see {self.prog} --help")
+
+    def _invalid_value(self, name: str, kind: str, value: str, choices: str | None) -> InputError:
+        """Return the error of an argument that argparse refuses, in the form of all others."""
+        value = value.strip("'")
+        subject = f"{name} {value}" if name.startswith("-") else f"{self.prog} {value}"
+        if choices is None:
+            return InputError(
+                f"{subject}: not allowed", f"allowed: {'an integer' if kind.startswith('int') else 'a number'}"
+            )
+        allowed = choices.replace("'", "").split(", ")
+        close = difflib.get_close_matches(value, allowed, 1)
+        suggestion = f"; did you mean {close[0]}?" if close else ""
+        return InputError(f"{subject}: not allowed", f"allowed: {', '.join(allowed)}{suggestion}")
 
     def _options(self) -> list[str]:
         return [name for action in self._actions for name in action.option_strings]

@@ -48,9 +48,9 @@ autoload -Uz compinit; (( $+functions[compdef] )) || compinit; compdef _mnist_ex
     "fish": r"""complete -c mnist-exp -e
 complete -c mnist-exp -f -a '(env COMP_LINE=(commandline -cp | string collect) mnist-exp -sc query=fish 2>/dev/null)'""",
 }
-DIRECTORY, FILE = "a directory", "a file"
+DIRECTORY, FILE, A_RUN = "a directory", "a file", "a run"
 DATA_ACTIONS = ("show", "list", "fetch", "verify", "remove")
-Values = str | tuple[str, ...] | None  # of an option: a path, one of a list, or none; () for any text
+Values = str | tuple[str, ...] | None  # of an option: a path or a run, one of a list, or none; () for any text
 CONFIG_DIR: dict[str, Values] = {"--config-dir": DIRECTORY}
 FLAGS: dict[str, Values] = {
     "-m": None, "--multirun": None, "--cfg": ("job", "hydra", "all"), "--resolve": None, "--package": (),
@@ -60,7 +60,7 @@ FLAGS: dict[str, Values] = {
 OPTIONS: dict[str, dict[str, Values]] = {
     "show": {},
     "compare": {
-        "--by": (), "--where": (), "--metric": (), "--baseline": (), "--sort": (), "--top": (), "--columns": (),
+        "--by": (), "--where": (), "--metric": (), "--baseline": A_RUN, "--sort": (), "--top": (), "--columns": (),
         "--on": ("new-images", "these-images"), "--equivalence": (),
         "--format": ("table", "json", "csv", "markdown", "latex", "html"), "--output": FILE,
     },
@@ -77,6 +77,7 @@ OPTIONS: dict[str, dict[str, Values]] = {
     "help": {},
 }  # fmt: skip
 SECTIONS = {"resume": (), "track": ("tracker",), "evaluate": ("dataset",)}  # whose settings a command takes; (): of all
+PATHS = ("dataset.path", "dataset.root", "dataset.class_names", "runs_dir")  # settings
 MAX_RUNS = 1000  # that are listed
 
 
@@ -119,24 +120,33 @@ def _candidates(words: Sequence[str], current: str) -> Iterator[str]:
     options = FLAGS if command is None else OPTIONS[command] | ({} if command == "help" else {"--runs-dir": DIRECTORY})
     option, equals, value = current.partition("=")
     if equals and option in options:
-        yield from (f"{option}={each}" for each in _values(options[option], value))
+        yield from (f"{option}={each}" for each in _values(options[option], words, value))
     elif words and options.get(words[-1]) is not None:
-        yield from _values(options[words[-1]], current)
+        yield from _values(options[words[-1]], words, current)
+    elif option in PATHS:
+        yield from (f"{option}={each}" for each in _paths(value, directories=False))
     elif current.startswith("-"):
         yield from (*options, "--help")
     elif command == "help":
         yield from manual.topics()
     elif command == "data":
         yield from _of_data(words, current)
+    elif command == "predict" and any(not word.startswith("-") for word in words[1:]):  # the run is named
+        yield from _paths(current, directories=False)
     elif command is not None:
-        yield from ("latest", *_runs(Path(_option(words, "--runs-dir") or str(primary_config()["runs_dir"])), current))
+        yield from _named_runs(words, current)
         yield from _paths(current, directories=command != "predict")
+        yield from [f"split={part}" for part in ("test", "validation", "train")] if command == "evaluate" else []
         yield from overrides(words, current, _directories(words), SECTIONS[command]) if command in SECTIONS else ()
     elif option == "initial_weights":
         yield from _sources(words, value)
     else:
         yield from () if words else COMMANDS
         yield from overrides(words, current, _directories(words))
+
+
+def _named_runs(words: Sequence[str], current: str) -> Iterator[str]:
+    yield from ("latest", *_runs(Path(_option(words, "--runs-dir") or str(primary_config()["runs_dir"])), current))
 
 
 def _sources(words: Sequence[str], typed: str) -> Iterator[str]:
@@ -163,10 +173,12 @@ def _is_described(option: Any) -> bool:
     return isinstance(content, dict) and content.get("kind") == "files"
 
 
-def _values(values: Values, current: str) -> Iterator[str]:
+def _values(values: Values, words: Sequence[str], current: str) -> Iterator[str]:
     """Yield the values of an option."""
     if isinstance(values, tuple):
         yield from values
+    elif values == A_RUN:
+        yield from _named_runs(words, current)
     elif values is not None:
         yield from _paths(current, directories=values == DIRECTORY)
 
@@ -187,10 +199,12 @@ def _runs(runs_dir: Path, current: str) -> Iterator[str]:
 
 
 def _paths(current: str, directories: bool) -> Iterator[str]:
+    """Yield what is in a directory; hidden entries only after a dot, as a shell does."""
     start = current.rpartition("/")[0] + "/" if "/" in current else ""
     place = Path(os.path.expanduser(start) or ".")  # noqa: PTH111
     for path in sorted(place.iterdir()) if place.is_dir() else ():
-        if path.is_dir() or not directories:
+        is_hidden = path.name.startswith(".") and not current.rpartition("/")[2].startswith(".")
+        if not is_hidden and (path.is_dir() or not directories):
             yield f"{start}{path.name}{'/' if path.is_dir() else ''}"
 
 

@@ -53,7 +53,10 @@ def main(arguments: list[str]) -> int:
     if arguments and arguments[0] in data_files.ACTIONS:
         return data_files.main(arguments)
     parser = command_line.parser("data", EXAMPLES)
-    parser.add_argument("action", choices=("show", *data_files.ACTIONS))
+    actions = ("show", *data_files.ACTIONS)
+    parser.add_argument(
+        "action", choices=actions, metavar="|".join(actions), help="what to do; all but show have a help of their own"
+    )
     parser.add_argument(
         "settings", nargs="*", metavar="dataset=NAME|dataset.KEY=VALUE|augmentation=NAME|augmentation.KEY=VALUE|seed=N"
     )

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         "--output",
         type=command_line.path,
         metavar="FILE",
-        help="a PNG file for these images, or none (default: diff_B.png in the directory of A)",
+        help="the PNG of these images, or none to draw no images (default: diff_B.png in the directory of A)",
     )
     parsed = parser.parse_args(arguments)
     draws = parsed.output != NO_IMAGES

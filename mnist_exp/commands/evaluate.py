@@ -100,6 +100,8 @@ def _select(places: Sequence[Path]) -> list[Row]:
     """Return the completed runs; InputError if there are none."""
     rows = read_rows(places)
     selected = [row for row in rows if row.record.summary is not None and row.record.summary.members is None]
+    if not selected and rows and all(row.record.summary is not None for row in rows):
+        raise InputError(f"{rows[0].record.directory}: is an ensemble", "evaluate its members: name runs, or their sweep")
     if not selected:
         raise InputError(f"{', '.join(map(str, places))}: contains no completed run", "train one: mnist-exp")
     if skipped := len(rows) - len(selected):

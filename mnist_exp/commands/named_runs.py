@@ -18,6 +18,7 @@ from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.terminal.messages import pluralize
 
+MIN_PART = 3  # characters by which a name is recognised
 LATEST = re.compile(r"(?<![^,(])latest(?![^,)])")  # as a whole value
 
 
@@ -32,10 +33,17 @@ def find_directory(name: str, runs_dir: str) -> Path:
     for candidate in (Path(name), Path(runs_dir) / name):
         if candidate.is_dir():
             return candidate
-    known = [str(found.relative_to(runs_dir)) for found in find_runs(Path(runs_dir))] if Path(runs_dir).is_dir() else []
-    close = difflib.get_close_matches(name, [*known, "latest"], n=1, cutoff=0.3)
-    suggestion = f"did you mean {close[0]}?" if close else "name a run directory, or latest"
-    raise InputError(f"{name}: run not found", suggestion)
+    close = _similar(name, Path(runs_dir))
+    raise InputError(f"{name}: run not found", f"did you mean {close}?" if close else "name a run directory, or latest")
+
+
+def _similar(name: str, runs_dir: Path) -> str | None:
+    """Return the last run or sweep whose name contains a part of a name, such as a label; or else the most similar name."""
+    runs = [found.relative_to(runs_dir) for found in find_runs(runs_dir)] if runs_dir.is_dir() else []
+    known = {str(place): place.name for run in runs for place in (run.parent, run) if place != Path()}
+    if len(name) >= MIN_PART and (containing := [place for place, last in known.items() if name in last]):
+        return max(containing, key=lambda place: ("/" not in place, place))
+    return next(iter(difflib.get_close_matches(name, [*known, "latest"], n=1, cutoff=0.5)), None)
 
 
 def find_directories(name: str, runs_dir: str) -> list[Path]:

@@ -1,11 +1,11 @@
 """`mnist-exp --help`: usage, examples, sub-commands, and all groups with their options, read from the YAML files."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from mnist_exp.commands.arguments import COMMANDS
+from mnist_exp.commands.arguments import COMMANDS, primary_config
 
 WIDTH = 100
 USE = """\
@@ -87,8 +87,17 @@ def _top_level(primary: Traversable) -> list[str]:
     return [key for key in keys if key not in {"defaults", "hydra"}]
 
 
+def setting_with_spaces(words: Sequence[str]) -> list[str]:
+    """Return the setting that words such as `model cnn` or `seed = 3` mean."""
+    from mnist_exp.config.user_directory import shipped_groups  # imports Hydra, which --help does not need
+
+    key, *values = (word for word in words[:3] if word != "=")
+    is_setting = "=" in words[1:2] or "." in key or key in {*shipped_groups(), *primary_config()}
+    return [f"{key}={values[0]}"] if is_setting and values and "=" not in values[0] else []
+
+
 def settings_with_option(name: str) -> list[str]:
     """Return the settings that choose an option of this name, such as dataset=kmnist."""
-    from mnist_exp.config.user_directory import groups_with_option  # imports Hydra, which --help does not need
+    from mnist_exp.config.user_directory import groups_with_option
 
     return [f"{group}={name}" for group in groups_with_option(name)]

@@ -14,6 +14,7 @@ from mnist_exp.ensemble import completed
 from mnist_exp.errors import EXIT_DONE, EXIT_FAILED, InputError, IntegrityError
 from mnist_exp.machine import files
 from mnist_exp.terminal import messages
+from mnist_exp.terminal.messages import pluralize
 
 if TYPE_CHECKING:
     from mnist_exp.prediction.reader import Reader
@@ -119,10 +120,10 @@ def _print_all(reader: "Reader", paths: Sequence[str], form: str, keep: bool) ->
     from mnist_exp.prediction.explanation import MAX_PICTURES
 
     explained: list[Reading] = []
-    failed = 0
+    failed = unsure = 0
 
     def readings(advance: Callable[[int], None]) -> "Iterator[Reading]":
-        nonlocal failed
+        nonlocal failed, unsure
         remaining = iter(paths)
         while batch := list(islice(remaining, BATCH)):
             results = reader.read([(name, _content(name)) for name in batch])
@@ -135,6 +136,7 @@ def _print_all(reader: "Reader", paths: Sequence[str], form: str, keep: bool) ->
                     continue
                 if keep and len(explained) < MAX_PICTURES:
                     explained.append(result)
+                unsure += sum(digit.verdict == "unsure" for digit in result.digits)
                 yield result
             advance(len(batch))
 
@@ -143,6 +145,11 @@ def _print_all(reader: "Reader", paths: Sequence[str], form: str, keep: bool) ->
         first = list(islice(others, 1))  # before a heading is printed: an error of the command prints nothing else
         for text in formats.texts(form, chain(first, others), messages.output().width, paths):
             print(text, end="", flush=True)
+    if unsure and form == "table":
+        messages.note(
+            f"?: {pluralize(unsure, 'digit')} unsure at a confidence of {100 * reader.confidence:g} %; "
+            "choose a lower --confidence, or a run with a lower error"
+        )
     return explained, failed
 
 

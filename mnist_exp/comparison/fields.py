@@ -89,8 +89,10 @@ def check_fields(
         if key not in settings:
             known = [*names, *settings]
             nearest = nearest_key(key, {*known, *(name.rpartition(".")[0] for name in known)} - {""})
+            meant = [nearest, f"{key}.name", *(name for name in known if name.startswith(key))]
+            close = next((name for name in meant if name in known), None)
             allowed = f"allowed: {', '.join(names)}{', or a setting of the runs' if settings else ''}"
-            raise InputError(f"{option} {key}: unknown {kind}", f"did you mean {nearest}?" if nearest in known else allowed)
+            raise InputError(f"{option} {key}: unknown {kind}", f"did you mean {close}?" if close else allowed)
 
 
 def describe_values(key: str, rows: Iterable[Row]) -> str:

@@ -70,11 +70,19 @@ def sweep_command(arguments: argparse.Namespace, replaced: Mapping[str, str], ad
     Args:
         arguments: as `parse_arguments` returns them.
         replaced: overrides that are replaced with others.
-        added: overrides before these.
+        added: overrides before these, if the command does not have them.
     """
     flags = [
         f"--{name.replace('_', '-')}={value}"
         for name in ("config_dir", "config_name")
         if (value := getattr(arguments, name))
     ]
-    return shlex.join(["mnist-exp", "-m", *flags, *added, *(replaced.get(line, line) for line in arguments.overrides)])
+    return shlex.join(
+        [
+            "mnist-exp",
+            "-m",
+            *flags,
+            *(line for line in added if line not in arguments.overrides),
+            *(replaced.get(line, line) for line in arguments.overrides),
+        ]
+    )

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_exp.config.conversions import format_value
 from mnist_exp.config.problems import is_list_setting, nearest, nearest_key, not_allowed, other_options, remedy
-from mnist_exp.config.user_directory import groups_with_option, shipped_groups
+from mnist_exp.config.user_directory import groups_with_option, shipped_groups, shipped_options
 from mnist_exp.errors import Problem
 
 FUNCTION = re.compile(r"\w+\(")
@@ -25,6 +25,8 @@ def not_an_override(line: str) -> Problem:
     elements = re.split(r"[\s,]+", value.strip("()[]{}, "))
     if groups := groups_with_option(line):
         instead = "write " + " or ".join(f"{group}={line}" for group in groups)
+    elif option := nearest(line, shipped_options()) if "=" not in line else None:
+        instead = f"did you mean {' or '.join(f'{group}={option}' for group in groups_with_option(option))}?"
     elif is_list_setting(key) and all(elements):
         instead = "write " + shlex.quote(f"{key}=[{','.join(elements)}]")
     elif value.endswith(","):

@@ -90,6 +90,13 @@ def shipped_groups() -> tuple[str, ...]:
     return tuple(sorted(f"{name}/{below}".rstrip("/") for name, groups in inside.items() for below in groups or [""]))
 
 
+@cache
+def shipped_options() -> tuple[str, ...]:
+    """Return the names of all options in `conf/`."""
+    below = (entry for group in shipped_groups() for entry in files(CONFIG_MODULE).joinpath(group).iterdir())
+    return tuple(sorted({entry.name.removesuffix(".yaml") for entry in below if entry.name.endswith(".yaml")}))
+
+
 def groups_with_option(name: str) -> list[str]:
     """Return the groups in `conf/` that have an option of this name; none for a text that is no name, such as a path."""
     if not name.isidentifier():

@@ -7,7 +7,7 @@ No tracker's library is imported in a process that trains.
 import importlib.util
 
 from mnist_exp.config.trackers import AnyTracker, MlflowTrackerConfig, NoTrackerConfig, TensorboardTrackerConfig
-from mnist_exp.errors import InputError
+from mnist_exp.errors import EnvironmentFailure, InputError
 from mnist_exp.tracking.tracker import Tracker
 
 
@@ -15,18 +15,19 @@ def check_installed(settings: AnyTracker) -> None:
     """Check that a tracker's package is installed.
 
     Raises:
-        InputError: it is not installed.
+        EnvironmentFailure: it is not installed.
     """
     name = settings.name
     if name != "none" and importlib.util.find_spec(name) is None:
-        raise InputError(f"tracker={name}: {name} is not installed", f"pip install 'mnist-exp[{name}]'")
+        raise EnvironmentFailure(f"tracker={name}: {name} is not installed", f"pip install 'mnist-exp[{name}]'")
 
 
 def build_tracker(settings: AnyTracker) -> Tracker:
     """Import a tracker's library and return the tracker.
 
     Raises:
-        InputError: the settings name no tracker, or its package is not installed.
+        InputError: the settings name no tracker.
+        EnvironmentFailure: its package is not installed.
     """
     check_installed(settings)
     match settings:

@@ -27,6 +27,7 @@ from mnist_exp.prediction.doubts import learn
 from mnist_exp.prediction.normalization import normalize
 from mnist_exp.prediction.occlusion import occlusion
 from mnist_exp.prediction.reader import open_reader
+from mnist_exp.terminal.messages import pluralize
 from tests.integration.ensemble.test_ensemble import untrained
 from tests.integration.models.test_averaging import SAVES
 from tests.sheets import draw_sheet
@@ -118,6 +119,9 @@ def test_the_table_the_page_and_a_damaged_picture(run: Path, place: Path, capsys
     assert lines[1].startswith("<b>.png ")
     assert lines[-1].endswith("no digits found")
     assert "damaged.png: is not an image, or its header is damaged" in printed.err
+    unsure = sum("?" in line.partition(" % ")[0] for line in lines)
+    assert unsure > 0
+    assert f"?: {pluralize(unsure, 'digit')} unsure at a confidence of 90 %; choose a lower --confidence" in printed.err
     page = (place / "page.html").read_text()
     assert page.count("<rect ") == COUNT
     assert page.count("data:image/png") == 2 * COUNT

@@ -27,6 +27,7 @@ def _runs() -> None:
         Path(name).mkdir(parents=True)
         (Path(name) / file).touch()
     Path("mine/model").mkdir(parents=True)
+    Path(".hidden").mkdir()
     Path("mine/model/my_net.yaml").write_text("defaults: [mlp]\nwidth: 3\n")
 
 
@@ -43,6 +44,13 @@ def _runs() -> None:
         ("mnist-exp show --runs-dir=other d", ["d_mlp"]),
         ("mnist-exp watch --runs-dir oth", ["other/"]),
         ("mnist-exp compare --format m", ["markdown"]),
+        ("mnist-exp compare --baseline a", ["a_mlp_s7"]),
+        ("mnist-exp compare --runs-dir other --baseline=d", ["--baseline=d_mlp"]),
+        ("mnist-exp show .", [".hidden/"]),
+        ("mnist-exp show oth", ["other/"]),
+        ("mnist-exp predict a_mlp_s7 ", ["mine/", "other/", "runs/"]),
+        ("mnist-exp evaluate latest spl", ["split=test", "split=train", "split=validation"]),
+        ("mnist-exp dataset=folder dataset.path=mi", ["dataset.path=mine/"]),
         ("mnist-exp compare --format=j", ["--format=json"]),
         ("mnist-exp resume c_sweep see", ["seed="]),
         ("mnist-exp resume c_sweep --un", ["--until-decided"]),

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mnist_exp import cli
+from tests.unit.members import ensemble_of
 from tests.unit.run_directories import make_run
 
 
@@ -42,6 +43,12 @@ def test_a_mistake_is_reported_and_nothing_is_written(
     assert cause in text
     assert remedy in text
     assert not (run / "evaluations").exists()
+
+
+def test_an_ensemble_is_not_evaluated_itself(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ensemble = ensemble_of(run.parent / "b", run, run)
+    assert cli.main(["evaluate", str(ensemble), "split=test"]) == 2
+    assert f"{ensemble}: is an ensemble\n  evaluate its members" in capfd.readouterr().err
 
 
 def test_only_completed_runs_can_be_evaluated(run: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -175,6 +175,16 @@ def test_a_run_that_vanishes_while_it_is_read_is_skipped(
     assert " a " in captured.out
 
 
+def test_a_label_names_the_last_run_or_sweep_that_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("1_mlp_s7", "2_mlp_s7", "3_sweep/001_mlp_s7"):
+        make_run(Path("runs") / name, 100)
+    for part, meant in {"mlp": "2_mlp_s7", "sweep": "3_sweep", "001_": "3_sweep/001_mlp_s7", "2_mlp_s": "2_mlp_s7"}.items():
+        assert cli.main(["show", part]) == 2
+        assert f"did you mean {meant}?" in capsys.readouterr().err
+    assert cli.main(["show", "killme"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -183,7 +193,10 @@ def test_a_run_that_vanishes_while_it_is_read_is_skipped(
         ["shwo", "latest"],
         ["compare", "none*"],
         ["compare", "--by", "optimzer.name"],
-        ["compare", "--format", "pdf"],
+        ["compare", "--format", "jsn"],
+        ["compare", "--by", "model"],
+        ["compare", "--metric", "test.error"],
+        ["show", "mlp"],
         ["resume", "2026_mlp_s7"],
         ["help", "configuratio"],
     ],

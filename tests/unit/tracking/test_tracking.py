@@ -408,7 +408,7 @@ def test_a_missing_package_is_reported_before_anything_is_written(
 ) -> None:
     make_run(Path("a"), 100)
     before = sorted(path.name for path in Path().rglob("*"))
-    assert cli.main([*arguments, "tracker=mlflow"]) == 2
+    assert cli.main([*arguments, "tracker=mlflow"]) == 5
     assert "pip install 'mnist-exp[mlflow]'" in capsys.readouterr().err
     assert sorted(path.name for path in Path().rglob("*")) == before
 
