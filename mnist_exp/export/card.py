@@ -5,6 +5,7 @@ they do not contain is left out, or named as not recorded.
 """
 
 import hashlib
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from mnist_exp.export.drawing_page import FOLDER
 from mnist_exp.export.markdown import Markdown, block, code
 from mnist_exp.export.sidecars import Sidecar
 from mnist_exp.machine import files
-from mnist_exp.machine.plain_data import UNREADABLE, read_bytes, read_json, read_yaml
+from mnist_exp.machine.plain_data import UNREADABLE, load_yaml, read_bytes, read_json, read_yaml
 from mnist_exp.runs import evaluation
 from mnist_exp.runs.evaluations import read_scores
 from mnist_exp.runs.run import Run
@@ -34,6 +35,7 @@ from mnist_exp.terminal.messages import pluralize, sanitize
 FILE = "README.md"
 START = "<!-- mnist-exp export --card: "
 MARK = START + "{} -->\n"  # the last line, with the SHA-256 of those above: an edited card is kept
+MODEL_INDEX = re.compile(rb"^model-index:\s*\n((- |  ).*\n?)+", re.MULTILINE)  # of the metadata; it names the run
 MAX_BYTES = 2**20  # of a card; with 1,000 classes it has 100 kB
 WIDE = 2**20  # characters of a line of the metadata: no text is wrapped
 NOT_RECORDED = "not recorded"
@@ -48,9 +50,10 @@ def is_card(completed: CompletedRun, directory: Path) -> bool:
     """Return whether a directory has the model card of a run, edited or not; the card of another run is not."""
     try:
         content = read_bytes(directory / FILE, MAX_BYTES)
-    except OSError:
+        name = load_yaml(MODEL_INDEX.search(content)[0])["model-index"][0]["name"]  # type: ignore[index]
+    except UNREADABLE:  # also without the index
         return False
-    return START.encode() in content and f" of the run {code(_name(completed.run))};".encode() in content
+    return START.encode() in content and bool(name == sanitize(_name(completed.run)))
 
 
 def refuse_other_file(directory: Path) -> None:

@@ -212,7 +212,9 @@ def test_a_card_is_known_also_when_it_was_edited(source: CompletedRun, tmp_path:
     assert not card.is_card(source, tmp_path)
     path = card.write(source, tmp_path, [])
     assert card.is_card(source, tmp_path)
-    path.write_text("My words.\n" + path.read_text())
+    name = source.run.directory.resolve().name
+    written = path.read_text().replace(f"of the run `{name}`", "of my best run")
+    path.write_text("My words.\n\n---\n" + written.replace("pipeline_tag:", "license: mit\npipeline_tag:"))
     assert card.is_card(source, tmp_path)
     with pytest.raises(InputError, match="was edited"):
         card.refuse_other_file(tmp_path)
@@ -221,7 +223,9 @@ def test_a_card_is_known_also_when_it_was_edited(source: CompletedRun, tmp_path:
 def test_the_card_of_another_run_is_not_written_again(source: CompletedRun, tmp_path: Path) -> None:
     path = card.write(source, tmp_path, [])
     name = source.run.directory.resolve().name
-    path.write_text(path.read_text().replace(f"of the run `{name}`", f"of the run `{name}_2`"))
+    path.write_text(path.read_text().replace(f"- name: {name}\n", f"- name: {name}_2\n"))
+    assert not card.is_card(source, tmp_path)
+    path.write_text(path.read_text().replace("model-index:\n- name", "model-index: {}\n- !!x name"))
     assert not card.is_card(source, tmp_path)
 
 
