@@ -16,13 +16,12 @@ from mnist_exp.config.conversions import format_value
 from mnist_exp.runs.status import Record
 from mnist_exp.terminal import messages
 
-BATCH = 100  # configurations
 ERRORS = {"validation": VALIDATION, "test": TEST}
 COSTS = {"parameters": "model.parameters", "train_seconds": "train_seconds", "images_per_second": "images_per_second"}
 
 
 def to_json(comparison: Comparison, first: Mapping[str, Any] = MappingProxyType({})) -> Iterator[str]:
-    """Yield the parts of the JSON of a comparison, schema 3, in ASCII: a few configurations at a time take little memory.
+    """Yield the parts of the JSON of a comparison, schema 3, in ASCII; each configuration is a line, to take little memory.
 
     Args:
         comparison: of any size.
@@ -43,15 +42,10 @@ def to_json(comparison: Comparison, first: Mapping[str, Any] = MappingProxyType(
         ],
         "configurations": [],
     }
-    yield _dumps(content).removesuffix("]\n}")
-    for start in range(0, len(comparison.lines), BATCH):
-        batch = [line_to_json(comparison, line) for line in comparison.lines[start : start + BATCH]]
-        yield f"{',' if start else ''}{_dumps(batch)[1:-2]}".replace("\n", "\n  ")
+    yield json.dumps(content, indent=2, allow_nan=False).removesuffix("]\n}")
+    for place, line in enumerate(comparison.lines):  # without indent, the encoder is the one in C: six times as fast
+        yield f"{',' if place else ''}\n    {json.dumps(line_to_json(comparison, line), allow_nan=False)}"
     yield "\n  ]\n}\n" if comparison.lines else "]\n}\n"
-
-
-def _dumps(content: Any) -> str:
-    return json.dumps(content, indent=2, allow_nan=False)
 
 
 def line_to_json(comparison: Comparison, line: Line) -> dict[str, Any]:
