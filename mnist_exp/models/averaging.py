@@ -24,14 +24,18 @@ def over_shifts(model: keras.Model, max_shift: int) -> keras.Model:
         return model
     pixels = keras.Input(model.input.shape[1:], dtype="uint8", name="pixels")
     padded = keras.layers.ZeroPadding2D(max_shift, name="border")(pixels)
-    windows = [(top, left) for top in range(2 * max_shift + 1) for left in range(2 * max_shift + 1)]
     shifted = [
         keras.layers.Cropping2D(((top, 2 * max_shift - top), (left, 2 * max_shift - left)), name=f"window_{top}_{left}")(
             padded
         )
-        for top, left in windows
+        for top, left in offsets(max_shift)
     ]
     return _mean(pixels, [model(images) for images in shifted], f"{model.name}_over_shifts")
+
+
+def offsets(max_shift: int) -> list[tuple[int, int]]:
+    """Return the upper left pixel (row, column) of each shifted image in an image with a border of `max_shift` pixels."""
+    return [(top, left) for top in range(2 * max_shift + 1) for left in range(2 * max_shift + 1)]
 
 
 def over_members(models: Sequence[keras.Model], name: str) -> keras.Model:

@@ -53,7 +53,8 @@ class Trainer:
         self._seed = seed
         self._key = key
         self._chunk = 1
-        self._predict = Predictor(self.model, steps.towers, key=key)
+        self._predict = Predictor(self.model, steps.towers, key=key, use_xla=steps.use_xla)
+        self._max_shift = 0  # of the images whose probabilities are averaged, if not by the graph of `final_model`
 
     def run_epoch(
         self, validation_images: np.ndarray, validation_labels: np.ndarray, progress: Progress, stop: Stop
@@ -69,6 +70,9 @@ class Trainer:
             return None
         validation = {}
         if len(validation_labels):
+            start = time.perf_counter()
+            if self._predict.compile():
+                self._sums[3] += time.perf_counter() - start
             with self.steps.average.applied():
                 validation = evaluation.score(self.predict(validation_images), validation_labels)
         count, (loss, errors, seconds, compile_seconds) = self.steps.image_count, self._sums
@@ -137,7 +141,7 @@ class Trainer:
         Raises:
             DivergenceError: a probability is not finite, because the weights have grown too large.
         """
-        probabilities = self._predict(images)
+        probabilities = self._predict(images, self._max_shift)
         if not np.isfinite(probabilities).all():
             raise self._divergence("the model's output is not finite after", self.epoch, self.steps_per_epoch)
         return probabilities
@@ -161,6 +165,9 @@ class Trainer:
         """Make `predict` return the mean over all shifts of an image by up to `most` pixels."""
         if most:
             self.final_model = averaging.over_shifts(self.model, most)
+        if most and self.steps.use_xla:
+            self._max_shift = most
+        elif most:
             self._predict = Predictor(self.final_model, self.steps.towers, shift_count(most), self._key)
 
     def state(self) -> dict[str, tf.Tensor | np.ndarray]:

@@ -64,6 +64,20 @@ def _train(trainer: Any, stops: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    "overrides",
+    [
+        ("model=mlp", "model.units=[200]", "precision=bfloat16"),
+        ("model=cnn_large", "training.batch_size=1000"),
+        ("model=cnn_simple", "training.batch_size=500", "evaluation.tta=1"),
+    ],
+)
+def test_products_of_any_sizes_are_compiled(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    """Those for which XLA's own kernels cannot be compiled."""
+    _, summary = run(tmp_path, *overrides, "dataset.limit=6050", "dataset.validation=50", "training.epochs=1")
+    assert summary["test"]["error_percent"] < 50
+
+
+@pytest.mark.parametrize(
     ("model", "precision", "last_batch"),
     [
         ("cnn_simple", "float32", "padded"),

@@ -18,6 +18,7 @@ from mnist_exp.training import device
 from mnist_exp.training.loop import Trainer
 from mnist_exp.training.prediction import Predictor
 from tests.conftest import TINY, compose
+from tests.integration.trainers import trainer_for
 
 SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # by Keras, when it saves a model
 SMALL = ("model.filters=[4,3]", "model.units=[8]")
@@ -116,6 +117,21 @@ def test_a_trainer_predicts_the_mean_in_small_batches(
         assert np.array_equal(predicted, built.predict(images[:count]))
         assert predicted == pytest.approx(expected[:count], abs=1e-6)
         assert predicted == pytest.approx(one_tower(images[:count]), abs=1e-6)
+
+
+@pytest.mark.parametrize("overrides", [SMALL, (*SMALL, "precision=bfloat16")], ids=["float32", "bfloat16"])
+def test_xla_compiles_one_program_for_all_predictions(overrides: tuple[str, ...], digits: Dataset) -> None:
+    """For validation images, any number of test images, and their shifts."""
+    built = trainer_for(compose("model=cnn_large", *overrides, "seed=8231"), digits, use_xla=True)
+    images = digits.test_images[:43]
+    assert built.predict(images) == pytest.approx(np.asarray(built.model(images)), abs=1e-3)
+    graph, predict = built._predict._graph, built._predict
+    built.average_over_shifts(1)
+    assert built.predict(images[:5]) == pytest.approx(mean_over_shifts(built.model, images[:5], 1), abs=1e-3)
+    assert built._predict is predict
+    assert predict._graph is graph
+    assert graph._traced.structured_input_signature[0][0].shape == (1000, 28, 28, 1)
+    assert "_XlaMustCompile" in graph._traced.function_def.attr
 
 
 @pytest.mark.parametrize("passes", [1, 490, 5000])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from mnist_exp.machine import devices, xla
-from mnist_exp.machine.xla import FLAG, VARIABLE
+from mnist_exp.machine.xla import FLAG, FLAGS, VARIABLE
 from mnist_exp.runs import environment
 
 Enable = Callable[[], Path | None]
@@ -44,7 +44,7 @@ def test_the_flags_of_this_program_are_not_recorded(enable: Enable, monkeypatch:
     assert environment.describe()["variables"].keys().isdisjoint({VARIABLE, "XLA_FLAGS"})
     monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_enable_command_buffer= --b=2")
     xla.enable.__wrapped__()
-    assert os.environ["XLA_FLAGS"] == "--xla_gpu_enable_command_buffer= --b=2"
+    assert os.environ["XLA_FLAGS"].split() == ["--xla_gpu_enable_command_buffer=", "--b=2", *FLAGS[1:]]
     assert environment.describe()["variables"]["XLA_FLAGS"] == "--xla_gpu_enable_command_buffer= --b=2"
 
 
