@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from mnist_exp.commands import resume_sweep
 from mnist_exp.commands.results import finish_sweep, print_sweep
-from mnist_exp.commands.resume_sweep import resume
 from mnist_exp.config.command_line import parse_arguments
 from mnist_exp.config.composition import Composition
 from mnist_exp.config.hydra_settings import OptunaSweeperConfig
@@ -159,6 +159,21 @@ def test_an_interval_needs_a_search() -> None:
         Composition(parse_arguments(["-m", RATE])).combinations()
 
 
+def write_plan(sweep: Sweep, *overrides: str) -> None:
+    """Write the plan of a search that has no trials."""
+    fields = {"created": "2026-11-22T07:40:12+00:00", "version": "1", "config_dir": None, "config_name": None}
+    plan.write(sweep, Plan(layout=1, overrides=overrides, extensions=(), jobs=(), **fields))
+
+
+@pytest.mark.parametrize("retry_failed", [False, True])
+def test_resume_hands_on_whether_failed_trials_are_repeated(
+    retry_failed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plan(Sweep(tmp_path), "hydra/sweeper=optuna", RATE)
+    monkeypatch.setattr(resume_sweep, "search", lambda *arguments: arguments[-1])
+    assert resume_sweep.resume(tmp_path, [], retry_failed) is retry_failed
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
@@ -170,20 +185,17 @@ def test_an_interval_needs_a_search() -> None:
 )
 def test_a_refused_override_does_not_change_a_search(override: str, expected: str, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path)
-    fields = {"created": "2026-11-22T07:40:12+00:00", "version": "1", "config_dir": None, "config_name": None}
-    overrides = ("hydra/sweeper=optuna", RATE, "hydra.sweeper.n_trials=1")
-    plan.write(sweep, Plan(layout=1, overrides=overrides, extensions=(), jobs=(), **fields))
-    Search(sweep, *space(*overrides[1:]), retry_failed=False)
+    write_plan(sweep, "hydra/sweeper=optuna", RATE, "hydra.sweeper.n_trials=1")
+    Search(sweep, *space(RATE, "hydra.sweeper.n_trials=1"), retry_failed=False)
     before = sweep.plan.read_bytes()
     with pytest.raises(InputError, match=expected):
-        resume(tmp_path, [override], retry_failed=False)
+        resume_sweep.resume(tmp_path, [override], retry_failed=False)
     assert sweep.plan.read_bytes() == before
 
 
 def test_the_overrides_of_a_search_are_stored_when_its_study_accepts_them(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path)
-    fields = {"created": "2026-11-22T07:40:12+00:00", "version": "1", "config_dir": None, "config_name": None}
-    plan.write(sweep, Plan(layout=1, overrides=(RATE,), extensions=(), jobs=(), **fields))
+    write_plan(sweep, RATE)
     Search(sweep, *space(RATE, "hydra.sweeper.n_trials=3"), retry_failed=False)
     assert plan.read(sweep).overrides == ("hydra/sweeper=optuna", RATE, "hydra.sweeper.n_trials=3")
 
@@ -191,9 +203,7 @@ def test_the_overrides_of_a_search_are_stored_when_its_study_accepts_them(tmp_pa
 def test_a_repetition_that_an_earlier_version_left_waiting_is_trained(tmp_path: Path) -> None:
     """All trials of the search are drawn."""
     sweep = Sweep(tmp_path)
-    fields = {"created": "2026-11-22T07:40:12+00:00", "version": "1", "config_dir": None, "config_name": None}
-    plan.write(sweep, Plan(layout=1, overrides=(), extensions=(), jobs=(), **fields))
-    found, settings = space(RATE, "hydra.sweeper.n_trials=1")
+    found, settings = new_search(sweep, 1)
     first = Search(sweep, found, settings, retry_failed=False)
     taken = first.take()
     assert taken is not None
@@ -216,9 +226,7 @@ def test_a_repetition_that_an_earlier_version_left_waiting_is_trained(tmp_path: 
 
 def new_search(sweep: Sweep, trials: int) -> tuple[SearchSpace, OptunaSweeperConfig]:
     """Write the plan of a search, and return its space and settings."""
-    fields = {"created": "2026-11-22T07:40:12+00:00", "version": "1", "config_dir": None, "config_name": None}
-    sweep.directory.mkdir(exist_ok=True)
-    plan.write(sweep, Plan(layout=1, overrides=(), extensions=(), jobs=(), **fields))
+    write_plan(sweep)
     return space(RATE, f"hydra.sweeper.n_trials={trials}")
 
 
