@@ -13,7 +13,11 @@ from mnist_exp.terminal import messages
 
 NOT_NEEDED = ("matplotlib", "pandas", "sklearn")  # Keras imports them if installed, which takes a third of its time
 # 303: there is no driver of a GPU, so this machine computes on the CPU; a driver that fails has another number.
-HINT = re.compile(rb"I\d{4} |WARNING: All log messages before absl|E\d{4} .*failed call to cuInit: .*\(303\)")
+# XlaSerializedCacheEntry: a compiled program was found in the cache; TensorFlow first tries to read it as text.
+HINT = re.compile(
+    rb"I\d{4} |WARNING: All log messages before absl|E\d{4} .*failed call to cuInit: .*\(303\)"
+    rb"|E\d{4} .*Error parsing text-format tensorflow\.XlaSerializedCacheEntry"
+)
 
 
 @contextlib.contextmanager
@@ -38,7 +42,8 @@ def tensorflow(log_file: Path, quiet: bool, device: str = "cpu") -> Iterator[Non
             if not isinstance(handler, logging.FileHandler):  # it would write into the terminal's display
                 logger.removeHandler(handler)
         try:
-            yield
+            with contextlib.nullcontext() if cache is None else without_hints(log_file):
+                yield
         finally:
             if cache is not None:
                 xla.complete(cache)
@@ -48,13 +53,15 @@ def tensorflow(log_file: Path, quiet: bool, device: str = "cpu") -> Iterator[Non
 def without_hints(log_file: Path) -> Iterator[None]:
     """Remove the hints about builds and drivers that this block writes to a log: no setting silences all of them."""
     start = log_file.stat().st_size if log_file.exists() else 0
-    yield
-    with contextlib.suppress(OSError), log_file.open("r+b") as file:
-        file.seek(start)
-        lines = [line for line in file if not HINT.match(line)]
-        file.truncate(start)
-        file.seek(start)
-        file.writelines(lines)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError), log_file.open("r+b") as file:
+            file.seek(start)
+            lines = [line for line in file if not HINT.match(line)]
+            file.seek(start)
+            file.writelines(lines)
+            file.truncate()  # last: nothing is lost if the process is killed here
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """TensorFlow set up for one training: device, precision, thread pools, and deterministic operations."""
 
+import contextlib
 import gc
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -64,7 +65,7 @@ def prepare(
     is_cpu = name.startswith("/CPU")
     _set_pools(threads.pools(threads_config, batch_size, is_cpu, cores))
     for gpu in tf.config.list_physical_devices("GPU"):
-        if not tf.config.experimental.get_memory_growth(gpu):
+        with contextlib.suppress(RuntimeError):  # TensorFlow already runs in this process, and has the memory that it takes
             tf.config.experimental.set_memory_growth(gpu, True)
     if precision == "float16" and is_cpu:
         raise EnvironmentFailure("precision=float16: needs a GPU", "use precision=bfloat16")

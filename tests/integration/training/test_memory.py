@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.training import device, memory
+from tests.conftest import compose
 
 CUDA = "failed to allocate 14.13GiB (15174598656 bytes) from device: CUDA_ERROR_OUT_OF_MEMORY: out of memory"
 TENSOR = (
@@ -81,3 +82,23 @@ def test_auto_says_once_why_a_gpu_is_not_used(
     err = capsys.readouterr().err
     assert err.count("TensorFlow does not find its libraries") == warnings
     assert (len(err.splitlines()), "\N{REPLACEMENT CHARACTER}" in err) == (warnings, False)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_tensorflow_takes_only_the_memory_of_a_gpu_that_it_needs_unless_it_already_runs(
+    running: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing = []
+
+    def set_memory_growth(gpu: object, value: bool) -> None:
+        if running:
+            raise RuntimeError("Physical devices cannot be modified after being initialized")
+        growing.append((gpu, value))
+
+    physical = tf.config.list_physical_devices
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["A", "B"] if kind == "GPU" else physical(kind))
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", set_memory_growth)
+    monkeypatch.setattr(device, "_set_pools", lambda _: None)
+    experiment = compose()
+    device.prepare("cpu", "float32", experiment.threads, 200, 7)
+    assert growing == ([] if running else [("A", True), ("B", True)])
