@@ -25,9 +25,9 @@ from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import Record
 from mnist_exp.runs.summary import Summary
 from mnist_exp.sweep import report, study
-from mnist_exp.sweep.plan import Job, Plan, Sweep
+from mnist_exp.sweep.plan import Job, Sweep
 from tests import boards, synthetic
-from tests.unit.run_directories import write_predictions
+from tests.unit.run_directories import plan_of, write_predictions
 
 GRID = {"model.units": ["[64]", "[256,128]"], "model.dropout": [0.1, 0.3], "optimizer.learning_rate": [1e-3, 1e-2]}
 ENVIRONMENT = {
@@ -242,8 +242,6 @@ def _write_sweep(directory: Path, rows: Sequence[Row], settings: Mapping[str, Se
         for number, row in enumerate(rows, 1)
     ]
     typed = tuple(f"{key}={','.join(map(str, values))}" for key, values in settings.items())
-    texts = {"created": "2026-11-27T14:44:54+00:00", "version": "0.1.0", "config_dir": None, "config_name": None}
-    plan = Plan(layout=1, overrides=typed, extensions=(), jobs=tuple(jobs), **texts)  # type: ignore[arg-type]
     known = Sweep(directory)
-    report.write(known, plan, rows, compare_each(rows), len(rows) + 2)
+    report.write(known, plan_of(jobs, *typed), rows, compare_each(rows), len(rows) + 2)
     return known.report

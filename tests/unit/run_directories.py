@@ -24,6 +24,7 @@ from mnist_exp.runs import evaluation
 from mnist_exp.runs.directory import read_config
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import write_status
+from mnist_exp.sweep.plan import Job, Plan
 from tests.conftest import compose
 
 TEST_IMAGES = 10_000
@@ -37,6 +38,12 @@ def make_run(directory: Path, errors: int, *overrides: str, validation_errors: i
     run.config.write_text(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
     complete_run(run, errors, validation_errors)
     return directory
+
+
+def plan_of(jobs: Iterable[Job], *overrides: str) -> Plan:
+    """The plan of a sweep with these jobs."""
+    texts = {"created": "2026-11-22T07:40:12+00:00", "version": "0", "config_dir": None, "config_name": None}
+    return Plan(layout=1, overrides=overrides, extensions=(), jobs=tuple(jobs), **texts)  # type: ignore[arg-type]
 
 
 def pack(wrong: Iterable[int]) -> str:

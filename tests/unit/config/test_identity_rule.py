@@ -32,11 +32,11 @@ from mnist_exp.machine import files
 from mnist_exp.machine.plain_data import read_json
 from mnist_exp.runs.directory import read_config
 from mnist_exp.runs.run import Run
-from mnist_exp.runs.status import now, read_record
+from mnist_exp.runs.status import read_record
 from mnist_exp.sweep import driver, plan
-from mnist_exp.sweep.plan import Plan, Sweep
+from mnist_exp.sweep.plan import Sweep
 from tests.conftest import ROOT, compose
-from tests.unit.run_directories import make_run
+from tests.unit.run_directories import make_run, plan_of
 
 DATA = ROOT / "tests" / "data"
 STORED = sorted(path.parent for path in DATA.rglob("summary.json") if not (path.parent / "ensemble.yaml").exists())
@@ -256,11 +256,7 @@ def old_sweep() -> Sweep:
     jobs = [job.model_copy(update={"config_hash": old_hash(experiments[job.number])}) for job in jobs]
     sweep = Sweep(Path("sweep"))
     sweep.directory.mkdir()
-    content = Plan(
-        layout=1, created=now(), version="0", config_dir=None, config_name=None, overrides=tuple(overrides),
-        extensions=(), jobs=tuple(jobs),
-    )  # fmt: skip
-    plan.write(sweep, content)
+    plan.write(sweep, plan_of(jobs, *overrides))
     make_old_run(sweep.run(jobs[0]).directory, *jobs[0].overrides)
     make_old_run(sweep.run(jobs[1]).directory, *jobs[1].overrides).summary.unlink()
     return sweep

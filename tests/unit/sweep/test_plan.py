@@ -17,6 +17,7 @@ from mnist_exp.errors import InputError, IntegrityError
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Plan, Sweep
 from tests.conftest import compose
+from tests.unit.run_directories import plan_of
 
 EXPERIMENT = compose()
 
@@ -27,8 +28,7 @@ def points(*overrides: str) -> list[Combination]:
 
 def planned(*overrides: str) -> Plan:
     jobs, _ = plan.extend_jobs([], points(*overrides))
-    texts = {"created": "now", "version": "0", "config_dir": None, "config_name": None}
-    return Plan(layout=1, overrides=overrides, extensions=(), jobs=tuple(jobs), **texts)  # type: ignore[arg-type]
+    return plan_of(jobs, *overrides)
 
 
 def test_directories_contain_the_swept_values() -> None:

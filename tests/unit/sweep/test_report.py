@@ -27,7 +27,7 @@ from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import Status, write_status
 from mnist_exp.sweep import report, study
 from mnist_exp.sweep.plan import Job, Plan, Sweep
-from tests.unit.run_directories import change_settings, make_run
+from tests.unit.run_directories import change_settings, make_run, plan_of
 
 HOSTILE = "</script><script>alert(1)</script><!--"
 
@@ -68,18 +68,17 @@ def write_history(directory: Path, errors: list[Any]) -> None:
     files.write_table(Run(directory).history, rows, Epoch)
 
 
-def plan_of(sweep: Sweep, *overrides: str) -> Plan:
+def planned(sweep: Sweep, *overrides: str) -> Plan:
     """The plan of the existing jobs."""
     jobs = [
         Job(number=number, directory=path.name, overrides=(f"seed={number}",), config_hash="0", seed=number)
         for number, path in enumerate(sorted(path for path in sweep.directory.iterdir() if path.is_dir()), 1)
     ]
-    texts = {"created": "then", "version": "0", "config_dir": None, "config_name": None}
-    return Plan(layout=1, overrides=overrides, extensions=(), jobs=tuple(jobs), **texts)  # type: ignore[arg-type]
+    return plan_of(jobs, *overrides)
 
 
 def written(sweep: Sweep, *overrides: str, total: int | None = None) -> str:
-    known = plan_of(sweep, *overrides)
+    known = planned(sweep, *overrides)
     rows = read_rows([sweep.directory]) if known.jobs else []
     report.write(sweep, known, rows, compare_each(rows), total or len(known.jobs))
     return sweep.report.read_text()
@@ -274,7 +273,7 @@ def test_the_page_of_a_search_shows_its_trials(sweep: Sweep) -> None:
 
 def test_trials_on_the_pareto_front(sweep: Sweep) -> None:
     write_journal(sweep, [[5.0, 10], [3.0, 20], [4.0, 30], [2.0, 40]], ["validation.error_percent", "model.parameters"])
-    found = study.read_result(sweep, plan_of(sweep))
+    found = study.read_result(sweep, planned(sweep))
     assert found is not None
     assert [trial.number for trial in found.trials] == [0, 1, 2, 3, 4]
     assert found.front == {0, 1, 3}
@@ -287,7 +286,7 @@ def test_trials_on_the_pareto_front(sweep: Sweep) -> None:
 @pytest.mark.parametrize("values", [[], [[1.0]], [[1.0], [2.0], [3.0]], [[1.0]] * 6])
 def test_importances_need_enough_different_trials(sweep: Sweep, values: list[list[float]]) -> None:
     write_journal(sweep, values, ["validation.error_percent"])
-    found = study.read_result(sweep, plan_of(sweep))
+    found = study.read_result(sweep, planned(sweep))
     assert found is not None
     assert list(found.importances) == [{}]
     assert bool(list(search_charts.charts(found, {}))) == (len(values) > 1)
@@ -326,7 +325,7 @@ def test_files_are_written_first_and_a_full_disk_does_not_hide_the_result(
         raise EnvironmentFailure("leaderboard.json: cannot be written: No space left on device", "free disk space")
 
     monkeypatch.setattr(results.leaderboard, "write", full)
-    assert results.finish_sweep(sweep, plan_of(sweep), 1) == EnvironmentFailure.exit_code
+    assert results.finish_sweep(sweep, planned(sweep), 1) == EnvironmentFailure.exit_code
     captured = capsys.readouterr()
     assert "1 of 1 job completed" in captured.out
     assert "error: leaderboard.json: cannot be written" in captured.err

@@ -20,10 +20,10 @@ from mnist_exp.errors import ConfigError, InputError
 from mnist_exp.runs.outcome import prepare_run
 from mnist_exp.runs.status import Record, read_record, write_status
 from mnist_exp.sweep import plan, sampling
-from mnist_exp.sweep.plan import Job, Plan, Sweep
+from mnist_exp.sweep.plan import Job, Sweep
 from mnist_exp.sweep.search import RETRY, Search
 from tests import advice
-from tests.unit.run_directories import complete_run
+from tests.unit.run_directories import complete_run, plan_of
 
 RATE = "optimizer.learning_rate=tag(log, interval(1e-4,1e-1))"
 
@@ -161,8 +161,7 @@ def test_an_interval_needs_a_search() -> None:
 
 def write_plan(sweep: Sweep, *overrides: str) -> None:
     """Write the plan of a search that has no trials."""
-    fields = {"created": "2026-11-22T07:40:12+00:00", "version": "1", "config_dir": None, "config_name": None}
-    plan.write(sweep, Plan(layout=1, overrides=overrides, extensions=(), jobs=(), **fields))
+    plan.write(sweep, plan_of((), *overrides))
 
 
 @pytest.mark.parametrize("retry_failed", [False, True])

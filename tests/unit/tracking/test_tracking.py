@@ -26,7 +26,7 @@ from mnist_exp.machine import files
 from mnist_exp.machine.logs import log_to_file
 from mnist_exp.runs.directory import find_runs
 from mnist_exp.runs.run import Run
-from mnist_exp.runs.status import now, write_status
+from mnist_exp.runs.status import write_status
 from mnist_exp.sweep import plan
 from mnist_exp.sweep.plan import Sweep
 from mnist_exp.tracking import snapshot, uploader_process
@@ -34,7 +34,7 @@ from mnist_exp.tracking import uploads as uploads_module
 from mnist_exp.tracking.snapshot import RunSnapshot
 from mnist_exp.tracking.uploads import Uploads, upload_until
 from tests.conftest import compose
-from tests.unit.run_directories import complete_run, make_run
+from tests.unit.run_directories import complete_run, make_run, plan_of
 from tests.unit.test_cli import modules_of
 
 HEAD = (
@@ -252,8 +252,7 @@ def sweep(tmp_path: Path) -> Sweep:
     sweep = Sweep(tmp_path / "sweep")
     make_run(sweep.run(jobs[0]).directory, 100, "seed=1")
     running(sweep.run(jobs[1]).directory, "seed=2")
-    content = {"layout": 1, "created": now(), "version": "0", "config_dir": None, "config_name": None, "extensions": ()}
-    plan.write(sweep, plan.Plan(**content, overrides=("seed=1,2",), jobs=tuple(jobs)))
+    plan.write(sweep, plan_of(jobs, "seed=1,2"))
     return sweep
 
 
