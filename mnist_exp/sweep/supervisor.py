@@ -89,21 +89,26 @@ class Supervisor:
             self._worker = Worker(self._environment, self._cores, pools)
         return self._worker
 
-    def _pools(self, run: Run) -> Pools | None:
-        """Return the thread pools that TensorFlow creates, once per process; None if the configuration cannot be read."""
+    def _pools(self, run: Run) -> set[Pools] | None:
+        """Return the thread pools that TensorFlow may create, once per process; None if the configuration cannot be read.
+
+        With `device=auto` on a machine with a GPU, only TensorFlow knows whether it has the libraries to use it.
+        """
         try:
             experiment = config.validate(read_config(run))
         except (ValueError, UserError):
             return None  # the worker reports the error
-        is_cpu = experiment.device == "cpu" or (experiment.device == "auto" and devices.gpu_count() == 0)
-        cores = len(self._cores) or usable_cores()
-        return threads.pools(threads.for_run(experiment, run), experiment.training.batch_size, is_cpu, cores)
+        is_cpu = {experiment.device == "cpu"}
+        if experiment.device == "auto":
+            is_cpu = {True} if devices.gpu_count() == 0 else {True, False}
+        cores, settings = len(self._cores) or usable_cores(), threads.for_run(experiment, run)
+        return {threads.pools(settings, experiment.training.batch_size, either, cores) for either in is_cpu}
 
 
 class Worker:
     """A process that trains."""
 
-    def __init__(self, environment: Mapping[str, str], cores: frozenset[int], pools: Pools | None) -> None:
+    def __init__(self, environment: Mapping[str, str], cores: frozenset[int], pools: set[Pools] | None) -> None:
         self.pools = pools
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
         self.process = subprocess.Popen(  # noqa: S603  (this program)

@@ -8,7 +8,10 @@ import pytest
 from mnist_exp.config.hydra_settings import JoblibLauncherConfig
 from mnist_exp.machine import cgroups, devices
 from mnist_exp.machine import memory as memory_of
+from mnist_exp.runs.outcome import config_text
+from mnist_exp.runs.run import Run
 from mnist_exp.sweep.launchers import local
+from mnist_exp.sweep.supervisor import Supervisor
 from tests.conftest import compose
 
 
@@ -54,3 +57,21 @@ def test_each_worker_has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {gpu for _, gpu in workers(None, "device=cpu")} == {""}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     assert [gpu for _, gpu in workers(None)] == ["GPU-a", "GPU-b"]
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "alike"), [("auto", 0, False), ("auto", 1, False), ("cpu", 1, False), ("gpu", 1, True)]
+)
+def test_a_worker_trains_only_runs_with_the_same_thread_pools(
+    device: str, gpus: int, alike: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Batch norm needs whole batches, which a CPU computes with other pools: `auto` may be a CPU although there is a GPU."""
+    monkeypatch.setattr(devices, "gpu_count", lambda: gpus)
+    pools = []
+    for model in ("mlp", "mlp_deep"):
+        (tmp_path / model).mkdir()
+        run = Run(tmp_path / model)
+        run.config.write_text(config_text(compose(f"model={model}", f"device={device}")))
+        pools.append(Supervisor(cores=frozenset({0, 1}))._pools(run))
+    assert None not in pools
+    assert (pools[0] == pools[1]) == alike
