@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_exp.commands import arguments as command_line
 from mnist_exp.commands.computing import on_cpu
@@ -109,17 +109,17 @@ def _find_pictures(names: Sequence[str]) -> list[str]:
     return paths
 
 
-def _print_all(reader: "Reader", paths: Sequence[str], form: str, keep: bool) -> "tuple[list[Reading], int]":
-    """Read and print all pictures; return the first ones for the page, and the number that cannot be used.
+def _print_all(reader: "Reader", paths: Sequence[str], form: str, keep: bool) -> "tuple[list[dict[str, Any]], int]":
+    """Read and print all pictures; return the content of the page for the first ones, and the number that cannot be used.
 
     Raises:
         IntegrityError: the only picture cannot be used.
     """
     from mnist_exp.datasets.pictures import UnreadableError
     from mnist_exp.prediction import formats
-    from mnist_exp.prediction.explanation import MAX_PICTURES
+    from mnist_exp.prediction.explanation import MAX_PICTURES, content
 
-    explained: list[Reading] = []
+    explained: list[dict[str, Any]] = []
     failed = unsure = 0
 
     def readings(advance: Callable[[int], None]) -> "Iterator[Reading]":
@@ -135,7 +135,7 @@ def _print_all(reader: "Reader", paths: Sequence[str], form: str, keep: bool) ->
                     failed += 1
                     continue
                 if keep and len(explained) < MAX_PICTURES:
-                    explained.append(result)
+                    explained.append(content(result))
                 unsure += sum(digit.verdict == "unsure" for digit in result.digits)
                 yield result
             advance(len(batch))
@@ -171,8 +171,8 @@ def _content(name: str) -> str | bytes:
     return content
 
 
-def _write_page(page: Path, reader: "Reader", readings: "Sequence[Reading]", run: str, left_out: int) -> None:
+def _write_page(page: Path, reader: "Reader", contents: Sequence[dict[str, Any]], run: str, left_out: int) -> None:
     from mnist_exp.prediction import explanation
 
-    files.write_output(page, explanation.render(reader, readings, run, left_out).encode())
+    files.write_output(page, explanation.render(reader, contents, run, left_out).encode())
     messages.note(f"page: {page.resolve().as_uri()}" if page.is_file() else f"page: {page}")

@@ -40,24 +40,24 @@ class Card:
         return describe(self.digit)
 
 
-def render(reader: Reader, readings: Sequence[Reading], run: str, left_out: int) -> str:
+def render(reader: Reader, contents: Sequence[dict[str, Any]], run: str, left_out: int) -> str:
     """Return the page.
 
     Args:
         reader: that read the pictures.
-        readings: with their pictures; `MAX_PICTURES` at most.
+        contents: of the pictures: see `content`; `MAX_PICTURES` at most.
         run: name of the run.
         left_out: pictures that were read, but are not on the page.
     """
     remaining, pictures = MAX_DIGITS, []
     number = 0
-    for reading in readings:
+    for one in contents:
         cards = []
-        for digit in reading.digits[:remaining]:
+        for digit in one["digits"][:remaining]:
             number += 1
             cards.append(_card(reader, number, digit))
         remaining -= len(cards)
-        pictures.append(_picture(reading, cards))
+        pictures.append(one | {"cards": cards})
     dataset, confidence = reader.data.name, f"{100 * reader.confidence:g}"
     reason = reader.why_not_calibrated
     return page.render(
@@ -72,17 +72,15 @@ def _card(reader: Reader, number: int, digit: Digit) -> Card:
     return Card(number, digit, _address(_shown(digit.image), "PNG"), _address(_heat(digit.image, falls), "PNG"), shares)
 
 
-def _picture(reading: Reading, cards: Sequence[Card]) -> dict[str, Any]:
-    """Return a picture and its cards as the template needs them."""
+def content(reading: Reading) -> dict[str, Any]:
+    """Return a picture as the template needs it, without its cards; compressed, since 50 take 600 MB as they are read."""
+    texts = {"name": reading.name, "text": reading.text, "digits": reading.digits}
     if reading.picture is None:
-        return {"name": reading.name, "text": reading.text, "cards": cards, "address": None, "width": 1, "height": 1}
+        return texts | {"address": None, "width": 1, "height": 1}
     image = Image.fromarray(reading.picture.pixels)
     image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
     height, width = reading.picture.size
-    return {
-        "name": reading.name, "text": reading.text, "cards": cards, "address": _address(image, "JPEG"),
-        "width": width, "height": height,
-    }  # fmt: skip
+    return texts | {"address": _address(image, "JPEG"), "width": width, "height": height}
 
 
 def _shown(image: np.ndarray) -> Image.Image:

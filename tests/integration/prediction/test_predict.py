@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -24,9 +25,12 @@ from mnist_exp.machine.plain_data import read_json
 from mnist_exp.models.activations import activations_model
 from mnist_exp.prediction import doubts
 from mnist_exp.prediction.doubts import learn
+from mnist_exp.prediction.explanation import content
 from mnist_exp.prediction.normalization import normalize
 from mnist_exp.prediction.occlusion import occlusion
+from mnist_exp.prediction.pictures import Picture
 from mnist_exp.prediction.reader import open_reader
+from mnist_exp.prediction.reading import Reading
 from mnist_exp.terminal.messages import pluralize
 from tests.integration.ensemble.test_ensemble import untrained
 from tests.integration.models.test_averaging import SAVES
@@ -260,6 +264,13 @@ def test_features_are_the_layers_of_all_networks(run: Path) -> None:
     logits = values[:, -10:]
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     np.testing.assert_allclose(exponentials / exponentials.sum(axis=1, keepdims=True), model(images), atol=1e-5)
+
+
+def test_a_picture_that_waits_for_the_page_is_compressed() -> None:
+    picture = Picture(np.zeros((2000, 1500, 3), np.uint8), (4000, 3000))
+    found = content(Reading("a", [], picture))
+    assert (found["width"], found["height"]) == (3000, 4000)
+    assert len(pickle.dumps(found)) < 100_000
 
 
 def test_the_network_looks_where_the_ink_decides() -> None:
