@@ -1,8 +1,8 @@
 """XLA on a GPU: its flags, and its compiled programs, kept in the user's cache. Does not import TensorFlow.
 
-TensorFlow reads both from variables when it starts. It finds a program by the hash of its source. The directory
-belongs to one combination of everything else that compilation depends on, so a cached program is the one that would be
-compiled. It is safe to delete.
+TensorFlow reads both from variables when it starts, and CUDA the order of the GPUs. It finds a program by the hash of its
+source. The directory belongs to one combination of everything else that compilation depends on, so a cached program is the
+one that would be compiled. It is safe to delete.
 """
 
 import contextlib
@@ -21,9 +21,8 @@ from mnist_exp.machine import devices, files
 
 VARIABLE, FLAG = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory="
 COMPILERS = re.compile(r"tensorflow|keras|nvidia-")  # packages that compilation depends on
-VARIABLES = re.compile(
-    r"TF_(?!CPP_)|XLA_|(CUDA|NVIDIA)_(?!VISIBLE_DEVICES)|CUBLAS|CUDNN|LD_LIBRARY_PATH"
-)  # of the environment
+# Variables that compilation depends on. Those of visible devices only select a GPU.
+VARIABLES = re.compile(r"TF_(?!CPP_)|XLA_|(CUDA|NVIDIA)_(?!VISIBLE_DEVICES)|CUBLAS|CUDNN|LD_LIBRARY_PATH")
 FLAGS = (
     # All kernels of a step, and the loop over steps, are started as one: 5 to 10 % faster, same weights.
     "--xla_gpu_enable_command_buffer=FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,CONDITIONAL,WHILE",
@@ -47,6 +46,7 @@ def enable() -> Path | None:
     """
     if not devices.gpu_count():
         return None
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # that of nvidia-smi, which reports the memory of a GPU
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = " ".join([flags, *(flag for flag in FLAGS if flag.partition("=")[0] not in flags)]).strip()
     given = os.environ.get(VARIABLE, "")

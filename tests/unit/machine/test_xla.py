@@ -22,8 +22,9 @@ def enable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Enable:
     monkeypatch.setattr(devices, "DRIVER", tmp_path / "driver")
 
     def enable() -> Path | None:
-        for variable in (VARIABLE, "XLA_FLAGS"):
-            monkeypatch.delenv(variable, raising=False)
+        for variable in (VARIABLE, "XLA_FLAGS", "CUDA_DEVICE_ORDER"):
+            monkeypatch.setenv(variable, "")  # so that it is restored
+            monkeypatch.delenv(variable)
         return xla.enable.__wrapped__()  # type: ignore[no-any-return]
 
     return enable
@@ -33,6 +34,7 @@ def test_tensorflow_is_given_a_private_directory(enable: Enable) -> None:
     directory = enable()
     assert directory is not None
     assert os.environ[VARIABLE] == f"{FLAG}{directory}"
+    assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert (directory.stat().st_mode | directory.parent.stat().st_mode) & 0o077 == 0
     assert xla.user_flags(f"--a=1 {os.environ[VARIABLE]}") == "--a=1"
 
