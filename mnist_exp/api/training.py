@@ -19,7 +19,7 @@ from mnist_exp.errors import InputError
 def run(overrides: Sequence[str] = ()) -> Run:
     """Train one run, as the command `mnist-exp OVERRIDES`, and return it.
 
-    Progress is a line for each epoch; the override `progress=quiet` leaves it out.
+    Progress is that of the command; in a notebook, lines of text. The override `progress=quiet` leaves it out.
 
     Args:
         overrides: such as `["model=cnn_large", "training.epochs=3"]`; also the flags --config-dir and --config-name.

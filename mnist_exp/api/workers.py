@@ -8,6 +8,7 @@ import contextlib
 import io
 import os
 import shlex
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from mnist_exp.sweep.plan import Sweep
 from mnist_exp.sweep.supervisor import Supervisor
 from mnist_exp.terminal.messages import pluralize
 from mnist_exp.tracking.uploader_process import upload_in_background
+from mnist_exp.training.progress import STEPS_FILE
 
 
 def train(directory: Path, experiment: Experiment) -> None:
@@ -37,9 +39,13 @@ def train(directory: Path, experiment: Experiment) -> None:
         RunInterrupted: by KeyboardInterrupt, or the process was ended from outside.
     """
     run = Run(directory)
-    supervisor = Supervisor()
     try:
-        with upload_in_background(directory, run.log, experiment.tracker), Follower(run, experiment) as follower:
+        with (
+            tempfile.TemporaryDirectory() as temporary,
+            upload_in_background(directory, run.log, experiment.tracker),
+            Follower(run, experiment, steps := Path(temporary) / "steps.json") as follower,
+        ):
+            supervisor = Supervisor({STEPS_FILE: str(steps)})
             try:
                 supervisor.train(run, None, follower.follow)
             finally:

@@ -1,7 +1,10 @@
 """The display of a training: a live bar in a terminal, a line for each epoch elsewhere, or nothing."""
 
 import contextlib
+import json
+import os
 import time
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from rich.console import Console
@@ -11,6 +14,8 @@ from mnist_exp.runs.history import Epoch
 from mnist_exp.terminal import messages
 
 WIDE = 125  # columns for the whole live line
+STEPS_FILE = "MNIST_EXP_STEPS_FILE"  # the variable with the path of the file for `StepsFile`
+WRITE_SECONDS = 0.3  # between two writes of it
 
 
 class Display(contextlib.AbstractContextManager["Display"]):
@@ -31,6 +36,8 @@ def display(setting: Literal["auto", "live", "plain", "quiet"], epochs: int, ima
 
     A live bar covers all epochs, with that many images each; `done` epochs were trained before the run was interrupted.
     """
+    if (path := os.environ.get(STEPS_FILE)) is not None:
+        return StepsFile(Path(path), images)
     if setting == "quiet":
         return Display()
     console = messages.console(stderr=True, force_terminal=True if setting == "live" else None)
@@ -49,6 +56,21 @@ def epoch_line(row: Epoch, epochs: int, width: int | None = None) -> str:
     compiled = f"  compiled in {row.compile_seconds:.1f} s" if row.compile_seconds else ""
     lines = [line + times for times in (rate + seconds + compiled, rate + seconds, seconds, "")]
     return next((line for line in lines if width is None or len(line) <= width), line)
+
+
+class StepsFile(Display):
+    """Writes the progress within an epoch to a file, for the process that started this one and shows it."""
+
+    def __init__(self, path: Path, images: int) -> None:
+        self._path, self._images = path, images
+        self._written = 0.0
+
+    def steps_done(self, epoch: int, seen: int, loss: float, error_percent: float) -> None:
+        """Replace the content, a few times a second: the images of an epoch, and the arguments."""
+        if (now := time.monotonic()) - self._written >= WRITE_SECONDS:
+            self._written = now
+            with contextlib.suppress(OSError):  # the other process has ended, or its disk is full
+                self._path.write_text(json.dumps([self._images, epoch, seen, loss, error_percent]))
 
 
 class Plain(Display):

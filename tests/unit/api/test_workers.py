@@ -1,5 +1,6 @@
 """Training from Python without training: what is printed, and which exception the outcome of a run becomes."""
 
+import re
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from mnist_exp.runs.history import Epoch
 from mnist_exp.runs.run import Run
 from mnist_exp.runs.status import write_status
 from mnist_exp.terminal import messages, streams
+from mnist_exp.training.progress import STEPS_FILE, display
 from tests.unit.run_directories import complete_run
 
 Follow = Callable[[], bool]
@@ -25,6 +27,9 @@ def train_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
 
     def use(work: Work) -> None:
         class FakeSupervisor:
+            def __init__(self, environment: dict[str, str]) -> None:
+                monkeypatch.setenv(STEPS_FILE, environment[STEPS_FILE])
+
             def train(self, run: Run, timeout: float | None, must_stop: Follow) -> int:
                 assert timeout is None
                 with logs.log_to_file(run.log):
@@ -171,10 +176,13 @@ def test_a_notebook_shows_the_running_epoch(
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace())  # type: ignore[arg-type]
 
     def work(run: Run, follow: Follow) -> None:
+        steps = display("quiet", 3, images=1000)  # of the process that trains
         for count, seconds in ((0, 0.2), (0, 12.0), (1, 20.0), (2, 30.0), (2, 34.0), (3, 40.0)):
             now[0] = seconds
             if count:
                 epochs(run, count)
+            if seconds == 34.0:
+                steps.steps_done(3, 500, 0.25, 7.5)
             follow()
         complete_run(run)
 
@@ -184,7 +192,7 @@ def test_a_notebook_shows_the_running_epoch(
         ["epoch 1/3: 12 s"],
         ["epoch 1/3"],
         ["epoch 1/3", "epoch 2/3"],
-        ["epoch 1/3", "epoch 2/3", "epoch 3/3: 4 s; about 6 s left"],
+        ["epoch 1/3", "epoch 2/3", "epoch 3/3: 500 images, loss 0.2500, accuracy 92.50 %, 4 s; about 6 s left"],
         ["epoch 1/3", "epoch 2/3", "epoch 3/3"],
         ["epoch 1/3", "epoch 2/3", "epoch 3/3"],
     ]
@@ -193,6 +201,25 @@ def test_a_notebook_shows_the_running_epoch(
     shown.clear()
     mx.run(["training.epochs=3", "progress=quiet"])
     assert shown == []
+
+
+def test_a_terminal_shows_the_bar_of_the_command(
+    train_with: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(run: Run, follow: Follow) -> None:
+        steps = display("quiet", 2, images=1000)
+        monkeypatch.delenv(STEPS_FILE)  # which the process of the user does not have
+        epochs(run, 1)
+        follow()
+        steps.steps_done(2, 500, 0.25, 7.5)
+        follow()
+        complete_run(run)
+
+    train_with(work)
+    mx.run(["training.epochs=2", "progress=live"])
+    printed = capsys.readouterr().err
+    assert "epoch 1/2  loss 1.0000" in printed
+    assert re.search(r"epoch 2/2 .*75 %", printed)
 
 
 def test_an_error_of_the_system_is_an_environment_failure() -> None:
