@@ -98,10 +98,11 @@ def _check_sizes(source: OwnSet, files: Sequence[str], headers: Mapping[int, Pic
             f"{pluralize(count, 'image')} of {size[0]}×{size[1]} ({os.path.relpath(example[size], source.path)})"
             for size, count in counts.most_common()
         ]
-        height, width = (min(side, MAX_SIDE) for side in counts.most_common(1)[0][0])
+        (size, count), *_ = counts.most_common(1)
+        fits_most = 2 * count > len(headers) and max(size) <= MAX_SIDE
         raise InputError(
             f"{source.path}: the images have {len(counts)} sizes: {join_some(sizes, SHOWN)}",
-            f"give them one size (height, width): for example dataset.size=[{height},{width}]",
+            f"give them one size (height, width): for example dataset.size={f'[{size[0]},{size[1]}]' if fits_most else 64}",
         )
 
 

@@ -34,6 +34,9 @@ PAGES: Mapping[str, Callable[[Path, Dataset], Path]] = {
 # What must fit at every width; from WIDE on, also the table of epochs, charts and settings.
 ALWAYS = "nav, .numbers > div > span, .scroll:not(:has(thead tr + tr))"
 WIDE = 1280
+# The number of elements that scroll, without a shadow that shows it.
+UNMARKED = """all => all.filter(one => one.scrollWidth > one.clientWidth + 1)
+  .filter(one => !getComputedStyle(one).backgroundImage.includes("gradient")).length"""
 # Faults at the present width: texts that overlap (each line of a text has a box of its own), texts outside their cards, and
 # what scrolls to the side: the page itself, or something that matches `fits`.
 FAULTS = """
@@ -124,6 +127,7 @@ def test_nothing_collides_is_cut_off_or_unreadable(browser: Browser, digits: Dat
         page.set_viewport_size({"width": width, "height": 900})
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # charts adapt
         faults[width] = page.evaluate(FAULTS, "*" if width >= WIDE else ALWAYS)
+        assert page.locator(".scroll, .chart").evaluate_all(UNMARKED) == 0
         if leaderboard.count():  # with three settings and four seeds a table; with eight settings only on the widest page
             is_record = "records" in str(leaderboard.get_attribute("class"))
             assert is_record == (width < (WIDTHS[-1] if kind == "search" else WIDE))

@@ -279,6 +279,12 @@ def images_of_two_sizes(path: Path) -> None:
     Image.new("L", (4, 9)).save(path / "train" / "0" / "0.png")
 
 
+@case("folder", InputError, "the images have 36 sizes", "for example dataset.size=64")  # not one that few images have
+def images_of_many_sizes(path: Path) -> None:
+    for number, file in enumerate(sorted(path.rglob("*.png"))):
+        Image.new("L", (9, 9 + number)).save(file)
+
+
 @case("npz", InputError, "the images are 300×2, larger than 256×256", "dataset.size=64")
 def images_that_are_too_large(path: Path) -> None:
     save(path, x_train=np.zeros((24, 300, 2), np.uint8))
