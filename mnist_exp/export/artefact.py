@@ -25,7 +25,6 @@ from mnist_exp.training.prediction import images_at_once
 
 LOCK = ".lock"
 UNFINISHED = f"{files.UNFINISHED}export."  # prefix of the directory in which an artefact is written and checked
-FULL_DISK = "No space left on device"  # in the messages of TensorFlow
 
 
 @dataclass(frozen=True)
@@ -174,8 +173,8 @@ def _library_errors(chosen: Format) -> Iterator[None]:
     except OSError:
         raise
     except Exception as error:
-        if FULL_DISK in str(error):
-            raise EnvironmentFailure(f"{chosen.name}: cannot be written: {FULL_DISK}", "free disk space") from error
+        if files.FULL_DISK in str(error):
+            raise EnvironmentFailure(f"{chosen.name}: cannot be written: {files.FULL_DISK}", "free disk space") from error
         cause = f"{chosen.name}: cannot be exported: {describe(error)}"
         raise UserError(cause, "choose another format, and report this") from error
 

@@ -23,6 +23,7 @@ from mnist_exp.errors import EnvironmentFailure
 from mnist_exp.machine.plain_data import open_regular
 
 UNFINISHED = ".unfinished."  # prefix of a file's name while it is written
+FULL_DISK = "No space left on device"  # in messages of TensorFlow, which raises no OSError
 ABANDONED_SECONDS = 60.0  # a temporary file that has not changed for so long belongs to a process that was killed
 NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}  # from a file system that has no fsync of a file or a directory
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from mnist_exp.errors import EnvironmentFailure
+from mnist_exp.machine import files
 from mnist_exp.machine.devices import gpu_memory
 
 # TensorFlow's allocators, CUDA, and libraries that get no memory for their handles.
@@ -25,12 +26,14 @@ def explained(device: str) -> Iterator[None]:
     """Compute everything in this block on a device, by TensorFlow's name ("/GPU:0").
 
     Raises:
-        EnvironmentFailure: the device is out of memory.
+        EnvironmentFailure: the device is out of memory, or the disk of the compiled programs is full.
     """
     try:
         with tf.device(device):
             yield
     except (tf.errors.OpError, RuntimeError) as error:
+        if files.FULL_DISK in str(error):  # for TensorFlow, that is an exhausted resource too
+            raise EnvironmentFailure(f"a compiled program cannot be stored: {files.FULL_DISK}", "free disk space") from error
         if not isinstance(error, tf.errors.ResourceExhaustedError) and not OUT_OF_MEMORY.search(str(error)):
             raise
         raise _failure(device, str(error)) from error

@@ -64,6 +64,12 @@ def test_a_cpu_out_of_memory_is_one_too() -> None:
     assert caught.value.exit_code == 5
 
 
+def test_a_full_disk_is_not_a_full_gpu() -> None:
+    error = tf.errors.ResourceExhaustedError(None, None, "/cache/xla/1.pb.tmp; No space left on device")
+    with pytest.raises(EnvironmentFailure, match="a compiled program cannot be stored"), memory.explained("/CPU:0"):
+        raise error
+
+
 def test_other_errors_are_left_alone() -> None:
     for error in (tf.errors.InvalidArgumentError(None, None, "shapes"), RuntimeError("other"), ValueError("out of memory")):
         with pytest.raises(type(error)), memory.explained("/CPU:0"):
