@@ -149,6 +149,7 @@ def output_file(name: str, endings: Collection[str], option: str = "--output") -
 
     Raises:
         InputError: it is a directory, or its ending is not one of `endings`, such as .png.
+        EnvironmentFailure: it cannot be written.
     """
     file = Path(name)
     if not file.name or name.endswith("/") or file.is_dir():
@@ -157,6 +158,9 @@ def output_file(name: str, endings: Collection[str], option: str = "--output") -
     if not is_special and file.suffix.lower() not in endings:
         listed = ", ".join(ending for ending in endings if ending)
         raise InputError(f"{option} {name}: unknown ending", f"allowed: a file name that ends in {listed}")
+    from mnist_exp.machine.files import check_output  # NumPy
+
+    check_output(file)
     return file
 
 

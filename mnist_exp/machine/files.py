@@ -114,6 +114,19 @@ def write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def check_output(path: Path) -> None:
+    """Check, before long work, that `write_output` can write a file.
+
+    Raises:
+        EnvironmentFailure: it cannot be written.
+    """
+    with writing(path):
+        parent = Path(os.path.realpath(path)).parent
+        os.stat(f"{parent}/")  # noqa: PTH116  (a path without its slash exists also if it is a file)
+        if not os.access(path if path.exists() else parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 def write_output(path: Path, content: bytes) -> None:
     """Write a file of the user's choice, as a shell's `>` does: it may be a link, a pipe or a device, and keeps its mode.
 

@@ -38,6 +38,22 @@ def test_an_unknown_ending_is_refused(command: list[str], capsys: pytest.Capture
     assert not Path("x.pdf").exists()
 
 
+@pytest.mark.parametrize("place", ["nowhere/x", "runs/a/summary.json/x"])
+@pytest.mark.parametrize(
+    ("command", "ending"),
+    [(["compare"], ".csv"), (["data", "show"], ".png"), (["draw", "a"], ".html"), (["predict", "a", "b.png"], ".html")],
+)
+def test_a_file_that_cannot_be_written_is_refused_at_once(
+    command: list[str], ending: str, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the picture and the files of the run are read."""
+    option = "--explain" if command[0] == "predict" else "--output"
+    assert cli.main([*command, option, place + ending]) == 5
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"error: {place + ending}: cannot be written: " in captured.err
+
+
 def test_an_ending_may_be_in_capitals_and_a_format_may_be_chosen() -> None:
     assert cli.main(["compare", "--output", "x.CSV"]) == 0
     assert Path("x.CSV").read_text().startswith("rank,")
