@@ -137,7 +137,8 @@ def compare_each(rows: Sequence[Row], planned: Looks | None = None) -> list[Comp
         return comparisons
     examples = [first[0], *(one[0] for one in others)]
     settings = [key for key in differing_settings(examples) if key.startswith("dataset.")]
-    keys = [key for key in settings if key not in CONTENT_HASHES.values()]
+    within = {key for one in (first, *others) for key in differing_settings(one)}  # settings of some runs of a set only
+    keys = [key for key in settings if key not in {*CONTENT_HASHES.values(), *within}]
     images = [{key: field_value(row, key) for key in keys} or {"images": place} for place, row in enumerate(examples, 1)]
     return [replace(comparison, images=one) for comparison, one in zip(comparisons, images, strict=True)]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 DEVICE_NODES = Path("/dev")
 DRIVER = Path("/proc/driver/nvidia")
+ORDER = "PCI_BUS_ID"  # that of nvidia-smi, as a value of CUDA_DEVICE_ORDER
 
 
 def gpu_count() -> int | None:
@@ -46,10 +47,14 @@ def driver_description() -> list[str]:
 
 
 def gpu_memory(index: int) -> tuple[int, int] | None:
-    """Return the bytes of a GPU's memory, and those in use by all processes, as `nvidia-smi` reports them."""
+    """Return the bytes of a GPU's memory, and those in use by all processes, as `nvidia-smi` reports them.
+
+    None where it does not, and where a number means another GPU: the user has set another CUDA_DEVICE_ORDER.
+    """
     visible = (os.environ.get("CUDA_VISIBLE_DEVICES") or "").split(",")
     name = visible[index].strip() if index < len(visible) and visible[index].strip() else str(index)
-    if (nvidia_smi := shutil.which("nvidia-smi")) is None:
+    is_known = os.environ.get("CUDA_DEVICE_ORDER", ORDER) == ORDER or not name.isdecimal()
+    if not is_known or (nvidia_smi := shutil.which("nvidia-smi")) is None:
         return None
     text = _output([nvidia_smi, "--query-gpu=memory.total,memory.used", "--format=csv,noheader,nounits", "-i", name])
     found = re.fullmatch(r"(\d+), *(\d+)", text.strip())  # MiB

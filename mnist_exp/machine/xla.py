@@ -46,12 +46,14 @@ def enable() -> Path | None:
     """
     if not devices.gpu_count():
         return None
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # that of nvidia-smi, which reports the memory of a GPU
+    os.environ.setdefault("CUDA_DEVICE_ORDER", devices.ORDER)
     flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = " ".join([flags, *(flag for flag in FLAGS if flag.partition("=")[0] not in flags)]).strip()
+    if not _is_file(flags):
+        missing = (flag for flag in FLAGS if flag.partition("=")[0] not in flags)
+        os.environ["XLA_FLAGS"] = " ".join([flags, *missing]).strip()
     given = os.environ.get(VARIABLE, "")
     driver = devices.driver_description()
-    if FLAG in given or not hasattr(os, "getuid") or sum(line.startswith("Model") for line in driver) > 1:
+    if FLAG in given or _is_file(given) or not hasattr(os, "getuid") or sum(line.startswith("Model") for line in driver) > 1:
         return None
     parent = files.user_cache() / "xla"
     directory = parent / _key(driver)
@@ -79,6 +81,11 @@ def complete(directory: Path) -> None:
 def user_flags(text: str) -> str:
     """Return a value of TF_XLA_FLAGS or XLA_FLAGS without the flags of this module, which all trainings have."""
     return " ".join(flag for flag in text.split() if not flag.startswith(FLAG) and flag not in FLAGS)
+
+
+def _is_file(value: str) -> bool:
+    """Return whether a variable names a file with flags, to which no flag can be added, rather than flags."""
+    return value.strip()[:1] not in ("", "-")
 
 
 def _key(driver: list[str]) -> str:

@@ -225,8 +225,9 @@ def test_the_card_of_another_run_is_not_written_again(source: CompletedRun, tmp_
     name = source.run.directory.resolve().name
     path.write_text(path.read_text().replace(f"- name: {name}\n", f"- name: {name}_2\n"))
     assert not card.is_card(source, tmp_path)
-    path.write_text(path.read_text().replace("model-index:\n- name", "model-index: {}\n- !!x name"))
-    assert not card.is_card(source, tmp_path)
+    for index in ("model-index: {}\n- !!x name", "model-index:\n  []", "model-index:\n- []", "model-index:\n- !!x name"):
+        path.write_text(f"---\n{index}\n---\n{card.START}")
+        assert not card.is_card(source, tmp_path)
 
 
 def test_a_later_export_writes_the_card_again_unless_it_was_edited(

@@ -73,6 +73,9 @@ def test_nvidia_smi_reports_the_memory_of_a_gpu(
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert devices.gpu_memory(index) == (81559 * 2**20, 2**30)
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")  # a number may be that of another GPU for nvidia-smi
+    assert (devices.gpu_memory(index) is None) == asked.isdecimal()
+    monkeypatch.delenv("CUDA_DEVICE_ORDER")
     program.write_text("#!/bin/sh\necho 'No devices were found'\n")
     assert devices.gpu_memory(index) is None
 

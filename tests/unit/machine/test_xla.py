@@ -50,6 +50,15 @@ def test_the_flags_of_this_program_are_not_recorded(enable: Enable, monkeypatch:
     assert environment.describe()["variables"]["XLA_FLAGS"] == "--xla_gpu_enable_command_buffer= --b=2"
 
 
+def test_flags_in_a_file_of_the_user_stay_alone(enable: Enable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow takes a value that does not start with - as the name of a file, and aborts if there is none of that name."""
+    enable()
+    for variable in (VARIABLE, "XLA_FLAGS"):
+        monkeypatch.setenv(variable, "/etc/flags")
+    assert xla.enable.__wrapped__() is None
+    assert {os.environ[variable] for variable in (VARIABLE, "XLA_FLAGS")} == {"/etc/flags"}
+
+
 def test_a_program_is_kept_and_an_incomplete_or_changed_one_is_removed(enable: Enable) -> None:
     directory = enable()
     assert directory is not None

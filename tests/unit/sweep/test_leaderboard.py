@@ -84,6 +84,15 @@ def test_runs_on_different_data_have_a_ranking_each(tmp_path: Path) -> None:
     assert len([line for line in lines if line.startswith("| 1 |")]) == 2
 
 
+def test_a_title_has_only_settings_that_all_runs_of_the_set_share(tmp_path: Path) -> None:
+    for name, limit in (("a", 600), ("b", 1000)):
+        make_run(tmp_path / name, 180, f"dataset.limit={limit}")
+    run = Run(make_run(tmp_path / "c", 300, "dataset.split_seed=1", "dataset.limit=1000"))
+    content = read_json(run.summary)
+    files.write_json(run.summary, content | {"dataset": content["dataset"] | {"sha256": "c"}})
+    assert [one.title for one in compare_each(read_rows([tmp_path]))] == ["dataset.split_seed=0", "dataset.split_seed=1"]
+
+
 def test_other_images_with_the_same_settings_are_numbered(tmp_path: Path) -> None:
     make_two_sets(tmp_path, "seed=2")
     sweep = written(tmp_path)
