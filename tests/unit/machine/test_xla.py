@@ -51,7 +51,7 @@ def test_the_flags_of_this_program_are_not_recorded(enable: Enable, monkeypatch:
 
 
 def test_flags_in_a_file_of_the_user_stay_alone(enable: Enable, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow takes a value that does not start with - as the name of a file, and aborts if there is none of that name."""
+    """TensorFlow takes a value without a leading - as the name of a file, and aborts without the file."""
     enable()
     for variable in (VARIABLE, "XLA_FLAGS"):
         monkeypatch.setenv(variable, "/etc/flags")
