@@ -39,6 +39,7 @@ def train(directory: Path, experiment: Experiment) -> None:
         RunInterrupted: by KeyboardInterrupt, or the process was ended from outside.
     """
     run = Run(directory)
+    files.provide_temporary_directory(directory)
     try:
         with (
             tempfile.TemporaryDirectory() as temporary,

@@ -1,7 +1,9 @@
 """Training from Python without training: what is printed, and which exception the outcome of a run becomes."""
 
+import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -67,6 +69,16 @@ def test_epochs_and_warnings_are_printed_once(
     shown = ["warning: the images are strange"]
     assert printed[:1] == shown
     assert [line[:9] for line in printed[1:]] == ([] if progress == "quiet" else ["epoch 1/2", "epoch 2/2"])
+
+
+def test_a_training_needs_no_place_for_temporary_files(
+    train_with: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", "/dev/null")  # so that it is restored
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [os.environ["TMPDIR"]])
+    train_with(lambda run, _: complete_run(run))
+    assert mx.run(["progress=quiet"]).summary.test.errors == 100
 
 
 @pytest.mark.parametrize(
