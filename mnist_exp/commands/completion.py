@@ -6,7 +6,7 @@ Hydra completes only overrides, after it has been imported. This module reads th
 import itertools
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,7 @@ def _candidates(words: Sequence[str], current: str) -> Iterator[str]:
         yield from manual.topics()
     elif command == "data":
         yield from _of_data(words, current)
-    elif command == "predict" and any(not word.startswith("-") for word in words[1:]):  # the run is named
+    elif command == "predict" and _has_name(words, options):
         yield from _paths(current, directories=False)
     elif command is not None:
         yield from _named_runs(words, current)
@@ -143,6 +143,11 @@ def _candidates(words: Sequence[str], current: str) -> Iterator[str]:
     else:
         yield from () if words else COMMANDS
         yield from overrides(words, current, _directories(words))
+
+
+def _has_name(words: Sequence[str], options: Mapping[str, Values]) -> bool:
+    """Return whether a word after the sub-command is neither an option nor the value of one."""
+    return any(not word.startswith("-") and options.get(before) is None for before, word in itertools.pairwise(words))
 
 
 def _named_runs(words: Sequence[str], current: str) -> Iterator[str]:

@@ -49,6 +49,8 @@ def _runs() -> None:
         ("mnist-exp show .", [".hidden/"]),
         ("mnist-exp show oth", ["other/"]),
         ("mnist-exp predict a_mlp_s7 ", ["mine/", "other/", "runs/"]),
+        ("mnist-exp predict --runs-dir other d", ["d_mlp"]),
+        ("mnist-exp predict --single --confidence 0.9 a", ["a_mlp_s7"]),
         ("mnist-exp evaluate latest spl", ["split=test", "split=train", "split=validation"]),
         ("mnist-exp dataset=folder dataset.path=mi", ["dataset.path=mine/"]),
         ("mnist-exp compare --format=j", ["--format=json"]),
