@@ -53,7 +53,8 @@ class Comparison:
         return pd.DataFrame(list(export.csv_rows([self._content])))
 
     def __repr__(self) -> str:
-        return tables.to_text(self._content, columns.build(self._content))
+        title = f"{self._content.title}\n" if self._content.title else ""
+        return title + tables.to_text(self._content, columns.build(self._content))
 
     def _repr_html_(self) -> str:
         built = columns.build(self._content)

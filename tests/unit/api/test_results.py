@@ -187,6 +187,18 @@ def test_a_sweep_has_its_runs_and_its_leaderboard() -> None:
     assert mx.load_sweep("latest").directory == sweep.directory
 
 
+def test_a_sweep_has_a_comparison_for_each_set_of_images() -> None:
+    sweep = mx.load_sweep(make_sweep(4))
+    (comparison,) = sweep.comparisons
+    assert repr(comparison) == repr(sweep.comparison) == repr(mx.compare(sweep.directory))
+    run = Run(sweep.runs[0].directory)
+    content = read_json(run.summary)
+    files.write_json(run.summary, content | {"dataset": content["dataset"] | {"sha256": "c"}})
+    assert [repr(one).partition("\n")[0] for one in sweep.comparisons] == ["images=1", "images=2"]
+    assert [[row["n"] for row in one.rows] for one in sweep.comparisons] == [[2], [1]]
+    assert ">images=2<" in sweep._repr_html_()
+
+
 def test_a_comparison_has_the_numbers_and_words_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(3):
         make_run(Path(f"runs/a{seed}"), 100 + seed, f"seed={seed}")
