@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import re
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from mnist_exp.config.weight_shapes import weighted_layers
 from mnist_exp.machine import logs
 from tests.benchmarks import gpu as gpu_benchmark
 from tests.benchmarks import records, speedrun, sweeps, training
+from tests.benchmarks.manual import PAGES
+from tests.conftest import compose
 
 
 def summary(error: float, train_seconds: float = 5.0, compile_seconds: float = 0.2) -> dict[str, Any]:
@@ -42,6 +46,14 @@ def test_a_row_separates_compiling_and_the_warm_jobs() -> None:
 
 def test_a_row_of_the_records_has_the_interval_of_the_mean() -> None:
     assert records.row("cnn_tiny", SUMMARIES)[0].startswith("| `cnn_tiny` | 0.500 ± 0.100 | 0.25 – 0.75 | 0.40 – 0.60 | 3 |")
+
+
+def test_the_manual_has_the_parameters_of_each_recipe() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| [\d.]+ .*? \| ([\d,]{5,})(?= )", (PAGES / "recipes.md").read_text(), re.MULTILINE)
+    assert len(rows) == 9
+    for recipe, parameters in rows:
+        layers = weighted_layers(compose(f"experiment={recipe}").model, (28, 28, 1), 10)
+        assert f"{sum(math.prod(shape) for layer in layers for shape in layer.weights):,}" == parameters, recipe
 
 
 @pytest.mark.usefixtures("gpu")
