@@ -1,6 +1,7 @@
 """Many image files → one array, in several threads: Pillow decodes outside the interpreter's lock."""
 
 import os
+import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from mnist_exp.terminal.messages import join_some, pluralize
 MAX_THREADS = 8
 BATCH = 64  # images that a thread reads at a time
 LISTED = 20  # unreadable files in a message
+SUGGESTED_SIDE = 64  # at most, for images of many sizes
 Result = TypeVar("Result")
 
 
@@ -100,9 +102,11 @@ def _check_sizes(source: OwnSet, files: Sequence[str], headers: Mapping[int, Pic
         ]
         (size, count), *_ = counts.most_common(1)
         fits_most = 2 * count > len(headers) and max(size) <= MAX_SIDE
+        median = statistics.median_low(side for header in headers.values() for side in header.size)
+        suggestion = f"[{size[0]},{size[1]}]" if fits_most else min(median, SUGGESTED_SIDE)
         raise InputError(
             f"{source.path}: the images have {len(counts)} sizes: {join_some(sizes, SHOWN)}",
-            f"give them one size (height, width): for example dataset.size={f'[{size[0]},{size[1]}]' if fits_most else 64}",
+            f"give them one size (height, width): for example dataset.size={suggestion}",
         )
 
 

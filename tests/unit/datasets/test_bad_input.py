@@ -282,7 +282,7 @@ def images_of_two_sizes(path: Path) -> None:
 @case("folder", InputError, "the images have 36 sizes", "for example dataset.size=64")  # not one that few images have
 def images_of_many_sizes(path: Path) -> None:
     for number, file in enumerate(sorted(path.rglob("*.png"))):
-        Image.new("L", (9, 9 + number)).save(file)
+        Image.new("L", (70, 70 + number)).save(file)
 
 
 @case("npz", InputError, "the images are 300×2, larger than 256×256", "dataset.size=64")
