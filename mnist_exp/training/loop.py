@@ -131,9 +131,9 @@ class Trainer:
     def _check_weights(self) -> None:
         """Check the last step's update, which no loss depends on yet."""
         weights = [*self.model.weights, *self.steps.average.variables]
-        finite = tf.stack([tf.reduce_all(tf.math.is_finite(weight)) for weight in weights])
-        for index in np.flatnonzero(~finite.numpy()):  # once for all: on a GPU, each copy waits for it
-            raise self._divergence(f"{weights[index].path} is not finite in", self.epoch + 1, self.step)
+        finite = tf.stack([tf.reduce_all(tf.math.is_finite(weight)) for weight in weights]).numpy()  # waits for a GPU once
+        if not finite.all():
+            raise self._divergence(f"{weights[np.argmin(finite)].path} is not finite in", self.epoch + 1, self.step)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return class probabilities, float32 (n, classes), of uint8 images (n, height, width, channels), n ≥ 1.
