@@ -70,9 +70,7 @@ class Trainer:
             return None
         validation = {}
         if len(validation_labels):
-            start = time.perf_counter()
-            if self._predict.compile():
-                self._sums[3] += time.perf_counter() - start
+            self._compile(self._predict.compile)
             with self.steps.average.applied():
                 validation = evaluation.score(self.predict(validation_images), validation_labels)
         count, (loss, errors, seconds, compile_seconds) = self.steps.image_count, self._sums
@@ -112,9 +110,7 @@ class Trainer:
 
     def _run_chunk(self, batches: np.ndarray) -> None:
         """Do a step for each row of image indices, int32 (steps, batch_size)."""
-        start = time.perf_counter()
-        if self.steps.compile(batches.shape[1]):
-            self._sums[3] += time.perf_counter() - start
+        self._compile(lambda: self.steps.compile(batches.shape[1]))
         start = time.perf_counter()
         first = self.epoch * self.steps_per_epoch + self.step
         losses, errors = self.steps(batches, self.learning_rates[first : first + len(batches)], first)
@@ -127,6 +123,12 @@ class Trainer:
         self._sums[2] += seconds
         self.step += len(batches)
         self._chunk = min(max(int(CHUNK_SECONDS * len(batches) / seconds), 1), MAX_CHUNK)
+
+    def _compile(self, compile_graph: Callable[[], bool]) -> None:
+        """Count the seconds of compiling, unless the graph was there."""
+        start = time.perf_counter()
+        if compile_graph():
+            self._sums[3] += time.perf_counter() - start
 
     def _check_weights(self) -> None:
         """Check the last step's update, which no loss depends on yet."""
